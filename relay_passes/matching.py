@@ -1,0 +1,84 @@
+"""Small questions about Relax expressions that several passes ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import relax, tirx
+from tvm.ir import GenericConst, IRModule
+
+__all__ = [
+    "bindings",
+    "call_name",
+    "constant_array",
+    "dtype_of",
+    "rewrite_main",
+    "shape_of",
+    "static_int",
+    "use_counts",
+]
+
+
+def call_name(expression: Any) -> str | None:
+    """Name of the operator that `expression` calls, such as "relax.add", or None."""
+    if isinstance(expression, relax.Call) and hasattr(expression.op, "name"):
+        return str(expression.op.name)
+    return None
+
+
+def constant_array(expression: Any) -> npt.NDArray[Any] | None:
+    """The value of a constant, or None where `expression` is not one."""
+    return expression.value.numpy() if isinstance(expression, GenericConst) else None
+
+
+def shape_of(expression: Any) -> tuple[Any, ...] | None:
+    """Extents of a tensor, each an int or a symbolic expression; None if its rank is unknown."""
+    ty = expression.ty
+    if not isinstance(ty, relax.TensorType) or ty.shape is None:
+        return None
+    if not hasattr(ty.shape, "values"):
+        return None
+    return tuple(static_int(extent) if static_int(extent) is not None else extent
+                 for extent in ty.shape.values)
+
+
+def dtype_of(expression: Any) -> str:
+    """Element type of a tensor, such as "float32"."""
+    return str(expression.ty.dtype)
+
+
+def static_int(extent: Any) -> int | None:
+    """The value of a constant extent, or None where it is symbolic."""
+    if isinstance(extent, int):
+        return extent
+    if isinstance(extent, tirx.IntImm):
+        return int(extent.value)
+    return None
+
+
+def bindings(function: Any) -> dict[Any, Any]:
+    """What each variable of a straight-line function is bound to, in order."""
+    return {b.var: b.value for block in function.body.blocks for b in block.bindings}
+
+
+def use_counts(function: Any) -> dict[Any, int]:
+    """How often each variable of a function is read, its result included."""
+    counts: dict[Any, int] = {}
+
+    def count(expression: Any) -> None:
+        if isinstance(expression, relax.Var):
+            counts[expression] = counts.get(expression, 0) + 1
+
+    for value in bindings(function).values():
+        relax.analysis.post_order_visit(value, count)
+    relax.analysis.post_order_visit(function.body.body, count)
+    return counts
+
+
+def rewrite_main(mod: IRModule, mutator: Any) -> IRModule:
+    """A copy of `mod` whose `main` went through `mutator`, dead bindings removed."""
+    updated = mod.clone()
+    updated.update_func(updated.get_global_var("main"), mutator.visit_expr(mod["main"]))
+    return relax.transform.DeadCodeElimination(["main"])(updated)

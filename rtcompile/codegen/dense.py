@@ -1,0 +1,162 @@
+"""The dense kernel: y = act(x @ W + b), weights packed at build time, any count of rows.
+
+The columns are cut into panels that fit the vector registers; a block of rows by a panel of columns
+is accumulated in registers over the whole depth, and bias and activation are applied on the way
+out. For W of 512 x 100 and AVX-512 this emits
+
+    for panel of 64 columns, then one of 32:
+        for each 6 rows:                       acc[6, 64] = bias
+            for k in 512:                      acc[i, :] += x[i, k] * W_panel[k, :]
+            y[rows, panel] = act(acc)
+        for each 3 of the remaining rows, then each 1: the same
+    the last 4 columns: a panel of 8, its store cut to 4
+
+Packed weights are the panels one behind the other, each [k, panel width], the last one padded with
+zeros; the bias is padded alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+__all__ = ["DenseShape", "Panel", "dense_kernel", "pack_bias", "pack_weight", "panels"]
+
+
+@dataclass(frozen=True)
+class DenseShape:
+    """What a dense kernel is specialised for: depth, columns and activation."""
+
+    depth: int
+    columns: int
+    activation: str  # "none" or "relu"
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel; equal shapes share one."""
+        return f"dense_{self.depth}x{self.columns}_{self.activation}"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`width` packed columns from column `start` on, of which `valid` are stored."""
+
+    start: int
+    width: int
+    valid: int
+
+
+def panels(columns: int, widest: int) -> tuple[Panel, ...]:
+    """Cut `columns` into panels of `widest`, then halves down to 8, then one padded panel."""
+    cut, start, width = [], 0, widest
+    while start < columns:
+        if columns - start >= width or width == 8:
+            valid = min(width, columns - start)
+            cut.append(Panel(start, width, valid))
+            start += valid
+        else:
+            width //= 2
+    return tuple(cut)
+
+
+def pack_weight(
+    weight: npt.NDArray[np.float32], cut: tuple[Panel, ...]
+) -> npt.NDArray[np.float32]:
+    """W [depth, columns] as panels one behind the other, flat float32."""
+    parts = []
+    for panel in cut:
+        block = np.zeros((weight.shape[0], panel.width), np.float32)
+        block[:, : panel.valid] = weight[:, panel.start : panel.start + panel.valid]
+        parts.append(block.reshape(-1))
+    return np.concatenate(parts)
+
+
+def pack_bias(bias: npt.NDArray[np.float32], cut: tuple[Panel, ...]) -> npt.NDArray[np.float32]:
+    """The bias [columns], padded with zeros where the panels are."""
+    padded = np.zeros(sum(panel.width for panel in cut), np.float32)
+    padded[: bias.shape[0]] = bias
+    return padded
+
+
+def dense_kernel(shape: DenseShape, widest: int) -> Any:
+    """The kernel as a PrimFunc (x*, packed W*, packed b*, y*, rows).
+
+    `widest` is the panel width that fills the registers of the target in blocks of 6 rows: 64 for
+    AVX-512, 16 for AVX2 and NEON.
+    """
+    cut = panels(shape.columns, widest)
+    packed = sum(panel.width for panel in cut)
+    with IRBuilder() as builder:
+        with T.prim_func(private=True, s_tir=True):
+            T.func_name(shape.name)
+            T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+            x = T.arg("x", T.handle("float32"))
+            w = T.arg("w", T.handle("float32"))
+            b = T.arg("b", T.handle("float32"))
+            y = T.arg("y", T.handle("float32"))
+            rows = T.arg("rows", T.int64())
+            buffers = _Buffers(
+                T.decl_buffer((rows, shape.depth), "float32", data=x),
+                T.decl_buffer((shape.depth * packed,), "float32", data=w),
+                T.decl_buffer((packed,), "float32", data=b),
+                T.decl_buffer((rows, shape.columns), "float32", data=y),
+            )
+            offset = 0
+            for panel in cut:
+                _emit_panel(shape, panel, offset, buffers, rows)
+                offset += shape.depth * panel.width
+    return builder.get()
+
+
+@dataclass(frozen=True)
+class _Buffers:
+    source: Any
+    weight: Any
+    bias: Any
+    target: Any
+
+
+def _emit_panel(shape: DenseShape, panel: Panel, offset: int, at: _Buffers, rows: Any) -> None:
+    """All rows of one panel: blocks of 6, of 3, then single ones."""
+    sixes = rows // 6
+    threes = (rows - sixes * 6) // 3
+    with T.serial(sixes) as block:
+        _emit_block(shape, panel, offset, at, block * 6, 6)
+    with T.serial(threes) as block:
+        _emit_block(shape, panel, offset, at, sixes * 6 + block * 3, 3)
+    with T.serial(rows - sixes * 6 - threes * 3) as row:
+        _emit_block(shape, panel, offset, at, sixes * 6 + threes * 3 + row, 1)
+
+
+def _emit_block(
+    shape: DenseShape, panel: Panel, offset: int, at: _Buffers, row: Any, height: int
+) -> None:
+    """`height` rows by one panel, accumulated in registers.
+
+    One small buffer a row: a private function's buffer of 1,024 bytes or more would be allocated
+    through the TVM runtime.
+    """
+    acc = [T.alloc_buffer((panel.width,), "float32") for _ in range(height)]
+    for i in range(height):
+        with T.vectorized(panel.width) as j:
+            T.buffer_store(acc[i], at.bias[panel.start + j], [j])
+    with T.serial(shape.depth) as k:
+        for i in range(height):
+            with T.vectorized(panel.width) as j:
+                product = at.source[row + i, k] * at.weight[offset + k * panel.width + j]
+                T.buffer_store(acc[i], acc[i][j] + product, [j])
+    kind = T.vectorized if panel.valid == panel.width else T.unroll
+    for i in range(height):
+        with kind(panel.valid) as j:
+            value = _activate(acc[i][j], shape.activation)
+            T.buffer_store(at.target, value, [row + i, panel.start + j])
+
+
+def _activate(value: Any, activation: str) -> Any:
+    return tirx.max(value, tirx.const(0, "float32")) if activation == "relu" else value

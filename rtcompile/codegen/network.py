@@ -1,0 +1,247 @@
+"""Lower the graph of a stage, after the passes, to a straight line of kernel calls.
+
+The graph is Relax in A-normal form. Every binding is one of
+    call_tir(kernel, inputs)                        a legalised, fused kernel
+    call_dps_packed("rtc.dense.ACT", (x, W, b))     the dense template
+    call_dps_packed("rtc.embedding_lookup", (W, i)) a checked look-up in a lifted table
+    reshape(x), tuples and their items              no code: another name for the same memory
+Anything else is refused by name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax, tirx
+
+from relay_passes.fuse_dense import DENSE
+from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
+from relay_passes.matching import bindings, call_name, constant_array, shape_of, static_int
+from rtcompile.codegen.constants import ConstantStore
+from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
+from rtcompile.codegen.dense import DenseShape, dense_kernel, pack_bias, pack_weight, panels
+from rtcompile.codegen.embedding_lookup import LookupShape, lookup_kernel
+from rtcompile.codegen.generic import lower_generic
+from rtcompile.codegen.memory_plan import MemoryPlan
+from rtcompile.codegen.program import TILE, KernelCall, Pointer, Port, Space, StageProgram
+from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
+from rtcompile.errors import UnsupportedError
+
+__all__ = ["NetworkLowering", "lower_network"]
+
+_VIEWS = ("relax.reshape",)
+
+
+def lower_network(
+    mod: Any, program: StageProgram, constants: ConstantStore, widest_panel: int
+) -> None:
+    """Append the calls of `mod["main"]` to `program`. Its ports are the function's, in order."""
+    NetworkLowering(mod, program, constants, widest_panel).run()
+
+
+class NetworkLowering:
+    """State of one lowering: where each value lies, and who still reads it."""
+
+    def __init__(
+        self, mod: Any, program: StageProgram, constants: ConstantStore, widest_panel: int
+    ) -> None:
+        self._mod = mod
+        self._main = mod["main"]
+        self._program = program
+        self._constants = constants
+        self._widest = widest_panel
+        self._plan = MemoryPlan()
+        self._bound = bindings(self._main)
+        self._roots: dict[Any, tuple[Any, int]] = {}  # variable -> (producer, which result)
+        self._places: dict[tuple[Any, int], Pointer] = {}
+        self._last_use: dict[tuple[Any, int], int] = {}
+        self._kernel_names: dict[Any, Any] = {}
+        self._lookups: list[str] = []
+
+    def run(self) -> None:
+        """Resolve aliases, place the outputs, emit the calls, free what is read no more."""
+        for index, param in enumerate(self._main.params):
+            self._roots[param] = (param, 0)
+            self._places[(param, 0)] = Pointer(Space.INPUT, index=index)
+        self._resolve_aliases()
+        self._place_outputs()
+        for step, (var, value) in enumerate(self._bound.items()):
+            if self._roots.get(var, (None, 0))[0] is var:
+                self._emit(var, value)
+            self._free_after(step)
+        self._copy_aliased_outputs()
+        self._program.workspace_bytes = self._plan.size
+
+    # -- who is who ---------------------------------------------------------------------------
+
+    def _resolve_aliases(self) -> None:
+        for step, (var, value) in enumerate(self._bound.items()):
+            self._roots[var] = self._root_of_value(var, value)
+            for operand in self._operands(value):
+                self._last_use[self._roots[operand]] = step
+
+    def _root_of_value(self, var: Any, value: Any) -> tuple[Any, int]:
+        if isinstance(value, relax.Var):
+            return self._roots[value]
+        if call_name(value) in _VIEWS and isinstance(value.args[0], relax.Var):
+            return self._roots[value.args[0]]
+        if isinstance(value, relax.TupleGetItem):
+            return (self._roots[value.tuple_value][0], int(value.index))
+        return (var, 0)
+
+    def _operands(self, value: Any) -> list[Any]:
+        found: list[Any] = []
+        relax.analysis.post_order_visit(
+            value, lambda node: found.append(node) if isinstance(node, relax.Var) else None
+        )
+        return [operand for operand in found if operand in self._roots]
+
+    def _results(self) -> list[Any]:
+        body = self._main.body.body
+        value = self._bound.get(body, body)
+        if isinstance(value, relax.Tuple):
+            return list(value.fields)
+        return [body]
+
+    def _place_outputs(self) -> None:
+        self._copies: list[tuple[Any, int]] = []
+        for index, result in enumerate(self._results()):
+            root = self._roots.get(result)
+            if root is None or root in self._places or isinstance(result, tvm.ir.GenericConst):
+                self._copies.append((result, index))
+            else:
+                self._places[root] = Pointer(Space.OUTPUT, index=index)
+
+    def _copy_aliased_outputs(self) -> None:
+        for result, index in self._copies:
+            port = self._program.outputs[index]
+            name = copy_kernel_name(port.dtype)
+            self._program.kernels.setdefault(name, copy_kernel(port.dtype))
+            target = Pointer(Space.OUTPUT, index=index)
+            self._call(name, (self._at(result), target), port.row_elements)
+
+    # -- memory -------------------------------------------------------------------------------
+
+    def _at(self, expression: Any) -> Pointer:
+        array = constant_array(expression)
+        if array is not None:
+            return self._constants.add(array)
+        return self._places[self._roots[expression]]
+
+    def _bytes(self, shape: Any, dtype: str) -> int:
+        count = int(np.dtype(dtype).itemsize)
+        for extent in shape:
+            count *= evaluate_extent(extent, TILE)
+        return count
+
+    def _place(self, root: tuple[Any, int], ty: Any) -> Pointer:
+        if root not in self._places:
+            size = self._bytes(ty.shape.values, str(ty.dtype))
+            self._places[root] = Pointer(Space.WORKSPACE, self._plan.take(size))
+        return self._places[root]
+
+    def _free_after(self, step: int) -> None:
+        for root, last in list(self._last_use.items()):
+            place = self._places.get(root)
+            if last == step and place is not None and place.space == Space.WORKSPACE:
+                self._plan.give(place.offset)
+                del self._last_use[root]
+
+    # -- kernels ------------------------------------------------------------------------------
+
+    def _emit(self, var: Any, value: Any) -> None:
+        name = call_name(value)
+        if isinstance(value, relax.Tuple | relax.ShapeExpr | tvm.ir.GenericConst):
+            if isinstance(value, tvm.ir.GenericConst):
+                self._places[(var, 0)] = self._constants.add(value.value.numpy())
+            return
+        if name == "relax.call_tir":
+            self._emit_generic(var, value)
+        elif name == "relax.call_dps_packed" and value.args[0].global_symbol.startswith(DENSE):
+            self._emit_dense(var, value)
+        elif name == "relax.call_dps_packed" and value.args[0].global_symbol == EMBEDDING_LOOKUP:
+            self._emit_lookup(var, value)
+        elif name in _VIEWS:  # of a constant
+            self._places[(var, 0)] = self._at(value.args[0])
+        else:
+            raise UnsupportedError(
+                f"operator {name or type(value).__name__} cannot be lowered: it has no kernel"
+            )
+
+    def _call(
+        self, kernel: str, pointers: tuple[Pointer, ...], factor: int, scalars: Any = ()
+    ) -> None:
+        self._program.calls.append(KernelCall(kernel, pointers, factor, tuple(scalars)))
+
+    def _emit_generic(self, var: Any, value: Any) -> None:
+        kernel, name = self._generic_kernel(value.args[0])
+        inputs = tuple(self._at(argument) for argument in value.args[1].fields)
+        results = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
+        outputs = tuple(self._place((var, i), ty) for i, ty in enumerate(results))
+        taken = [self._plan.take(self._bytes(*temporary)) for temporary in kernel.temporaries]
+        lent = tuple(Pointer(Space.WORKSPACE, offset) for offset in taken)
+        self._call(name, inputs + outputs + lent, 1)
+        for offset in taken:
+            self._plan.give(offset)
+
+    def _generic_kernel(self, global_var: Any) -> tuple[Any, str]:
+        function = self._mod[global_var]
+        key = tvm.ir.structural_hash(function)
+        if key not in self._kernel_names:
+            name = f"{self._program.name}_{global_var.name_hint}"
+            kernel = lower_generic(function, name)
+            self._program.kernels[name] = kernel.function
+            self._kernel_names[key] = (kernel, name)
+        found: tuple[Any, str] = self._kernel_names[key]
+        return found
+
+    def _emit_dense(self, var: Any, value: Any) -> None:
+        source, weight, bias = value.args[1].fields
+        matrix, row = constant_array(weight), constant_array(bias)
+        assert matrix is not None and row is not None  # fuse_dense matched constants
+        activation = str(value.args[0].global_symbol)[len(DENSE) + 1 :]
+        shape = DenseShape(matrix.shape[0], matrix.shape[1], activation)
+        if shape.name not in self._program.kernels:
+            self._program.kernels[shape.name] = dense_kernel(shape, self._widest)
+        cut = panels(shape.columns, self._widest)
+        pointers = (
+            self._at(source),
+            self._constants.add(pack_weight(matrix, cut)),
+            self._constants.add(pack_bias(row, cut)),
+            self._place((var, 0), var.ty),
+        )
+        self._call(shape.name, pointers, rows_factor((shape_of(source) or ())[:-1]))
+
+    def _emit_lookup(self, var: Any, value: Any) -> None:
+        table, ids = value.args[1].fields
+        matrix = constant_array(table)
+        assert matrix is not None  # lift_embeddings matched a constant
+        shape = LookupShape(matrix.shape[1], str(ids.ty.dtype))
+        if shape.name not in self._program.kernels:
+            self._program.kernels[shape.name] = lookup_kernel(shape)
+        at = self._constants.add(matrix)
+        pointers = (at, self._at(ids), self._place((var, 0), var.ty), Pointer(Space.STATUS))
+        scalars = (matrix.shape[0], len(self._lookups))
+        self._lookups.append(str(at.offset))
+        self._call(shape.name, pointers, rows_factor(shape_of(ids) or ()), scalars)
+
+
+def ports_of(function: Any, names: list[str], params: bool) -> tuple[Port, ...]:
+    """Ports of a function's parameters, or of its results, named in order."""
+    if params:
+        types = [param.ty for param in function.params]
+    else:
+        ret = function.ret_ty
+        types = list(ret.fields) if isinstance(ret, relax.TupleType) else [ret]
+    ports = []
+    for name, ty in zip(names, types, strict=True):
+        extents = list(ty.shape.values)
+        per_row = bool(extents) and static_int(extents[0]) is None
+        shape = tuple(int(extent) for extent in (extents[1:] if per_row else extents))
+        ports.append(Port(name, str(ty.dtype), shape, per_request=not per_row))
+    return tuple(ports)
+
+
+_ = tirx

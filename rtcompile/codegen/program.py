@@ -1,0 +1,89 @@
+"""A stage as a straight line of kernel calls over memory that the caller owns.
+
+Lowering produces a `StageProgram`; `stage_main.py` turns it into one function. All memory is in
+arenas: the constants of the artifact, a workspace, and the stage's input and output buffers. A
+`Pointer` is a place in one of them. Places that hold a value a row are sized for `TILE` rows: the
+main function walks the rows of a request tile by tile, so a workspace has a constant size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["ALIGNMENT", "TILE", "KernelCall", "Pointer", "Port", "Space", "StageProgram", "align"]
+
+# Rows a tile. A multiple of 16, so that a tile of any dtype starts on an aligned address.
+TILE = 64
+
+# Bytes. Kernels may load and store whole vectors at the start of every buffer.
+ALIGNMENT = 64
+
+
+def align(size: int) -> int:
+    """`size` in bytes, rounded up to the next aligned offset."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+@dataclass(frozen=True)
+class Space:
+    """Names of the arenas a pointer may lie in."""
+
+    CONSTANTS = "constants"
+    WORKSPACE = "workspace"
+    INPUT = "input"
+    OUTPUT = "output"
+    STATUS = "status"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A place: `offset` bytes into an arena, or the current tile of input or output `index`."""
+
+    space: str
+    offset: int = 0
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a stage: `name`, `dtype`, and the extents behind the row axis.
+
+    `row_elements` is the product of these extents. The buffer holds rows x row_elements values, or
+    one row for all when `per_request` is set.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    per_request: bool = False
+
+    @property
+    def row_elements(self) -> int:
+        """Elements a row."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """One call: the kernel's name, its pointers, and how many rows it gets for each tile row."""
+
+    kernel: str
+    pointers: tuple[Pointer, ...]
+    rows_factor: int = 1
+    scalars: tuple[int, ...] = ()
+
+
+@dataclass
+class StageProgram:
+    """What runs in one stage, in order, with everything that it needs."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    calls: list[KernelCall] = field(default_factory=list)
+    kernels: dict[str, Any] = field(default_factory=dict)  # name -> PrimFunc with pointer ABI
+    workspace_bytes: int = 0
