@@ -120,7 +120,7 @@ def _accesses(body: Any) -> list[tuple[Any, ...]]:
     def visit(node: Any) -> None:
         found.append(tuple(node.indices))
 
-    tvm_ffi.structural_walk(body, (tirx.BufferStore, visit), (TensorLoad, visit), order="post")
+    tvm_ffi.structural_walk(body, [(tirx.BufferStore, visit), (TensorLoad, visit)], order="post")
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import tvm
+import tvm_ffi
 from tvm import relax, tirx
 
 from relay_passes.fuse_dense import DENSE
@@ -188,7 +189,7 @@ class NetworkLowering:
 
     def _generic_kernel(self, global_var: Any) -> tuple[Any, str]:
         function = self._mod[global_var]
-        key = tvm.ir.structural_hash(function)
+        key = tvm_ffi.structural_hash(function)
         if key not in self._kernel_names:
             name = f"{self._program.name}_{global_var.name_hint}"
             kernel = lower_generic(function, name)

@@ -1,0 +1,118 @@
+"""ONNX in, Relax out.
+
+Opset 13 to 22. The first axis of every input is the batch where it is symbolic; all other extents
+are numbers. What cannot be imported is named: node, operator, reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import tvm
+from google.protobuf.message import DecodeError
+from tvm import tirx
+from tvm.relax.frontend.onnx import from_onnx
+from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
+
+from rtcompile.errors import ModelError, UnsupportedError
+
+__all__ = ["OPSETS", "ImportedGraph", "import_onnx"]
+
+OPSETS = range(13, 23)
+
+
+@dataclass(frozen=True)
+class ImportedGraph:
+    """A network as Relax. `inputs` and `outputs` are the graph's names, in its order."""
+
+    module: Any
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    model: Any  # the onnx.ModelProto, for verification and table names
+
+
+def import_onnx(path: Path) -> ImportedGraph:
+    """Read, check and import the model at `path`. Raises ModelError or UnsupportedError."""
+    model = _load(path)
+    opset = _opset(model, path)
+    _refuse_unknown_operators(model, path)
+    shapes = _input_shapes(model, path)
+    try:
+        module = from_onnx(model, shape_dict=shapes, opset=opset, keep_params_in_input=False)
+    except (tvm.error.TVMError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise UnsupportedError(f"{path}: the graph cannot be imported: {reason[0]}") from error
+    except (NotImplementedError, AssertionError, KeyError, IndexError) as error:
+        raise UnsupportedError(f"{path}: the graph cannot be imported: {error!r}") from error
+    outputs = tuple(output.name for output in model.graph.output)
+    return ImportedGraph(module, tuple(shapes), outputs, model)
+
+
+def _load(path: Path) -> Any:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    try:
+        model = onnx.load(str(path))
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()
+        raise ModelError(
+            f"{path}: not a valid ONNX model: {reason[0] if reason else type(error).__name__}"
+        ) from error
+    return model
+
+
+def _opset(model: Any, path: Path) -> int:
+    for entry in model.opset_import:
+        if entry.domain in ("", "ai.onnx"):
+            if entry.version not in OPSETS:
+                raise UnsupportedError(
+                    f"{path}: opset {entry.version} is not supported; export the model with an "
+                    f"opset from {OPSETS.start} to {OPSETS.stop - 1}"
+                )
+            return int(entry.version)
+    raise ModelError(f"{path}: the model imports no opset of the ONNX standard domain")
+
+
+def _refuse_unknown_operators(model: Any, path: Path) -> None:
+    known = _get_convert_map()
+    unknown = []
+    for index, node in enumerate(model.graph.node):
+        name = node.name or f"#{index}"
+        if node.domain not in ("", "ai.onnx"):
+            unknown.append(f"node {name}: {node.domain}.{node.op_type} is of a foreign domain")
+        elif node.op_type not in known:
+            unknown.append(f"node {name}: {node.op_type} has no importer")
+    if unknown:
+        raise UnsupportedError(f"{path}: unsupported operators:\n  - " + "\n  - ".join(unknown))
+
+
+def _input_shapes(model: Any, path: Path) -> dict[str, list[Any]]:
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    batch = tirx.Var("n", "int64")
+    shapes: dict[str, list[Any]] = {}
+    for value in model.graph.input:
+        if value.name in initializers:
+            continue
+        if not value.type.HasField("tensor_type"):
+            raise UnsupportedError(f"{path}: input {value.name!r} is not a tensor")
+        shape: list[Any] = []
+        for axis, extent in enumerate(value.type.tensor_type.shape.dim):
+            if extent.HasField("dim_value") and extent.dim_value > 0:
+                shape.append(int(extent.dim_value))
+            elif axis == 0:
+                shape.append(batch)
+            else:
+                raise UnsupportedError(
+                    f"{path}: input {value.name!r} has a dynamic extent on axis {axis}; only the "
+                    "first axis, the batch, may be dynamic: export the model with fixed extents"
+                )
+        shapes[value.name] = shape
+    if not any(shape and not isinstance(shape[0], int) for shape in shapes.values()):
+        raise UnsupportedError(
+            f"{path}: no input has a dynamic first axis; export the model with a dynamic batch"
+        )
+    return shapes
