@@ -14,9 +14,12 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from relay_passes.check_row_independence import check_row_independence
+from relay_passes.einsum_to_matmul import einsum_to_matmul
 from relay_passes.fuse_dense import fuse_dense
 from relay_passes.lift_embeddings import lift_embeddings
+from relay_passes.pointwise_conv_to_matmul import pointwise_conv_to_matmul
 from relay_passes.report import PassReport, Report
+from relay_passes.resolve_squeeze import resolve_squeeze
 from relay_passes.view_reshapes import view_reshapes
 
 __all__ = ["PASSES", "optimize"]
@@ -39,10 +42,10 @@ def canonicalize(mod: IRModule, report: PassReport) -> IRModule:
 
 
 def legalize(mod: IRModule, report: PassReport) -> IRModule:
-    """What no kernel of ours covers becomes TIR, fused element-wise. Reshapes stay views."""
+    """What no kernel of ours covers becomes TIR, fused element-wise. A reshape stays a view, a concat copies."""
     return tvm.ir.transform.Sequential(
         [
-            relax.transform.LegalizeOps(skip_ops=["relax.reshape"]),
+            relax.transform.LegalizeOps(skip_ops=["relax.reshape", "relax.concat"]),
             relax.transform.AnnotateTIROpPattern(),
             relax.transform.FuseOps(),
             relax.transform.FuseTIR(),
@@ -54,8 +57,12 @@ def legalize(mod: IRModule, report: PassReport) -> IRModule:
 PASSES: tuple[GraphPass, ...] = (
     # First: constant folding would legalise the look-ups, at the price of a warning each.
     lift_embeddings,
+    # Before anything that asks for shapes.
+    resolve_squeeze,
     canonicalize,
     check_row_independence,
+    einsum_to_matmul,
+    pointwise_conv_to_matmul,
     # Before the dense layers: a matmul must see through squeeze and expand_dims.
     view_reshapes,
     fuse_dense,

@@ -1,0 +1,26 @@
+"""Compile ranking models: features, embeddings and the network in one module.
+
+    from rtcompile import build, BuildOptions
+    build("model.onnx", BuildOptions(target="host"), output="model.rtc")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rtcompile.errors import RtcompileError
+from rtcompile.options import BuildOptions
+
+if TYPE_CHECKING:
+    from rtcompile.build import build
+
+__all__ = ["BuildOptions", "RtcompileError", "build"]
+
+
+def __getattr__(name: str) -> Any:
+    # The compiler is heavy to import; the errors and options are not.
+    if name == "build":
+        from rtcompile.build import build
+
+        return build
+    raise AttributeError(f"module 'rtcompile' has no attribute {name!r}")

@@ -6,6 +6,7 @@ runtime finds them by it, to update rows in place.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.codegen.program import Pointer, Space, align
+from runtime.artifact import PAGE
 
-__all__ = ["ConstantStore", "Table"]
+__all__ = ["ConstantStore", "Table", "array_digest"]
+
+
+def array_digest(array: npt.NDArray[Any]) -> bytes:
+    """A key for the values of an array."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
 
 
 @dataclass(frozen=True)
@@ -61,5 +68,6 @@ class ConstantStore:
         return offset
 
     def to_bytes(self) -> bytes:
-        """The whole block. At least one aligned unit, so that it can always be mapped."""
-        return b"".join(self._parts) or bytes(64)
+        """The whole block, whole pages long, so that it can be mapped from a file."""
+        data = b"".join(self._parts)
+        return data + bytes(max(-len(data) % PAGE, 0 if data else PAGE))

@@ -4,50 +4,67 @@ The graph is Relax in A-normal form. Every binding is one of
     call_tir(kernel, inputs)                        a legalised, fused kernel
     call_dps_packed("rtc.dense.ACT", (x, W, b))     the dense template
     call_dps_packed("rtc.embedding_lookup", (W, i)) a checked look-up in a lifted table
+    concat(parts)                                   one copy a part
     reshape(x), tuples and their items              no code: another name for the same memory
 Anything else is refused by name.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tvm
 import tvm_ffi
-from tvm import relax, tirx
+from tvm import relax
 
 from relay_passes.fuse_dense import DENSE
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
 from relay_passes.matching import bindings, call_name, constant_array, shape_of, static_int
-from rtcompile.codegen.constants import ConstantStore
+from rtcompile.codegen.constants import ConstantStore, array_digest
+from rtcompile.codegen.copy_columns import copy_columns_kernel, copy_columns_name
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
 from rtcompile.codegen.dense import DenseShape, dense_kernel, pack_bias, pack_weight, panels
 from rtcompile.codegen.embedding_lookup import LookupShape, lookup_kernel
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.memory_plan import MemoryPlan
-from rtcompile.codegen.program import TILE, KernelCall, Pointer, Port, Space, StageProgram
+from rtcompile.codegen.program import TILE, KernelCall, Lookup, Pointer, Port, Space, StageProgram
 from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
 from rtcompile.errors import UnsupportedError
 
-__all__ = ["NetworkLowering", "lower_network"]
+__all__ = ["NetworkLowering", "lower_network", "network_ports"]
 
 _VIEWS = ("relax.reshape",)
 
 
 def lower_network(
-    mod: Any, program: StageProgram, constants: ConstantStore, widest_panel: int
+    mod: Any,
+    program: StageProgram,
+    constants: ConstantStore,
+    widest_panel: int,
+    table_names: Mapping[bytes, str],
 ) -> None:
-    """Append the calls of `mod["main"]` to `program`. Its ports are the function's, in order."""
-    NetworkLowering(mod, program, constants, widest_panel).run()
+    """Append the calls of `mod["main"]` to `program`. Its ports are the function's, in order.
+
+    `table_names` gives the name of an embedding table by the digest of its values.
+    """
+    NetworkLowering(mod, program, constants, widest_panel, table_names).run()
 
 
 class NetworkLowering:
     """State of one lowering: where each value lies, and who still reads it."""
 
     def __init__(
-        self, mod: Any, program: StageProgram, constants: ConstantStore, widest_panel: int
+        self,
+        mod: Any,
+        program: StageProgram,
+        constants: ConstantStore,
+        widest_panel: int,
+        table_names: Mapping[bytes, str],
     ) -> None:
+        self._table_names = table_names
         self._mod = mod
         self._main = mod["main"]
         self._program = program
@@ -59,7 +76,6 @@ class NetworkLowering:
         self._places: dict[tuple[Any, int], Pointer] = {}
         self._last_use: dict[tuple[Any, int], int] = {}
         self._kernel_names: dict[Any, Any] = {}
-        self._lookups: list[str] = []
 
     def run(self) -> None:
         """Resolve aliases, place the outputs, emit the calls, free what is read no more."""
@@ -164,6 +180,8 @@ class NetworkLowering:
             self._emit_dense(var, value)
         elif name == "relax.call_dps_packed" and value.args[0].global_symbol == EMBEDDING_LOOKUP:
             self._emit_lookup(var, value)
+        elif name == "relax.concat":
+            self._emit_concat(var, value)
         elif name in _VIEWS:  # of a constant
             self._places[(var, 0)] = self._at(value.args[0])
         else:
@@ -178,7 +196,11 @@ class NetworkLowering:
 
     def _emit_generic(self, var: Any, value: Any) -> None:
         kernel, name = self._generic_kernel(value.args[0])
-        inputs = tuple(self._at(argument) for argument in value.args[1].fields)
+        inputs = tuple(
+            self._at(argument)
+            for argument in value.args[1].fields
+            if isinstance(argument.ty, relax.TensorType)  # the row count is passed last anyway
+        )
         results = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
         outputs = tuple(self._place((var, i), ty) for i, ty in enumerate(results))
         taken = [self._plan.take(self._bytes(*temporary)) for temporary in kernel.temporaries]
@@ -215,6 +237,21 @@ class NetworkLowering:
         )
         self._call(shape.name, pointers, rows_factor((shape_of(source) or ())[:-1]))
 
+    def _emit_concat(self, var: Any, value: Any) -> None:
+        parts = self._bound.get(value.args[0], value.args[0]).fields
+        extents = shape_of(var) or ()
+        axis = int(value.attrs.axis) % len(extents)
+        outer, dtype = rows_factor(extents[:axis]), str(var.ty.dtype)
+        target = self._place((var, 0), var.ty)
+        widths = [math.prod((shape_of(part) or ())[axis:]) for part in parts]
+        offset = 0
+        for part, width in zip(parts, widths, strict=True):
+            name = copy_columns_name(dtype, width)
+            if name not in self._program.kernels:
+                self._program.kernels[name] = copy_columns_kernel(dtype, width)
+            self._call(name, (self._at(part), target), outer, (sum(widths), offset))
+            offset += width
+
     def _emit_lookup(self, var: Any, value: Any) -> None:
         table, ids = value.args[1].fields
         matrix = constant_array(table)
@@ -222,27 +259,37 @@ class NetworkLowering:
         shape = LookupShape(matrix.shape[1], str(ids.ty.dtype))
         if shape.name not in self._program.kernels:
             self._program.kernels[shape.name] = lookup_kernel(shape)
-        at = self._constants.add(matrix)
+        name = self._table_names.get(
+            array_digest(matrix), f"table_{len(self._constants.tables)}"
+        )
+        at = self._constants.add_table(name, matrix)
         pointers = (at, self._at(ids), self._place((var, 0), var.ty), Pointer(Space.STATUS))
-        scalars = (matrix.shape[0], len(self._lookups))
-        self._lookups.append(str(at.offset))
+        scalars = (matrix.shape[0], len(self._program.lookups))
+        self._program.lookups.append(Lookup(name, matrix.shape[0]))
         self._call(shape.name, pointers, rows_factor(shape_of(ids) or ()), scalars)
 
 
-def ports_of(function: Any, names: list[str], params: bool) -> tuple[Port, ...]:
-    """Ports of a function's parameters, or of its results, named in order."""
-    if params:
-        types = [param.ty for param in function.params]
-    else:
-        ret = function.ret_ty
-        types = list(ret.fields) if isinstance(ret, relax.TupleType) else [ret]
-    ports = []
-    for name, ty in zip(names, types, strict=True):
-        extents = list(ty.shape.values)
-        per_row = bool(extents) and static_int(extents[0]) is None
-        shape = tuple(int(extent) for extent in (extents[1:] if per_row else extents))
-        ports.append(Port(name, str(ty.dtype), shape, per_request=not per_row))
-    return tuple(ports)
+def network_ports(
+    function: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]
+) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Ports of a function's parameters and results, named in order."""
+    ret = function.ret_ty
+    results = list(ret.fields) if isinstance(ret, relax.TupleType) else [ret]
+    return (
+        tuple(map(_port, inputs, [param.ty for param in function.params])),
+        tuple(map(_port, outputs, results)),
+    )
 
 
-_ = tirx
+def _port(name: str, ty: Any) -> Port:
+    if not isinstance(ty, relax.TensorType) or not isinstance(ty.shape, relax.ShapeExpr):
+        raise UnsupportedError(f"{name!r}: its shape is not known when the model is built")
+    extents = list(ty.shape.values)
+    per_row = bool(extents) and static_int(extents[0]) is None
+    rest = extents[1:] if per_row else extents
+    if any(static_int(extent) is None for extent in rest):
+        raise UnsupportedError(f"{name!r}: shape {extents} is dynamic behind its first axis")
+    if per_row and evaluate_extent(extents[0], TILE) != TILE:
+        raise UnsupportedError(f"{name!r}: its first axis, {extents[0]}, is not the batch")
+    shape = tuple(int(extent) for extent in rest)
+    return Port(name, str(ty.dtype), shape, per_request=not per_row)

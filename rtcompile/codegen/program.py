@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ALIGNMENT", "TILE", "KernelCall", "Pointer", "Port", "Space", "StageProgram", "align"]
+__all__ = ["ALIGNMENT", "TILE", "KernelCall", "Lookup", "Pointer", "Port", "Space", "StageProgram", "align"]
 
 # Rows a tile. A multiple of 16, so that a tile of any dtype starts on an aligned address.
 TILE = 64
@@ -77,6 +77,14 @@ class KernelCall:
     scalars: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Lookup:
+    """An embedding look-up, for messages: the table's name and its rows."""
+
+    table: str
+    rows: int
+
+
 @dataclass
 class StageProgram:
     """What runs in one stage, in order, with everything that it needs."""
@@ -86,4 +94,5 @@ class StageProgram:
     outputs: tuple[Port, ...]
     calls: list[KernelCall] = field(default_factory=list)
     kernels: dict[str, Any] = field(default_factory=dict)  # name -> PrimFunc with pointer ABI
+    lookups: list[Lookup] = field(default_factory=list)
     workspace_bytes: int = 0

@@ -18,6 +18,7 @@ from tvm.relax.frontend.onnx import from_onnx
 from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
 from rtcompile.errors import ModelError, UnsupportedError
+from rtcompile.frontends.resolve_branches import resolve_branches
 
 __all__ = ["OPSETS", "ImportedGraph", "import_onnx"]
 
@@ -36,7 +37,7 @@ class ImportedGraph:
 
 def import_onnx(path: Path) -> ImportedGraph:
     """Read, check and import the model at `path`. Raises ModelError or UnsupportedError."""
-    model = _load(path)
+    model = resolve_branches(_load(path))
     opset = _opset(model, path)
     _refuse_unknown_operators(model, path)
     shapes = _input_shapes(model, path)

@@ -1,0 +1,71 @@
+"""Write the artifact file. Its layout is described where it is read, in `runtime/artifact.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rtcompile.errors import OutputError
+from runtime.artifact import HEADER, MAGIC, PAGE, SCHEMA_VERSION
+
+__all__ = ["write_artifact", "write_atomically"]
+
+
+def write_artifact(path: Path, manifest: dict[str, Any], sections: dict[str, bytes]) -> None:
+    """Write `manifest` and `sections` to `path`: whole or not at all. Raises OutputError."""
+    # Sections and manifest fill whole pages, so that the digests cover every byte of the file.
+    padded = {name: data + bytes(_page(len(data)) - len(data)) for name, data in sections.items()}
+    described = {
+        name: {"offset": 0, "length": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in padded.items()
+    }
+    manifest = {**manifest, "sections": described, "file_bytes": 0}
+    # Offsets stand in the manifest, whose length moves them: leave room for their digits.
+    digits = 20 * (len(sections) + 1)
+    offset = _page(HEADER.size + len(json.dumps(manifest)) + digits)
+    text_bytes = offset - HEADER.size
+    for name, data in padded.items():
+        described[name]["offset"] = offset
+        offset += len(data)
+    manifest["file_bytes"] = offset
+    text = json.dumps(manifest, sort_keys=True).encode().ljust(text_bytes)
+    head = HEADER.pack(
+        MAGIC, SCHEMA_VERSION, 0, len(text), hashlib.sha256(text).digest(), bytes(8)
+    )
+    parts = [(0, head + text)]
+    parts += [(described[name]["offset"], data) for name, data in padded.items()]
+    write_atomically(path, parts, offset)
+
+
+def _page(offset: int) -> int:
+    return -(-offset // PAGE) * PAGE
+
+
+def write_atomically(path: Path, parts: list[tuple[int, bytes]], size: int) -> None:
+    """Write `parts` at their offsets into a file of `size` bytes that appears as a whole.
+
+    The bytes go to a temporary file beside `path`, are flushed to disk, and take its name. On any
+    failure the temporary file is removed, `path` is what it was, and OutputError says why.
+    """
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent or ".", prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.truncate(size)
+            for offset, data in parts:
+                file.seek(offset)
+                file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

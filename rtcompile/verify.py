@@ -1,0 +1,108 @@
+"""Compare a compiled module with the original before the artifact is written.
+
+The network runs beside ONNX Runtime on generated rows, at row counts below, at and above the size of
+a tile, so that the tiling and the remainders are compared too. Ids are drawn from the range of the
+tables that they look up.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+import runtime
+from rtcompile.artifact import write_artifact
+from rtcompile.codegen.program import TILE
+from rtcompile.errors import ModelError, VerificationError
+from rtcompile.frontends.id_inputs import id_columns
+from rtcompile.frontends.onnx_import import ImportedGraph
+
+__all__ = ["TOLERANCE", "Verification", "generate_inputs", "verify_network"]
+
+# Largest absolute difference, and relative to the largest value of the output where that is above 1.
+TOLERANCE = 1e-4
+
+_ROW_COUNTS = (2, 7, TILE, TILE + 37)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The largest difference seen, over `rows` rows in all."""
+
+    largest_difference: float
+    rows: int
+
+
+def verify_network(
+    graph: ImportedGraph, manifest: dict[str, Any], sections: dict[str, bytes]
+) -> Verification:
+    """Run both on the same rows. Raises VerificationError that names the worst output."""
+    session = _session(graph)
+    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+        path = Path(folder) / "candidate.rtc"
+        write_artifact(path, manifest, sections)
+        ranker = runtime.load(path)
+        largest, total = 0.0, 0
+        for rows in _ROW_COUNTS:
+            inputs = generate_inputs(graph, ranker.input_ports, rows, seed=rows)
+            expected = session.run(list(graph.outputs), inputs)
+            actual = ranker.predict(inputs)
+            for name, want in zip(graph.outputs, expected, strict=True):
+                largest = max(largest, _difference(name, want, actual[name], rows))
+            total += rows
+    return Verification(largest, total)
+
+
+def _session(graph: ImportedGraph) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(graph.model.SerializeToString(), options)
+    except Exception as error:  # its exceptions share no public base class
+        raise ModelError(f"ONNX Runtime cannot load the model: {error}") from error
+
+
+def generate_inputs(
+    graph: ImportedGraph, ports: Any, rows: int, seed: int
+) -> dict[str, npt.NDArray[Any]]:
+    """Random inputs of `rows` rows: numbers from a normal distribution, ids within their tables."""
+    rng = np.random.default_rng(seed)
+    ids = id_columns(graph.model)
+    inputs: dict[str, npt.NDArray[Any]] = {}
+    for port in ports:
+        shape = port.shape if port.per_request else (rows, *port.shape)
+        if np.issubdtype(port.dtype, np.floating):
+            values = rng.normal(size=shape)
+        else:
+            values = rng.integers(0, ids.whole.get(port.name, 2), shape).astype(np.float64)
+        for column, table_rows in ids.columns.get(port.name, {}).items():
+            values[:, column] = rng.integers(0, table_rows, rows)
+        inputs[port.name] = values.astype(port.dtype)
+    return inputs
+
+
+def _difference(
+    name: str, want: npt.NDArray[Any], got: npt.NDArray[Any], rows: int
+) -> float:
+    if want.shape != got.shape:
+        raise VerificationError(
+            f"output {name!r}: shape {got.shape} instead of {want.shape} at {rows} rows"
+        )
+    if want.size == 0:
+        return 0.0
+    scale = max(1.0, float(np.nanmax(np.abs(want), initial=0.0)))
+    same = (want == got) | (np.isnan(want) & np.isnan(got))
+    difference = np.where(same, 0.0, np.abs(want.astype(np.float64) - got) / scale)
+    worst = float(np.max(difference))
+    if not worst <= TOLERANCE:
+        raise VerificationError(
+            f"output {name!r} differs from ONNX Runtime's by {worst:.3g} at {rows} rows, above the "
+            f"tolerance of {TOLERANCE:g}: the artifact was not written"
+        )
+    return worst

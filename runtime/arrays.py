@@ -1,0 +1,48 @@
+"""Aligned arrays: what kernels may be handed.
+
+Kernels load and store whole vectors and assume 64-byte alignment; an array of a user is used as it
+is when it already is aligned, contiguous and of the right dtype, and copied otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.errors import RequestError
+
+__all__ = ["ALIGNMENT", "aligned_empty", "aligned_rows"]
+
+ALIGNMENT = 64
+
+
+def aligned_empty(count: int, dtype: str) -> npt.NDArray[Any]:
+    """An uninitialised flat array of `count` values on a 64-byte boundary."""
+    size = count * np.dtype(dtype).itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype)
+
+
+def aligned_rows(value: object, name: str, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """`value` as an aligned array [rows, *shape] of `dtype`; RequestError if it cannot be."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise RequestError(f"input {name!r}: not a rectangular array: {error}") from error
+    if array.dtype.hasobject or not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise RequestError(
+            f"input {name!r}: dtype {array.dtype} cannot be converted to {dtype} without loss"
+        )
+    if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
+        wanted = ", ".join(["rows", *map(str, shape)])
+        raise RequestError(f"input {name!r}: shape {array.shape} is not ({wanted})")
+    exact = array.dtype == np.dtype(dtype) and array.flags.c_contiguous and array.flags.writeable
+    if exact and array.ctypes.data % ALIGNMENT == 0:
+        return array
+    copy = aligned_empty(array.size, dtype).reshape(array.shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.copyto(copy, array, casting="same_kind")
+    return copy

@@ -1,0 +1,44 @@
+"""Every error that the runtime raises on purpose.
+
+InferenceError                  80
+├── ArtifactError              81   the file cannot be read, is damaged, or is of another version
+│   └── TargetError            82   the artifact is for a machine that this one is not
+└── RequestError               83   a request, an item or an input array is malformed
+    └── UnknownIdError         84   an id is outside the table it looks up
+
+The number is the exit code of the command line.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ArtifactError", "InferenceError", "RequestError", "TargetError", "UnknownIdError"]
+
+
+class InferenceError(Exception):
+    """Root of all errors of the runtime."""
+
+    exit_code = 80
+
+
+class ArtifactError(InferenceError):
+    """The artifact cannot be read, is damaged, or has a version this runtime does not know."""
+
+    exit_code = 81
+
+
+class TargetError(ArtifactError):
+    """The artifact was compiled for a machine that this one is not."""
+
+    exit_code = 82
+
+
+class RequestError(InferenceError):
+    """A request, an item or an input array is malformed."""
+
+    exit_code = 83
+
+
+class UnknownIdError(RequestError):
+    """An integer id lies outside the embedding table that it looks up."""
+
+    exit_code = 84

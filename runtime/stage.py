@@ -1,0 +1,97 @@
+"""A compiled stage: its function, its ports, and workspaces to run it in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm_ffi
+
+from runtime.arrays import aligned_empty
+from runtime.errors import UnknownIdError
+
+__all__ = ["Port", "Stage"]
+
+_STATUS_WORDS = 4
+_STATUS_ID_OUT_OF_RANGE = 1
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output: [rows, *shape] of `dtype`, or [*shape] when it is `per_request`."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    per_request: bool
+
+    @property
+    def row_elements(self) -> int:
+        """Values a row."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+
+@dataclass(frozen=True)
+class _Workspace:
+    status: npt.NDArray[np.int64]
+    tensors: tuple[Any, Any]  # workspace and status, as the function takes them
+
+
+class Stage:
+    """Runs one main function of the module. Safe to call from many threads at once."""
+
+    def __init__(self, function: Any, description: dict[str, Any], constants: Any) -> None:
+        self._function = function
+        self._constants = constants
+        self._bytes = description["workspace_bytes"]
+        self._lookups = description["lookups"]
+        self.inputs = tuple(_port(port) for port in description["inputs"])
+        self.outputs = tuple(_port(port) for port in description["outputs"])
+        # One workspace a running call. Lists append and pop atomically.
+        self._idle: list[_Workspace] = []
+
+    def run(self, rows: int, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Compute `rows` rows from aligned inputs, in port order; returns the outputs."""
+        outputs = [
+            aligned_empty((1 if port.per_request else rows) * port.row_elements, port.dtype)
+            for port in self.outputs
+        ]
+        if rows:
+            self._call(rows, [tvm_ffi.from_dlpack(a.reshape(-1)) for a in (*inputs, *outputs)])
+        return [
+            output.reshape(port.shape if port.per_request else (rows, *port.shape))
+            for output, port in zip(outputs, self.outputs, strict=True)
+        ]
+
+    def _call(self, rows: int, tensors: list[Any]) -> None:
+        workspace = self._idle.pop() if self._idle else self._new_workspace()
+        workspace.status[0] = 0
+        self._function(0, rows, self._constants, *workspace.tensors, *tensors)
+        code, lookup, given = (int(word) for word in workspace.status[:3])
+        self._idle.append(workspace)
+        if code == _STATUS_ID_OUT_OF_RANGE:
+            table = self._lookups[lookup]
+            raise UnknownIdError(
+                f"id {given} is outside table {table['table']!r}, which has {table['rows']} rows"
+            )
+
+    def _new_workspace(self) -> _Workspace:
+        memory = aligned_empty(self._bytes, "uint8")
+        status = aligned_empty(_STATUS_WORDS, "int64")
+        status[:] = 0
+        return _Workspace(status, (tvm_ffi.from_dlpack(memory), tvm_ffi.from_dlpack(status)))
+
+
+def _port(description: dict[str, Any]) -> Port:
+    return Port(
+        description["name"],
+        description["dtype"],
+        tuple(description["shape"]),
+        description["per_request"],
+    )
