@@ -16,6 +16,7 @@ from tvm.ir import IRModule
 from relay_passes.check_row_independence import check_row_independence
 from relay_passes.einsum_to_matmul import einsum_to_matmul
 from relay_passes.fuse_dense import fuse_dense
+from relay_passes.lift_concats import lift_concats
 from relay_passes.lift_embeddings import lift_embeddings
 from relay_passes.pointwise_conv_to_matmul import pointwise_conv_to_matmul
 from relay_passes.report import PassReport, Report
@@ -42,10 +43,10 @@ def canonicalize(mod: IRModule, report: PassReport) -> IRModule:
 
 
 def legalize(mod: IRModule, report: PassReport) -> IRModule:
-    """What no kernel of ours covers becomes TIR, fused element-wise. A reshape stays a view, a concat copies."""
+    """What no kernel of ours covers becomes TIR, fused element-wise. A reshape stays a view."""
     return tvm.ir.transform.Sequential(
         [
-            relax.transform.LegalizeOps(skip_ops=["relax.reshape", "relax.concat"]),
+            relax.transform.LegalizeOps(skip_ops=["relax.reshape"]),
             relax.transform.AnnotateTIROpPattern(),
             relax.transform.FuseOps(),
             relax.transform.FuseTIR(),
@@ -66,6 +67,7 @@ PASSES: tuple[GraphPass, ...] = (
     # Before the dense layers: a matmul must see through squeeze and expand_dims.
     view_reshapes,
     fuse_dense,
+    lift_concats,
     legalize,
 )
 

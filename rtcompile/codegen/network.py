@@ -4,7 +4,7 @@ The graph is Relax in A-normal form. Every binding is one of
     call_tir(kernel, inputs)                        a legalised, fused kernel
     call_dps_packed("rtc.dense.ACT", (x, W, b))     the dense template
     call_dps_packed("rtc.embedding_lookup", (W, i)) a checked look-up in a lifted table
-    concat(parts)                                   one copy a part
+    call_dps_packed("rtc.concat.AXIS", parts)       one copy for all parts
     reshape(x), tuples and their items              no code: another name for the same memory
 Anything else is refused by name.
 """
@@ -21,10 +21,11 @@ import tvm_ffi
 from tvm import relax
 
 from relay_passes.fuse_dense import DENSE
+from relay_passes.lift_concats import CONCAT
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
 from relay_passes.matching import bindings, call_name, constant_array, shape_of, static_int
 from rtcompile.codegen.constants import ConstantStore, array_digest
-from rtcompile.codegen.copy_columns import copy_columns_kernel, copy_columns_name
+from rtcompile.codegen.concat import concat_kernel, concat_name
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
 from rtcompile.codegen.dense import DenseShape, dense_kernel, pack_bias, pack_weight, panels
 from rtcompile.codegen.embedding_lookup import LookupShape, lookup_kernel
@@ -176,12 +177,8 @@ class NetworkLowering:
             return
         if name == "relax.call_tir":
             self._emit_generic(var, value)
-        elif name == "relax.call_dps_packed" and value.args[0].global_symbol.startswith(DENSE):
-            self._emit_dense(var, value)
-        elif name == "relax.call_dps_packed" and value.args[0].global_symbol == EMBEDDING_LOOKUP:
-            self._emit_lookup(var, value)
-        elif name == "relax.concat":
-            self._emit_concat(var, value)
+        elif name == "relax.call_dps_packed":
+            self._emit_named(var, value)
         elif name in _VIEWS:  # of a constant
             self._places[(var, 0)] = self._at(value.args[0])
         else:
@@ -237,20 +234,40 @@ class NetworkLowering:
         )
         self._call(shape.name, pointers, rows_factor((shape_of(source) or ())[:-1]))
 
+    def _emit_named(self, var: Any, value: Any) -> None:
+        name = str(value.args[0].global_symbol)
+        emitters = {
+            DENSE: self._emit_dense,
+            EMBEDDING_LOOKUP: self._emit_lookup,
+            CONCAT: self._emit_concat,
+        }
+        for prefix, emit in emitters.items():
+            if name == prefix or name.startswith(prefix + "."):
+                return emit(var, value)
+        raise UnsupportedError(f"kernel {name!r} is not known to the code generator")
+
     def _emit_concat(self, var: Any, value: Any) -> None:
-        parts = self._bound.get(value.args[0], value.args[0]).fields
-        extents = shape_of(var) or ()
-        axis = int(value.attrs.axis) % len(extents)
-        outer, dtype = rows_factor(extents[:axis]), str(var.ty.dtype)
-        target = self._place((var, 0), var.ty)
-        widths = [math.prod((shape_of(part) or ())[axis:]) for part in parts]
+        extents, dtype = shape_of(var) or (), str(var.ty.dtype)
+        axis = int(str(value.args[0].global_symbol)[len(CONCAT) + 1 :])
+        target_width = math.prod(extents[axis:])
+        target, size = self._place((var, 0), var.ty), np.dtype(dtype).itemsize
+        arenas: dict[Pointer, list[tuple[int, int, int]]] = {}
         offset = 0
-        for part, width in zip(parts, widths, strict=True):
-            name = copy_columns_name(dtype, width)
-            if name not in self._program.kernels:
-                self._program.kernels[name] = copy_columns_kernel(dtype, width)
-            self._call(name, (self._at(part), target), outer, (sum(widths), offset))
+        for part in value.args[1].fields:
+            width, at = math.prod((shape_of(part) or ())[axis:]), self._at(part)
+            # Parts in the workspace share a call; an input is an arena of its own.
+            shared = at.space in (Space.WORKSPACE, Space.CONSTANTS)
+            arena = Pointer(at.space) if shared else at
+            source = at.offset // size if shared else 0
+            arenas.setdefault(arena, []).append((source, width, offset))
             offset += width
+        name = concat_name(dtype)
+        if name not in self._program.kernels:
+            self._program.kernels[name] = concat_kernel(dtype)
+        for arena, descriptors in arenas.items():
+            table = self._constants.add(np.array(descriptors, np.int64))
+            scalars = (len(descriptors), target_width)
+            self._call(name, (arena, table, target), rows_factor(extents[:axis]), scalars)
 
     def _emit_lookup(self, var: Any, value: Any) -> None:
         table, ids = value.args[1].fields
