@@ -1,0 +1,1 @@
+"""Small reference models and the benchmark workloads."""

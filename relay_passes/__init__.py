@@ -1,0 +1,1 @@
+"""Graph passes over Relax, one a file; `pipeline.py` is their table of contents."""

@@ -1,8 +1,9 @@
 """Refuse a graph whose rows depend on each other: it could not run in tiles of rows.
 
-The batch is the one symbolic extent. An operator that reduces, concatenates, normalises or contracts
-along an axis whose extent contains it mixes rows. Operators that only move rows about (reshape,
-transpose) are fine: they move them back before the end, or the outputs would not be a row each.
+The batch is the one symbolic extent. An operator that reduces, concatenates, normalises or
+contracts along an axis whose extent contains it mixes rows. Operators that only move rows about
+(reshape, transpose) are fine: they move them back before the end, or the outputs would not be a
+row each.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ _MIXING: dict[str, Callable[[Any, int], list[int]]] = {
     "relax.topk": _single_axis,
     "relax.flip": _single_axis,
     "relax.matmul": _contracted,
+    "relax.concat": _single_axis,
 }
 
 
@@ -65,7 +67,7 @@ def check_row_independence(mod: IRModule, report: PassReport) -> IRModule:
     for var, value in bindings(mod["main"]).items():
         name = call_name(value)
         if name == "relax.concat":
-            operands, axes_of = list(_fields(value.args[0])), _single_axis
+            operands, axes_of = list(_fields(value.args[0])), _MIXING[name]
         elif name in _MIXING:
             operands, axes_of = [value.args[0]], _MIXING[name]
         else:
@@ -88,7 +90,7 @@ def _check(var: Any, name: str, call: Any, operand: Any, axes_of: Callable[..., 
         if not isinstance(extents[axis], int):
             shape = ", ".join(str(extent) for extent in extents)
             raise RowDependenceError(
-                f"{name.removeprefix('relax.')} ({var.name_hint}) works along axis {axis} of a "
+                f"{name.removeprefix('relax.')} ({var.name}) works along axis {axis} of a "
                 f"tensor of shape ({shape}), which is the batch: the score of a row would depend "
                 "on the other rows of the request"
             )

@@ -21,7 +21,7 @@ __all__ = ["einsum_to_matmul"]
 
 
 @relax.expr_functor.mutator
-class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
+class _Rewriter(relax.PyExprMutator):
     def __init__(self, mod: IRModule, report: PassReport) -> None:
         super().__init__(mod)
         self._report = report
@@ -45,7 +45,7 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
 
 
 def _orientation(equation: str) -> str | None:
-    """"kn" or "nk", how W lies, or None where the equation is no such product."""
+    """ "kn" or "nk", how W lies, or None where the equation is no such product."""
     left, result = equation.split("->")
     source, weight = left.split(",")
     if len(weight) != 2 or not source or not result or len(set(source)) != len(source):

@@ -23,7 +23,6 @@ from relay_passes.matching import (
     dtype_of,
     rewrite_main,
     shape_of,
-    static_int,
     use_counts,
 )
 from relay_passes.report import PassReport
@@ -87,7 +86,7 @@ class _Matcher:
             dense = self._plain(self._only_reader(operand))
             if bias is None or dense is None:
                 continue
-            columns = static_int(dense.weight.ty.shape.values[1])
+            columns = int(dense.weight.ty.shape.values[1])
             if bias.size not in (1, columns) or (bias.ndim and bias.shape[-1] != bias.size):
                 continue
             row = np.ascontiguousarray(np.broadcast_to(bias.reshape(-1), (columns,)))
@@ -96,7 +95,7 @@ class _Matcher:
 
 
 @relax.expr_functor.mutator
-class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
+class _Rewriter(relax.PyExprMutator):
     def __init__(self, mod: IRModule, report: PassReport) -> None:
         super().__init__(mod)
         self._report = report

@@ -2,8 +2,8 @@
 
     concat(parts, axis)   ->   call_dps_packed("rtc.concat.AXIS", parts)
 
-Legalised, a concatenation of many parts is one deep nest of conditions evaluated for each value; the
-kernel behind the name copies each part in one go. A concatenation before the batch axis stays.
+Legalised, a concatenation of many parts is one deep nest of conditions evaluated for each value;
+the kernel behind the name copies each part in one go. A concatenation before the batch axis stays.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONCAT = "rtc.concat"
 
 
 @relax.expr_functor.mutator
-class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
+class _Rewriter(relax.PyExprMutator):
     def __init__(self, mod: IRModule, report: PassReport) -> None:
         super().__init__(mod)
         self._report = report

@@ -1,11 +1,14 @@
 """Recognise embedding look-ups: a `take` of rows of a constant matrix by integer ids.
 
-    take(W, ids, axis=0)   ->   call_dps_packed("rtc.embedding_lookup", (W, ids))
+    take(W, where(ids < 0, ids + rows, ids), axis=0)
+        ->   call_dps_packed("rtc.embedding_lookup", (W, ids))
+    the same by ids = astype(where(isfinite(c), c, 0)), c = strided_slice(X, column)
+        ->   call_dps_packed("rtc.embedding_lookup.COLUMN", (W, X))
 
-W is a constant [rows, d], ids an integer tensor of any shape. Behind the name stands a kernel that
-checks every id; the table leaves the graph's constants for a section of its own, so that it can be
-memory-mapped and updated. The ids may come straight from a graph input or, as deepctr-torch exports
-it, from a column of a float matrix (`strided_slice`, then `astype`).
+W is a constant [rows, d], ids an integer tensor of any shape, X a float matrix [n, m]. Behind the
+names stand kernels that check every id, wrap negative ones and read a column in place; what the
+importer put around the ids for these ends is taken off. The table leaves the graph's constants for
+a place of its own, so that it can be memory-mapped and updated.
 """
 
 from __future__ import annotations
@@ -15,7 +18,15 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import call_name, constant_array, dtype_of, rewrite_main
+from relay_passes.matching import (
+    bindings,
+    call_name,
+    constant_array,
+    dtype_of,
+    rewrite_main,
+    shape_of,
+    static_int,
+)
 from relay_passes.report import PassReport
 
 __all__ = ["EMBEDDING_LOOKUP", "lift_embeddings"]
@@ -23,27 +34,81 @@ __all__ = ["EMBEDDING_LOOKUP", "lift_embeddings"]
 EMBEDDING_LOOKUP = "rtc.embedding_lookup"
 
 
+class _Ids:
+    """Takes off what the importer puts around ids."""
+
+    def __init__(self, function: Any) -> None:
+        self._bound = bindings(function)
+
+    def _call(self, expression: Any, name: str) -> Any:
+        value = self._bound.get(expression)
+        return value if call_name(value) == f"relax.{name}" else None
+
+    def unwrapped(self, ids: Any) -> Any:
+        """x of where(less(x, 0), add(x, rows), x); `ids` itself where it has another form."""
+        where = self._call(ids, "where")
+        if where is None:
+            return ids
+        condition, wrapped, plain = where.args
+        less, add = self._call(condition, "less"), self._call(wrapped, "add")
+        known = less is not None and add is not None
+        if known and less.args[0].same_as(plain) and add.args[0].same_as(plain):
+            return plain
+        return ids
+
+    def column(self, ids: Any) -> tuple[Any, int] | None:
+        """(X, column) of ids that are a cast column of a float matrix, else None."""
+        cast = self._call(ids, "astype")
+        if cast is None:
+            return None
+        source = cast.args[0]
+        where = self._call(source, "where")
+        if where is not None:  # of what is not finite, to zero
+            source = next((a for a in where.args[1:] if isinstance(a, relax.Var)), source)
+        part = self._call(source, "strided_slice")
+        if part is None or dtype_of(part.args[0]) != "float32":
+            return None
+        extents, width = shape_of(part.args[0]), shape_of(source)
+        starts = [_integers(argument) for argument in part.args[1:3]]
+        if extents is None or len(extents) != 2 or width is None or width[1:] != (1,):
+            return None
+        if starts[0] not in ([1], [-1]) or starts[1] is None or not isinstance(extents[1], int):
+            return None
+        return part.args[0], starts[1][0] % extents[1]
+
+
+def _integers(argument: Any) -> list[int] | None:
+    fields = argument.fields if isinstance(argument, relax.Tuple) else []
+    values = [static_int(getattr(field, "value", field)) for field in fields]
+    return None if None in values or not values else [v for v in values if v is not None]
+
+
 @relax.expr_functor.mutator
-class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
+class _Rewriter(relax.PyExprMutator):
     def __init__(self, mod: IRModule, report: PassReport) -> None:
         super().__init__(mod)
         self._report = report
+        self._ids = _Ids(mod["main"])
 
     def visit_call_(self, op: Any) -> Any:
-        call = super().visit_call_(op)
-        if call_name(call) != "relax.take":
-            return call
-        table, ids = call.args
+        if call_name(op) != "relax.take":
+            return super().visit_call_(op)
+        table, ids = op.args
         matrix = constant_array(table)
-        if matrix is None or matrix.ndim != 2 or int(call.attrs.axis) != 0:
-            return call
+        if matrix is None or matrix.ndim != 2 or int(op.attrs.axis) != 0:
+            return super().visit_call_(op)
         if str(matrix.dtype) != "float32" or dtype_of(ids) not in ("int32", "int64"):
             self._report.refused.append(f"take from {matrix.dtype} by {dtype_of(ids)}")
-            return call
+            return super().visit_call_(op)
+        if constant_array(ids) is not None:
+            return super().visit_call_(op)  # a constant: folded later
         self._report.applied += 1
-        return relax.op.call_dps_packed(
-            EMBEDDING_LOOKUP, relax.Tuple([table, ids]), out_ty=op.ty
-        )
+        name, source = EMBEDDING_LOOKUP, self._ids.unwrapped(ids)
+        column = self._ids.column(source)
+        if column is not None:
+            source, name = column[0], f"{EMBEDDING_LOOKUP}.{column[1]}"
+        arguments = relax.Tuple([table, self.visit_expr(source)])
+        return relax.op.call_dps_packed(name, arguments, out_ty=op.ty)
 
 
 def lift_embeddings(mod: IRModule, report: PassReport) -> IRModule:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from tvm import relax, tirx
 from tvm.ir import GenericConst, IRModule
@@ -40,8 +39,10 @@ def shape_of(expression: Any) -> tuple[Any, ...] | None:
         return None
     if not hasattr(ty.shape, "values"):
         return None
-    return tuple(static_int(extent) if static_int(extent) is not None else extent
-                 for extent in ty.shape.values)
+    return tuple(
+        static_int(extent) if static_int(extent) is not None else extent
+        for extent in ty.shape.values
+    )
 
 
 def dtype_of(expression: Any) -> str:

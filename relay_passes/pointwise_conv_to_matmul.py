@@ -20,7 +20,7 @@ __all__ = ["pointwise_conv_to_matmul"]
 
 
 @relax.expr_functor.mutator
-class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
+class _Rewriter(relax.PyExprMutator):
     def __init__(self, mod: IRModule, report: PassReport) -> None:
         super().__init__(mod)
         self._report = report

@@ -21,7 +21,7 @@ _VIEWS = ("relax.squeeze", "relax.expand_dims", "relax.flatten")
 
 
 @relax.expr_functor.mutator
-class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
+class _Rewriter(relax.PyExprMutator):
     def __init__(self, mod: IRModule, report: PassReport) -> None:
         super().__init__(mod)
         self._report = report

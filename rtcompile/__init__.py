@@ -1,7 +1,7 @@
 """Compile ranking models: features, embeddings and the network in one module.
 
-    from rtcompile import build, BuildOptions
-    build("model.onnx", BuildOptions(target="host"), output="model.rtc")
+from rtcompile import build, BuildOptions
+build("model.onnx", BuildOptions(target="host"), output="model.rtc")
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rtcompile.errors import RtcompileError
 from rtcompile.options import BuildOptions
 
 if TYPE_CHECKING:
-    from rtcompile.build import build
+    from rtcompile.conductor import build
 
 __all__ = ["BuildOptions", "RtcompileError", "build"]
 
@@ -20,7 +20,7 @@ __all__ = ["BuildOptions", "RtcompileError", "build"]
 def __getattr__(name: str) -> Any:
     # The compiler is heavy to import; the errors and options are not.
     if name == "build":
-        from rtcompile.build import build
+        from rtcompile.conductor import build
 
         return build
     raise AttributeError(f"module 'rtcompile' has no attribute {name!r}")

@@ -20,7 +20,7 @@ def write_artifact(path: Path, manifest: dict[str, Any], sections: dict[str, byt
     """Write `manifest` and `sections` to `path`: whole or not at all. Raises OutputError."""
     # Sections and manifest fill whole pages, so that the digests cover every byte of the file.
     padded = {name: data + bytes(_page(len(data)) - len(data)) for name, data in sections.items()}
-    described = {
+    described: dict[str, dict[str, Any]] = {
         name: {"offset": 0, "length": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in padded.items()
     }
@@ -34,10 +34,8 @@ def write_artifact(path: Path, manifest: dict[str, Any], sections: dict[str, byt
         offset += len(data)
     manifest["file_bytes"] = offset
     text = json.dumps(manifest, sort_keys=True).encode().ljust(text_bytes)
-    head = HEADER.pack(
-        MAGIC, SCHEMA_VERSION, 0, len(text), hashlib.sha256(text).digest(), bytes(8)
-    )
-    parts = [(0, head + text)]
+    head = HEADER.pack(MAGIC, SCHEMA_VERSION, 0, len(text), hashlib.sha256(text).digest(), bytes(8))
+    parts: list[tuple[int, bytes]] = [(0, head + text)]
     parts += [(described[name]["offset"], data) for name, data in padded.items()]
     write_atomically(path, parts, offset)
 

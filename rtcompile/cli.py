@@ -48,7 +48,7 @@ def build_command(
     model: Path, output: Path, features: Path | None, target: str, verify: bool, explain: bool
 ) -> None:
     """Compile MODEL, an ONNX graph, into an artifact."""
-    from rtcompile.build import build
+    from rtcompile.conductor import build
 
     console = Console(stderr=True)
     options = BuildOptions(features=features, target=target, verify=verify)

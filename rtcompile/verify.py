@@ -1,8 +1,8 @@
 """Compare a compiled module with the original before the artifact is written.
 
-The network runs beside ONNX Runtime on generated rows, at row counts below, at and above the size of
-a tile, so that the tiling and the remainders are compared too. Ids are drawn from the range of the
-tables that they look up.
+The network runs beside ONNX Runtime on generated rows, at row counts below, at and above the size
+of a tile, so that the tiling and the remainders are compared too. Ids are drawn from the range of
+the tables that they look up.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rtcompile.frontends.onnx_import import ImportedGraph
 
 __all__ = ["TOLERANCE", "Verification", "generate_inputs", "verify_network"]
 
-# Largest absolute difference, and relative to the largest value of the output where that is above 1.
+# Largest absolute difference, relative to the output's largest value where that is above 1.
 TOLERANCE = 1e-4
 
 _ROW_COUNTS = (2, 7, TILE, TILE + 37)
@@ -87,9 +87,7 @@ def generate_inputs(
     return inputs
 
 
-def _difference(
-    name: str, want: npt.NDArray[Any], got: npt.NDArray[Any], rows: int
-) -> float:
+def _difference(name: str, want: npt.NDArray[Any], got: npt.NDArray[Any], rows: int) -> float:
     if want.shape != got.shape:
         raise VerificationError(
             f"output {name!r}: shape {got.shape} instead of {want.shape} at {rows} rows"

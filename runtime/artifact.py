@@ -10,8 +10,8 @@
     then      the sections, each from a multiple of 4096: `module`, a shared library, and
               `constants`, which is memory-mapped
 
-The manifest names each section with offset, length and SHA-256, so that a file that was cut short or
-altered anywhere is refused.
+The manifest names each section with offset, length and SHA-256, so that a file that was cut short
+or altered anywhere is refused.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def read_artifact(path: str | Path) -> Artifact:
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror or error}") from error
     _check_digest(path, "module", module, manifest)
-    _check_digest(path, "constants", memoryview(constants), manifest)
+    _check_digest(path, "constants", constants.data, manifest)
     return Artifact(path, manifest, module, constants)
 
 
@@ -76,8 +76,8 @@ def _read_manifest(path: Path, file: Any, size: int) -> dict[str, Any]:
     _, version, reserved, length, digest, padding = HEADER.unpack(head)
     if version != SCHEMA_VERSION:
         raise ArtifactError(
-            f"{path}: schema version {version} is not {SCHEMA_VERSION}, the one this runtime reads; "
-            "build the artifact again with the matching rtcompile"
+            f"{path}: schema version {version} is not {SCHEMA_VERSION}, the one this runtime "
+            "reads; build the artifact again with the matching rtcompile"
         )
     if length > min(size, _LARGEST_MANIFEST) or reserved or any(padding):
         raise ArtifactError(f"{path}: damaged header; build or copy the artifact again")

@@ -17,6 +17,7 @@ __all__ = ["Port", "Stage"]
 
 _STATUS_WORDS = 4
 _STATUS_ID_OUT_OF_RANGE = 1
+_STATUS_NOT_AN_ID = 2
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,12 @@ class Stage:
         self._function(0, rows, self._constants, *workspace.tensors, *tensors)
         code, lookup, given = (int(word) for word in workspace.status[:3])
         self._idle.append(workspace)
+        if code == 0:
+            return
+        table = self._lookups[lookup]
+        if code == _STATUS_NOT_AN_ID:
+            raise UnknownIdError(f"an id of table {table['table']!r} is not a number below 2**24")
         if code == _STATUS_ID_OUT_OF_RANGE:
-            table = self._lookups[lookup]
             raise UnknownIdError(
                 f"id {given} is outside table {table['table']!r}, which has {table['rows']} rows"
             )

@@ -17,15 +17,14 @@ def copy_kernel_name(dtype: str) -> str:
 
 def copy_kernel(dtype: str) -> Any:
     """A PrimFunc (source*, target*, count)."""
-    with IRBuilder() as builder:
-        with T.prim_func(private=True, s_tir=True):
-            T.func_name(copy_kernel_name(dtype))
-            T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-            source_at = T.arg("source", T.handle(dtype))
-            target_at = T.arg("target", T.handle(dtype))
-            count = T.arg("count", T.int64())
-            source = T.decl_buffer((count,), dtype, data=source_at)
-            target = T.decl_buffer((count,), dtype, data=target_at)
-            with T.serial(count) as i:
-                T.buffer_store(target, source[i], [i])
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(copy_kernel_name(dtype))
+        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+        source_at = T.arg("source", T.handle(dtype))
+        target_at = T.arg("target", T.handle(dtype))
+        count = T.arg("count", T.int64())
+        source = T.decl_buffer((count,), dtype, data=source_at)
+        target = T.decl_buffer((count,), dtype, data=target_at)
+        with T.serial(count) as i:
+            T.buffer_store(target, source[i], [i])
     return builder.get()

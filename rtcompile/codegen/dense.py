@@ -65,9 +65,7 @@ def panels(columns: int, widest: int) -> tuple[Panel, ...]:
     return tuple(cut)
 
 
-def pack_weight(
-    weight: npt.NDArray[np.float32], cut: tuple[Panel, ...]
-) -> npt.NDArray[np.float32]:
+def pack_weight(weight: npt.NDArray[np.float32], cut: tuple[Panel, ...]) -> npt.NDArray[np.float32]:
     """W [depth, columns] as panels one behind the other, flat float32."""
     parts = []
     for panel in cut:
@@ -92,25 +90,24 @@ def dense_kernel(shape: DenseShape, widest: int) -> Any:
     """
     cut = panels(shape.columns, widest)
     packed = sum(panel.width for panel in cut)
-    with IRBuilder() as builder:
-        with T.prim_func(private=True, s_tir=True):
-            T.func_name(shape.name)
-            T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-            x = T.arg("x", T.handle("float32"))
-            w = T.arg("w", T.handle("float32"))
-            b = T.arg("b", T.handle("float32"))
-            y = T.arg("y", T.handle("float32"))
-            rows = T.arg("rows", T.int64())
-            buffers = _Buffers(
-                T.decl_buffer((rows, shape.depth), "float32", data=x),
-                T.decl_buffer((shape.depth * packed,), "float32", data=w),
-                T.decl_buffer((packed,), "float32", data=b),
-                T.decl_buffer((rows, shape.columns), "float32", data=y),
-            )
-            offset = 0
-            for panel in cut:
-                _emit_panel(shape, panel, offset, buffers, rows)
-                offset += shape.depth * panel.width
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(shape.name)
+        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+        x = T.arg("x", T.handle("float32"))
+        w = T.arg("w", T.handle("float32"))
+        b = T.arg("b", T.handle("float32"))
+        y = T.arg("y", T.handle("float32"))
+        rows = T.arg("rows", T.int64())
+        buffers = _Buffers(
+            T.decl_buffer((rows, shape.depth), "float32", data=x),
+            T.decl_buffer((shape.depth * packed,), "float32", data=w),
+            T.decl_buffer((packed,), "float32", data=b),
+            T.decl_buffer((rows, shape.columns), "float32", data=y),
+        )
+        offset = 0
+        for panel in cut:
+            _emit_panel(shape, panel, offset, buffers, rows)
+            offset += shape.depth * panel.width
     return builder.get()
 
 

@@ -1,12 +1,14 @@
-"""The embedding look-up kernel: rows of a table by integer ids, every id checked.
+"""The embedding look-up kernel: rows of a table by ids, every id checked.
 
     for i in range(count):
-        id = ids[i] + (ids[i] < 0 ? rows_in_table : 0)      # ONNX counts from the end below zero
+        given = ids[i]                          # or X[i, column], a float that must be an integer
+        id = given + (given < 0 ? rows_in_table : 0)        # ONNX counts from the end below zero
         if 0 <= id < rows_in_table:  out[i, :] = table[id, :]
-        else:                        out[i, :] = 0;  status = (1, lookup, ids[i])
+        else:                        out[i, :] = 0;  status = (1, lookup, given)
 
 `status` is an int64[4] that the caller clears and reads: a request with an id that the model does
-not know gets an error, not a crash and not a score.
+not know gets an error, not a crash and not a score. A column value that is no number, or too large
+for an id, sets status 2.
 """
 
 from __future__ import annotations
@@ -18,52 +20,82 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-__all__ = ["STATUS_ID_OUT_OF_RANGE", "STATUS_WORDS", "LookupShape", "lookup_kernel"]
+__all__ = ["STATUS_WORDS", "LookupShape", "lookup_kernel"]
 
 STATUS_WORDS = 4
-STATUS_ID_OUT_OF_RANGE = 1
+
+# Codes of status[0]; the runtime knows them too.
+_ID_OUT_OF_RANGE = 1
+_NOT_AN_ID = 2
+
+# Floats up to here are exact integers; beyond, an id could not be told from its neighbour.
+_LARGEST_FLOAT_ID = float(1 << 24)
 
 
 @dataclass(frozen=True)
 class LookupShape:
-    """What a look-up kernel is specialised for."""
+    """What a look-up kernel is specialised for. `width` is the columns of X, 1 for plain ids."""
 
     dimension: int
-    id_dtype: str  # "int32" or "int64"
+    id_dtype: str  # "int32", "int64", or "float32" for a column of a matrix
+    width: int = 1
 
     @property
     def name(self) -> str:
         """Name of the kernel; equal shapes share one."""
-        return f"embedding_lookup_{self.dimension}_{self.id_dtype}"
+        return f"embedding_lookup_{self.dimension}_{self.id_dtype}_{self.width}"
 
 
 def lookup_kernel(shape: LookupShape) -> Any:
-    """The kernel as a PrimFunc (table*, ids*, out*, status*, count, table rows, look-up number)."""
-    with IRBuilder() as builder:
-        with T.prim_func(private=True, s_tir=True):
-            T.func_name(shape.name)
-            T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-            table_at = T.arg("table", T.handle("float32"))
-            ids_at = T.arg("ids", T.handle(shape.id_dtype))
-            out_at = T.arg("out", T.handle("float32"))
-            status_at = T.arg("status", T.handle("int64"))
-            count = T.arg("count", T.int64())
-            table_rows = T.arg("table_rows", T.int64())
-            number = T.arg("number", T.int64())
-            table = T.decl_buffer((table_rows, shape.dimension), "float32", data=table_at)
-            ids = T.decl_buffer((count,), shape.id_dtype, data=ids_at)
-            out = T.decl_buffer((count, shape.dimension), "float32", data=out_at)
-            status = T.decl_buffer((STATUS_WORDS,), "int64", data=status_at)
-            with T.serial(count) as i:
-                given = T.Bind(tirx.Cast("int64", ids[i]))
-                row = T.Bind(tirx.Select(given < 0, given + table_rows, given))
-                with T.If(tirx.And(row >= 0, row < table_rows)):
-                    with T.Then(), T.vectorized(shape.dimension) as j:
-                        T.buffer_store(out, table[row, j], [i, j])
-                    with T.Else():
-                        with T.vectorized(shape.dimension) as j:
-                            T.buffer_store(out, tirx.const(0, "float32"), [i, j])
-                        T.buffer_store(status, tirx.const(STATUS_ID_OUT_OF_RANGE, "int64"), [0])
-                        T.buffer_store(status, number, [1])
-                        T.buffer_store(status, given, [2])
+    """A PrimFunc (table*, ids*, out*, status*, count, table rows, look-up number, column)."""
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(shape.name)
+        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+        table_at = T.arg("table", T.handle("float32"))
+        ids_at = T.arg("ids", T.handle(shape.id_dtype))
+        out_at = T.arg("out", T.handle("float32"))
+        status_at = T.arg("status", T.handle("int64"))
+        count = T.arg("count", T.int64())
+        table_rows = T.arg("table_rows", T.int64())
+        number = T.arg("number", T.int64())
+        column = T.arg("column", T.int64())
+        table = T.decl_buffer((table_rows, shape.dimension), "float32", data=table_at)
+        ids = T.decl_buffer((count, shape.width), shape.id_dtype, data=ids_at)
+        out = T.decl_buffer((count, shape.dimension), "float32", data=out_at)
+        status = T.decl_buffer((STATUS_WORDS,), "int64", data=status_at)
+        with T.serial(count) as i:
+            value = T.Bind(ids[i, column])
+            given = T.Bind(_as_integer(value, shape))
+            row = T.Bind(tirx.Select(given < 0, given + table_rows, given))
+            with T.If(tirx.And(row >= 0, row < table_rows)):
+                with T.Then(), T.vectorized(shape.dimension) as j:
+                    T.buffer_store(out, table[row, j], [i, j])
+                with T.Else():
+                    with T.vectorized(shape.dimension) as j:
+                        T.buffer_store(out, tirx.const(0, "float32"), [i, j])
+                    T.buffer_store(status, _code(value, shape), [0])
+                    T.buffer_store(status, number, [1])
+                    T.buffer_store(status, given, [2])
     return builder.get()
+
+
+def _is_integral(value: Any) -> Any:
+    """Whether a float can stand for an id. False for NaN: every comparison with it is."""
+    limit = tirx.const(_LARGEST_FLOAT_ID, "float32")
+    return tirx.And(value >= -limit, value <= limit)
+
+
+def _as_integer(value: Any, shape: LookupShape) -> Any:
+    """The id, or one outside every table where a float cannot stand for one."""
+    if shape.id_dtype != "float32":
+        return tirx.Cast("int64", value)
+    safe = tirx.Select(_is_integral(value), value, tirx.const(0, "float32"))
+    outside = tirx.const(-(1 << 62), "int64")
+    return tirx.Select(_is_integral(value), tirx.Cast("int64", safe), outside)
+
+
+def _code(value: Any, shape: LookupShape) -> Any:
+    out_of_range = tirx.const(_ID_OUT_OF_RANGE, "int64")
+    if shape.id_dtype != "float32":
+        return out_of_range
+    return tirx.Select(_is_integral(value), out_of_range, tirx.const(_NOT_AN_ID, "int64"))

@@ -4,6 +4,7 @@ The graph is Relax in A-normal form. Every binding is one of
     call_tir(kernel, inputs)                        a legalised, fused kernel
     call_dps_packed("rtc.dense.ACT", (x, W, b))     the dense template
     call_dps_packed("rtc.embedding_lookup", (W, i)) a checked look-up in a lifted table
+    call_dps_packed("rtc.embedding_lookup.COL", (W, X))  the same by a column of floats
     call_dps_packed("rtc.concat.AXIS", parts)       one copy for all parts
     reshape(x), tuples and their items              no code: another name for the same memory
 Anything else is refused by name.
@@ -24,8 +25,8 @@ from relay_passes.fuse_dense import DENSE
 from relay_passes.lift_concats import CONCAT
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
 from relay_passes.matching import bindings, call_name, constant_array, shape_of, static_int
-from rtcompile.codegen.constants import ConstantStore, array_digest
 from rtcompile.codegen.concat import concat_kernel, concat_name
+from rtcompile.codegen.constants import ConstantStore, array_digest
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
 from rtcompile.codegen.dense import DenseShape, dense_kernel, pack_bias, pack_weight, panels
 from rtcompile.codegen.embedding_lookup import LookupShape, lookup_kernel
@@ -271,19 +272,20 @@ class NetworkLowering:
 
     def _emit_lookup(self, var: Any, value: Any) -> None:
         table, ids = value.args[1].fields
-        matrix = constant_array(table)
+        matrix, extents = constant_array(table), shape_of(ids) or ()
         assert matrix is not None  # lift_embeddings matched a constant
-        shape = LookupShape(matrix.shape[1], str(ids.ty.dtype))
+        column = str(value.args[0].global_symbol)[len(EMBEDDING_LOOKUP) + 1 :]
+        width = int(extents[1]) if column else 1
+        shape = LookupShape(matrix.shape[1], str(ids.ty.dtype), width)
         if shape.name not in self._program.kernels:
             self._program.kernels[shape.name] = lookup_kernel(shape)
-        name = self._table_names.get(
-            array_digest(matrix), f"table_{len(self._constants.tables)}"
-        )
+        name = self._table_names.get(array_digest(matrix), f"table_{len(self._constants.tables)}")
         at = self._constants.add_table(name, matrix)
         pointers = (at, self._at(ids), self._place((var, 0), var.ty), Pointer(Space.STATUS))
-        scalars = (matrix.shape[0], len(self._program.lookups))
+        number = len(self._program.lookups)
         self._program.lookups.append(Lookup(name, matrix.shape[0]))
-        self._call(shape.name, pointers, rows_factor(shape_of(ids) or ()), scalars)
+        scalars = (matrix.shape[0], number, int(column or 0))
+        self._call(shape.name, pointers, rows_factor(extents) // width, scalars)
 
 
 def network_ports(

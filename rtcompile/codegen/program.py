@@ -11,7 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ALIGNMENT", "TILE", "KernelCall", "Lookup", "Pointer", "Port", "Space", "StageProgram", "align"]
+__all__ = [
+    "ALIGNMENT",
+    "TILE",
+    "KernelCall",
+    "Lookup",
+    "Pointer",
+    "Port",
+    "Space",
+    "StageProgram",
+    "align",
+]
 
 # Rows a tile. A multiple of 16, so that a tile of any dtype starts on an aligned address.
 TILE = 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tvm import tirx
@@ -19,7 +20,7 @@ def evaluate_extent(extent: Any, rows: int) -> int:
         return int(extent.value)
     if isinstance(extent, tirx.Var):
         return rows
-    operations = {
+    operations: dict[Any, Callable[[int, int], int]] = {
         tirx.Add: lambda a, b: a + b,
         tirx.Sub: lambda a, b: a - b,
         tirx.Mul: lambda a, b: a * b,

@@ -29,33 +29,32 @@ __all__ = ["stage_main"]
 
 def stage_main(program: StageProgram, functions: dict[str, Any], constants_bytes: int) -> Any:
     """The stage's public PrimFunc. `functions` maps kernel names to GlobalVars."""
-    with IRBuilder() as builder:
-        with T.prim_func(s_tir=True):
-            T.func_name(program.name)
-            T.func_attr(
-                {
-                    "global_symbol": program.name,
-                    "tirx.is_scheduled": True,
-                    "tirx.noalias": True,
-                    "s_tir": True,
-                }
-            )
-            begin = T.arg("begin", T.int64())
-            end = T.arg("end", T.int64())
-            memory = {
-                Space.CONSTANTS: T.arg("constants", T.buffer((constants_bytes,), "uint8")),
-                Space.WORKSPACE: T.arg(
-                    "workspace", T.buffer((max(program.workspace_bytes, 64),), "uint8")
-                ),
-                Space.STATUS: T.arg("status", T.buffer((STATUS_WORDS,), "int64")),
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(program.name)
+        T.func_attr(
+            {
+                "global_symbol": program.name,
+                "tirx.is_scheduled": True,
+                "tirx.noalias": True,
+                "s_tir": True,
             }
-            inputs = [_port_buffer("input", i, port) for i, port in enumerate(program.inputs)]
-            outputs = [_port_buffer("output", i, port) for i, port in enumerate(program.outputs)]
-            with T.serial(tvm.tirx.floordiv(end - begin + (TILE - 1), TILE)) as tile:
-                start = begin + tile * TILE
-                rows = tirx.min(tirx.const(TILE, "int64"), end - start)
-                for call in program.calls:
-                    _emit_call(call, program, functions, (memory, inputs, outputs), start, rows)
+        )
+        begin = T.arg("begin", T.int64())
+        end = T.arg("end", T.int64())
+        memory = {
+            Space.CONSTANTS: T.arg("constants", T.buffer((constants_bytes,), "uint8")),
+            Space.WORKSPACE: T.arg(
+                "workspace", T.buffer((max(program.workspace_bytes, 64),), "uint8")
+            ),
+            Space.STATUS: T.arg("status", T.buffer((STATUS_WORDS,), "int64")),
+        }
+        inputs = [_port_buffer("input", i, port) for i, port in enumerate(program.inputs)]
+        outputs = [_port_buffer("output", i, port) for i, port in enumerate(program.outputs)]
+        with T.serial(tvm.tirx.floordiv(end - begin + (TILE - 1), TILE)) as tile:
+            start = begin + tile * TILE
+            rows = tirx.min(tirx.const(TILE, "int64"), end - start)
+            for call in program.calls:
+                _emit_call(call, program, functions, (memory, inputs, outputs), start, rows)
     return builder.get()
 
 

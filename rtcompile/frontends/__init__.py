@@ -1,0 +1,1 @@
+"""A trained graph in, Relax out."""

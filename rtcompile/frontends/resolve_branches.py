@@ -1,9 +1,10 @@
 """Resolve `If` nodes whose condition depends on shapes only.
 
-Exporters write a branch where an operator's form depends on an extent, such as "squeeze this axis if
-it is one". Every extent but the batch is fixed, so the condition is a constant: it is computed twice,
-for two batch sizes, and where both agree the branch it picks takes the node's place. A condition
-that reads data, or changes with the batch, is refused. The batch itself counts as more than one.
+Exporters write a branch where an operator's form depends on an extent, such as "squeeze this axis
+if it is one". Every extent but the batch is fixed, so the condition is a constant: it is computed
+twice, for two batch sizes, and where both agree the branch it picks takes the node's place. A
+condition that reads data, or changes with the batch, is refused. The batch itself counts as more
+than one.
 """
 
 from __future__ import annotations
@@ -92,9 +93,7 @@ def _cone(name: str, producers: Any) -> list[Any]:
 
 def _reads_data(model: Any, cone: list[Any]) -> bool:
     inputs = {value.name for value in model.graph.input}
-    return any(
-        name in inputs for node in cone if node.op_type != "Shape" for name in node.input
-    )
+    return any(name in inputs for node in cone if node.op_type != "Shape" for name in node.input)
 
 
 def _needed(model: Any, name: str) -> list[Any]:

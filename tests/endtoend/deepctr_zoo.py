@@ -18,10 +18,9 @@ __all__ = ["MODELS", "Exported", "export"]
 
 SPARSE, DENSE, VOCABULARY, DIMENSION = 26, 13, 100, 8
 
-_SINGLE = (
-    "WDL DeepFM xDeepFM DCN DCNMix AutoInt NFM PNN ONN FiBiNET IFM DIFM MLR AFN".split()
-)
-_MULTI = "ESMM MMOE PLE SharedBottom".split()
+_SINGLE = ["WDL", "DeepFM", "xDeepFM", "DCN", "DCNMix", "AutoInt", "NFM", "PNN", "ONN", "FiBiNET"]
+_SINGLE += ["IFM", "DIFM", "MLR", "AFN"]
+_MULTI = ["ESMM", "MMOE", "PLE", "SharedBottom"]
 MODELS = (*_SINGLE, *_MULTI)
 
 
@@ -81,7 +80,7 @@ def _build(name: str) -> torch.nn.Module:
     torch.manual_seed(MODELS.index(name))
     factory: Callable[..., torch.nn.Module]
     if name in _MULTI:
-        import deepctr_torch.models.multitask as multitask
+        from deepctr_torch.models import multitask
 
         factory = getattr(multitask, name)
         module = factory(columns, task_types=["binary", "binary"], task_names=["ctr", "ctcvr"])

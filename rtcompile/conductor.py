@@ -1,4 +1,7 @@
-"""The conductor: from a model file to an artifact. This file alone knows every stage."""
+"""The conductor: from a model file to an artifact. This file alone knows every stage.
+
+(Not `build.py`: a submodule of that name would hide the function `rtcompile.build`.)
+"""
 
 from __future__ import annotations
 

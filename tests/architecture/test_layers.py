@@ -1,0 +1,57 @@
+"""Imports go one way, and the runtime stays thin."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import runtime
+from relay_passes.pipeline import PASSES
+
+_ROOT = Path(__file__).parents[2]
+_ALLOWED = {
+    "runtime": {"runtime", "numpy", "tvm_ffi"},
+    "relay_passes": {"relay_passes", "numpy", "tvm", "tvm_ffi"},
+}
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("package", sorted(_ALLOWED))
+def test_no_upward_imports(package: str) -> None:
+    for path in (_ROOT / package).rglob("*.py"):
+        assert _imports(path) <= _ALLOWED[package], path
+
+
+def test_the_runtime_pulls_in_nothing_heavy() -> None:
+    code = "import runtime, sys; print(' '.join(sys.modules))"
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    # torch is left out: where it is installed, tvm_ffi itself imports it.
+    heavy = {"tvm", "onnx", "onnxruntime", "rtcompile", "relay_passes", "pyarrow", "click"}
+    assert not heavy.intersection(output)
+
+
+def test_all_is_what_the_runtime_exposes() -> None:
+    public = {name for name, value in vars(runtime).items() if isinstance(value, type)}
+    assert public | {"load"} == set(runtime.__all__)
+
+
+def test_every_pass_file_is_in_the_pipeline() -> None:
+    listed = {graph_pass.__name__ for graph_pass in PASSES}
+    support = {"__init__", "errors", "matching", "pipeline", "report"}
+    files = {path.stem for path in (_ROOT / "relay_passes").glob("*.py")} - support
+    assert files <= listed

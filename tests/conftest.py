@@ -1,0 +1,33 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+import rtcompile
+import runtime
+from tests.onnx_models import two_input_model
+
+# Times differ between machines; no test is decided by one.
+settings.register_profile("default", deadline=None, max_examples=50)
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return two_input_model(tmp_path_factory.mktemp("model") / "two_input.onnx")
+
+
+@pytest.fixture(scope="session")
+def artifact_path(model_path: Path) -> Path:
+    path = model_path.with_suffix(".rtc")
+    rtcompile.build(model_path, output=path)
+    return path
+
+
+@pytest.fixture
+def ranker(artifact_path: Path) -> runtime.Ranker:
+    return runtime.load(artifact_path)

@@ -1,0 +1,30 @@
+"""18 deepctr-torch graphs, built and compared with torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rtcompile
+import runtime
+
+pytest.importorskip("torch", reason="the models come from torch (extra: torch)")
+pytest.importorskip("sklearn", reason="deepctr-torch needs it")
+
+from tests.endtoend.deepctr_zoo import MODELS, export, rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_agree_with_torch(name: str, tmp_path: Path) -> None:
+    exported = export(name, tmp_path)
+    rtcompile.build(exported.path, output=tmp_path / "m.rtc")
+    ranker = runtime.load(tmp_path / "m.rtc")
+    for count in (1, 7, 100, 513):
+        if name == "DCNMix" and count == 1:
+            continue  # as exported, the graph squeezes a batch of one away
+        x = rows(count, count)
+        for got, want in zip(ranker.predict({"X": x}).values(), exported.reference(x), strict=True):
+            np.testing.assert_allclose(got, want, atol=1e-4)

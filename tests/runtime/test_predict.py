@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import runtime
+from tests.onnx_models import TABLE_ROWS
+
+
+def _inputs(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        "X": rng.normal(size=(rows, 5)).astype(np.float32),
+        "ids": rng.integers(0, TABLE_ROWS, rows),
+    }
+
+
+def test_scores_agree_with_the_original_at_every_row_count(
+    ranker: runtime.Ranker, model_path: Path
+) -> None:
+    session = onnxruntime.InferenceSession(str(model_path))
+
+    @given(rows=st.integers(1, 200), seed=st.integers(0, 1000))
+    def check(rows: int, seed: int) -> None:
+        inputs = _inputs(rows, seed)
+        expected = session.run(None, inputs)[0]
+        actual = ranker.predict(inputs)["Y"]
+        assert actual.dtype == np.float32
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+    check()
+
+
+def test_zero_rows_give_empty_scores(ranker: runtime.Ranker) -> None:
+    assert ranker.predict(_inputs(0))["Y"].shape == (0, 1)
+
+
+def test_ten_thousand_rows(ranker: runtime.Ranker) -> None:
+    inputs = _inputs(10_000)
+    whole = ranker.predict(inputs)["Y"]
+    part = ranker.predict({name: value[5000:5100] for name, value in inputs.items()})["Y"]
+    np.testing.assert_allclose(whole[5000:5100], part, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "bool"])
+def test_convertible_dtypes_are_converted(ranker: runtime.Ranker, dtype: str) -> None:
+    values = np.arange(15).reshape(3, 5) % 2
+    ids = np.array([1, 2, 3], np.int8)
+    got = ranker.predict({"X": values.astype(dtype), "ids": ids})["Y"]
+    want = ranker.predict({"X": values.astype(np.float32), "ids": ids})["Y"]
+    assert np.array_equal(got, want)
+
+
+def test_unaligned_strided_and_read_only_arrays(ranker: runtime.Ranker) -> None:
+    inputs = _inputs(9)
+    want = ranker.predict(inputs)["Y"]
+    raw = np.zeros(9 * 5 * 4 + 1, np.uint8)
+    unaligned = raw[1:].view(np.float32).reshape(9, 5)
+    unaligned[...] = inputs["X"]
+    strided = np.asfortranarray(inputs["X"])
+    frozen = inputs["X"].copy()
+    frozen.flags.writeable = False
+    for x in (unaligned, strided, frozen, inputs["X"].tolist()):
+        assert np.array_equal(ranker.predict({**inputs, "X": x})["Y"], want)
+
+
+def test_negative_ids_count_from_the_end(ranker: runtime.Ranker) -> None:
+    x = np.zeros((1, 5), np.float32)
+    last = ranker.predict({"X": x, "ids": [TABLE_ROWS - 1]})["Y"]
+    assert np.array_equal(ranker.predict({"X": x, "ids": [-1]})["Y"], last)
+
+
+@pytest.mark.parametrize("bad", [TABLE_ROWS, -TABLE_ROWS - 1, 2**62, -(2**62)])
+def test_an_id_outside_its_table_is_an_error(ranker: runtime.Ranker, bad: int) -> None:
+    inputs = _inputs(100)
+    inputs["ids"][57] = bad
+    with pytest.raises(runtime.UnknownIdError, match=f"{bad} is outside table 'table'"):
+        ranker.predict(inputs)
+    ranker.predict(_inputs(100))  # the error does not stick
+
+
+def test_nan_and_infinity_stay_in_their_row(ranker: runtime.Ranker) -> None:
+    inputs = _inputs(70)
+    want = ranker.predict(inputs)["Y"]
+    inputs["X"][66] = np.nan
+    got = ranker.predict(inputs)["Y"]
+    keep = np.arange(70) != 66
+    assert np.array_equal(got[keep], want[keep])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"X": np.zeros((1, 5))}, "missing 'ids'"),
+        ({"X": np.zeros((1, 5)), "idz": [1]}, "did you mean 'ids'"),
+        ({"X": np.zeros((1, 4)), "ids": [1]}, r"shape \(1, 4\) is not \(rows, 5\)"),
+        ({"X": np.zeros((2, 5)), "ids": [1]}, "1 rows beside 2"),
+        ({"X": np.zeros((1, 5)), "ids": [1.5]}, "float64 cannot be converted to int64"),
+        ({"X": [["a"] * 5], "ids": [1]}, "cannot be converted to float32"),
+        ({"X": [[None] * 5], "ids": [1]}, "cannot be converted to float32"),
+        ({"X": [[1], [1, 2]], "ids": [1]}, "not a rectangular array"),
+        ([1, 2], "a mapping of names to arrays"),
+    ],
+)
+def test_malformed_inputs_give_a_typed_error(
+    ranker: runtime.Ranker, inputs: object, message: str
+) -> None:
+    with pytest.raises(runtime.RequestError, match=message):
+        ranker.predict(inputs)  # type: ignore[arg-type]
+
+
+def test_many_threads_share_a_ranker(ranker: runtime.Ranker) -> None:
+    requests = [_inputs(1 + seed % 150, seed) for seed in range(64)]
+    alone = [ranker.predict(request)["Y"] for request in requests]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda request: ranker.predict(request)["Y"], requests))
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
