@@ -31,6 +31,7 @@ from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
 from rtcompile.codegen.dense import DenseShape, dense_kernel, pack_bias, pack_weight, panels
 from rtcompile.codegen.embedding_lookup import LookupShape, lookup_kernel
 from rtcompile.codegen.generic import lower_generic
+from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.memory_plan import MemoryPlan
 from rtcompile.codegen.program import TILE, KernelCall, Lookup, Pointer, Port, Space, StageProgram
 from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
@@ -73,7 +74,7 @@ class NetworkLowering:
         self._constants = constants
         self._widest = widest_panel
         self._plan = MemoryPlan()
-        self._bound = bindings(self._main)
+        self._bound = by_level(bindings(self._main))
         self._roots: dict[Any, tuple[Any, int]] = {}  # variable -> (producer, which result)
         self._places: dict[tuple[Any, int], Pointer] = {}
         self._last_use: dict[tuple[Any, int], int] = {}
@@ -92,6 +93,7 @@ class NetworkLowering:
             self._free_after(step)
         self._copy_aliased_outputs()
         self._program.workspace_bytes = self._plan.size
+        loop_calls(self._program, self._constants)
 
     # -- who is who ---------------------------------------------------------------------------
 
@@ -286,6 +288,28 @@ class NetworkLowering:
         self._program.lookups.append(Lookup(name, matrix.shape[0]))
         scalars = (matrix.shape[0], number, int(column or 0))
         self._call(shape.name, pointers, rows_factor(extents) // width, scalars)
+
+
+def by_level(bound: dict[Any, Any]) -> dict[Any, Any]:
+    """The bindings in an order that puts equal kernels side by side.
+
+    A binding's level is one more than the highest of what it reads; within a level nothing depends
+    on anything, so kernels of the same kind can follow each other and share a loop.
+    """
+    levels: dict[Any, int] = {}
+    for var, value in bound.items():
+        read: list[int] = [0]
+        relax.analysis.post_order_visit(
+            value, lambda node, read=read: read.append(levels.get(node, 0))
+        )
+        levels[var] = max(read) + 1
+    order = sorted(bound, key=lambda var: (levels[var], _kernel_of(bound[var])))
+    return {var: bound[var] for var in order}
+
+
+def _kernel_of(value: Any) -> str:
+    name = call_name(value) or ""
+    return f"{name}:{value.args[0]}" if name.startswith("relax.call_") else name
 
 
 def network_ports(

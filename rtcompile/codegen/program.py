@@ -14,6 +14,7 @@ from typing import Any
 __all__ = [
     "ALIGNMENT",
     "TILE",
+    "CallLoop",
     "KernelCall",
     "Lookup",
     "Pointer",
@@ -88,6 +89,18 @@ class KernelCall:
 
 
 @dataclass(frozen=True)
+class CallLoop:
+    """`count` calls of one form. Their places and scalars lie in the constants, at `table` bytes.
+
+    The table is int64 [count, pointers + scalars]. `form` gives the kernel, arenas and rows factor.
+    """
+
+    form: KernelCall
+    table: int
+    count: int
+
+
+@dataclass(frozen=True)
 class Lookup:
     """An embedding look-up, for messages: the table's name and its rows."""
 
@@ -102,7 +115,7 @@ class StageProgram:
     name: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-    calls: list[KernelCall] = field(default_factory=list)
+    calls: list[KernelCall | CallLoop] = field(default_factory=list)
     kernels: dict[str, Any] = field(default_factory=dict)  # name -> PrimFunc with pointer ABI
     lookups: list[Lookup] = field(default_factory=list)
     workspace_bytes: int = 0

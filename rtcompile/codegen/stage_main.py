@@ -22,13 +22,13 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.embedding_lookup import STATUS_WORDS
-from rtcompile.codegen.program import TILE, KernelCall, Pointer, Port, Space, StageProgram
+from rtcompile.codegen.program import TILE, CallLoop, KernelCall, Pointer, Port, Space, StageProgram
 
 __all__ = ["stage_main"]
 
 
 def stage_main(program: StageProgram, functions: dict[str, Any], constants_bytes: int) -> Any:
-    """The stage's public PrimFunc. `functions` maps kernel names to GlobalVars."""
+    """The stage's public PrimFunc. `functions`: kernel name -> (GlobalVar, return type)."""
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(program.name)
         T.func_attr(
@@ -41,20 +41,20 @@ def stage_main(program: StageProgram, functions: dict[str, Any], constants_bytes
         )
         begin = T.arg("begin", T.int64())
         end = T.arg("end", T.int64())
+        workspace_bytes = max(program.workspace_bytes, 64)
         memory = {
             Space.CONSTANTS: T.arg("constants", T.buffer((constants_bytes,), "uint8")),
-            Space.WORKSPACE: T.arg(
-                "workspace", T.buffer((max(program.workspace_bytes, 64),), "uint8")
-            ),
+            Space.WORKSPACE: T.arg("workspace", T.buffer((workspace_bytes,), "uint8")),
             Space.STATUS: T.arg("status", T.buffer((STATUS_WORDS,), "int64")),
         }
         inputs = [_port_buffer("input", i, port) for i, port in enumerate(program.inputs)]
         outputs = [_port_buffer("output", i, port) for i, port in enumerate(program.outputs)]
-        with T.serial(tvm.tirx.floordiv(end - begin + (TILE - 1), TILE)) as tile:
-            start = begin + tile * TILE
-            rows = tirx.min(tirx.const(TILE, "int64"), end - start)
+        with T.serial(tirx.floordiv(end - begin + (TILE - 1), TILE)) as tile:
+            start = T.Bind(begin + tile * TILE)
+            rows = T.Bind(tirx.min(tirx.const(TILE, "int64"), end - start))
+            emitter = _Emitter(program, functions, (memory, inputs, outputs), start, rows)
             for call in program.calls:
-                _emit_call(call, program, functions, (memory, inputs, outputs), start, rows)
+                emitter.emit(call)
     return builder.get()
 
 
@@ -64,22 +64,45 @@ def _port_buffer(kind: str, index: int, port: Port) -> Any:
     return T.arg(f"{kind}_{index}", T.buffer((length,), port.dtype))
 
 
-def _emit_call(
-    call: KernelCall, program: StageProgram, functions: Any, arenas: Any, start: Any, rows: Any
-) -> None:
-    arguments = [_address(pointer, program, arenas, start) for pointer in call.pointers]
-    arguments.append(rows * call.rows_factor)
-    arguments.extend(tirx.const(scalar, "int64") for scalar in call.scalars)
-    function, return_type = functions[call.kernel]
-    T.evaluate(tvm.ir.Call(function, arguments, ret_ty=return_type))
+class _Emitter:
+    """Emits the calls of one tile."""
 
+    def __init__(
+        self, program: StageProgram, functions: Any, arenas: Any, start: Any, rows: Any
+    ) -> None:
+        self._program = program
+        self._functions = functions
+        self._memory, self._inputs, self._outputs = arenas
+        self._start = start
+        self._rows = rows
 
-def _address(pointer: Pointer, program: StageProgram, arenas: Any, start: Any) -> Any:
-    memory, inputs, outputs = arenas
-    if pointer.space in (Space.INPUT, Space.OUTPUT):
+    def emit(self, call: KernelCall | CallLoop) -> None:
+        """One call, or a loop of calls whose places are read from the constants."""
+        if isinstance(call, KernelCall):
+            offsets = [pointer.offset for pointer in call.pointers]
+            self._call(call, offsets, [tirx.const(s, "int64") for s in call.scalars])
+            return
+        pointers = len(call.form.pointers)
+        columns, first = pointers + len(call.form.scalars), call.table // 8
+        data = self._memory[Space.CONSTANTS].data
+        places = T.decl_buffer((first + call.count * columns,), "int64", data=data)
+        with T.serial(tirx.const(call.count, "int64")) as c:
+            values = [T.Bind(places[first + c * columns + column]) for column in range(columns)]
+            self._call(call.form, values[:pointers], values[pointers:])
+
+    def _call(self, call: KernelCall, offsets: Any, scalars: Any) -> None:
+        arguments = [
+            self._address(pointer, offset)
+            for pointer, offset in zip(call.pointers, offsets, strict=True)
+        ]
+        arguments += [self._rows * call.rows_factor, *scalars]
+        function, return_type = self._functions[call.kernel]
+        T.evaluate(tvm.ir.Call(function, arguments, ret_ty=return_type))
+
+    def _address(self, pointer: Pointer, offset: Any) -> Any:
+        if pointer.space not in (Space.INPUT, Space.OUTPUT):
+            return T.address_of(self._memory[pointer.space][offset])
         is_input = pointer.space == Space.INPUT
-        port = (program.inputs if is_input else program.outputs)[pointer.index]
-        buffer = (inputs if is_input else outputs)[pointer.index]
-        element = 0 if port.per_request else start * port.row_elements
-        return T.address_of(buffer[element])
-    return T.address_of(memory[pointer.space][pointer.offset])
+        port = (self._program.inputs if is_input else self._program.outputs)[pointer.index]
+        buffer = (self._inputs if is_input else self._outputs)[pointer.index]
+        return T.address_of(buffer[0 if port.per_request else self._start * port.row_elements])
