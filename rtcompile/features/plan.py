@@ -58,7 +58,7 @@ class HashBucket:
 
 @dataclass(frozen=True)
 class NumBuckets:
-    """id = the integer itself; outside [0, buckets) it counts as the default value."""
+    """id = the integer itself, as it is; a look-up reports one outside [0, buckets)."""
 
     buckets: int
 

@@ -1,0 +1,192 @@
+"""A feature config (fg.json) to a feature plan: every problem at once, each with its path."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from rtcompile.errors import ConfigError
+from rtcompile.features.base import Context
+from rtcompile.features.hashing import HASHES
+from rtcompile.features.id_feature import id_feature
+from rtcompile.features.plan import Feature, FeaturePlan, Sequence
+from rtcompile.features.raw_feature import raw_feature
+from rtcompile.features.schema import (
+    FeatureSchema,
+    IdSchema,
+    RawSchema,
+    SequenceSchema,
+    problems_of,
+)
+
+__all__ = ["SUPPORTED_TYPES", "load_config"]
+
+# type -> (schema, conversion)
+SUPPORTED_TYPES: dict[str, tuple[type[FeatureSchema], Callable[..., Feature]]] = {
+    "id_feature": (IdSchema, id_feature),
+    "raw_feature": (RawSchema, raw_feature),
+}
+
+_LATER_TYPES = (
+    "combo_feature",
+    "lookup_feature",
+    "match_feature",
+    "expr_feature",
+    "overlap_feature",
+    "combine_feature",
+    "kv_dot_product",
+    "bool_mask_feature",
+    "tokenize_feature",
+    "text_normalizer",
+    "custom_feature",
+)
+_SEQUENCE = "sequence_"
+_TOP_LEVEL = ("features", "hash")
+
+
+def load_config(
+    source: str | Path | Mapping[str, Any],
+    base_dir: str | Path | None = None,
+    hash: str | None = None,
+) -> FeaturePlan:
+    """Read and check a config: a path, or its content as a mapping.
+
+    `base_dir` is where vocabulary files are looked for, by default the config's own folder. `hash`,
+    "murmur" or "farmhash", overrides the config's top-level key. Raises ConfigError.
+    """
+    if isinstance(source, Mapping):
+        content: Any = source
+        name, folder = "feature config", Path(base_dir or ".")
+    else:
+        content = _read(Path(source))
+        name, folder = str(source), Path(base_dir or Path(source).parent)
+    problems: list[str] = []
+    features = _features(content, folder, hash, problems)
+    if problems:
+        raise ConfigError(problems, name)
+    return FeaturePlan(tuple(features), name)
+
+
+def _read(path: Path) -> Any:
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", str(path)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not UTF-8: {error.reason} at byte {error.start}", str(path)) from error
+    try:
+        return json.loads(text, object_pairs_hook=_without_duplicates)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ConfigError(f"not JSON: {error.msg} at {where}", str(path)) from error
+    except _DuplicateKeyError as error:
+        raise ConfigError(f"key {error} is given twice in one object", str(path)) from error
+    except RecursionError as error:
+        raise ConfigError("not a feature config: nested too deeply", str(path)) from error
+
+
+class _DuplicateKeyError(Exception):
+    pass
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    counts = Counter(key for key, _ in pairs)
+    for key, count in counts.items():
+        if count > 1:
+            raise _DuplicateKeyError(repr(key))
+    return dict(pairs)
+
+
+def _features(content: Any, folder: Path, hash: str | None, problems: list[str]) -> list[Feature]:
+    if not isinstance(content, Mapping) or not isinstance(content.get("features"), list):
+        problems.append("an object with a list under the key 'features' is needed")
+        return []
+    for key in content:
+        if key not in _TOP_LEVEL:
+            near = difflib.get_close_matches(str(key), _TOP_LEVEL, n=1)
+            problems.append(
+                f"{key}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
+            )
+    chosen = hash or content.get("hash", "murmur")
+    if chosen not in HASHES:
+        problems.append(f"hash: {chosen!r} is not allowed; use one of {', '.join(HASHES)}")
+    features: list[Feature] = []
+    for index, item in enumerate(content["features"]):
+        context = Context(f"features[{index}]", folder, str(chosen), problems)
+        features.extend(_entry(item, context))
+    for name, count in Counter(feature.name for feature in features).items():
+        if count > 1:
+            paths = ", ".join(f.path for f in features if f.name == name)
+            problems.append(f"{paths}: the output name {name!r} is used {count} times")
+    return features
+
+
+def _entry(item: Any, context: Context) -> list[Feature]:
+    if not isinstance(item, Mapping):
+        context.problems.append(f"{context.path}: an object is needed")
+        return []
+    if "sequence_name" in item:
+        return _sequence(item, context)
+    feature = _feature(item, context)
+    return [feature] if feature else []
+
+
+def _sequence(item: Mapping[str, Any], context: Context) -> list[Feature]:
+    try:
+        schema = SequenceSchema.model_validate(dict(item))
+    except ValidationError as error:
+        context.problems.extend(problems_of(error, context.path, SequenceSchema))
+        return []
+    sequence = Sequence(
+        schema.sequence_name, schema.sequence_delim.encode(), schema.sequence_length
+    )
+    found = []
+    for index, inner in enumerate(schema.features):
+        path = f"{context.path}.features[{index}]"
+        below = Context(path, context.base_dir, context.hash, context.problems, sequence, True)
+        feature = _feature(inner, below)
+        if feature:
+            found.append(feature)
+    return found
+
+
+def _feature(item: Mapping[str, Any], context: Context) -> Feature | None:
+    given = str(item.get("feature_type", ""))
+    plain_sequence = given.startswith(_SEQUENCE) and not context.grouped
+    kind = given.removeprefix(_SEQUENCE) if plain_sequence else given
+    if kind not in SUPPORTED_TYPES:
+        context.problem("feature_type", _unknown_type(given, kind))
+        return None
+    schema_type, convert = SUPPORTED_TYPES[kind]
+    try:
+        schema = schema_type.model_validate(dict(item))
+    except ValidationError as error:
+        context.problems.extend(problems_of(error, context.path, schema_type))
+        return None
+    if schema.stub_type:
+        context.problem("stub_type", "true is not supported yet")
+    name = schema.feature_name
+    if plain_sequence:
+        delimiter = (schema.sequence_delim or ";").encode()
+        context.sequence = Sequence(name, delimiter, schema.sequence_length or 50)
+    elif schema.sequence_delim is not None or schema.sequence_length is not None:
+        context.problem("feature_type", f"sequence keys need the type {_SEQUENCE}{kind}")
+    if context.grouped and context.sequence is not None:
+        name = f"{context.sequence.group}__{name}"
+    return convert(schema, name, context)
+
+
+def _unknown_type(given: str, kind: str) -> str:
+    supported = ", ".join([*SUPPORTED_TYPES, *(f"{_SEQUENCE}{t}" for t in SUPPORTED_TYPES)])
+    if kind in _LATER_TYPES:
+        return f"{given!r} is not supported yet; supported are {supported}"
+    known = [*SUPPORTED_TYPES, *_LATER_TYPES]
+    near = difflib.get_close_matches(kind, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{given!r} is not a feature type{hint} Supported are {supported}"
