@@ -21,7 +21,8 @@ from rtcompile.artifact import write_artifact
 from rtcompile.codegen.constants import ConstantStore, array_digest
 from rtcompile.codegen.module import compile_stages
 from rtcompile.codegen.network import lower_network, network_ports
-from rtcompile.codegen.program import Port, StageProgram
+from rtcompile.codegen.program import StageProgram
+from rtcompile.describe import describe_stage
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
@@ -118,7 +119,7 @@ def _manifest(
             "machine": target.machine,
             "features": list(target.features),
         },
-        "stages": {program.name: _describe(program)},
+        "stages": {program.name: describe_stage(program)},
         "tables": [
             {"name": t.name, "offset": t.offset, "rows": t.rows, "dimension": t.dimension}
             for t in constants.tables
@@ -130,24 +131,4 @@ def _manifest(
             "rtcompile": version("rtcompile"),
             "tvm": version("apache-tvm"),
         },
-    }
-
-
-def _describe(program: StageProgram) -> dict[str, Any]:
-    return {
-        "inputs": [_describe_port(port) for port in program.inputs],
-        "outputs": [_describe_port(port) for port in program.outputs],
-        "workspace_bytes": max(program.workspace_bytes, 64),
-        "lookups": [{"table": lookup.table, "rows": lookup.rows} for lookup in program.lookups],
-        "calls": len(program.calls),
-        "kernels": len(program.kernels),
-    }
-
-
-def _describe_port(port: Port) -> dict[str, Any]:
-    return {
-        "name": port.name,
-        "dtype": port.dtype,
-        "shape": list(port.shape),
-        "per_request": port.per_request,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,14 @@ import numpy.typing as npt
 import tvm_ffi
 
 from runtime.arrays import aligned_empty
-from runtime.errors import UnknownIdError
+from runtime.errors import RequestError, UnknownIdError
 
 __all__ = ["Port", "Stage"]
 
 _STATUS_WORDS = 4
 _STATUS_ID_OUT_OF_RANGE = 1
 _STATUS_NOT_AN_ID = 2
+_STATUS_NO_VALUE = 3
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,24 @@ class Stage:
         self._constants = constants
         self._bytes = description["workspace_bytes"]
         self._lookups = description["lookups"]
+        self._features = description["features"]
         self.inputs = tuple(_port(port) for port in description["inputs"])
         self.outputs = tuple(_port(port) for port in description["outputs"])
         # One workspace a running call. Lists append and pop atomically.
         self._idle: list[_Workspace] = []
 
-    def run(self, rows: int, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Compute `rows` rows from aligned inputs, in port order; returns the outputs."""
+    def run(
+        self,
+        rows: int,
+        inputs: Sequence[npt.NDArray[Any]],
+        sizes: Mapping[str, int] | None = None,
+    ) -> list[npt.NDArray[Any]]:
+        """Compute `rows` rows from aligned inputs, in port order; returns the outputs.
+
+        `sizes`: elements of the flat outputs whose size the data decides, by port name.
+        """
+        if sizes:
+            return self._run_sized(rows, inputs, sizes)
         outputs = [
             aligned_empty((1 if port.per_request else rows) * port.row_elements, port.dtype)
             for port in self.outputs
@@ -70,6 +82,20 @@ class Stage:
             for output, port in zip(outputs, self.outputs, strict=True)
         ]
 
+    def _run_sized(
+        self, rows: int, inputs: Sequence[npt.NDArray[Any]], sizes: Mapping[str, int]
+    ) -> list[npt.NDArray[Any]]:
+        outputs = [
+            aligned_empty(sizes.get(port.name, rows * port.row_elements), port.dtype)
+            for port in self.outputs
+        ]
+        if rows:
+            self._call(rows, [tvm_ffi.from_dlpack(a.reshape(-1)) for a in (*inputs, *outputs)])
+        return [
+            output if port.name in sizes else output.reshape(rows, *port.shape)
+            for output, port in zip(outputs, self.outputs, strict=True)
+        ]
+
     def _call(self, rows: int, tensors: list[Any]) -> None:
         workspace = self._idle.pop() if self._idle else self._new_workspace()
         workspace.status[0] = 0
@@ -78,6 +104,10 @@ class Stage:
         self._idle.append(workspace)
         if code == 0:
             return
+        if code == _STATUS_NO_VALUE:
+            raise RequestError(
+                f"feature {self._features[lookup]!r} has no value, and its config no default_value"
+            )
         table = self._lookups[lookup]
         if code == _STATUS_NOT_AN_ID:
             raise UnknownIdError(f"an id of table {table['table']!r} is not a number below 2**24")

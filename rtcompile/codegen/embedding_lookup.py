@@ -20,13 +20,9 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-__all__ = ["STATUS_WORDS", "LookupShape", "lookup_kernel"]
+from rtcompile.codegen.status import STATUS_WORDS, Status, report
 
-STATUS_WORDS = 4
-
-# Codes of status[0]; the runtime knows them too.
-_ID_OUT_OF_RANGE = 1
-_NOT_AN_ID = 2
+__all__ = ["LookupShape", "lookup_kernel"]
 
 # Floats up to here are exact integers; beyond, an id could not be told from its neighbour.
 _LARGEST_FLOAT_ID = float(1 << 24)
@@ -73,9 +69,7 @@ def lookup_kernel(shape: LookupShape) -> Any:
                 with T.Else():
                     with T.vectorized(shape.dimension) as j:
                         T.buffer_store(out, tirx.const(0, "float32"), [i, j])
-                    T.buffer_store(status, _code(value, shape), [0])
-                    T.buffer_store(status, number, [1])
-                    T.buffer_store(status, given, [2])
+                    report(status, _code(value, shape), number, given)
     return builder.get()
 
 
@@ -95,7 +89,7 @@ def _as_integer(value: Any, shape: LookupShape) -> Any:
 
 
 def _code(value: Any, shape: LookupShape) -> Any:
-    out_of_range = tirx.const(_ID_OUT_OF_RANGE, "int64")
+    out_of_range = tirx.const(Status.ID_OUT_OF_RANGE, "int64")
     if shape.id_dtype != "float32":
         return out_of_range
-    return tirx.Select(_is_integral(value), out_of_range, tirx.const(_NOT_AN_ID, "int64"))
+    return tirx.Select(_is_integral(value), out_of_range, tirx.const(Status.NOT_AN_ID, "int64"))

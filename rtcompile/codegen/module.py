@@ -10,6 +10,7 @@ import tvm
 
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.stage_main import stage_main
+from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError
 from rtcompile.targets import CpuTarget
 
@@ -26,7 +27,8 @@ def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
                 global_var = tvm.ir.GlobalVar(name)
                 functions[name] = (global_var, kernel.ret_type)
                 module[global_var] = kernel
-        module[tvm.ir.GlobalVar(stage.name)] = stage_main(stage, functions, constants_bytes)
+        main = stage_main(stage, functions, constants_bytes)
+        module[tvm.ir.GlobalVar(stage.name)] = with_wrapping(main) if stage is stages[0] else main
     return tvm.IRModule(module)
 
 

@@ -80,12 +80,16 @@ class Port:
 
 @dataclass(frozen=True)
 class KernelCall:
-    """One call: the kernel's name, its pointers, and how many rows it gets for each tile row."""
+    """One call: the kernel's name, its pointers, and how many rows it gets for each tile row.
+
+    With `with_start`, the number of the tile's first row follows the row count.
+    """
 
     kernel: str
     pointers: tuple[Pointer, ...]
     rows_factor: int = 1
     scalars: tuple[int, ...] = ()
+    with_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ class StageProgram:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     calls: list[KernelCall | CallLoop] = field(default_factory=list)
+    prologue: list[KernelCall] = field(default_factory=list)  # once, before the first tile
     kernels: dict[str, Any] = field(default_factory=dict)  # name -> PrimFunc with pointer ABI
     lookups: list[Lookup] = field(default_factory=list)
+    features: list[str] = field(default_factory=list)  # names, for messages
     workspace_bytes: int = 0

@@ -8,6 +8,8 @@
             kernel_2(...)
             ...
 
+What depends on the request alone runs once, before the first tile.
+
 Rows [begin, end) of every per-row buffer are computed, so several threads may share a request.
 Everything is passed in; nothing is allocated; the function is reentrant.
 """
@@ -21,8 +23,8 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.embedding_lookup import STATUS_WORDS
 from rtcompile.codegen.program import TILE, CallLoop, KernelCall, Pointer, Port, Space, StageProgram
+from rtcompile.codegen.status import STATUS_WORDS
 
 __all__ = ["stage_main"]
 
@@ -49,6 +51,10 @@ def stage_main(program: StageProgram, functions: dict[str, Any], constants_bytes
         }
         inputs = [_port_buffer("input", i, port) for i, port in enumerate(program.inputs)]
         outputs = [_port_buffer("output", i, port) for i, port in enumerate(program.outputs)]
+        once = tirx.const(0, "int64"), tirx.const(TILE, "int64")
+        emitter = _Emitter(program, functions, (memory, inputs, outputs), *once)
+        for first_call in program.prologue:
+            emitter.emit(first_call)
         with T.serial(tirx.floordiv(end - begin + (TILE - 1), TILE)) as tile:
             start = T.Bind(begin + tile * TILE)
             rows = T.Bind(tirx.min(tirx.const(TILE, "int64"), end - start))
@@ -95,7 +101,8 @@ class _Emitter:
             self._address(pointer, offset)
             for pointer, offset in zip(call.pointers, offsets, strict=True)
         ]
-        arguments += [self._rows * call.rows_factor, *scalars]
+        arguments.append(self._rows * call.rows_factor)
+        arguments += [self._start, *scalars] if call.with_start else scalars
         function, return_type = self._functions[call.kernel]
         T.evaluate(tvm.ir.Call(function, arguments, ret_ty=return_type))
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,25 +30,10 @@ from rtcompile.features.plan import (
     Vocabulary,
     ZScoreNormalizer,
 )
-from rtcompile.features.values import Raw, elements, tokens, weighted_tokens
+from rtcompile.features.values import Raw, elements, is_list, to_bytes, tokens, weighted_tokens
+from runtime.columns import Column
 
-__all__ = ["Column", "bucketize", "extract", "extract_feature", "normalize"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One output over all rows.
-
-    Ids: `values` int64, flat, `lengths` values a row; in a sequence `key_lengths` values an element
-    and `seq_lengths` elements a row. Numbers: `values` float32 [rows or elements, value_dim].
-    `weights` float32, beside `values`. What does not apply is None.
-    """
-
-    values: npt.NDArray[Any]
-    lengths: npt.NDArray[np.int64] | None = None
-    key_lengths: npt.NDArray[np.int64] | None = None
-    seq_lengths: npt.NDArray[np.int64] | None = None
-    weights: npt.NDArray[np.float32] | None = None
+__all__ = ["bucketize", "default_numbers", "extract", "extract_feature", "normalize"]
 
 
 def extract(plan: FeaturePlan, columns: Mapping[str, Sequence[Raw]]) -> dict[str, Column]:
@@ -108,16 +91,23 @@ def _ids(feature: Feature, entry: Raw) -> list[tuple[int, float]]:
 
 
 def _numbers(feature: Feature, entry: Raw) -> list[float]:
-    default = [parse_float(token) or 0.0 for token in feature.default] or [0.0]
-    default = default * feature.value_dim if len(default) == 1 else default
+    default = default_numbers(feature)
     given: list[float | None] = []
     if isinstance(entry, bool | int | float):
         given = [float(entry)]
+    elif is_list(entry):
+        given = [parse_float(to_bytes(part)) for part in entry]  # type: ignore[attr-defined]
     else:
         given = [parse_float(token) for token in tokens(entry, feature.separator)]
     given = (given + [None] * feature.value_dim)[: feature.value_dim]
     values = [d if g is None or math.isnan(g) else g for g, d in zip(given, default, strict=True)]
     return [normalize(feature.normalizer, value) for value in values]
+
+
+def default_numbers(feature: Feature) -> list[float]:
+    """The numbers a raw feature takes in place of missing ones, `value_dim` of them."""
+    given = [parse_float(token) or 0.0 for token in feature.default] or [0.0]
+    return given * feature.value_dim if len(given) == 1 else given
 
 
 def bucketize(feature: Feature, value: bytes | float) -> int:

@@ -16,12 +16,13 @@ from collections.abc import Mapping, Sequence
 
 from rtcompile.features.numbers import format_integer, parse_float
 
-__all__ = ["Raw", "elements", "tokens", "weighted_tokens"]
+__all__ = ["Raw", "elements", "is_list", "to_bytes", "tokens", "weighted_tokens"]
 
 Raw = object
 
 
-def _is_list(value: Raw) -> bool:
+def is_list(value: Raw) -> bool:
+    """Whether a value is several."""
     return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
 
 
@@ -43,7 +44,7 @@ def to_bytes(value: Raw) -> bytes:
 
 def tokens(value: Raw, separator: bytes) -> list[bytes]:
     """The values of a row or element."""
-    parts = map(to_bytes, value) if _is_list(value) else to_bytes(value).split(separator)  # type: ignore[call-overload]
+    parts = map(to_bytes, value) if is_list(value) else to_bytes(value).split(separator)  # type: ignore[call-overload]
     return [token for token in parts if token]
 
 
@@ -53,18 +54,20 @@ def weighted_tokens(value: Raw, separator: bytes, pair: bytes) -> list[tuple[byt
     A missing weight, or one that is no number, counts as 1.
     """
     if isinstance(value, Mapping):
-        return [(to_bytes(k), float(w)) for k, w in value.items() if to_bytes(k)]
-    if _is_list(value) and all(isinstance(p, tuple) and len(p) == 2 for p in value):  # type: ignore[attr-defined]
-        return [(to_bytes(k), float(w)) for k, w in value if to_bytes(k)]  # type: ignore[attr-defined]
+        return [(to_bytes(k), _weight(w)) for k, w in value.items() if to_bytes(k)]
+    if is_list(value) and all(isinstance(p, tuple) and len(p) == 2 for p in value):  # type: ignore[attr-defined]
+        return [(to_bytes(k), _weight(w)) for k, w in value if to_bytes(k)]  # type: ignore[attr-defined]
     found = []
     for token in tokens(value, separator):
         head, marker, tail = token.rpartition(pair)
-        weight = parse_float(tail) if marker else None
-        if not marker:
-            head = token
-        if head:
-            found.append((head, 1.0 if weight is None else weight))
+        if head if marker else token:
+            found.append((head if marker else token, _weight(tail if marker else None)))
     return found
+
+
+def _weight(value: Raw) -> float:
+    number = parse_float(value) if isinstance(value, bytes) else value
+    return 1.0 if number is None or math.isnan(number) else float(number)  # type: ignore[arg-type]
 
 
 def elements(value: Raw, delimiter: bytes, length: int) -> list[Raw]:
@@ -73,7 +76,7 @@ def elements(value: Raw, delimiter: bytes, length: int) -> list[Raw]:
     Text is split on the delimiter and empty elements stay, since each is a place in time. An empty
     or missing sequence has one element, which is empty and so takes the feature's default.
     """
-    if _is_list(value):
+    if is_list(value):
         found: list[Raw] = list(value)  # type: ignore[call-overload]
     else:
         text = to_bytes(value)

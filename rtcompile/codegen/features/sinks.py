@@ -1,0 +1,198 @@
+"""Where a feature's ids go: four ways to end a feature kernel.
+
+    Ragged   all ids one after another, their counts a row or element, perhaps their weights
+    Padded   `width` places a row or element, zeros behind the ids; perhaps exactly one is needed
+    Pooled   the sum or mean of the ids' rows of a table, zeros where there is no id
+    (numbers are written by the raw kernel itself)
+
+A sink's `open`, `put`, `close` are called where the kernel emits the begin of a row or element, an
+id, and its end; `skip` where a sequence has no element. `slot` is the row, or in a sequence
+row x length + element.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.status import Status, report
+
+__all__ = ["PaddedSink", "PooledSink", "RaggedSink", "Sink", "SinkShape", "make_sink"]
+
+_ANY = 1 << 40
+
+
+@dataclass(frozen=True)
+class SinkShape:
+    """What a sink is specialised for: `form` ragged, padded, one, sum or mean.
+
+    `dtype`: of the ids that are written; "float32" for the pooled ones. `dimension`: of the table.
+    """
+
+    form: str
+    dtype: str
+    dimension: int = 1
+    weighted: bool = False
+
+    @property
+    def name(self) -> str:
+        """Part of the kernel's name."""
+        dimension = f"_{self.dimension}" if self.form in ("sum", "mean") else ""
+        return f"{self.form}{dimension}_{self.dtype}" + ("_weighted" if self.weighted else "")
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Pointers that the kernel gets for its sink, in order: the element types."""
+        if self.form == "ragged":
+            weights = ("float32",) if self.weighted else ()
+            return (self.dtype, *weights, "int64", "int64")  # values, counts, cursor
+        if self.form in ("sum", "mean"):
+            return ("float32", "float32", "int64")  # table, out, status
+        return (self.dtype, "int64")  # out, status
+
+
+class Sink(ABC):
+    """Emits what becomes of ids. `number`: the feature's or table's number for the status."""
+
+    def __init__(self, shape: SinkShape, pointers: list[Any], width: Any, number: Any) -> None:
+        self._shape, self._width, self._number = shape, width, number
+        self._buffers = [
+            T.decl_buffer((_ANY,), dtype, data=pointer)
+            for dtype, pointer in zip(shape.arguments, pointers, strict=True)
+        ]
+        self.count = Cell("int64", i64(0))
+        self._slot: Any = None
+
+    def open(self, slot: Any) -> None:
+        """Begin a row or element."""
+        self._slot = slot
+        self.count.set(i64(0))
+
+    @abstractmethod
+    def put(self, code: Any, weight: Any) -> None:
+        """Take an id; `weight` is None or a float64."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End a row or element."""
+
+    @abstractmethod
+    def skip(self, slot: Any) -> None:
+        """A place that has no element."""
+
+
+class RaggedSink(Sink):
+    """values[cursor[0]++] = id; counts[cursor[1]++] = how many."""
+
+    def put(self, code: Any, weight: Any) -> None:
+        """Append."""
+        values, cursor = self._buffers[0], self._buffers[-1]
+        at = T.Bind(cursor[0])
+        T.buffer_store(values, tirx.Cast(self._shape.dtype, code), [at])
+        if self._shape.weighted:
+            one = tirx.const(1, "float32")
+            single = one if weight is None else tirx.Cast("float32", weight)
+            T.buffer_store(self._buffers[1], single, [at])
+        T.buffer_store(cursor, at + 1, [0])
+        self.count.add(1)
+
+    def close(self) -> None:
+        """Append the count."""
+        counts, cursor = self._buffers[-2:]
+        at = T.Bind(cursor[1])
+        T.buffer_store(counts, self.count.get(), [at])
+        T.buffer_store(cursor, at + 1, [1])
+
+    def skip(self, slot: Any) -> None:
+        """Ragged sequences have no places without elements."""
+
+
+class PaddedSink(Sink):
+    """out[slot, count++] = id, as long as there is room."""
+
+    def put(self, code: Any, weight: Any) -> None:
+        """Write the next place."""
+        with T.If(self.count.get() < self._width), T.Then():
+            at = self._slot * self._width + self.count.get()
+            T.buffer_store(self._buffers[0], tirx.Cast(self._shape.dtype, code), [at])
+        self.count.add(1)
+
+    def close(self) -> None:
+        """Zeros behind the ids. Where one is needed and none came, the status says so."""
+        count = T.Bind(tirx.min(self.count.get(), self._width))
+        if self._shape.form == "one":
+            with T.If(count == 0), T.Then():
+                report(self._buffers[1], Status.NO_VALUE, self._number, i64(0))
+        self._fill(self._slot, count)
+
+    def skip(self, slot: Any) -> None:
+        """Zeros."""
+        self._fill(slot, i64(0))
+
+    def _fill(self, slot: Any, count: Any) -> None:
+        with T.serial(self._width - count) as k:
+            zero = tirx.const(0, self._shape.dtype)
+            T.buffer_store(self._buffers[0], zero, [slot * self._width + count + k])
+
+
+class PooledSink(Sink):
+    """out[slot, :] += weight * table[id, :]; a mean divides by the sum of the weights."""
+
+    def __init__(self, shape: SinkShape, pointers: list[Any], width: Any, number: Any) -> None:
+        super().__init__(shape, pointers, width, number)
+        self._table_rows = width  # the scalar of that place
+        self._total = Cell("float32", tirx.const(0, "float32"))
+
+    def open(self, slot: Any) -> None:
+        """Begin at zero."""
+        super().open(slot)
+        self._total.set(tirx.const(0, "float32"))
+        self.skip(slot)
+
+    def put(self, code: Any, weight: Any) -> None:
+        """Add a row of the table, if it has that row."""
+        table, out, status = self._buffers
+        dimension = self._shape.dimension
+        with T.If(tirx.And(code >= 0, code < self._table_rows)):
+            with T.Then():
+                single = None if weight is None else T.Bind(tirx.Cast("float32", weight))
+                with T.vectorized(dimension) as j:
+                    row = table[code * dimension + j]
+                    term = row if single is None else single * row
+                    at = self._slot * dimension + j
+                    T.buffer_store(out, out[at] + term, [at])
+                self._total.add(tirx.const(1, "float32") if single is None else single)
+            with T.Else():
+                report(status, Status.ID_OUT_OF_RANGE, self._number, code)
+        self.count.add(1)
+
+    def close(self) -> None:
+        """Divide, where the mean is wanted. No id, or weights that sum to zero, leave the sum."""
+        if self._shape.form != "mean":
+            return
+        out, dimension = self._buffers[1], self._shape.dimension
+        zero = tirx.const(0, "float32")
+        divided = tirx.And(self.count.get() > 1, self._total.get() != zero)
+        weighted = tirx.And(self.count.get() > 0, self._total.get() != zero)
+        with T.If(weighted if self._shape.weighted else divided), T.Then():
+            total = T.Bind(self._total.get())
+            with T.vectorized(dimension) as j:
+                at = self._slot * dimension + j
+                T.buffer_store(out, out[at] / total, [at])
+
+    def skip(self, slot: Any) -> None:
+        """Zeros."""
+        dimension = self._shape.dimension
+        with T.vectorized(dimension) as j:
+            T.buffer_store(self._buffers[1], tirx.const(0, "float32"), [slot * dimension + j])
+
+
+def make_sink(shape: SinkShape, pointers: list[Any], width: Any, number: Any) -> Sink:
+    """The sink of a shape. `width`: places of a padded row, or rows of a pooled table."""
+    forms: dict[str, type[Sink]] = {"ragged": RaggedSink, "sum": PooledSink, "mean": PooledSink}
+    return forms.get(shape.form, PaddedSink)(shape, pointers, width, number)

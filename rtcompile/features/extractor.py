@@ -1,0 +1,101 @@
+"""Features of a config, compiled for this machine: the same kernels that an artifact holds."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm_ffi
+
+from rtcompile.codegen.constants import ConstantStore
+from rtcompile.codegen.features.lower import FeatureStage
+from rtcompile.codegen.module import compile_stages
+from rtcompile.describe import describe_columns
+from rtcompile.errors import DataError
+from rtcompile.features.config import load_config
+from rtcompile.features.plan import FeaturePlan
+from rtcompile.targets import resolve_target
+from runtime.arrays import aligned_empty
+from runtime.columns import Column
+from runtime.encode import encode
+from runtime.errors import RequestError
+from runtime.extract import ColumnStage
+
+__all__ = ["FeatureExtractor", "compile_features"]
+
+STAGE = "features"
+
+
+def compile_features(
+    config: str | Path | Mapping[str, Any],
+    base_dir: str | Path | None = None,
+    hash: str | None = None,
+) -> FeatureExtractor:
+    """Compile a feature config: a path, or its content.
+
+    `base_dir`: where vocabulary files are, by default the config's own folder. `hash`: "murmur" or
+    "farmhash"; overrides the config's key of that name. Raises ConfigError with every problem.
+    """
+    return FeatureExtractor(load_config(config, base_dir, hash))
+
+
+class FeatureExtractor:
+    """Calls with columns give columns. Safe to call from many threads at once."""
+
+    def __init__(self, plan: FeaturePlan) -> None:
+        self.plan = plan
+        constants = ConstantStore()
+        stage = FeatureStage(STAGE, constants)
+        for feature in plan.features:
+            stage.add_column(feature)
+        program = stage.finish()
+        data = constants.to_bytes()
+        library = compile_stages([program], len(data), resolve_target("host"))
+        with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+            path = Path(folder) / "features.so"
+            path.write_bytes(library)
+            self._module = tvm_ffi.load_module(str(path))
+        memory = aligned_empty(len(data), "uint8")
+        memory[:] = np.frombuffer(data, np.uint8)
+        description = describe_columns(program, stage.columns, plan.features)
+        self._stage = ColumnStage(self._module[STAGE], description, tvm_ffi.from_dlpack(memory))
+
+    def __call__(self, columns: Any) -> dict[str, Column]:
+        """Extract every feature.
+
+        `columns`: a pyarrow.Table, or a mapping of column name to a pyarrow array or a list. A
+        column of one row beside columns of n rows counts for all n. Raises DataError.
+        """
+        names = tuple(columns.column_names) if hasattr(columns, "column_names") else tuple(columns)
+        wanted = tuple(spec.name for spec in self._stage.specs)
+        missing = [name for name in dict.fromkeys(wanted) if name not in names]
+        if missing:
+            raise DataError(f"columns {', '.join(missing)} are missing; given are {list(names)}")
+        values = {name: _values(columns[name]) for name in dict.fromkeys(wanted)}
+        rows = _row_count({name: len(column) for name, column in values.items()})
+        values = {n: list(v) * rows if len(v) != rows else v for n, v in values.items()}
+        try:
+            return self._stage.run(encode(self._stage.specs, values, rows, _where))
+        except RequestError as error:
+            raise DataError(str(error)) from error
+
+
+def _where(name: str) -> str:
+    return f"column {name!r}"
+
+
+def _values(column: Any) -> Any:
+    """Python values of an Arrow array; any other sequence as it is."""
+    return column.to_pylist() if hasattr(column, "to_pylist") else column
+
+
+def _row_count(lengths: dict[str, int]) -> int:
+    counts = set(lengths.values())
+    many = counts - {1}
+    if len(many) > 1:
+        listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise DataError(f"columns of different lengths ({listed}); one row, or the same for all")
+    return many.pop() if many else max(counts, default=0)

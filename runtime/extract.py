@@ -1,0 +1,63 @@
+"""Run a stage whose outputs are feature columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.columns import Column
+from runtime.encode import ColumnSpec, Encoded
+from runtime.stage import Stage
+
+__all__ = ["ColumnStage"]
+
+
+class ColumnStage:
+    """Features of encoded columns, as columns. Safe to call from many threads at once."""
+
+    def __init__(self, function: Any, description: dict[str, Any], constants: Any) -> None:
+        self._stage = Stage(function, description, constants)
+        self._features: list[dict[str, Any]] = description["columns_out"]
+        self.specs = tuple(ColumnSpec.from_json(spec) for spec in description["columns"])
+
+    def run(self, encoded: Encoded) -> dict[str, Column]:
+        """Every feature of `encoded.rows` rows, in the order of the config."""
+        # A value is a token of the text, an entry of the words, or a default of an entry.
+        largest = encoded.words.size + encoded.text.size
+        fanout = {feature["name"]: feature["fanout"] for feature in self._features}
+        sizes = {
+            port.name: 2 if port.name.endswith(".cursor") else largest * fanout[_feature(port.name)]
+            for port in self._stage.outputs
+            if port.per_request
+        }
+        inputs = (encoded.words, encoded.text, encoded.numbers)
+        results = self._stage.run(encoded.rows, inputs, sizes)
+        found = dict(zip((port.name for port in self._stage.outputs), results, strict=True))
+        return {feature["name"]: _column(feature, found, encoded) for feature in self._features}
+
+
+def _feature(port: str) -> str:
+    return port.rpartition(".")[0]
+
+
+def _column(
+    feature: dict[str, Any], found: dict[str, npt.NDArray[Any]], encoded: Encoded
+) -> Column:
+    name, values = feature["name"], found[f"{feature['name']}.values"]
+    lengths = found[f"{name}.lengths"] if feature["sequence"] else None
+    empty = encoded.rows == 0  # then nothing ran, and nothing was written
+    if not feature["sparse"]:
+        if lengths is not None:
+            width = feature["value_dim"]
+            elements = 0 if empty else int(lengths.sum())
+            values = values[: elements * width].reshape(elements, width).copy()
+        return Column(values, seq_lengths=lengths)
+    count, entries = (0, 0) if empty else (int(n) for n in found[f"{name}.cursor"])
+    counts = found[f"{name}.counts"][:entries].copy()
+    weights = found[f"{name}.weights"][:count].copy() if feature["weighted"] else None
+    ids: npt.NDArray[np.int64] = values[:count].copy()
+    if lengths is None:
+        return Column(ids, lengths=counts, weights=weights)
+    return Column(ids, key_lengths=counts, seq_lengths=lengths, weights=weights)
