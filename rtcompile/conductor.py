@@ -18,20 +18,26 @@ from relay_passes.errors import PassError
 from relay_passes.pipeline import optimize
 from relay_passes.report import Report
 from rtcompile.artifact import write_artifact
+from rtcompile.binding import BoundInput, bind
 from rtcompile.codegen.constants import ConstantStore, array_digest
 from rtcompile.codegen.module import compile_stages
 from rtcompile.codegen.network import lower_network, network_ports
-from rtcompile.codegen.program import StageProgram
+from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.describe import describe_stage
-from rtcompile.errors import UnsupportedError
+from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
+from rtcompile.errors import ConfigError, UnsupportedError
+from rtcompile.features.config import load_config
+from rtcompile.features.plan import FeaturePlan
+from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
+from rtcompile.rows import read_rows
+from rtcompile.staging import CROSS, Stages, lower_ranking
 from rtcompile.targets import CpuTarget, resolve_target
 from rtcompile.verify import Verification, verify_network
+from rtcompile.verify_ranking import verify_ranking
 
 __all__ = ["BuildResult", "build"]
-
-CROSS_STAGE = "cross"
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,9 @@ def build(
     Raises a subclass of RtcompileError; then nothing is written.
     """
     options = options or BuildOptions()
-    if options.features is not None:
-        raise UnsupportedError(
-            "building with a feature config is not supported yet: leave --features out to compile "
-            "the graph on its own inputs"
-        )
     model, output = Path(model), Path(output)
     target = resolve_target(options.target)
+    plan = _features(options)
     progress("import the graph")
     graph = import_onnx(model)
     progress("optimize the graph")
@@ -72,28 +74,63 @@ def build(
         raise UnsupportedError(f"{model}: {error}") from error
     progress("generate code")
     constants = ConstantStore()
-    program = _lower(graph, optimized, constants, target)
+    ports = network_ports(optimized["main"], graph.inputs, graph.outputs)
+    bound = _bind(plan, ports[0], graph, options) if plan else ()
+    stages = _lower(graph, optimized, ports, plan, bound, constants, target)
     data = constants.to_bytes()
     progress("compile")
-    library = compile_stages([program], len(data), target)
-    manifest = _manifest(model, options, target, program, constants)
+    library = compile_stages(stages.programs, len(data), target)
+    manifest = _manifest(model, options, target, stages, constants, plan)
     sections = {"module": library, "constants": data}
     verification = None
     if options.verify:
         progress("verify against the original")
-        verification = verify_network(graph, manifest, sections)
+        if plan:
+            rows = read_rows(options.calibration, plan) if options.calibration else None
+            verification = verify_ranking(graph, plan, bound, manifest, sections, rows)
+        else:
+            verification = verify_network(graph, manifest, sections)
     progress("write the artifact")
     write_artifact(output, manifest, sections)
     return BuildResult(manifest, report, verification)
 
 
+def _features(options: BuildOptions) -> FeaturePlan | None:
+    if options.features is not None:
+        return load_config(Path(options.features))
+    for name in ("embeddings", "calibration"):
+        if getattr(options, name) is not None:
+            raise ConfigError(f"{name} belongs to a feature config: give it with features")
+    return None
+
+
+def _bind(
+    plan: FeaturePlan, inputs: tuple[Port, ...], graph: ImportedGraph, options: BuildOptions
+) -> tuple[BoundInput, ...]:
+    tables: list[EmbeddingTables] = []
+    if options.embeddings is not None:
+        tables.append(load_tables(Path(options.embeddings)))
+    tables.append(graph_tables(graph.model))
+    return bind(plan, inputs, tables, id_columns(graph.model).whole)
+
+
 def _lower(
-    graph: ImportedGraph, module: Any, constants: ConstantStore, target: CpuTarget
-) -> StageProgram:
-    inputs, outputs = network_ports(module["main"], graph.inputs, graph.outputs)
-    program = StageProgram(CROSS_STAGE, inputs, outputs)
-    lower_network(module, program, constants, target.widest_panel, _table_names(graph))
-    return program
+    graph: ImportedGraph,
+    module: Any,
+    ports: tuple[tuple[Port, ...], tuple[Port, ...]],
+    plan: FeaturePlan | None,
+    bound: tuple[BoundInput, ...],
+    constants: ConstantStore,
+    target: CpuTarget,
+) -> Stages:
+    names, widest = _table_names(graph), target.widest_panel
+    if plan is not None:
+        return lower_ranking(module, ports, plan, bound, constants, widest, names)
+    stages = Stages()
+    program = StageProgram(CROSS, *ports)
+    lower_network(module, program, constants, widest, names)
+    stages.add(program, describe_stage(program))
+    return stages
 
 
 def _table_names(graph: ImportedGraph) -> dict[bytes, str]:
@@ -109,26 +146,32 @@ def _manifest(
     model: Path,
     options: BuildOptions,
     target: CpuTarget,
-    program: StageProgram,
+    stages: Stages,
     constants: ConstantStore,
+    plan: FeaturePlan | None,
 ) -> dict[str, Any]:
     return {
-        "kind": "graph",
+        "kind": "graph" if plan is None else "ranking",
         "target": {
             "name": target.name,
             "machine": target.machine,
             "features": list(target.features),
         },
-        "stages": {program.name: describe_stage(program)},
+        "stages": stages.descriptions,
         "tables": [
             {"name": t.name, "offset": t.offset, "rows": t.rows, "dimension": t.dimension}
             for t in constants.tables
         ],
         "provenance": {
             "model": model.name,
-            "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+            "model_sha256": _digest(model),
+            "features_sha256": _digest(Path(options.features)) if options.features else None,
             "options_sha256": options.digest(),
             "rtcompile": version("rtcompile"),
             "tvm": version("apache-tvm"),
         },
     }
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -23,7 +23,14 @@ from rtcompile.errors import ModelError, VerificationError
 from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import ImportedGraph
 
-__all__ = ["TOLERANCE", "Verification", "generate_inputs", "verify_network"]
+__all__ = [
+    "TOLERANCE",
+    "Verification",
+    "generate_inputs",
+    "largest_difference",
+    "open_session",
+    "verify_network",
+]
 
 # Largest absolute difference, relative to the output's largest value where that is above 1.
 TOLERANCE = 1e-4
@@ -43,7 +50,7 @@ def verify_network(
     graph: ImportedGraph, manifest: dict[str, Any], sections: dict[str, bytes]
 ) -> Verification:
     """Run both on the same rows. Raises VerificationError that names the worst output."""
-    session = _session(graph)
+    session = open_session(graph)
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         path = Path(folder) / "candidate.rtc"
         write_artifact(path, manifest, sections)
@@ -54,12 +61,13 @@ def verify_network(
             expected = session.run(list(graph.outputs), inputs)
             actual = ranker.predict(inputs)
             for name, want in zip(graph.outputs, expected, strict=True):
-                largest = max(largest, _difference(name, want, actual[name], rows))
+                largest = max(largest, largest_difference(name, want, actual[name], rows))
             total += rows
     return Verification(largest, total)
 
 
-def _session(graph: ImportedGraph) -> Any:
+def open_session(graph: ImportedGraph) -> Any:
+    """The original in ONNX Runtime. Raises ModelError."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
@@ -87,7 +95,10 @@ def generate_inputs(
     return inputs
 
 
-def _difference(name: str, want: npt.NDArray[Any], got: npt.NDArray[Any], rows: int) -> float:
+def largest_difference(
+    name: str, want: npt.NDArray[Any], got: npt.NDArray[Any], rows: int
+) -> float:
+    """Absolute, relative to the largest value above 1. VerificationError above the tolerance."""
     if want.shape != got.shape:
         raise VerificationError(
             f"output {name!r}: shape {got.shape} instead of {want.shape} at {rows} rows"

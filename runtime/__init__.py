@@ -2,26 +2,31 @@
 
     import runtime
     ranker = runtime.load("model.rtc")
-    scores = ranker.predict({"X": array})
+    ranker.items.upsert(items)
+    scores = ranker.rank(user={...}, items=["i1", "i2"], context={...})
 
 Needs numpy and apache-tvm-ffi only.
 """
 
+from runtime.columns import Column
 from runtime.errors import (
     ArtifactError,
     InferenceError,
     RequestError,
     TargetError,
     UnknownIdError,
+    UnknownItemError,
 )
 from runtime.ranker import Ranker, load
 
 __all__ = [
     "ArtifactError",
+    "Column",
     "InferenceError",
     "Ranker",
     "RequestError",
     "TargetError",
     "UnknownIdError",
+    "UnknownItemError",
     "load",
 ]

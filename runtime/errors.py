@@ -4,14 +4,22 @@ InferenceError                  80
 ├── ArtifactError              81   the file cannot be read, is damaged, or is of another version
 │   └── TargetError            82   the artifact is for a machine that this one is not
 └── RequestError               83   a request, an item or an input array is malformed
-    └── UnknownIdError         84   an id is outside the table it looks up
+    ├── UnknownIdError         84   an id is outside the table it looks up
+    └── UnknownItemError       85   an item is not in the item table
 
 The number is the exit code of the command line.
 """
 
 from __future__ import annotations
 
-__all__ = ["ArtifactError", "InferenceError", "RequestError", "TargetError", "UnknownIdError"]
+__all__ = [
+    "ArtifactError",
+    "InferenceError",
+    "RequestError",
+    "TargetError",
+    "UnknownIdError",
+    "UnknownItemError",
+]
 
 
 class InferenceError(Exception):
@@ -42,3 +50,9 @@ class UnknownIdError(RequestError):
     """An integer id lies outside the embedding table that it looks up."""
 
     exit_code = 84
+
+
+class UnknownItemError(RequestError):
+    """A request ranks an item that is not in the item table."""
+
+    exit_code = 85

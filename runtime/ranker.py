@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,12 @@ import tvm_ffi
 
 from runtime.arrays import aligned_rows
 from runtime.artifact import Artifact, read_artifact
+from runtime.columns import Column
 from runtime.errors import ArtifactError, RequestError
+from runtime.feature_stage import check_fields
+from runtime.items import ItemTable
 from runtime.machine import check_target
+from runtime.ranking import Ranking
 from runtime.stage import Port, Stage
 
 __all__ = ["Ranker", "load"]
@@ -57,7 +60,13 @@ class Ranker:
         self._artifact = artifact
         self._module = module  # keeps the library mapped
         constants = tvm_ffi.from_dlpack(artifact.constants)
-        self._stage = Stage(module["cross"], artifact.manifest["stages"]["cross"], constants)
+        stages = artifact.manifest["stages"]
+        self._stage = Stage(module["cross"], stages["cross"], constants)
+        self._ranking = (
+            Ranking(self._stage, module, stages, constants)
+            if artifact.manifest["kind"] == "ranking"
+            else None
+        )
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -66,8 +75,52 @@ class Ranker:
 
     @property
     def input_ports(self) -> tuple[Port, ...]:
-        """The graph inputs that `predict` takes: name, dtype, extents behind the row axis."""
+        """The network's inputs: name, dtype, extents behind the row axis."""
         return self._stage.inputs
+
+    # -- an artifact with features --------------------------------------------------------------
+
+    @property
+    def items(self) -> ItemTable:
+        """The items that requests may rank: `upsert`, `delete`, `replace`."""
+        return self._with_features("items").items
+
+    def rank(
+        self,
+        user: Mapping[str, object],
+        items: Sequence[object] | npt.NDArray[Any],
+        context: Mapping[str, object] | None = None,
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Score `items`, ids of the item table, for a user.
+
+        `user`: raw field -> value. `context`: raw field -> a value an item. Returns graph output ->
+        array [items, ...], in the order of `items`. Raises RequestError for a missing or surplus
+        field or a value of a wrong type, UnknownItemError for an id that is not in the table,
+        UnknownIdError for a feature's id that is outside its embedding table.
+        """
+        return self._with_features("rank").rank(user, items, context)
+
+    def extract(
+        self,
+        user: Mapping[str, object] | None = None,
+        items: Sequence[object] | npt.NDArray[Any] | None = None,
+        context: Mapping[str, object] | None = None,
+    ) -> dict[str, Column]:
+        """The features that the network sees: user features with one row, the others a row an item.
+
+        Sides that are not given are left out. Raises what `rank` raises.
+        """
+        return self._with_features("extract").extract(user, items, context)
+
+    def _with_features(self, what: str) -> Ranking:
+        if self._ranking is None:
+            raise RequestError(
+                f"{what}: {self._artifact.path} was built without features; call predict with "
+                "the graph's own inputs"
+            )
+        return self._ranking
+
+    # -- a graph on its own ---------------------------------------------------------------------
 
     def predict(self, inputs: Mapping[str, object]) -> dict[str, npt.NDArray[Any]]:
         """Run a graph that was built without features on its own inputs.
@@ -77,17 +130,18 @@ class Ranker:
         Raises RequestError for wrong names, dtypes or shapes, UnknownIdError for an id outside its
         table.
         """
-        if not isinstance(inputs, Mapping):
-            raise RequestError(f"inputs: a mapping of names to arrays, not {type(inputs).__name__}")
+        if self._ranking is not None:
+            raise RequestError(f"predict: {self._artifact.path} has features; call rank")
         ports = self._stage.inputs
-        _check_names(tuple(inputs), tuple(port.name for port in ports))
+        given = check_fields("inputs", inputs, tuple(port.name for port in ports))
         arrays: list[npt.NDArray[Any]] = []
         rows: int | None = None
         for port in ports:
             if port.per_request:
-                arrays.append(_single(inputs[port.name], port.name, port.dtype, port.shape))
+                array = aligned_rows([given[port.name]], port.name, port.dtype, port.shape)
+                arrays.append(array)
                 continue
-            array = aligned_rows(inputs[port.name], port.name, port.dtype, port.shape)
+            array = aligned_rows(given[port.name], port.name, port.dtype, port.shape)
             if rows is not None and array.shape[0] != rows:
                 raise RequestError(
                     f"input {port.name!r}: {array.shape[0]} rows beside {rows} of the inputs before"
@@ -97,21 +151,3 @@ class Ranker:
         results = self._stage.run(rows or 0, arrays)
         names = [port.name for port in self._stage.outputs]
         return dict(zip(names, results, strict=True))
-
-
-def _single(value: object, name: str, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    return aligned_rows([value], name, dtype, shape)
-
-
-def _check_names(given: tuple[object, ...], wanted: tuple[str, ...]) -> None:
-    missing = [name for name in wanted if name not in given]
-    surplus = [name for name in given if name not in wanted]
-    if not missing and not surplus:
-        return
-    parts = []
-    if missing:
-        parts.append(f"missing {', '.join(map(repr, missing))}")
-    for name in surplus:
-        near = difflib.get_close_matches(str(name), missing or wanted, n=1)
-        parts.append(f"unknown {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
-    raise RequestError(f"inputs: {'; '.join(parts)}. The graph takes {', '.join(wanted)}")

@@ -13,7 +13,8 @@ Anything else is refused by name.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,25 @@ from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.memory_plan import MemoryPlan
 from rtcompile.codegen.program import TILE, KernelCall, Lookup, Pointer, Port, Space, StageProgram
 from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
+from rtcompile.codegen.spread_rows import (
+    gather_rows_kernel,
+    gather_rows_name,
+    spread_rows_kernel,
+    spread_rows_name,
+)
 from rtcompile.errors import UnsupportedError
 
-__all__ = ["NetworkLowering", "lower_network", "network_ports"]
+__all__ = ["NetworkLowering", "Source", "lower_network", "network_ports"]
 
 _VIEWS = ("relax.reshape",)
+
+
+class Source(Enum):
+    """What the buffer of an input holds."""
+
+    ROWS = "rows"  # a value a row
+    USER = "user"  # one value for all rows
+    ITEM = "item"  # a value an item; rows are gathered by the items' places
 
 
 def lower_network(
@@ -48,12 +63,15 @@ def lower_network(
     constants: ConstantStore,
     widest_panel: int,
     table_names: Mapping[bytes, str],
+    sources: Sequence[Source] = (),
 ) -> None:
     """Append the calls of `mod["main"]` to `program`. Its ports are the function's, in order.
 
-    `table_names` gives the name of an embedding table by the digest of its values.
+    `table_names` gives the name of an embedding table by the digest of its values. `sources` says
+    of each input what its buffer holds; without it, every buffer holds the rows. Where a source is
+    ITEM, the program's last input is the items' places, int64 [rows].
     """
-    NetworkLowering(mod, program, constants, widest_panel, table_names).run()
+    NetworkLowering(mod, program, constants, widest_panel, table_names).run(sources)
 
 
 class NetworkLowering:
@@ -79,12 +97,14 @@ class NetworkLowering:
         self._places: dict[tuple[Any, int], Pointer] = {}
         self._last_use: dict[tuple[Any, int], int] = {}
         self._kernel_names: dict[Any, Any] = {}
+        self._pinned: set[Pointer] = set()  # inputs in the workspace: read in every tile
 
-    def run(self) -> None:
+    def run(self, sources: Sequence[Source]) -> None:
         """Resolve aliases, place the outputs, emit the calls, free what is read no more."""
         for index, param in enumerate(self._main.params):
             self._roots[param] = (param, 0)
-            self._places[(param, 0)] = Pointer(Space.INPUT, index=index)
+            source = sources[index] if sources else Source.ROWS
+            self._places[(param, 0)] = self._place_input(index, source)
         self._resolve_aliases()
         self._place_outputs()
         for step, (var, value) in enumerate(self._bound.items()):
@@ -94,6 +114,26 @@ class NetworkLowering:
         self._copy_aliased_outputs()
         self._program.workspace_bytes = self._plan.size
         loop_calls(self._program, self._constants)
+
+    def _place_input(self, index: int, source: Source) -> Pointer:
+        """Where a tile finds an input: in its buffer, or spread or gathered in the workspace."""
+        given, port = Pointer(Space.INPUT, index=index), self._program.inputs[index]
+        if source is Source.ROWS:
+            return given
+        size = TILE * port.row_elements * int(np.dtype(port.dtype).itemsize)
+        target = Pointer(Space.WORKSPACE, self._plan.take(size))
+        self._pinned.add(target)
+        scalars = (port.row_elements,)
+        if source is Source.USER:
+            name = spread_rows_name(port.dtype)
+            self._program.kernels.setdefault(name, spread_rows_kernel(port.dtype))
+            self._program.prologue.append(KernelCall(name, (given, target), 1, scalars))
+        else:
+            name = gather_rows_name(port.dtype)
+            self._program.kernels.setdefault(name, gather_rows_kernel(port.dtype))
+            places = Pointer(Space.INPUT, index=len(self._program.inputs) - 1)
+            self._call(name, (given, places, target), 1, scalars)
+        return target
 
     # -- who is who ---------------------------------------------------------------------------
 
@@ -166,7 +206,8 @@ class NetworkLowering:
     def _free_after(self, step: int) -> None:
         for root, last in list(self._last_use.items()):
             place = self._places.get(root)
-            if last == step and place is not None and place.space == Space.WORKSPACE:
+            free = place is not None and place.space == Space.WORKSPACE
+            if last == step and place is not None and free and place not in self._pinned:
                 self._plan.give(place.offset)
                 del self._last_use[root]
 

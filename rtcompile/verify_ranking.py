@@ -1,0 +1,128 @@
+"""Compare a ranking artifact with the original: features with the plain-Python reference, scores
+with the reference's features through ONNX Runtime.
+
+Both on generated rows, at item counts around the size of a tile, and on real rows where given.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import runtime
+from rtcompile.artifact import write_artifact
+from rtcompile.binding import BoundInput
+from rtcompile.codegen.program import TILE
+from rtcompile.errors import VerificationError
+from rtcompile.features.generate import generate_columns
+from rtcompile.features.graph_inputs import graph_inputs
+from rtcompile.features.plan import Feature, FeaturePlan, Side
+from rtcompile.features.reference import extract_feature
+from rtcompile.frontends.onnx_import import ImportedGraph
+from rtcompile.verify import Verification, largest_difference, open_session
+from runtime.columns import Column
+
+__all__ = ["verify_ranking"]
+
+_ITEM_COUNTS = (1, 7, TILE, TILE + 37)
+_REAL_REQUESTS = 50
+
+# The column of the items' ids here; no config names a column so.
+_KEY = "\x00item"
+
+Columns = Mapping[str, Sequence[Any]]
+
+
+def verify_ranking(
+    graph: ImportedGraph,
+    plan: FeaturePlan,
+    bound: Sequence[BoundInput],
+    manifest: dict[str, Any],
+    sections: dict[str, bytes],
+    rows: Columns | None,
+) -> Verification:
+    """Raises VerificationError that names the worst output or feature."""
+    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+        path = Path(folder) / "candidate.rtc"
+        write_artifact(path, manifest, sections)
+        check = _Check(graph, plan, bound, runtime.load(path))
+        for count in _ITEM_COUNTS:
+            rng = np.random.default_rng(count)
+            user, items, context = (
+                generate_columns(plan, side, 1 if side is Side.USER else count, rng)
+                for side in (Side.USER, Side.ITEM, Side.CONTEXT)
+            )
+            check.request(user, items, context, count)
+        for row in range(min(len(next(iter(rows.values()), ())) if rows else 0, _REAL_REQUESTS)):
+            assert rows is not None
+            user, items, context = (
+                {name: [rows[name][row]] for name in plan.columns(side)}
+                for side in (Side.USER, Side.ITEM, Side.CONTEXT)
+            )
+            check.request(user, items, context, 1)
+    return Verification(check.largest, check.rows)
+
+
+class _Check:
+    """Runs requests through both; keeps the largest difference."""
+
+    def __init__(
+        self,
+        graph: ImportedGraph,
+        plan: FeaturePlan,
+        bound: Sequence[BoundInput],
+        ranker: runtime.Ranker,
+    ) -> None:
+        self._graph, self._plan, self._bound, self._ranker = graph, plan, bound, ranker
+        self._session = open_session(graph)
+        self.largest, self.rows = 0.0, 0
+
+    def request(self, user: Columns, items: Columns, context: Columns, count: int) -> None:
+        """One user, `count` items."""
+        columns = self._reference({Side.USER: user, Side.ITEM: items, Side.CONTEXT: context})
+        ids = [str(row) for row in range(count)]
+        one = {name: values[0] for name, values in user.items()}
+        table = {name: list(values) for name, values in items.items()}
+        self._ranker.items.replace({**table, _KEY: ids}, key=_KEY)
+        compiled = self._ranker.extract(one, ids, context)
+        for feature in self._plan.features:
+            _compare(feature, columns[feature.name], compiled[feature.name])
+        inputs = graph_inputs(self._bound, columns)
+        rows = {
+            name: np.repeat(array, count, 0) if len(array) != count else array
+            for name, array in inputs.items()
+        }
+        expected = self._session.run(list(self._graph.outputs), rows)
+        scores = self._ranker.rank(one, ids, context)
+        for name, want in zip(self._graph.outputs, expected, strict=True):
+            difference = largest_difference(name, want, scores[name], count)
+            self.largest = max(self.largest, difference)
+        self.rows += count
+
+    def _reference(self, sides: Mapping[Side, Columns]) -> dict[str, Column]:
+        return {
+            feature.name: extract_feature(feature, sides[feature.input.side][feature.input.name])
+            for feature in self._plan.features
+        }
+
+
+def _compare(feature: Feature, want: Column, got: Column) -> None:
+    for part in ("lengths", "key_lengths", "seq_lengths", "values", "weights"):
+        one, other = getattr(want, part), getattr(got, part)
+        if (one is None) != (other is None) or (one is not None and not _same(one, other)):
+            raise VerificationError(
+                f"feature {feature.name!r}: its {part} differ from the reference's: the artifact "
+                "was not written"
+            )
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one.shape != other.shape:
+        return False
+    if np.issubdtype(one.dtype, np.floating):
+        return bool(np.allclose(one, other, rtol=1e-6, atol=1e-7, equal_nan=True))
+    return bool(np.array_equal(one, other))

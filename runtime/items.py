@@ -1,0 +1,277 @@
+"""The item table: each item's raw fields, and what the item stage made of them.
+
+Readers never wait. A reader takes the current `_State` once; a writer fills rows that no index
+entry points to yet and enters them last, so a reader sees an item as it was or as it is, whole. A
+row that was replaced or deleted is not used again: once half of the rows are such, the live ones
+are copied into a new state.
+"""
+
+from __future__ import annotations
+
+import marshal
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.arrays import aligned_empty
+from runtime.errors import RequestError, UnknownItemError
+from runtime.read_items import read_items
+from runtime.stage import Port
+
+__all__ = ["ItemTable", "Snapshot"]
+
+# Rows of the item stage that run at once: bounds the memory that an upsert takes.
+_BATCH = 4096
+_SMALLEST = 64
+
+# Names of the key column, in order of preference.
+_KEYS = ("item_id", "id")
+
+# (columns: name -> a value an item, count) -> one array [count, ...] a port
+Compute = Callable[[Mapping[str, Sequence[object]], int], list[npt.NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a request reads: the items' places, and the arrays these are places in."""
+
+    places: npt.NDArray[np.int64]
+    arrays: Sequence[npt.NDArray[Any]]
+
+
+class _State:
+    """Rows [0, used) of the arrays are written; `index` points to the live ones."""
+
+    def __init__(self, ports: Sequence[Port], capacity: int) -> None:
+        self.capacity = capacity
+        self.arrays = [aligned_empty(capacity * p.row_elements, p.dtype) for p in ports]
+        for array in self.arrays:
+            array[:] = 0
+        self.raw: list[bytes] = []
+        self.index: dict[object, int] = {}
+
+    @property
+    def used(self) -> int:
+        """Rows that are written, live or not."""
+        return len(self.raw)
+
+
+class ItemTable:
+    """Items by id. Safe to read and to change from many threads.
+
+    An id is the value of the table's key column: `item_id`, else `id`, unless another is named. It
+    is a string or an integer; 7 and "7" are the same item.
+    """
+
+    def __init__(self, columns: Sequence[str], ports: Sequence[Port], compute: Compute) -> None:
+        self._columns, self._ports, self._compute = tuple(columns), ports, compute
+        self._lock = threading.Lock()  # one writer at a time
+        self._state = _State(ports, _SMALLEST)
+
+    def __len__(self) -> int:
+        return len(self._state.index)
+
+    def __contains__(self, item: object) -> bool:
+        return _key(item) in self._state.index
+
+    def ids(self) -> list[str]:
+        """The ids of all items."""
+        return [str(key) for key in list(self._state.index)]
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def snapshot(self, items: Sequence[object]) -> Snapshot:
+        """Where the items of a request lie. Raises UnknownItemError, RequestError."""
+        state = self._state
+        index = state.index
+        try:
+            found = [index[_key(item)] for item in items]
+        except KeyError:
+            raise _unknown(items, index) from None
+        except TypeError as error:
+            raise RequestError(f"items: {error}") from error
+        places = aligned_empty(len(found), "int64")
+        places[:] = found
+        return Snapshot(places, state.arrays)
+
+    def raw(self, items: Sequence[object]) -> dict[str, list[object]]:
+        """The raw fields of items: column -> a value an item."""
+        state = self._state
+        try:
+            rows = [marshal.loads(state.raw[state.index[_key(item)]]) for item in items]
+        except KeyError:
+            raise _unknown(items, state.index) from None
+        return {name: [row[i] for row in rows] for i, name in enumerate(self._columns)}
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def upsert(self, table: object, key: str | None = None) -> int:
+        """Add items, or replace those whose id is known. Returns how many rows were given.
+
+        `table`: a mapping of column to values, a list of mappings, or a pyarrow.Table. It needs the
+        key column and every column that the features read; others are ignored. `key` names the key
+        column. Raises RequestError; then nothing changed.
+        """
+        columns, keys = self._check(table, key)
+        computed = self._compute_all(columns, len(keys))
+        raw = self._pack(columns, len(keys))
+        with self._lock:
+            state = self._with_room(self._state, len(keys))
+            _append(state, computed, raw, keys)
+            self._state = state
+        return len(keys)
+
+    def delete(self, ids: Iterable[object]) -> int:
+        """Remove items. Returns how many were there; unknown ids are no error."""
+        wanted = [_key(item) for item in ids]
+        with self._lock:
+            found = [self._state.index.pop(key, None) for key in wanted]
+            return sum(place is not None for place in found)
+
+    def replace(self, source: object, key: str | None = None) -> int:
+        """Make the table hold exactly the items of `source`: a table, or a path of a file.
+
+        Files: .jsonl, .csv, or .parquet (needs pyarrow). A request sees all the old items or all
+        the new ones. Returns how many items there are. Raises RequestError; then nothing changed.
+        """
+        table = read_items(source) if isinstance(source, str | Path) else source
+        columns, keys = self._check(table, key)
+        computed = self._compute_all(columns, len(keys))
+        raw = self._pack(columns, len(keys))
+        state = _State(self._ports, max(_SMALLEST, len(keys)))
+        _append(state, computed, raw, keys)
+        with self._lock:
+            self._state = state
+        return len(state.index)
+
+    # -- how ----------------------------------------------------------------------------------
+
+    def _check(
+        self, table: object, key: str | None
+    ) -> tuple[dict[str, Sequence[object]], list[object]]:
+        columns = _columns_of(table)
+        key = key or next((name for name in _KEYS if name in columns), _KEYS[0])
+        missing = [n for n in (key, *self._columns) if n not in columns]
+        if missing:
+            raise RequestError(
+                f"items: columns {', '.join(map(repr, dict.fromkeys(missing)))} are missing; given "
+                f"are {', '.join(map(repr, columns)) or 'none'}"
+            )
+        wanted = {name: columns[name] for name in (key, *self._columns)}
+        lengths = {name: len(values) for name, values in wanted.items()}
+        if len(set(lengths.values())) > 1:
+            raise RequestError(f"items: columns of different lengths: {lengths}")
+        keys: list[object] = []
+        for row, value in enumerate(wanted[key]):
+            try:
+                keys.append(_key(value))
+            except TypeError as error:
+                raise RequestError(f"items: row {row}: {error}") from error
+        return wanted, keys
+
+    def _compute_all(
+        self, columns: Mapping[str, Sequence[object]], count: int
+    ) -> list[npt.NDArray[Any]]:
+        """The item stage over all rows, in batches; one flat array a port."""
+        parts: list[list[npt.NDArray[Any]]] = []
+        edges = [*range(0, count, _BATCH), count]
+        for begin, end in pairwise(edges):
+            batch = {name: columns[name][begin:end] for name in self._columns}
+            parts.append([array.reshape(-1) for array in self._compute(batch, end - begin)])
+        if not parts:
+            return [np.empty(0, port.dtype) for port in self._ports]
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    def _pack(self, columns: Mapping[str, Sequence[object]], count: int) -> list[bytes]:
+        wanted = [columns[name] for name in self._columns]
+        return [
+            marshal.dumps(tuple(plain(values[row]) for values in wanted)) for row in range(count)
+        ]
+
+    def _with_room(self, state: _State, count: int) -> _State:
+        """`state`, or a new one that holds its live rows and has room for `count` more."""
+        live = len(state.index)
+        if state.used + count <= state.capacity and state.used <= 2 * live + _SMALLEST:
+            return state
+        grown = _State(self._ports, max(_SMALLEST, 2 * (live + count)))
+        places = np.fromiter(state.index.values(), np.int64, live)
+        for port, old, new in zip(self._ports, state.arrays, grown.arrays, strict=True):
+            width = port.row_elements
+            kept = old.reshape(state.capacity, width)[places]
+            new[: live * width] = kept.reshape(-1)
+        grown.raw = [state.raw[place] for place in places]
+        grown.index = {key: row for row, key in enumerate(state.index)}
+        return grown
+
+
+def _append(
+    state: _State, computed: list[npt.NDArray[Any]], raw: list[bytes], keys: list[object]
+) -> None:
+    first = state.used
+    for array, values in zip(state.arrays, computed, strict=True):
+        width = values.size // len(keys) if keys else 0
+        array[first * width : first * width + values.size] = values
+    state.raw.extend(raw)
+    # Last, and entry by entry: from here on readers find the rows.
+    for row, key in enumerate(keys):
+        state.index[key] = first + row
+
+
+def _unknown(items: Sequence[object], index: Mapping[object, int]) -> UnknownItemError:
+    unknown = [repr(item) for item in items if _key(item) not in index]
+    more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+    return UnknownItemError(f"items {', '.join(unknown[:5])}{more} are not in the item table")
+
+
+def _key(value: object) -> str:
+    """An id as it is compared: its text. Raises TypeError for what can be none."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    raise TypeError(f"{type(value).__name__} {value!r} is no item id; a string or an integer is")
+
+
+def plain(value: object) -> Any:
+    """A raw value without numpy's types, so that it can be kept as bytes."""
+    if isinstance(value, np.ndarray):
+        return [plain(v) for v in value.tolist()]
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list | tuple):
+        return [tuple(map(plain, v)) if isinstance(v, tuple) else plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {plain(k): plain(v) for k, v in value.items()}
+    if isinstance(value, str):
+        return str(value)
+    return value
+
+
+def _columns_of(table: Any) -> dict[str, Sequence[object]]:
+    """Column -> values, of any of the forms that `upsert` takes."""
+    if hasattr(table, "to_pydict"):
+        return dict(table.to_pydict())
+    if isinstance(table, Mapping):
+        for name, values in table.items():
+            if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+                raise RequestError(f"items: column {name!r} is not a list of values")
+        return dict(table)
+    if isinstance(table, list | tuple) and all(isinstance(row, Mapping) for row in table):
+        names = dict.fromkeys(name for row in table for name in row)
+        for number, row in enumerate(table):
+            missing = [name for name in names if name not in row]
+            if missing:
+                raise RequestError(f"items: row {number} lacks {', '.join(map(repr, missing))}")
+        return {name: [row[name] for row in table] for name in names}
+    raise RequestError(
+        f"items: {type(table).__name__} is no table; a mapping of columns, a list of mappings or a "
+        "pyarrow.Table is"
+    )

@@ -1,0 +1,136 @@
+"""Requests of an artifact with features: user stage, item table, context stage, cross stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.columns import Column
+from runtime.encode import encode
+from runtime.errors import RequestError
+from runtime.extract import ColumnStage
+from runtime.feature_stage import FeatureStage, check_fields
+from runtime.items import ItemTable
+from runtime.stage import Stage
+
+__all__ = ["Ranking"]
+
+_SIDES = ("user", "item", "context")
+
+
+class Ranking:
+    """The stages of one artifact and the item table. Safe to call from many threads at once."""
+
+    def __init__(
+        self, cross: Stage, module: Any, stages: Mapping[str, Any], constants: Any
+    ) -> None:
+        self._cross = cross
+        self._features = {
+            side: FeatureStage(side, module[side], stages[side], constants)
+            for side in _SIDES
+            if side in stages
+        }
+        self._extract = {
+            side: ColumnStage(module[name], stages[name], constants)
+            for side in _SIDES
+            if (name := f"extract_{side}") in stages
+        }
+        item = self._features.get("item")
+        columns = item.columns if item else ()
+        ports = item.ports if item else ()
+        self.items = ItemTable(columns, ports, item.run if item else _nothing)
+        self._order = _input_order(stages["cross"]["sides"])
+        self._outputs = [port.name for port in cross.outputs]
+
+    def rank(
+        self, user: object, items: object, context: object | None
+    ) -> dict[str, npt.NDArray[Any]]:
+        """See `Ranker.rank`."""
+        ids = as_ids(items)
+        sides = {"user": self._user(user), "context": self._context(context, len(ids))}
+        snapshot = self.items.snapshot(ids)
+        sides["item"] = list(snapshot.arrays)
+        arrays = [sides[side][place] for side, place in self._order]
+        results = self._cross.run(len(ids), (*arrays, snapshot.places))
+        return dict(zip(self._outputs, results, strict=True))
+
+    def extract(
+        self, user: object | None, items: object | None, context: object | None
+    ) -> dict[str, Column]:
+        """See `Ranker.extract`."""
+        found: dict[str, Column] = {}
+        if user is not None:
+            fields = check_fields("user", user, self._names("user"))
+            found.update(self._columns("user", {n: [v] for n, v in fields.items()}, 1))
+        ids = None if items is None else as_ids(items)
+        if ids is not None:
+            found.update(self._columns("item", self.items.raw(ids), len(ids)))
+        if context is not None:
+            rows = len(ids) if ids is not None else None
+            columns, rows = self._context_columns(context, rows)
+            found.update(self._columns("context", columns, rows))
+        return found
+
+    def _names(self, side: str) -> tuple[str, ...]:
+        stage = self._features.get(side)
+        return stage.columns if stage else ()
+
+    def _user(self, user: object) -> list[npt.NDArray[Any]]:
+        fields = check_fields("user", user, self._names("user"))
+        stage = self._features.get("user")
+        return stage.run({name: (value,) for name, value in fields.items()}, 1) if stage else []
+
+    def _context(self, context: object | None, rows: int) -> list[npt.NDArray[Any]]:
+        columns, _ = self._context_columns({} if context is None else context, rows)
+        stage = self._features.get("context")
+        return stage.run(columns, rows) if stage else []
+
+    def _context_columns(
+        self, context: object, rows: int | None
+    ) -> tuple[Mapping[str, Sequence[object]], int]:
+        columns = check_fields("context", context, self._names("context"))
+        for name, values in columns.items():
+            if not isinstance(values, list | tuple | np.ndarray):
+                raise RequestError(
+                    f"context field {name!r}: a list with a value an item, not "
+                    f"{type(values).__name__}"
+                )
+            rows = len(values) if rows is None else rows
+            if len(values) != rows:
+                raise RequestError(f"context field {name!r}: {len(values)} values for {rows} items")
+        return columns, rows or 0
+
+    def _columns(
+        self, side: str, columns: Mapping[str, Sequence[object]], rows: int
+    ) -> dict[str, Column]:
+        stage = self._extract.get(side)
+        if stage is None:
+            return {}
+        return stage.run(encode(stage.specs, columns, rows, lambda n: f"{side} field {n!r}"))
+
+
+def _nothing(columns: Mapping[str, Sequence[object]], count: int) -> list[npt.NDArray[Any]]:
+    """The item stage of a model without item features."""
+    return []
+
+
+def _input_order(sides: Sequence[str]) -> list[tuple[str, int]]:
+    """(side, which of its outputs) for each of the network's inputs."""
+    counts = dict.fromkeys(_SIDES, 0)
+    order = []
+    for side in sides:
+        order.append((side, counts[side]))
+        counts[side] += 1
+    return order
+
+
+def as_ids(items: object) -> list[Any]:
+    """Item ids as a list. Raises RequestError."""
+    if isinstance(items, np.ndarray) and items.ndim == 1:
+        return list(items.tolist())
+    if isinstance(items, list | tuple):
+        return list(items)
+    raise RequestError(f"items: a list of ids, not {type(items).__name__}")
