@@ -27,7 +27,7 @@ from rtcompile.describe import describe_stage
 from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
 from rtcompile.errors import ConfigError, UnsupportedError
 from rtcompile.features.config import load_config
-from rtcompile.features.plan import FeaturePlan
+from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
@@ -157,6 +157,7 @@ def _manifest(
             "machine": target.machine,
             "features": list(target.features),
         },
+        "fields": {side.value: plan.columns(side) for side in Side} if plan else {},
         "stages": stages.descriptions,
         "tables": [
             {"name": t.name, "offset": t.offset, "rows": t.rows, "dimension": t.dimension}

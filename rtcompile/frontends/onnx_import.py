@@ -6,12 +6,13 @@ are numbers. What cannot be imported is named: node, operator, reason.
 
 from __future__ import annotations
 
+import contextlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
-import tvm
 from google.protobuf.message import DecodeError
 from tvm import tirx
 from tvm.relax.frontend.onnx import from_onnx
@@ -19,10 +20,22 @@ from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
 from rtcompile.errors import ModelError, UnsupportedError
 from rtcompile.frontends.resolve_branches import resolve_branches
+from rtcompile.frontends.rewrite_expand import rewrite_expand
 
 __all__ = ["OPSETS", "ImportedGraph", "import_onnx"]
 
 OPSETS = range(13, 23)
+
+# What the importer raises where it meets something that it does not know.
+_IMPORT_FAILURES = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    AssertionError,
+    LookupError,
+)
 
 
 @dataclass(frozen=True)
@@ -37,19 +50,24 @@ class ImportedGraph:
 
 def import_onnx(path: Path) -> ImportedGraph:
     """Read, check and import the model at `path`. Raises ModelError or UnsupportedError."""
-    model = resolve_branches(_load(path))
+    original = _load(path)
+    model = rewrite_expand(resolve_branches(original))
     opset = _opset(model, path)
     _refuse_unknown_operators(model, path)
     shapes = _input_shapes(model, path)
+    said = io.StringIO()
     try:
-        module = from_onnx(model, shape_dict=shapes, opset=opset, keep_params_in_input=False)
-    except (tvm.error.TVMError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        # The importer prints which operator it was converting when it failed.
+        with contextlib.redirect_stdout(said):
+            module = from_onnx(model, shape_dict=shapes, opset=opset, keep_params_in_input=False)
+    except _IMPORT_FAILURES as error:
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise UnsupportedError(f"{path}: the graph cannot be imported: {reason[0]}") from error
-    except (NotImplementedError, AssertionError, KeyError, IndexError) as error:
-        raise UnsupportedError(f"{path}: the graph cannot be imported: {error!r}") from error
+        where = said.getvalue().strip().splitlines()[:1]
+        raise UnsupportedError(
+            f"{path}: the graph cannot be imported: {'; '.join([*where, *reason])}"
+        ) from error
     outputs = tuple(output.name for output in model.graph.output)
-    return ImportedGraph(module, tuple(shapes), outputs, model)
+    return ImportedGraph(module, tuple(shapes), outputs, original)
 
 
 def _load(path: Path) -> Any:

@@ -1,0 +1,147 @@
+"""The usual stack, as a peer: features in Python, tables in numpy, the network in ONNX Runtime.
+
+Written as a service would have it: the user's features are computed once a request and copied to its
+rows; ids are remembered by value, so that nothing is hashed twice; pooling is one numpy call; ONNX
+Runtime runs on one thread. Gives the same values as the reference, which the tests check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from rtcompile.binding import BoundInput, Form, bind
+from rtcompile.codegen.network import network_ports
+from rtcompile.embeddings import graph_tables, load_tables
+from rtcompile.features.config import load_config
+from rtcompile.features.graph_inputs import graph_inputs
+from rtcompile.features.plan import Boundaries, Feature, Side
+from rtcompile.features.reference import bucketize, extract_feature
+from rtcompile.features.values import elements
+from rtcompile.frontends.onnx_import import import_onnx
+from runtime.columns import Column
+
+__all__ = ["UsualStack"]
+
+
+class UsualStack:
+    """Scores requests from raw fields, without anything compiled."""
+
+    def __init__(self, model: Path, features: Path, embeddings: Path | None) -> None:
+        graph = import_onnx(model)
+        plan = load_config(features)
+        inputs, _ = network_ports(graph.module["main"], graph.inputs, graph.outputs)
+        tables = [load_tables(embeddings)] if embeddings else []
+        self._bound = bind(plan, inputs, [*tables, graph_tables(graph.model)], {})
+        self._outputs = list(graph.outputs)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(model.read_bytes(), options)
+        self._memories = {b.feature.name: _Memory(b.feature) for b in self._bound}
+        self._items: dict[str, dict[str, Any]] = {}
+
+    def upsert(self, table: Mapping[str, Sequence[Any]], key: str = "item_id") -> None:
+        """Keep items' raw fields by id."""
+        for row, item in enumerate(table[key]):
+            self._items[str(item)] = {name: values[row] for name, values in table.items()}
+
+    def rank(
+        self,
+        user: Mapping[str, Any],
+        items: Sequence[str],
+        context: Mapping[str, Sequence[Any]] | None = None,
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Graph output -> array [items, ...]."""
+        results = self.session.run(self._outputs, self.inputs(user, items, context))
+        return dict(zip(self._outputs, results, strict=True))
+
+    def inputs(
+        self,
+        user: Mapping[str, Any],
+        items: Sequence[str],
+        context: Mapping[str, Sequence[Any]] | None = None,
+    ) -> dict[str, npt.NDArray[Any]]:
+        """The network's inputs of a request."""
+        rows = [self._items[item] for item in items]
+        found: dict[str, npt.NDArray[Any]] = {}
+        for b in self._bound:
+            name = b.feature.input.name
+            if b.side is Side.USER:
+                array = self._one(b, [user[name]])
+                array = np.repeat(array, len(rows), 0)
+            elif b.side is Side.ITEM:
+                array = self._one(b, [row[name] for row in rows])
+            else:
+                array = self._one(b, list((context or {})[name]))
+            found[b.port.name] = array
+        return found
+
+    def _one(self, b: BoundInput, values: list[Any]) -> npt.NDArray[Any]:
+        column = self._memories[b.feature.name].column(values, lengths=b.form is Form.LENGTHS)
+        return graph_inputs([b], {b.feature.name: column})[b.port.name]
+
+
+class _Memory:
+    """A feature with the ids of its values remembered."""
+
+    def __init__(self, feature: Feature) -> None:
+        self._feature = feature
+        self._ids: dict[Any, int] = {}
+        plain = feature.kind == "id" and not feature.weighted and feature.sparse
+        # Anything but plain values goes the long way, through the reference.
+        self._remembers = plain and not isinstance(feature.bucketizer, Boundaries)
+
+    def column(self, values: list[Any], lengths: bool) -> Column:
+        """The feature of each of `values`."""
+        sequence = self._feature.sequence
+        if sequence is None:
+            return self._plain(values) or extract_feature(self._feature, values)
+        parts = [elements(value, sequence.delimiter, sequence.length) for value in values]
+        counts = np.array([len(part) for part in parts], np.int64)
+        if lengths:
+            return Column(np.zeros(0), seq_lengths=counts)
+        flat = self._plain([element for part in parts for element in part])
+        if flat is None:
+            return extract_feature(self._feature, values)
+        return Column(flat.values, key_lengths=flat.lengths, seq_lengths=counts)
+
+    def _plain(self, values: list[Any]) -> Column | None:
+        """Of strings, integers, and lists of them; None where a value is something else."""
+        if not self._remembers:
+            return None
+        ids, counts, known = [], [], self._ids
+        for value in values:
+            tokens = value if isinstance(value, list) else [value]
+            row = []
+            for token in tokens:
+                found = known.get(token)
+                if found is None:
+                    if not self._learn(token):
+                        return None
+                    found = known[token]
+                row.append(found)
+            kept = row[: self._feature.value_dim or None]
+            ids += kept
+            counts.append(len(kept))
+            if not kept:
+                return None
+        return Column(np.array(ids, np.int64), lengths=np.array(counts, np.int64))
+
+    def _learn(self, token: Any) -> bool:
+        """Remember the id of a value that is a single token."""
+        if not isinstance(token, str | int) or token == "":
+            return False
+        text = str(token).encode()
+        if self._feature.separator in text:
+            return False
+        column = extract_feature(self._feature, [token if self._feature.sequence is None else [token]])
+        if len(column.values) != 1:
+            return False
+        self._ids[token] = int(bucketize(self._feature, text))
+        return self._ids[token] == int(column.values[0])
