@@ -6,6 +6,7 @@ is when it already is aligned, contiguous and of the right dtype, and copied oth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,37 @@ import numpy.typing as npt
 
 from runtime.errors import RequestError
 
-__all__ = ["ALIGNMENT", "aligned_empty", "aligned_rows"]
+__all__ = ["ALIGNMENT", "align", "aligned_block", "aligned_empty", "aligned_rows"]
 
 ALIGNMENT = 64
+
+_ITEM_BYTES = {
+    name: np.dtype(name).itemsize
+    for name in ("bool", "int8", "uint8", "int32", "int64", "float16", "float32", "float64")
+}
+
+
+def align(size: int) -> int:
+    """`size` in bytes, rounded up to the next aligned offset."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def aligned_block(sizes: Sequence[tuple[int, str]]) -> list[npt.NDArray[Any]]:
+    """Uninitialised flat arrays of (count, dtype) each, in one allocation."""
+    ends, at = [], 0
+    for count, dtype in sizes:
+        begin = at
+        at = align(begin + count * _ITEM_BYTES[dtype])
+        ends.append((begin, begin + count * _ITEM_BYTES[dtype], dtype))
+    block = aligned_empty(at, "uint8")
+    return [block[begin:end].view(dtype) for begin, end, dtype in ends]
 
 
 def aligned_empty(count: int, dtype: str) -> npt.NDArray[Any]:
     """An uninitialised flat array of `count` values on a 64-byte boundary."""
-    size = count * np.dtype(dtype).itemsize
+    size = count * _ITEM_BYTES[dtype]
     raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
+    start = -raw.__array_interface__["data"][0] % ALIGNMENT
     return raw[start : start + size].view(dtype)
 
 

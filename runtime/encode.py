@@ -14,21 +14,24 @@ of several bytes, prefixes, weights, and columns that mix strings with lists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, repeat
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from runtime.arrays import aligned_empty
+from runtime.arrays import align, aligned_empty
 from runtime.errors import RequestError
 from runtime.raw_values import (
     is_list,
-    number_of,
     numbers_of,
     pairs_of,
     text_of,
+    texts_of,
 )
 
 __all__ = ["COLUMN_WORDS", "PADDING", "ColumnSpec", "Encoded", "Word", "encode"]
@@ -63,7 +66,7 @@ class ColumnSpec:
     pair: bytes = b""
     prefix: bytes = b""
 
-    @property
+    @cached_property
     def split_here(self) -> bool:
         """Whether strings are split while encoding, not by the kernel."""
         return bool(self.pair or self.prefix or len(self.separator) != 1)
@@ -111,7 +114,7 @@ class Encoded:
 
 
 class _Builder:
-    """Collects the three arrays."""
+    """Collects the three arrays, in plain lists: a request is a few hundred values."""
 
     def __init__(self, columns: int) -> None:
         self.words: list[int] = [0] * (columns * COLUMN_WORDS)
@@ -121,21 +124,39 @@ class _Builder:
 
     def offsets(self, parts: list[bytes]) -> int:
         """Append values to the text and their offsets to the words; returns where these begin."""
-        place, at = len(self.words), self.bytes
-        append = self.words.append
-        append(at)
-        for part in parts:
-            at += len(part)
-            append(at)
-        self.parts.extend(parts)
-        self.bytes = at
+        place = self.starts(map(len, parts), self.bytes)
+        self.parts += parts
+        self.bytes = self.words[-1]
         return place
 
-    def indices(self, values: list[int]) -> int:
-        """Append words; returns where they begin."""
+    def starts(self, counts: Iterable[int], first: int = 0) -> int:
+        """Append the running sums of `counts`, from `first` on; returns where they begin."""
         place = len(self.words)
-        self.words.extend(values)
+        self.words.extend(accumulate(counts, initial=first))
         return place
+
+    def finish(self, rows: int) -> Encoded:
+        """Copy everything into one aligned block."""
+        words, numbers = array("q", self.words), array("d", self.numbers)
+        text = b"".join(self.parts)
+        numbers_at = align(8 * len(words))
+        text_at = align(numbers_at + 8 * len(numbers) + 8)
+        block = aligned_empty(text_at + len(text) + PADDING, "uint8")
+        view = block.data
+        view[: 8 * len(words)] = memoryview(words).cast("B")
+        view[numbers_at : numbers_at + 8 * len(numbers)] = memoryview(numbers).cast("B")
+        view[text_at : text_at + len(text)] = text
+        view[text_at + len(text) :] = _PAD
+        end = numbers_at + 8 * len(numbers) + 8
+        return Encoded(
+            rows,
+            block[: 8 * len(words)].view(np.int64),
+            block[text_at:],
+            block[numbers_at:end].view(np.float64),
+        )
+
+
+_PAD = bytes(PADDING)
 
 
 def encode(
@@ -150,41 +171,24 @@ def encode(
     """
     builder = _Builder(len(specs))
     for index, spec in enumerate(specs):
-        values = columns[spec.name]
         try:
-            descriptor = _column(builder, spec, values, rows)
+            descriptor = _column(builder, spec, columns[spec.name])
         except (TypeError, ValueError) as error:
             raise RequestError(f"{where(spec.name)}: {error}") from error
         at = index * COLUMN_WORDS
         builder.words[at : at + COLUMN_WORDS] = descriptor
-    return Encoded(
-        rows,
-        _aligned(np.array(builder.words, np.int64)),
-        _aligned(np.frombuffer(b"".join([*builder.parts, bytes(PADDING)]), np.uint8)),
-        _aligned(np.array([*builder.numbers, 0.0], np.float64)),
-    )
-
-
-def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if array.ctypes.data % 64 == 0 and array.flags.writeable:
-        return array
-    copy = aligned_empty(array.size, str(array.dtype))
-    copy[:] = array
-    return copy
+    return builder.finish(rows)
 
 
 def _column(
-    builder: _Builder, spec: ColumnSpec, values: Sequence[object], rows: int
+    builder: _Builder, spec: ColumnSpec, values: Sequence[object]
 ) -> tuple[int, int, int, int, int]:
     entries: Sequence[object] = values
     rows_at = 0
     if spec.delimiter is not None:
         elements = [_elements(value, spec.delimiter, spec.length) for value in values]
-        starts = [0]
-        for element in elements:
-            starts.append(starts[-1] + len(element))
-        rows_at = builder.indices(starts)
-        entries = [entry for element in elements for entry in element]
+        rows_at = builder.starts(map(len, elements))
+        entries = elements[0] if len(elements) == 1 else [e for row in elements for e in row]
     if spec.kind == "number":
         return rows_at, *_numbers(builder, spec, entries)
     if spec.pair:
@@ -205,40 +209,47 @@ def _elements(value: object, delimiter: bytes, length: int) -> Sequence[object]:
 def _text(
     builder: _Builder, spec: ColumnSpec, entries: Sequence[object]
 ) -> tuple[int, int, int, int]:
-    lists = [is_list(entry) for entry in entries]
-    if not any(lists) and not spec.split_here:
-        values_at = builder.indices(list(range(len(entries) + 1)))
-        return values_at, builder.offsets([text_of(entry) for entry in entries]), 0, 1
-    starts, parts = [0], []
-    for entry, listed in zip(entries, lists, strict=True):
-        tokens = [text_of(v) for v in entry] if listed else text_of(entry).split(spec.separator)  # type: ignore[attr-defined]
-        parts += [spec.prefix + token for token in tokens if token]
-        starts.append(len(parts))
-    return builder.indices(starts), builder.offsets(parts), 0, 0
+    if not spec.split_here and not any(map(is_list, entries)):
+        values_at = builder.starts(repeat(1, len(entries)))
+        return values_at, builder.offsets(texts_of(entries)), 0, 1
+    counts: list[int] = []
+    parts: list[bytes] = []
+    for entry in entries:
+        tokens = texts_of(entry) if is_list(entry) else text_of(entry).split(spec.separator)  # type: ignore[arg-type]
+        if b"" in tokens:
+            tokens = [token for token in tokens if token]
+        parts += [spec.prefix + token for token in tokens] if spec.prefix else tokens
+        counts.append(len(tokens))
+    return builder.starts(counts), builder.offsets(parts), 0, 0
 
 
 def _weighted(
     builder: _Builder, spec: ColumnSpec, entries: Sequence[object]
 ) -> tuple[int, int, int, int]:
-    starts: list[int] = [0]
+    counts: list[int] = []
     parts: list[bytes] = []
     numbers_at = len(builder.numbers)
     for entry in entries:
-        for token, weight in pairs_of(entry, spec.separator, spec.pair):
-            parts.append(spec.prefix + token)
-            builder.numbers.append(weight)
-        starts.append(len(parts))
-    return builder.indices(starts), builder.offsets(parts), numbers_at, 0
+        pairs = pairs_of(entry, spec.separator, spec.pair)
+        parts += [spec.prefix + token for token, _ in pairs]
+        builder.numbers += [weight for _, weight in pairs]
+        counts.append(len(pairs))
+    return builder.starts(counts), builder.offsets(parts), numbers_at, 0
 
 
 def _numbers(
     builder: _Builder, spec: ColumnSpec, entries: Sequence[object]
 ) -> tuple[int, int, int, int]:
-    starts, numbers_at = [0], len(builder.numbers)
+    counts: list[int] = []
+    numbers, numbers_at = builder.numbers, len(builder.numbers)
     for entry in entries:
-        if isinstance(entry, float | int):
-            builder.numbers.append(number_of(entry))
-        elif entry is not None:
-            builder.numbers.extend(numbers_of(entry, spec.separator))
-        starts.append(len(builder.numbers) - numbers_at)
-    return builder.indices(starts), 0, numbers_at, 0
+        if entry.__class__ is float:
+            numbers.append(entry)
+            counts.append(1)
+        elif entry is None:
+            counts.append(0)
+        else:
+            found = numbers_of(entry, spec.separator)
+            numbers += found
+            counts.append(len(found))
+    return builder.starts(counts), 0, numbers_at, 0

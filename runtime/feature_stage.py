@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
+import tvm_ffi
 
 from runtime.encode import ColumnSpec, encode
 from runtime.errors import RequestError
@@ -34,6 +35,16 @@ class FeatureStage:
         encoded = encode(self._specs, columns, rows, self._where)
         return self._stage.run(rows, (encoded.words, encoded.text, encoded.numbers))
 
+    def allocate(self, rows: int) -> list[Any]:
+        """Tensors for the results of `rows` rows, to be filled again and again."""
+        return [tvm_ffi.from_dlpack(array) for array in self._stage.allocate(rows)]
+
+    def fill(self, columns: Mapping[str, Sequence[object]], rows: int, results: list[Any]) -> None:
+        """`run` into the tensors of `allocate`."""
+        encoded = encode(self._specs, columns, rows, self._where)
+        given = (encoded.words, encoded.text, encoded.numbers)
+        self._stage.call(rows, [*map(tvm_ffi.from_dlpack, given), *results])
+
     def _where(self, name: str) -> str:
         return f"{self._side} field {name!r}"
 
@@ -42,7 +53,7 @@ def check_fields(side: str, given: object, wanted: Sequence[str]) -> Mapping[str
     """`given` as the mapping of fields that a side needs. Raises RequestError for any other."""
     if not isinstance(given, Mapping):
         raise RequestError(f"{side}: a mapping of fields, not {type(given).__name__}")
-    if len(given) == len(wanted) and all(name in given for name in wanted):
+    if given.keys() == set(wanted):
         return given
     missing = [name for name in wanted if name not in given]
     surplus = [name for name in given if name not in wanted]

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tvm_ffi
 
 from runtime.arrays import aligned_empty
 from runtime.errors import RequestError, UnknownItemError
@@ -39,10 +40,10 @@ Compute = Callable[[Mapping[str, Sequence[object]], int], list[npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a request reads: the items' places, and the arrays these are places in."""
+    """What a request reads: the items' places, and the tensors these are places in."""
 
-    places: npt.NDArray[np.int64]
-    arrays: Sequence[npt.NDArray[Any]]
+    places: Any
+    tensors: Sequence[Any]
 
 
 class _State:
@@ -53,8 +54,9 @@ class _State:
         self.arrays = [aligned_empty(capacity * p.row_elements, p.dtype) for p in ports]
         for array in self.arrays:
             array[:] = 0
+        self.tensors = [tvm_ffi.from_dlpack(array) for array in self.arrays]
         self.raw: list[bytes] = []
-        self.index: dict[object, int] = {}
+        self.index: dict[Any, int] = {}
 
     @property
     def used(self) -> int:
@@ -91,14 +93,15 @@ class ItemTable:
         state = self._state
         index = state.index
         try:
-            found = [index[_key(item)] for item in items]
+            # Strings, the usual ids, are their own keys.
+            found = [index[item if item.__class__ is str else _key(item)] for item in items]
         except KeyError:
             raise _unknown(items, index) from None
         except TypeError as error:
             raise RequestError(f"items: {error}") from error
         places = aligned_empty(len(found), "int64")
         places[:] = found
-        return Snapshot(places, state.arrays)
+        return Snapshot(tvm_ffi.from_dlpack(places), state.tensors)
 
     def raw(self, items: Sequence[object]) -> dict[str, list[object]]:
         """The raw fields of items: column -> a value an item."""

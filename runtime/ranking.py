@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tvm_ffi
 
 from runtime.columns import Column
 from runtime.encode import encode
@@ -43,6 +44,8 @@ class Ranking:
         ports = item.ports if item else ()
         self.items = ItemTable(columns, ports, item.run if item else _nothing)
         self._order = _input_order(stages["cross"]["sides"])
+        # The user stage's results, one set a running request. Lists append and pop atomically.
+        self._idle: list[list[Any]] = []
         self._outputs = [port.name for port in cross.outputs]
 
     def rank(
@@ -50,12 +53,18 @@ class Ranking:
     ) -> dict[str, npt.NDArray[Any]]:
         """See `Ranker.rank`."""
         ids = as_ids(items)
-        sides = {"user": self._user(user), "context": self._context(context, len(ids))}
+        rows = len(ids)
+        user_tensors = self._idle.pop() if self._idle else self._user_tensors()
+        self._fill_user(user, user_tensors)
+        context_tensors = self._context(context, rows)
         snapshot = self.items.snapshot(ids)
-        sides["item"] = list(snapshot.arrays)
-        arrays = [sides[side][place] for side, place in self._order]
-        results = self._cross.run(len(ids), (*arrays, snapshot.places))
-        return dict(zip(self._outputs, results, strict=True))
+        sides = {"user": user_tensors, "item": snapshot.tensors, "context": context_tensors}
+        outputs = self._cross.allocate(rows)
+        tensors = [sides[side][place] for side, place in self._order]
+        tensors += [snapshot.places, *map(tvm_ffi.from_dlpack, outputs)]
+        self._cross.call(rows, tensors)
+        self._idle.append(user_tensors)
+        return dict(zip(self._outputs, self._cross.shaped(rows, outputs), strict=True))
 
     def extract(
         self, user: object | None, items: object | None, context: object | None
@@ -78,15 +87,24 @@ class Ranking:
         stage = self._features.get(side)
         return stage.columns if stage else ()
 
-    def _user(self, user: object) -> list[npt.NDArray[Any]]:
+    def _user_tensors(self) -> list[Any]:
+        stage = self._features.get("user")
+        return stage.allocate(1) if stage else []
+
+    def _fill_user(self, user: object, tensors: list[Any]) -> None:
         fields = check_fields("user", user, self._names("user"))
         stage = self._features.get("user")
-        return stage.run({name: (value,) for name, value in fields.items()}, 1) if stage else []
+        if stage:
+            stage.fill({name: (value,) for name, value in fields.items()}, 1, tensors)
 
-    def _context(self, context: object | None, rows: int) -> list[npt.NDArray[Any]]:
+    def _context(self, context: object | None, rows: int) -> list[Any]:
         columns, _ = self._context_columns({} if context is None else context, rows)
         stage = self._features.get("context")
-        return stage.run(columns, rows) if stage else []
+        if stage is None:
+            return []
+        tensors = stage.allocate(rows)
+        stage.fill(columns, rows, tensors)
+        return tensors
 
     def _context_columns(
         self, context: object, rows: int | None

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-__all__ = ["is_list", "number_of", "numbers_of", "pairs_of", "parse_number", "text_of"]
+__all__ = ["is_list", "number_of", "numbers_of", "pairs_of", "parse_number", "text_of", "texts_of"]
 
+_LISTS = (list, tuple, np.ndarray)
 _LARGEST_EXACT = 1 << 53
 _REAL = re.compile(
     rb"[ \t\n\r\v\f]*([+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf|infinity))"
@@ -27,7 +28,7 @@ _REAL = re.compile(
 
 def is_list(value: object) -> bool:
     """Whether a value is several."""
-    return isinstance(value, list | tuple | np.ndarray)
+    return isinstance(value, _LISTS)
 
 
 def text_of(value: object) -> bytes:
@@ -45,6 +46,14 @@ def text_of(value: object) -> bytes:
     raise TypeError(
         f"{type(value).__name__} is not a value; text, a number, or a list of these is needed"
     )
+
+
+def texts_of(values: Iterable[object]) -> list[bytes]:
+    """`text_of` each; plain strings without a call of it."""
+    return [
+        value.encode("utf-8", "surrogatepass") if value.__class__ is str else text_of(value)
+        for value in values
+    ]
 
 
 def _text_of_float(value: float) -> bytes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tvm_ffi
 
-from runtime.arrays import aligned_empty
+from runtime.arrays import aligned_block, aligned_empty
 from runtime.errors import RequestError, UnknownIdError
 
 __all__ = ["Port", "Stage"]
@@ -30,7 +31,7 @@ class Port:
     shape: tuple[int, ...]
     per_request: bool
 
-    @property
+    @cached_property
     def row_elements(self) -> int:
         """Values a row."""
         count = 1
@@ -69,34 +70,38 @@ class Stage:
 
         `sizes`: elements of the flat outputs whose size the data decides, by port name.
         """
+        outputs = self.allocate(rows, sizes)
+        self.call(rows, [tvm_ffi.from_dlpack(a.reshape(-1)) for a in (*inputs, *outputs)])
+        return self.shaped(rows, outputs, sizes)
+
+    def allocate(self, rows: int, sizes: Mapping[str, int] | None = None) -> list[npt.NDArray[Any]]:
+        """Flat arrays for the outputs of `rows` rows."""
         if sizes:
-            return self._run_sized(rows, inputs, sizes)
-        outputs = [
-            aligned_empty((1 if port.per_request else rows) * port.row_elements, port.dtype)
-            for port in self.outputs
-        ]
-        if rows:
-            self._call(rows, [tvm_ffi.from_dlpack(a.reshape(-1)) for a in (*inputs, *outputs)])
-        return [
-            output.reshape(port.shape if port.per_request else (rows, *port.shape))
-            for output, port in zip(outputs, self.outputs, strict=True)
-        ]
+            return aligned_block(
+                [(sizes.get(p.name, rows * p.row_elements), p.dtype) for p in self.outputs]
+            )
+        return aligned_block(
+            [((1 if p.per_request else rows) * p.row_elements, p.dtype) for p in self.outputs]
+        )
 
-    def _run_sized(
-        self, rows: int, inputs: Sequence[npt.NDArray[Any]], sizes: Mapping[str, int]
+    def shaped(
+        self,
+        rows: int,
+        outputs: Sequence[npt.NDArray[Any]],
+        sizes: Mapping[str, int] | None = None,
     ) -> list[npt.NDArray[Any]]:
-        outputs = [
-            aligned_empty(sizes.get(port.name, rows * port.row_elements), port.dtype)
-            for port in self.outputs
-        ]
-        if rows:
-            self._call(rows, [tvm_ffi.from_dlpack(a.reshape(-1)) for a in (*inputs, *outputs)])
+        """The outputs with their extents; those of `sizes` stay flat."""
         return [
-            output if port.name in sizes else output.reshape(rows, *port.shape)
+            output
+            if sizes and port.name in sizes
+            else output.reshape(port.shape if port.per_request else (rows, *port.shape))
             for output, port in zip(outputs, self.outputs, strict=True)
         ]
 
-    def _call(self, rows: int, tensors: list[Any]) -> None:
+    def call(self, rows: int, tensors: Sequence[Any]) -> None:
+        """Run on flat aligned tensors, inputs then outputs. Raises RequestError, UnknownIdError."""
+        if not rows:
+            return
         workspace = self._idle.pop() if self._idle else self._new_workspace()
         workspace.status[0] = 0
         self._function(0, rows, self._constants, *workspace.tensors, *tensors)

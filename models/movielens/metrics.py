@@ -13,7 +13,7 @@ __all__ = ["auc"]
 def auc(labels: npt.NDArray[Any], scores: npt.NDArray[Any]) -> float:
     """Share of (positive, negative) pairs in the right order; a tie counts half."""
     labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
-    values, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[places.reshape(-1)]
     positives = int(labels.sum())
     negatives = len(labels) - positives

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.movielens.examples import LENGTH
 
-__all__ = ["DIN", "DIMENSION", "IDS", "DeepFM"]
+__all__ = ["DIMENSION", "DIN", "IDS", "DeepFM"]
 
 DIMENSION = 16
 # Single-valued id features, whose tables are in the graph, and their rows.
@@ -96,7 +96,9 @@ class DIN(nn.Module):  # type: ignore[misc]
         count = given["hist__len"].to(torch.float32).unsqueeze(1)
         interest = (weights.unsqueeze(2) * keys).sum(1) / count
         dense = [given[name] for name in DENSE]
-        return torch.sigmoid(self.mlp(torch.cat([*vectors, *pooled, interest, *dense], 1))).squeeze(1)
+        return torch.sigmoid(self.mlp(torch.cat([*vectors, *pooled, interest, *dense], 1))).squeeze(
+            1
+        )
 
 
 NETWORKS: dict[str, Any] = {"deepfm": DeepFM, "din": DIN}

@@ -1,8 +1,8 @@
 """Train both networks and write their graphs and tables: `python -m models.movielens.train`.
 
-The features come from the same compiled kernels that an artifact runs. What is multi-valued (genres,
-title words) is pooled from tables outside of the graph, which are trained along and written as
-safetensors. Needs torch.
+The features come from the same compiled kernels that an artifact runs. What is multi-valued
+(genres, title words) is pooled from tables outside of the graph, which are trained along and
+written as safetensors. Needs torch.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ class _Trained(nn.Module):  # type: ignore[misc]
         for name, vectors in of_items.items():
             given[name] = vectors[batch["item_id"]]
         given["hist__genres"] = of_items["genres"][batch["hist__item_id"]]
-        return self.network(*(given[name] for name in self.network.names))
+        scores: Tensor = self.network(*(given[name] for name in self.network.names))
+        return scores
 
 
 def train(name: str, data: Interactions, folder: Path = FOLDER, seed: int = 1) -> float:
@@ -137,20 +138,20 @@ def _fit(model: nn.Module, parts: dict[str, dict[str, Tensor]]) -> dict[str, Ten
     return state
 
 
-@torch.no_grad()
 def _auc(model: nn.Module, part: dict[str, Tensor]) -> float:
     count, scores = len(part["label"]), []
-    for chosen in torch.arange(count).split(4 * _BATCH):
-        scores.append(model({name: tensor[chosen] for name, tensor in part.items()}))
+    with torch.no_grad():
+        for chosen in torch.arange(count).split(4 * _BATCH):
+            scores.append(model({name: tensor[chosen] for name, tensor in part.items()}))
     return auc(part["label"].numpy(), torch.cat(scores).numpy())
 
 
 def _export(name: str, model: Any, folder: Path) -> None:
     network = model.network
     shapes: dict[str, tuple[int, ...]] = {
-        **{n: () for n in (*IDS, "hist__len")},
-        **{n: (1,) for n in ("age", "year")},
-        **{n: (DIMENSION,) for n in _TABLES},
+        **dict.fromkeys((*IDS, "hist__len"), ()),
+        **dict.fromkeys(("age", "year"), (1,)),
+        **dict.fromkeys(_TABLES, (DIMENSION,)),
         "hist__item_id": (LENGTH,),
         "hist__genres": (LENGTH, DIMENSION),
     }

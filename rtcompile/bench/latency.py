@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
 from typing import Any
 
 import runtime
@@ -50,27 +52,21 @@ def measure(
             ids = (ids * (count // max(len(ids), 1) + 1))[:count]
         prepared = usual.inputs(users[0], ids)
         calls: dict[str, Callable[[], object]] = {
-            "rtcompile": _in_turn(lambda user, ids=ids: ranker.rank(user, ids), users)
+            "rtcompile": _in_turn(ranker.rank, users, ids),
+            "usual-stack": _in_turn(usual.rank, users, ids),
+            "onnxruntime": partial(usual.session.run, None, prepared),
         }
-        if "usual-stack" in against:
-            calls["usual-stack"] = _in_turn(lambda user, ids=ids: usual.rank(user, ids), users)
-        if "onnxruntime" in against:
-            calls["onnxruntime"] = lambda inputs=prepared: usual.session.run(None, inputs)
-        taken = side_by_side(calls)
+        taken = side_by_side({n: c for n, c in calls.items() if n in ("rtcompile", *against)})
         ours = taken.pop("rtcompile")
         found.append(Latency(name, count, ours, taken))
     return found
 
 
 def _in_turn(
-    call: Callable[[Mapping[str, Any]], object], users: Sequence[Mapping[str, Any]]
+    rank: Callable[[Mapping[str, Any], Sequence[str]], object],
+    users: Sequence[Mapping[str, Any]],
+    items: Sequence[str],
 ) -> Callable[[], object]:
     """Calls with one user after another, so that no cache holds all that a request reads."""
-    state = {"next": 0}
-
-    def once() -> object:
-        user = users[state["next"] % len(users)]
-        state["next"] += 1
-        return call(user)
-
-    return once
+    turn = cycle(users)
+    return lambda: rank(next(turn), items)

@@ -1,8 +1,8 @@
 """The usual stack, as a peer: features in Python, tables in numpy, the network in ONNX Runtime.
 
-Written as a service would have it: the user's features are computed once a request and copied to its
-rows; ids are remembered by value, so that nothing is hashed twice; pooling is one numpy call; ONNX
-Runtime runs on one thread. Gives the same values as the reference, which the tests check.
+Written as a service would have it: the user's features are computed once a request and copied to
+its rows; ids are remembered by value, so that nothing is hashed twice; pooling is one numpy call;
+ONNX Runtime runs on one thread. Gives the same values as the reference, which the tests check.
 """
 
 from __future__ import annotations
@@ -140,7 +140,9 @@ class _Memory:
         text = str(token).encode()
         if self._feature.separator in text:
             return False
-        column = extract_feature(self._feature, [token if self._feature.sequence is None else [token]])
+        column = extract_feature(
+            self._feature, [token if self._feature.sequence is None else [token]]
+        )
         if len(column.values) != 1:
             return False
         self._ids[token] = int(bucketize(self._feature, text))

@@ -105,7 +105,7 @@ def test_nan_and_infinity_stay_in_their_row(ranker: runtime.Ranker) -> None:
         ({"X": [["a"] * 5], "ids": [1]}, "cannot be converted to float32"),
         ({"X": [[None] * 5], "ids": [1]}, "cannot be converted to float32"),
         ({"X": [[1], [1, 2]], "ids": [1]}, "not a rectangular array"),
-        ([1, 2], "a mapping of names to arrays"),
+        ([1, 2], "a mapping of fields"),
     ],
 )
 def test_malformed_inputs_give_a_typed_error(
