@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 import runtime
 from rtcompile.errors import RtcompileError
 from rtcompile.options import BuildOptions
 
 __all__ = ["main"]
+
+_PATH = click.Path(path_type=Path)
 
 
 class _Group(click.Group):
@@ -38,61 +37,103 @@ def main(debug: bool) -> None:
 
 
 @main.command("build")
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
-@click.option("--features", type=click.Path(path_type=Path), help="Feature config (fg.json).")
+@click.argument("model", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="Where the artifact goes (.rtc).")
+@click.option("--features", type=_PATH, help="Feature config (fg.json).")
+@click.option("--embeddings", type=_PATH, help="Tables that are not in the graph (.safetensors).")
+@click.option("--calibration", type=_PATH, help="Real rows to verify on (.parquet, .jsonl).")
 @click.option("--target", default="host", show_default=True, help="CPU to compile for.")
 @click.option("--verify/--no-verify", default=True, show_default=True)
 @click.option("--explain", is_flag=True, help="Show what each pass did, or refused and why.")
 def build_command(
-    model: Path, output: Path, features: Path | None, target: str, verify: bool, explain: bool
+    model: Path,
+    output: Path,
+    features: Path | None,
+    embeddings: Path | None,
+    calibration: Path | None,
+    target: str,
+    verify: bool,
+    explain: bool,
 ) -> None:
     """Compile MODEL, an ONNX graph, into an artifact."""
     from rtcompile.conductor import build
+    from rtcompile.console import console, show_build
 
-    console = Console(stderr=True)
-    options = BuildOptions(features=features, target=target, verify=verify)
+    options = BuildOptions(
+        features=features,
+        target=target,
+        embeddings=embeddings,
+        calibration=calibration,
+        verify=verify,
+    )
     with console.status("starting") as status:
         result = build(model, options, output=output, progress=status.update)
-    if explain:
-        table = Table("pass", "applied", "refused")
-        for record in result.report.passes:
-            table.add_row(record.name, str(record.applied), "\n".join(record.refused))
-        console.print(table)
-    size = output.stat().st_size / 1e6
-    if result.verification:
-        checked = result.verification
-        console.print(
-            f"verified on {checked.rows} rows, largest difference {checked.largest_difference:.1e}"
-        )
-    console.print(f"wrote {output} ({size:.1f} MB, {result.manifest['target']['name']})")
+    show_build(result, output, explain)
+
+
+@main.command("rank")
+@click.argument("artifact", type=_PATH)
+@click.option("--items", required=True, type=_PATH, help="Item table (.jsonl, .csv, .parquet).")
+@click.option("--requests", required=True, type=_PATH, help="One JSON request a line.")
+@click.option("-o", "--output", type=_PATH, help="Scores, one JSON object a line; else to stdout.")
+def rank_command(artifact: Path, items: Path, requests: Path, output: Path | None) -> None:
+    """Score requests: {"user": {...}, "items": [ids], "context": {field: [a value an item]}}."""
+    from rtcompile.rank_file import rank_file
+
+    rank_file(artifact, items, requests, output)
+
+
+@main.command("extract")
+@click.argument("config", type=_PATH)
+@click.argument("input", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="Features (.parquet, .jsonl).")
+def extract_command(config: Path, input: Path, output: Path) -> None:
+    """Extract the features of CONFIG, an fg.json or an artifact, from the rows of INPUT."""
+    from rtcompile.console import console
+    from rtcompile.extract_file import extract_file
+
+    with console.status("extracting"):
+        rows = extract_file(config, input, output)
+    console.print(f"wrote {output} ({rows} rows)")
 
 
 @main.command("inspect")
-@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("artifact", type=_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def inspect_command(artifact: Path, as_json: bool) -> None:
     """Show what an artifact holds."""
+    import json
+
     from runtime.artifact import read_artifact
 
     manifest = read_artifact(artifact).manifest
     if as_json:
         click.echo(json.dumps(manifest, indent=1, sort_keys=True))
         return
-    console = Console()
-    table = Table("stage", "port", "name", "dtype", "shape")
-    for name, stage in manifest["stages"].items():
-        for kind in ("inputs", "outputs"):
-            for port in stage[kind]:
-                head = [] if port["per_request"] else ["rows"]
-                shape = ", ".join([*head, *map(str, port["shape"])])
-                table.add_row(name, kind[:-1], port["name"], port["dtype"], f"({shape})")
-    console.print(table)
-    for name, stage in manifest["stages"].items():
-        console.print(
-            f"{name}: {stage['calls']} calls of {stage['kernels']} kernels, "
-            f"{stage['workspace_bytes'] / 1024:.0f} KB of workspace"
-        )
-    rows = sum(table["rows"] for table in manifest["tables"])
-    console.print(f"{len(manifest['tables'])} embedding tables, {rows} rows")
-    console.print(f"target {manifest['target']['name']}, built with {manifest['provenance']}")
+    from rtcompile.console import show_manifest
+
+    show_manifest(manifest)
+
+
+@main.command("bench")
+@click.argument("what", required=False)
+@click.option("--against", multiple=True, help="Peer; several may be given. [default: all]")
+@click.option("--rows", default="1,100,512", show_default=True, help="Item counts.")
+@click.option("--threads", default=1, show_default=True, help="Threads of each; 1 so far.")
+@click.option("--json", "as_json", type=_PATH, help="Also write the figures here.")
+def bench_command(
+    what: str | None, against: tuple[str, ...], rows: str, threads: int, as_json: Path | None
+) -> None:
+    """Measure WHAT, an artifact or a workload, beside peers; the demo's models by default."""
+    from rtcompile.bench.command import run_bench
+
+    run_bench(what, against, rows, threads, as_json)
+
+
+@main.command("demo")
+@click.option("--keep", type=_PATH, help="Folder for the artifacts; else they are thrown away.")
+def demo_command(keep: Path | None) -> None:
+    """Build two MovieLens models, rank real requests, compare with the usual stack."""
+    from rtcompile.demo import run_demo
+
+    run_demo(keep)

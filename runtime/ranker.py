@@ -112,6 +112,13 @@ class Ranker:
         """
         return self._with_features("extract").extract(user, items, context)
 
+    def extract_rows(self, columns: Mapping[str, Sequence[object]], rows: int) -> dict[str, Column]:
+        """The features of flat rows, as training data has them: every side has a value a row.
+
+        `columns`: raw field -> `rows` values. Raises RequestError.
+        """
+        return self._with_features("extract_rows").extract_rows(columns, rows)
+
     def _with_features(self, what: str) -> Ranking:
         if self._ranking is None:
             raise RequestError(

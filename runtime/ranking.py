@@ -83,6 +83,18 @@ class Ranking:
             found.update(self._columns("context", columns, rows))
         return found
 
+    def extract_rows(self, columns: Mapping[str, Sequence[object]], rows: int) -> dict[str, Column]:
+        """See `Ranker.extract_rows`."""
+        found: dict[str, Column] = {}
+        for side, stage in self._extract.items():
+            names = dict.fromkeys(spec.name for spec in stage.specs)
+            missing = [name for name in names if name not in columns]
+            if missing:
+                listed = ", ".join(map(repr, missing))
+                raise RequestError(f"{side} fields {listed} are missing among {list(columns)}")
+            found.update(self._columns(side, columns, rows))
+        return found
+
     def _names(self, side: str) -> tuple[str, ...]:
         stage = self._features.get(side)
         return stage.columns if stage else ()

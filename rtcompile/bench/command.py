@@ -1,0 +1,105 @@
+"""`rtcompile bench`: the demo's models, one of them, or a graph artifact."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import runtime
+from models.movielens.demo import NAMES, prepare
+from rtcompile.artifact import write_atomically
+from rtcompile.bench.latency import PEERS, Latency
+from rtcompile.bench.timing import side_by_side
+from rtcompile.console import console, latency_table, output
+from rtcompile.demo import bench_models, load_data
+from rtcompile.errors import DataError, UnsupportedError
+
+__all__ = ["WORKLOADS", "run_bench"]
+
+WORKLOADS = {f"movielens-{name}": name for name in NAMES}
+
+
+def run_bench(
+    what: str | None, against: tuple[str, ...], rows: str, threads: int, as_json: Path | None
+) -> None:
+    """Print the table; write the figures to `as_json` too. Raises DataError, UnsupportedError."""
+    counts = _counts(rows)
+    if threads != 1:
+        raise UnsupportedError(f"--threads {threads}: a request runs on one thread so far; give 1")
+    unknown = [peer for peer in against if peer not in PEERS]
+    if unknown:
+        raise DataError(f"--against {unknown[0]}: not a peer; known are {', '.join(PEERS)}")
+    if what is not None and Path(what).is_file():
+        if against:
+            raise DataError("--against: a peer needs the model; an artifact alone has none")
+        latencies = _artifact(Path(what), counts)
+    else:
+        latencies = _workloads(what, against or PEERS, counts)
+    output.print(latency_table(latencies))
+    if as_json is not None:
+        data = json.dumps([asdict(latency) for latency in latencies], indent=1).encode()
+        write_atomically(as_json, [(0, data)], len(data))
+
+
+def _counts(rows: str) -> tuple[int, ...]:
+    try:
+        counts = tuple(int(part) for part in rows.split(","))
+    except ValueError:
+        counts = ()
+    if not counts or min(counts) < 1:
+        raise DataError(f"--rows {rows}: counts from 1 on, with commas between, are needed")
+    return counts
+
+
+def _workloads(
+    what: str | None, against: tuple[str, ...], counts: tuple[int, ...]
+) -> list[Latency]:
+    names = list(WORKLOADS) if what is None else [what]
+    for name in names:
+        if name not in WORKLOADS:
+            near = difflib.get_close_matches(name, WORKLOADS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise DataError(
+                f"{name}: neither a file nor a workload{hint} Workloads: {', '.join(WORKLOADS)}"
+            )
+    data = load_data()
+    found: list[Latency] = []
+    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+        for name in names:
+            with console.status(f"{name}: building"):
+                prepared = prepare(WORKLOADS[name], data, Path(folder))
+            with console.status(f"{name}: measuring"):
+                found += bench_models(prepared, counts, against)
+    return found
+
+
+def _artifact(path: Path, counts: tuple[int, ...]) -> list[Latency]:
+    """An artifact on random inputs; ids are within every table."""
+    ranker = runtime.load(path)
+    if ranker.manifest["kind"] != "graph":
+        raise UnsupportedError(
+            f"{path}: has features, and a bench needs real requests; give a workload: "
+            f"{', '.join(WORKLOADS)}"
+        )
+    found = []
+    for count in counts:
+        inputs = _random_inputs(ranker, count)
+        taken = side_by_side({"rtcompile": lambda inputs=inputs: ranker.predict(inputs)})  # type: ignore[misc]
+        found.append(Latency(path.name, count, taken["rtcompile"], {}))
+    return found
+
+
+def _random_inputs(ranker: runtime.Ranker, rows: int) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    fewest = min((table["rows"] for table in ranker.manifest["tables"]), default=2)
+    inputs: dict[str, Any] = {}
+    for port in ranker.input_ports:
+        shape = port.shape if port.per_request else (rows, *port.shape)
+        inputs[port.name] = rng.integers(0, fewest, shape).astype(port.dtype)
+    return inputs

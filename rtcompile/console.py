@@ -1,0 +1,82 @@
+"""What commands print: messages to stderr, results as tables to stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from rtcompile.bench.latency import Latency
+    from rtcompile.conductor import BuildResult
+
+__all__ = ["console", "latency_table", "output", "show_build", "show_manifest"]
+
+console = Console(stderr=True)
+output = Console()
+
+
+def show_build(result: BuildResult, path: Path, explain: bool) -> None:
+    """What a build did."""
+    if explain:
+        table = Table("pass", "applied", "refused")
+        for record in result.report.passes:
+            table.add_row(record.name, str(record.applied), "\n".join(record.refused))
+        console.print(table)
+    if result.verification:
+        checked = result.verification
+        console.print(
+            f"verified on {checked.rows} rows, largest difference {checked.largest_difference:.1e}"
+        )
+    size, target = path.stat().st_size / 1e6, result.manifest["target"]["name"]
+    console.print(f"wrote {path} ({size:.1f} MB, {target})")
+
+
+def show_manifest(manifest: dict[str, Any]) -> None:
+    """What an artifact holds."""
+    if manifest["kind"] == "ranking":
+        fields = Table("side", "raw fields")
+        for side, names in manifest["fields"].items():
+            fields.add_row(side, ", ".join(names) or "none")
+        output.print(fields)
+    table = Table("stage", "port", "name", "dtype", "shape")
+    for name, stage in manifest["stages"].items():
+        if not name.startswith("extract_"):
+            _add_ports(table, name, stage)
+    output.print(table)
+    for name, stage in manifest["stages"].items():
+        output.print(
+            f"{name}: {stage['calls']} calls of {stage['kernels']} kernels, "
+            f"{stage['workspace_bytes'] / 1024:.0f} KB of workspace"
+        )
+    rows = sum(table["rows"] for table in manifest["tables"])
+    output.print(f"{len(manifest['tables'])} embedding tables, {rows} rows")
+    output.print(f"target {manifest['target']['name']}, built with {manifest['provenance']}")
+
+
+def _add_ports(table: Table, name: str, stage: dict[str, Any]) -> None:
+    sides = stage.get("sides", [])
+    for kind in ("inputs", "outputs"):
+        for index, port in enumerate(stage[kind]):
+            head = [] if port["per_request"] else ["rows"]
+            if kind == "inputs" and index < len(sides):
+                head = [{"user": "1", "item": "items", "context": "rows"}[sides[index]]]
+            shape = ", ".join([*head, *map(str, port["shape"])])
+            table.add_row(name, kind[:-1], port["name"], port["dtype"], f"({shape})")
+
+
+def latency_table(latencies: Iterable[Latency]) -> Table:
+    """Microseconds a request, and how many times as long each peer takes."""
+    found = list(latencies)
+    peers = list(dict.fromkeys(peer for latency in found for peer in latency.peers))
+    table = Table(title="raw fields to scores, one thread, median µs a request")
+    table.add_column("model")
+    for name in ("items", "rtcompile", *peers):
+        table.add_column(name, justify="right")
+    for latency in found:
+        cells = [f"{latency.peers[peer]:,.0f} ({latency.ratios()[peer]:.2f}x)" for peer in peers]
+        table.add_row(latency.model, str(latency.rows), f"{latency.microseconds:,.0f}", *cells)
+    return table

@@ -1,0 +1,77 @@
+"""`rtcompile demo`: two real models, from raw rows to scores, beside the usual stack."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from rich.table import Table
+
+from models.movielens.data import Interactions, load, synthetic
+from models.movielens.demo import NAMES, Comparison, Prepared, compare, prepare
+from rtcompile.bench.latency import PEERS, Latency, measure
+from rtcompile.console import console, latency_table, output
+from rtcompile.errors import NetworkError
+
+__all__ = ["ROWS", "bench_models", "load_data", "run_demo"]
+
+ROWS = (1, 100, 512)
+
+
+def load_data() -> Interactions:
+    """MovieLens-100K; where it cannot be fetched, says so and gives the synthetic sample."""
+    try:
+        with console.status("fetching MovieLens-100K"):
+            return load()
+    except NetworkError as error:
+        console.print(f"[yellow]{error}\nGoing on with a synthetic sample instead.[/yellow]")
+        return synthetic()
+
+
+def run_demo(keep: Path | None) -> None:
+    """Build, rank the test period's requests, print the comparison and the latencies."""
+    data = load_data()
+    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+        target = keep or Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        prepared = [_prepare(name, data, target) for name in NAMES]
+        with console.status("ranking the test period"):
+            compared = [compare(one) for one in prepared]
+        with console.status("measuring"):
+            latencies = [latency for one in prepared for latency in bench_models(one)]
+    output.print(_comparison_table(compared, data.source))
+    output.print(latency_table(latencies))
+    output.print(
+        "usual-stack: features in Python, network in ONNX Runtime. onnxruntime: its network alone, "
+        "on features made before."
+    )
+
+
+def bench_models(
+    prepared: Prepared, rows: tuple[int, ...] = ROWS, against: tuple[str, ...] = PEERS
+) -> list[Latency]:
+    """Latencies of one model over its test requests' users."""
+    users = [request.user for request in prepared.requests]
+    ranker, usual = prepared.ranker, prepared.usual
+    return measure(prepared.name, ranker, usual, users, prepared.items, rows, against)
+
+
+def _prepare(name: str, data: Interactions, folder: Path) -> Prepared:
+    with console.status(f"{name}: starting") as status:
+        return prepare(name, data, folder, progress=lambda step: status.update(f"{name}: {step}"))
+
+
+def _comparison_table(compared: list[Comparison], source: str) -> Table:
+    table = Table(title=f"{source}, the last tenth in time")
+    for name in ("model", "requests", "pairs", "AUC original", "AUC compiled", "largest diff"):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for one in compared:
+        table.add_row(
+            one.name,
+            str(one.requests),
+            str(one.pairs),
+            f"{one.original_auc:.6f}",
+            f"{one.compiled_auc:.6f}",
+            f"{one.largest_difference:.1e}",
+        )
+    return table
