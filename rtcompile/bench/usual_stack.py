@@ -22,7 +22,7 @@ from rtcompile.features.config import load_config
 from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.plan import Boundaries, Feature, Side
 from rtcompile.features.reference import bucketize, extract_feature
-from rtcompile.features.values import elements
+from rtcompile.features.values import elements, to_bytes
 from rtcompile.frontends.onnx_import import import_onnx
 from runtime.columns import Column
 
@@ -137,7 +137,7 @@ class _Memory:
         """Remember the id of a value that is a single token."""
         if not isinstance(token, str | int) or token == "":
             return False
-        text = str(token).encode()
+        text = to_bytes(token)
         if self._feature.separator in text:
             return False
         column = extract_feature(

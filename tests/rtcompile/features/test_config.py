@@ -1,0 +1,133 @@
+"""A bad config is told in full: every problem, with its path, value, and what is allowed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtcompile.errors import ConfigError
+from rtcompile.features.config import load_config
+from rtcompile.features.plan import HashBucket, Side
+
+
+def _id(**keys: Any) -> dict[str, Any]:
+    base = {"feature_type": "id_feature", "feature_name": "f", "expression": "user:f"}
+    return {**base, "hash_bucket_size": 10, **keys}
+
+
+def _raw(**keys: Any) -> dict[str, Any]:
+    return {"feature_type": "raw_feature", "feature_name": "r", "expression": "item:r", **keys}
+
+
+def _config(*features: Any, **top: Any) -> dict[str, Any]:
+    return {"features": list(features), **top}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON: .* at line 1, column 2"),
+        ("[]", "an object with a list under the key 'features'"),
+        ('{"features": 1}', "an object with a list under the key 'features'"),
+        ('{"features": [], "features": []}', "key 'features' is given twice"),
+        ("[" * 100_000, "nested too deeply|not JSON"),
+    ],
+)
+def test_what_is_no_config(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "fg.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "none.json")
+    (tmp_path / "fg.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(tmp_path / "fg.json")
+
+
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        (_id(hash_bucket_sise=1), r"features\[0\].hash_bucket_sise: unknown key; did you mean"),
+        (_id(hash_bucket_size=0), r"hash_bucket_size: 0 is not allowed"),
+        (_id(hash_bucket_size="10"), r'hash_bucket_size: "10" is not allowed'),
+        (_id(num_buckets=5), "hash_bucket_size and num_buckets exclude each other"),
+        (_id(hash_bucket_size=None), "none is given; give one of"),
+        (_id(expression="f"), "'f' is not allowed; write user:NAME"),
+        (_id(expression="user:"), "'user:' is not allowed"),
+        (_id(expression="feature:f"), "feature: inputs are not supported yet"),
+        (_id(feature_type="id_featur"), "did you mean 'id_feature'"),
+        (_id(feature_type="combo_feature"), "not supported yet; supported are id_feature, raw"),
+        (_id(feature_name=""), 'feature_name: "" is not allowed'),
+        (_id(hash_bucket_size=None, vocab_list=[]), "vocab_list: at least one word"),
+        (_id(hash_bucket_size=None, vocab_dict={"a": -1}), "the code of 'a' is -1"),
+        (_id(hash_bucket_size=None, vocab_file="x"), "default_bucketize_value: required"),
+        (
+            _id(hash_bucket_size=None, vocab_file="none.txt", default_bucketize_value=0),
+            r"vocab_file: .*none.txt: No such file",
+        ),
+        (_id(sequence_length=3), "sequence keys need the type sequence_id_feature"),
+        (_id(stub_type=True), "stub_type: true is not supported yet"),
+        (_raw(boundaries=[2, 1]), "strictly increasing"),
+        (_raw(boundaries=[]), "strictly increasing"),
+        (_raw(default_value="x"), "default_value: 'x' is not a number"),
+        (_raw(default_value="1\x1d2"), "2 values; give one, or value_dim"),
+        (_raw(normalizer="method=log"), "method 'log' is not allowed; use one of log10"),
+        (_raw(normalizer="method=zscore,standard_deviation=0"), "must not be 0"),
+        (_raw(normalizer="method=minmax,min=1,max=1"), "must differ"),
+        (_raw(normalizer="method=zscore,average=1"), "unknown key 'average'"),
+        (_raw(normalizer="method=expression,expr=logg(x)"), "did you mean 'log"),
+        (_raw(normalizer="method=expression,expr=x+"), "unexpected the end at position 2"),
+        ("text", r"features\[0\]: an object is needed"),
+        ({"sequence_name": "s"}, r"features\[0\].features: required, but missing"),
+    ],
+)
+def test_bad_features(feature: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(_config(feature))
+
+
+def test_every_problem_is_told_at_once() -> None:
+    group = {"sequence_name": "s", "features": [_id(hash_bucket_size=-1), _id(extra=1)]}
+    with pytest.raises(ConfigError) as caught:
+        load_config(_config(_id(hash_bucket_size=0), _raw(boundaries=[1, 1]), group, hash="md5"))
+    problems = caught.value.problems
+    assert len(problems) == 5
+    assert any("features[2].features[1].extra" in problem for problem in problems)
+    assert any("hash: 'md5' is not allowed" in problem for problem in problems)
+
+
+def test_a_name_is_used_once() -> None:
+    with pytest.raises(ConfigError, match="the output name 'f' is used 2 times"):
+        load_config(_config(_id(), _id()))
+
+
+def test_both_spellings_of_keys() -> None:
+    plan = load_config(
+        _config(
+            _id(value_dimension=2, embedding_dimension=8, shared_name="t", combiner="mean"),
+            _raw(bucketize_boundaries=[1, 2], value_dim=1),
+            hash="farmhash",
+        )
+    )
+    feature = plan.features[0]
+    assert feature.value_dim == 2
+    assert feature.embedding is not None
+    assert (feature.embedding.table, feature.embedding.pooling) == ("t", "mean")
+    assert feature.bucketizer == HashBucket(10, "farmhash")
+    assert plan.columns(Side.ITEM) == ("r",)
+
+
+def test_vocabulary_files_are_found_beside_the_config(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a\nb 7\n")
+    feature = _id(hash_bucket_size=None, vocab_file="words.txt", default_bucketize_value=0)
+    (tmp_path / "fg.json").write_text(json.dumps(_config(feature)))
+    assert load_config(tmp_path / "fg.json").features[0].bucketizer.size == 8  # type: ignore[union-attr]
