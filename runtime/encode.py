@@ -1,11 +1,15 @@
-"""Encode raw columns for the feature kernels: three flat arrays for all columns of a stage.
+"""Encode raw columns for the feature kernels: one aligned block, and a descriptor a column.
 
-    words     int64. First COLUMN_WORDS a column (see Word), then the offsets these point at:
-                rows      [rows + 1]     first element of each row; sequence columns only
-                values    [entries + 1]  first value of each entry: a row, or a sequence's element
-                offsets   [values + 1]   first byte of each value in `text`; text columns only
-    text      uint8. The bytes of all values, and PADDING behind them.
-    numbers   float64. The values of number columns, the weights of weighted ones.
+A descriptor is COLUMN_WORDS int64 (see Word), most of them addresses:
+
+    rows      int64 [rows + 1]     first element of each row; sequence columns only
+    values    int64 [entries + 1]  first value of each entry: a row, or a sequence's element
+    offsets   int64 [values + 1]   first byte of each value in the text; text columns only
+    text      uint8                the bytes of all values, and PADDING behind them
+    numbers   float64 [values]     the values of a number column, the weights of a weighted one
+
+Addresses, not positions, so that columns of a request, of the item table and of a batch can stand
+in one list. MODE says which row of the column belongs to row i of the stage (see Mode).
 
 A value of a text column that came as one string is still to be split by the kernel (SPLIT is 1);
 one that came in a list is taken as it is. What is rare is brought into that form here: separators
@@ -34,20 +38,31 @@ from runtime.raw_values import (
     texts_of,
 )
 
-__all__ = ["COLUMN_WORDS", "PADDING", "ColumnSpec", "Encoded", "Word", "encode"]
+__all__ = ["COLUMN_WORDS", "PADDING", "ColumnSpec", "Encoded", "Mode", "Word", "encode"]
 
-COLUMN_WORDS = 5
+COLUMN_WORDS = 8
 PADDING = 16
 
 
 class Word:
-    """Places in a column's descriptor. The first four are indices into `words` or `numbers`."""
+    """Places in a column's descriptor. PLACES is the address of int64 [rows], or 0."""
 
     ROWS = 0
     VALUES = 1
     OFFSETS = 2
-    NUMBERS = 3
-    SPLIT = 4
+    TEXT = 3
+    NUMBERS = 4
+    SPLIT = 5
+    MODE = 6
+    PLACES = 7
+
+
+class Mode:
+    """Which row of a column belongs to row i of the stage."""
+
+    ROWS = 0  # row i
+    ONE = 1  # row 0: the request's user
+    PLACES = 2  # row places[i]: an item of the item table
 
 
 @dataclass(frozen=True)
@@ -105,12 +120,19 @@ class ColumnSpec:
 
 @dataclass(frozen=True)
 class Encoded:
-    """The columns of `rows` rows, as the stages take them."""
+    """The columns of `rows` rows, as the stages take them.
+
+    `columns` int64 [columns * COLUMN_WORDS]; it keeps the block alive that it points into. `bound`
+    is at least the number of values that any column has, once it is split.
+    """
 
     rows: int
-    words: npt.NDArray[np.int64]
-    text: npt.NDArray[np.uint8]
-    numbers: npt.NDArray[np.float64]
+    columns: npt.NDArray[np.int64]
+    bound: int
+
+
+# Positions of rows, values, offsets in the words, of the first number; whether to split.
+_Descriptor = tuple[int, int, int, int, int]
 
 
 class _Builder:
@@ -135,25 +157,32 @@ class _Builder:
         self.words.extend(accumulate(counts, initial=first))
         return place
 
-    def finish(self, rows: int) -> Encoded:
-        """Copy everything into one aligned block."""
-        words, numbers = array("q", self.words), array("d", self.numbers)
-        text = b"".join(self.parts)
+    def finish(self, rows: int, descriptors: list[_Descriptor], mode: int) -> Encoded:
+        """Copy everything into one aligned block, and point the descriptors into it."""
+        words, text = self.words, b"".join(self.parts)
+        numbers = array("d", self.numbers)
         numbers_at = align(8 * len(words))
-        text_at = align(numbers_at + 8 * len(numbers) + 8)
+        text_at = align(numbers_at + 8 * len(numbers))
         block = aligned_empty(text_at + len(text) + PADDING, "uint8")
+        base = block.__array_interface__["data"][0]
+        text_address = base + text_at
+        for index, (rows_at, values_at, offsets_at, first, split) in enumerate(descriptors):
+            words[index * COLUMN_WORDS : (index + 1) * COLUMN_WORDS] = (
+                base + 8 * rows_at,
+                base + 8 * values_at,
+                base + 8 * offsets_at,
+                text_address,
+                base + numbers_at + 8 * first,
+                split,
+                mode,
+                0,
+            )
         view = block.data
-        view[: 8 * len(words)] = memoryview(words).cast("B")
+        view[: 8 * len(words)] = memoryview(array("q", words)).cast("B")
         view[numbers_at : numbers_at + 8 * len(numbers)] = memoryview(numbers).cast("B")
         view[text_at : text_at + len(text)] = text
         view[text_at + len(text) :] = _PAD
-        end = numbers_at + 8 * len(numbers) + 8
-        return Encoded(
-            rows,
-            block[: 8 * len(words)].view(np.int64),
-            block[text_at:],
-            block[numbers_at:end].view(np.float64),
-        )
+        return Encoded(rows, block[: 8 * len(words)].view(np.int64), len(words) + len(text))
 
 
 _PAD = bytes(PADDING)
@@ -164,25 +193,23 @@ def encode(
     columns: Mapping[str, Sequence[object]],
     rows: int,
     where: Callable[[str], str],
+    mode: int = Mode.ROWS,
 ) -> Encoded:
     """Encode `rows` rows. `columns`: name -> a value a row. `where` names a column in messages.
 
     Raises RequestError for a value of a type that the column cannot take.
     """
     builder = _Builder(len(specs))
-    for index, spec in enumerate(specs):
+    descriptors = []
+    for spec in specs:
         try:
-            descriptor = _column(builder, spec, columns[spec.name])
+            descriptors.append(_column(builder, spec, columns[spec.name]))
         except (TypeError, ValueError) as error:
             raise RequestError(f"{where(spec.name)}: {error}") from error
-        at = index * COLUMN_WORDS
-        builder.words[at : at + COLUMN_WORDS] = descriptor
-    return builder.finish(rows)
+    return builder.finish(rows, descriptors, mode)
 
 
-def _column(
-    builder: _Builder, spec: ColumnSpec, values: Sequence[object]
-) -> tuple[int, int, int, int, int]:
+def _column(builder: _Builder, spec: ColumnSpec, values: Sequence[object]) -> _Descriptor:
     entries: Sequence[object] = values
     rows_at = 0
     if spec.delimiter is not None:

@@ -24,16 +24,15 @@ class ColumnStage:
 
     def run(self, encoded: Encoded) -> dict[str, Column]:
         """Every feature of `encoded.rows` rows, in the order of the config."""
-        # A value is a token of the text, an entry of the words, or a default of an entry.
-        largest = encoded.words.size + encoded.text.size
+        # A value is a token of the text, an entry, or a default of an entry.
+        largest = encoded.bound
         fanout = {feature["name"]: feature["fanout"] for feature in self._features}
         sizes = {
             port.name: 2 if port.name.endswith(".cursor") else largest * fanout[_feature(port.name)]
             for port in self._stage.outputs
             if port.per_request
         }
-        inputs = (encoded.words, encoded.text, encoded.numbers)
-        results = self._stage.run(encoded.rows, inputs, sizes)
+        results = self._stage.run(encoded.rows, (encoded.columns,), sizes)
         found = dict(zip((port.name for port in self._stage.outputs), results, strict=True))
         return {feature["name"]: _column(feature, found, encoded) for feature in self._features}
 

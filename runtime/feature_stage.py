@@ -33,7 +33,7 @@ class FeatureStage:
     def run(self, columns: Mapping[str, Sequence[object]], rows: int) -> list[npt.NDArray[Any]]:
         """One array [rows, ...] a port. `columns`: name -> a value a row."""
         encoded = encode(self._specs, columns, rows, self._where)
-        return self._stage.run(rows, (encoded.words, encoded.text, encoded.numbers))
+        return self._stage.run(rows, (encoded.columns,))
 
     def allocate(self, rows: int) -> list[Any]:
         """Tensors for the results of `rows` rows, to be filled again and again."""
@@ -42,8 +42,7 @@ class FeatureStage:
     def fill(self, columns: Mapping[str, Sequence[object]], rows: int, results: list[Any]) -> None:
         """`run` into the tensors of `allocate`."""
         encoded = encode(self._specs, columns, rows, self._where)
-        given = (encoded.words, encoded.text, encoded.numbers)
-        self._stage.call(rows, [*map(tvm_ffi.from_dlpack, given), *results])
+        self._stage.call(rows, [tvm_ffi.from_dlpack(encoded.columns), *results])
 
     def _where(self, name: str) -> str:
         return f"{self._side} field {name!r}"

@@ -1,19 +1,15 @@
-"""Encoded columns, as kernels read them. `runtime/encode.py` writes them and describes the layout.
-
-words     int64: a descriptor of COLUMN_WORDS a column, then the offsets they point at
-text      uint8: the bytes of all values, padded so that a word can be read at any of them
-numbers   float64: the numbers and weights of all values
-"""
+"""Encoded columns, as kernels read them. `runtime/encode.py` writes and describes them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+import tvm
+from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import i64
-from runtime.encode import COLUMN_WORDS, Word
+from rtcompile.codegen.features.tir import Cell, i64
+from runtime.encode import COLUMN_WORDS, Mode, Word
 
 __all__ = ["EncodedColumn"]
 
@@ -21,34 +17,52 @@ _ANY = 1 << 40
 
 
 class EncodedColumn:
-    """A column's places, bound once at the head of a kernel."""
+    """A column's arrays, bound once at the head of a kernel.
 
-    def __init__(self, places: Sequence[Any], column: Any) -> None:
-        words_at, text_at, numbers_at = places
-        self._words = T.decl_buffer((_ANY,), "int64", data=words_at)
-        self.text = T.decl_buffer((_ANY,), "uint8", data=text_at)
-        self._numbers = T.decl_buffer((_ANY,), "float64", data=numbers_at)
-        first = T.Bind(column * i64(COLUMN_WORDS))
-        self._rows = T.Bind(self._words[first + Word.ROWS])
-        self._values = T.Bind(self._words[first + Word.VALUES])
-        self._offsets = T.Bind(self._words[first + Word.OFFSETS])
-        self._first_number = T.Bind(self._words[first + Word.NUMBERS])
-        self.split = T.Bind(self._words[first + Word.SPLIT] != i64(0))
+    `columns`: buffer of descriptors; `index`: which of them; `start`: the tile's first row.
+    """
+
+    def __init__(self, columns: Any, index: Any, start: Any) -> None:
+        self._columns = columns
+        self._first = T.Bind(index * i64(COLUMN_WORDS))
+        self._start = start
+        self._rows = self._array(Word.ROWS, "int64")
+        self._values = self._array(Word.VALUES, "int64")
+        self._offsets = self._array(Word.OFFSETS, "int64")
+        self.text = self._array(Word.TEXT, "uint8")
+        self._numbers = self._array(Word.NUMBERS, "float64")
+        self._places = self._array(Word.PLACES, "int64")
+        self.split = T.Bind(self._word(Word.SPLIT) != i64(0))
+        self._mode = T.Bind(self._word(Word.MODE))
+
+    def _word(self, which: int) -> Any:
+        return self._columns[self._first + which]
+
+    def _array(self, which: int, dtype: str) -> Any:
+        pointer = tvm.ir.PointerType(tvm.ir.PrimType(dtype))
+        reinterpret = tvm.ir.Op.get("tirx.reinterpret")
+        address = T.Bind(tvm.ir.Call(reinterpret, [self._word(which)], ret_ty=pointer))
+        return T.decl_buffer((_ANY,), dtype, data=address)
+
+    def row(self, i: Any) -> Any:
+        """The column's row for row i of the tile."""
+        found = Cell("int64", T.Bind(tirx.Select(self._mode == Mode.ONE, i64(0), self._start + i)))
+        with T.If(self._mode == Mode.PLACES), T.Then():
+            found.set(self._places[self._start + i])
+        return T.Bind(found.get())
 
     def entries(self, row: Any) -> tuple[Any, Any]:
         """(first element, one past the last) of a row of a sequence column."""
-        return T.Bind(self._words[self._rows + row]), T.Bind(self._words[self._rows + row + 1])
+        return T.Bind(self._rows[row]), T.Bind(self._rows[row + 1])
 
     def values(self, entry: Any) -> tuple[Any, Any]:
         """(first value, one past the last) of an entry: a row, or an element of a sequence."""
-        at = T.Bind(self._values + entry)
-        return T.Bind(self._words[at]), T.Bind(self._words[at + 1])
+        return T.Bind(self._values[entry]), T.Bind(self._values[entry + 1])
 
     def bytes_of(self, value: Any) -> tuple[Any, Any]:
         """(first byte, one past the last) of a value in `text`."""
-        at = T.Bind(self._offsets + value)
-        return T.Bind(self._words[at]), T.Bind(self._words[at + 1])
+        return T.Bind(self._offsets[value]), T.Bind(self._offsets[value + 1])
 
     def number(self, value: Any) -> Any:
         """The number of a value, or its weight."""
-        return self._numbers[self._first_number + value]
+        return self._numbers[value]

@@ -65,14 +65,13 @@ def kernel_name(producer: Producer, sink: SinkShape, sequence: bool) -> str:
 def feature_kernel(producer: Producer, shape: SinkShape, sequence: bool) -> Any:
     """A PrimFunc.
 
-    (words*, text*, numbers*, producer's constants*..., defaults*, sink's pointers*..., rows, start,
+    (columns*, producer's constants*..., defaults*, sink's pointers*..., rows, start,
     column, limit, default count, length, width, number, detail, unlisted, separator)
     """
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(kernel_name(producer, shape, sequence))
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-        places = [_pointer("words", "int64"), _pointer("text", "uint8")]
-        places.append(_pointer("numbers", "float64"))
+        columns_at = _pointer("columns", "int64")
         constants_at = [
             (_pointer(f"constant_{i}", dtype), dtype) for i, dtype in enumerate(producer.constants)
         ]
@@ -80,7 +79,8 @@ def feature_kernel(producer: Producer, shape: SinkShape, sequence: bool) -> Any:
         sink_at = [_pointer(f"sink_{i}", dtype) for i, dtype in enumerate(shape.arguments)]
         rows, start = T.arg("rows", T.int64()), T.arg("start", T.int64())
         scalars = {name: T.arg(name, T.int64()) for name in (*SCALARS, "separator")}
-        column = EncodedColumn(places, scalars["column"])
+        columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
+        column = EncodedColumn(columns, scalars["column"], start)
         constants = tuple(T.decl_buffer((_ANY,), dtype, data=at) for at, dtype in constants_at)
         defaults = T.decl_buffer((_ANY,), "int64", data=defaults_at)
         if shape.form == "ragged":
@@ -103,23 +103,22 @@ def feature_kernel(producer: Producer, shape: SinkShape, sequence: bool) -> Any:
                 sink.put(T.Bind(defaults[k]), None)
             sink.close()
 
-        _walk(column, (rows, start), scalars["length"] if sequence else None, entry, sink.skip)
+        _walk(column, rows, scalars["length"] if sequence else None, entry, sink.skip)
     return builder.get()
 
 
 def _walk(
     column: EncodedColumn,
-    tile: tuple[Any, Any],
+    rows: Any,
     length: Any,
     entry: Callable[[Any, Any], None],
     skip: Callable[[Any], None],
 ) -> None:
-    rows, start = tile
     with T.serial(rows) as i:
         if length is None:
-            entry(T.Bind(start + i), i)
+            entry(column.row(i), i)
             return
-        first, end = column.entries(T.Bind(start + i))
+        first, end = column.entries(column.row(i))
         count = T.Bind(tirx.min(end - first, length))
         with T.serial(count) as e:
             entry(T.Bind(first + e), T.Bind(i * length + e))

@@ -12,6 +12,8 @@ from rtcompile.codegen.features.columns import EncodedColumn
 
 __all__ = ["lengths_kernel", "lengths_kernel_name"]
 
+_ANY = 1 << 40
+
 
 def lengths_kernel_name(dtype: str) -> str:
     """One kernel a dtype."""
@@ -19,20 +21,18 @@ def lengths_kernel_name(dtype: str) -> str:
 
 
 def lengths_kernel(dtype: str) -> Any:
-    """A PrimFunc (words*, text*, numbers*, out*, rows, start, column, length)."""
+    """A PrimFunc (columns*, out*, rows, start, column, length)."""
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(lengths_kernel_name(dtype))
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-        places = [
-            T.arg(name, T.handle(element))
-            for name, element in (("words", "int64"), ("text", "uint8"), ("numbers", "float64"))
-        ]
+        columns_at = T.arg("columns", T.handle("int64"))
         out_at = T.arg("out", T.handle(dtype))
         names = ("rows", "start", "column", "length")
         rows, start, index, length = (T.arg(name, T.int64()) for name in names)
-        column = EncodedColumn(places, index)
+        columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
+        column = EncodedColumn(columns, index, start)
         out = T.decl_buffer((rows,), dtype, data=out_at)
         with T.serial(rows) as i:
-            first, end = column.entries(T.Bind(start + i))
+            first, end = column.entries(column.row(i))
             T.buffer_store(out, tirx.Cast(dtype, tirx.min(end - first, length)), [i])
     return builder.get()

@@ -1,7 +1,7 @@
 """Lower features to kernel calls of a stage: one call a feature, straight into its output.
 
-The stage's first three inputs are the encoded columns (`runtime/encode.py`); its outputs are added
-one by one.
+The stage's one input is the encoded columns' descriptors (`runtime/encode.py`); its outputs are
+added one by one.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from runtime.encode import ColumnSpec
 
 __all__ = ["FeatureStage", "TablePlace", "column_spec"]
 
-_ENCODED = (Port("words", "int64", (), True), Port("text", "uint8", (), True))
-_ENCODED_PORTS = (*_ENCODED, Port("numbers", "float64", (), True))
-_COLUMN_POINTERS = tuple(Pointer(Space.INPUT, index=index) for index in range(3))
+_COLUMNS_PORT = Port("columns", "int64", (), per_request=True)
+_COLUMNS = Pointer(Space.INPUT, index=0)
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class FeatureStage:
     outputs: list[Port] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._program = StageProgram(self.name, _ENCODED_PORTS, ())
+        self._program = StageProgram(self.name, (_COLUMNS_PORT,), ())
 
     def finish(self) -> StageProgram:
         """The program, once every output is added."""
@@ -153,7 +152,7 @@ class FeatureStage:
             self._program.kernels[name] = feature_kernel(producer, shape, sequence)
         beside, detail, unlisted = self._bucketizer(feature)
         defaults = self._default_ids(feature)
-        pointers = (*_COLUMN_POINTERS, *beside, self.constants.add(defaults), *sink)
+        pointers = (_COLUMNS, *beside, self.constants.add(defaults), *sink)
         separator = feature.separator[0] if len(feature.separator) == 1 else 0
         length = feature.sequence.length if feature.sequence else 0
         scalars = (
@@ -192,7 +191,7 @@ class FeatureStage:
         defaults = self.constants.add(np.array(default_numbers(feature), np.float64))
         length = feature.sequence.length if feature.sequence else 0
         scalars = (self._column(feature), feature.value_dim, length)
-        pointers = (*_COLUMN_POINTERS, defaults, out)
+        pointers = (_COLUMNS, defaults, out)
         self._program.calls.append(KernelCall(name, pointers, 1, scalars, with_start=True))
 
     def _lengths(self, feature: Feature, out: Pointer, dtype: str) -> None:
@@ -201,7 +200,7 @@ class FeatureStage:
             self._program.kernels[name] = lengths_kernel(dtype)
         assert feature.sequence is not None
         scalars = (self._column(feature), feature.sequence.length)
-        pointers = (*_COLUMN_POINTERS, out)
+        pointers = (_COLUMNS, out)
         self._program.calls.append(KernelCall(name, pointers, 1, scalars, with_start=True))
 
 

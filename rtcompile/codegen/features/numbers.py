@@ -42,7 +42,7 @@ def dense_kernel_name(normalizer: Normalizer | None, sequence: bool, ragged: boo
 
 
 def dense_number_kernel(normalizer: Normalizer | None, sequence: bool, ragged: bool) -> Any:
-    """A PrimFunc (words*, text*, numbers*, defaults*, out*, rows, start, column, width, length).
+    """A PrimFunc (columns*, defaults*, out*, rows, start, column, width, length).
 
     Plain: out is [rows, width]; a padded sequence's [rows, length, width], zeros behind its
     elements. A ragged one writes each element to its own place: out is [elements, width].
@@ -50,17 +50,15 @@ def dense_number_kernel(normalizer: Normalizer | None, sequence: bool, ragged: b
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(dense_kernel_name(normalizer, sequence, ragged))
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-        places = [
-            T.arg(name, T.handle(dtype))
-            for name, dtype in (("words", "int64"), ("text", "uint8"), ("numbers", "float64"))
-        ]
+        columns_at = T.arg("columns", T.handle("int64"))
         defaults_at, out_at = (
             T.arg("defaults", T.handle("float64")),
             T.arg("out", T.handle("float32")),
         )
         names = ("rows", "start", "column", "width", "length")
         rows, start, index, width, length = (T.arg(name, T.int64()) for name in names)
-        column = EncodedColumn(places, index)
+        columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
+        column = EncodedColumn(columns, index, start)
         defaults = T.decl_buffer((_ANY,), "float64", data=defaults_at)
         out = T.decl_buffer((_ANY,), "float32", data=out_at)
 
@@ -72,9 +70,9 @@ def dense_number_kernel(normalizer: Normalizer | None, sequence: bool, ragged: b
 
         with T.serial(rows) as i:
             if not sequence:
-                entry(T.Bind(start + i), i)
+                entry(column.row(i), i)
             else:
-                first, end = column.entries(T.Bind(start + i))
+                first, end = column.entries(column.row(i))
                 count = T.Bind(end - first if ragged else tirx.min(end - first, length))
                 with T.serial(count) as e:
                     entry(T.Bind(first + e), T.Bind(first + e if ragged else i * length + e))
