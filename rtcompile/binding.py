@@ -58,7 +58,7 @@ class BoundInput:
     @property
     def side(self) -> Side:
         """Which stage computes it."""
-        return self.feature.input.side
+        return self.feature.side
 
 
 def id_count(feature: Feature) -> int:

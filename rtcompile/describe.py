@@ -42,6 +42,8 @@ def describe_columns(
     return {
         **describe_stage(program),
         "columns": [spec.to_json() for spec in specs],
+        # How many inputs a kernel joins at most: the memory it needs for that.
+        "joined": max((len(feature.inputs) + 1 for feature in features), default=1),
         "columns_out": [
             {
                 "name": feature.name,

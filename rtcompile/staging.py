@@ -84,7 +84,7 @@ def _add_inputs(
     for b in mine:
         _add_input(stage, b, constants)
     program = stage.finish()
-    features = [f for f in plan.features if f.input.side is side]
+    features = [f for f in plan.features if f.side is side]
     stages.add(program, describe_columns(program, stage.columns, features))
 
 
@@ -104,7 +104,7 @@ def _add_input(stage: FeatureStage, b: BoundInput, constants: ConstantStore) -> 
 
 
 def _add_columns(stages: Stages, side: Side, plan: FeaturePlan, constants: ConstantStore) -> None:
-    features = [f for f in plan.features if f.input.side is side]
+    features = [f for f in plan.features if f.side is side]
     if not features:
         return
     stage = FeatureStage(f"extract_{side.value}", constants)

@@ -105,9 +105,16 @@ class _Check:
 
     def _reference(self, sides: Mapping[Side, Columns]) -> dict[str, Column]:
         return {
-            feature.name: extract_feature(feature, sides[feature.input.side][feature.input.name])
+            feature.name: extract_feature(feature, *_columns_of(feature, sides))
             for feature in self._plan.features
         }
+
+
+def _columns_of(feature: Feature, sides: Mapping[Side, Columns]) -> tuple[Columns, int]:
+    """The raw columns of a feature, as many rows as its side has, and how many that is."""
+    found = {c.name: sides[c.side][c.name] for c in feature.columns}
+    rows = max((len(values) for values in found.values()), default=1)
+    return {n: list(v) * rows if len(v) == 1 else v for n, v in found.items()}, rows
 
 
 def _compare(feature: Feature, want: Column, got: Column) -> None:

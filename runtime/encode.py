@@ -18,9 +18,10 @@ of several bytes, prefixes, weights, and columns that mix strings with lists.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import accumulate, repeat
 from typing import Any
@@ -32,13 +33,15 @@ from runtime.arrays import align, aligned_empty
 from runtime.errors import RequestError
 from runtime.raw_values import (
     is_list,
+    keys_and_values,
+    nested_text,
     numbers_of,
     pairs_of,
     text_of,
     texts_of,
 )
 
-__all__ = ["COLUMN_WORDS", "PADDING", "ColumnSpec", "Encoded", "Mode", "Word", "encode"]
+__all__ = ["COLUMN_WORDS", "PADDING", "ColumnSpec", "Encoded", "Mode", "Split", "Word", "encode"]
 
 COLUMN_WORDS = 8
 PADDING = 16
@@ -57,6 +60,14 @@ class Word:
     PLACES = 7
 
 
+class Split:
+    """How the values of a text column are meant."""
+
+    LIST = 0  # each as it is
+    TEXT = 1  # each is still to be split
+    PAIRS = 2  # keys and values in turn
+
+
 class Mode:
     """Which row of a column belongs to row i of the stage."""
 
@@ -69,8 +80,17 @@ class Mode:
 class ColumnSpec:
     """How a raw column is read. Features that read it alike share one.
 
-    `kind` is "text" or "number". `delimiter` and `length` are those of a sequence, else None and 0.
-    `pair` is what stands between value and weight of a weighted feature, else b"".
+    `kind`:
+        text      values, split by the kernel
+        terms     values, split here
+        places    values, empty ones too, as their places count
+        map       keys and values
+        nested    a map of maps, as text
+        number    numbers, NaN for what is none
+        present   numbers, without those
+    `delimiter` and `length` are those of a sequence, else None and 0. `pair` is what stands between
+    value and weight of a weighted feature, else b"". `constant`: the one value of every row.
+    `side`: where the column comes from.
     """
 
     name: str
@@ -80,42 +100,44 @@ class ColumnSpec:
     length: int = 0
     pair: bytes = b""
     prefix: bytes = b""
+    constant: bytes | None = None
+    side: str = "user"
+    listed: bool = False  # whether all texts are split here, so that every row has one form
+
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether the column has texts."""
+        return self.kind not in ("number", "present")
 
     @cached_property
     def split_here(self) -> bool:
         """Whether strings are split while encoding, not by the kernel."""
-        return bool(self.pair or self.prefix or len(self.separator) != 1)
+        whole = self.listed or self.kind == "terms" or len(self.separator) != 1
+        return bool(self.pair or self.prefix or whole)
 
     def to_json(self) -> dict[str, Any]:
         """For the manifest; bytes as Latin-1 text."""
-        fields = {
-            "name": self.name,
-            "kind": self.kind,
-            "separator": self.separator.decode("latin1"),
-        }
-        delimiter = None if self.delimiter is None else self.delimiter.decode("latin1")
-        pair, prefix = self.pair.decode("latin1"), self.prefix.decode("latin1")
         return {
-            **fields,
-            "delimiter": delimiter,
-            "length": self.length,
-            "pair": pair,
-            "prefix": prefix,
+            name: value.decode("latin1") if isinstance(value, bytes) else value
+            for name, value in ((f.name, getattr(self, f.name)) for f in fields(self))
         }
 
     @staticmethod
-    def from_json(fields: Mapping[str, Any]) -> ColumnSpec:
+    def from_json(given: Mapping[str, Any]) -> ColumnSpec:
         """The reverse of `to_json`."""
-        delimiter = fields["delimiter"]
         return ColumnSpec(
-            fields["name"],
-            fields["kind"],
-            fields["separator"].encode("latin1"),
-            None if delimiter is None else delimiter.encode("latin1"),
-            fields["length"],
-            fields["pair"].encode("latin1"),
-            fields["prefix"].encode("latin1"),
+            **{
+                name: value.encode("latin1")
+                if name in ("separator", "delimiter", "pair", "prefix", "constant")
+                and value is not None
+                else value
+                for name, value in given.items()
+            }
         )
+
+
+# Positions of rows, values, offsets in the words, of the first number; whether to split.
+_Descriptor = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -129,10 +151,39 @@ class Encoded:
     rows: int
     columns: npt.NDArray[np.int64]
     bound: int
+    positions: Sequence[_Descriptor]
+    words: npt.NDArray[np.int64]
+    text: npt.NDArray[np.uint8]
+    numbers: npt.NDArray[np.float64]
+
+    def part(self, index: int, spec: ColumnSpec) -> ColumnPart:
+        """The arrays of one column."""
+        rows_at, values_at, offsets_at, first, split = self.positions[index]
+        rows, entries = None, self.rows
+        if spec.delimiter is not None:
+            rows = self.words[rows_at : rows_at + self.rows + 1]
+            entries = int(rows[-1])
+        values = self.words[values_at : values_at + entries + 1]
+        count = int(values[-1])
+        has_numbers = bool(spec.pair) or not spec.is_text
+        numbers = self.numbers[first : first + count if has_numbers else first]
+        if not spec.is_text:
+            return ColumnPart(rows, values, None, self.text[:0], numbers, split)
+        offsets = self.words[offsets_at : offsets_at + count + 1]
+        text = self.text[offsets[0] : offsets[-1]]
+        return ColumnPart(rows, values, offsets, text, numbers, split)
 
 
-# Positions of rows, values, offsets in the words, of the first number; whether to split.
-_Descriptor = tuple[int, int, int, int, int]
+@dataclass(frozen=True)
+class ColumnPart:
+    """One column's arrays, as the layout above has them; None for those it has not."""
+
+    rows: npt.NDArray[np.int64] | None
+    values: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64] | None
+    text: npt.NDArray[np.uint8]
+    numbers: npt.NDArray[np.float64]
+    split: int
 
 
 class _Builder:
@@ -182,7 +233,16 @@ class _Builder:
         view[numbers_at : numbers_at + 8 * len(numbers)] = memoryview(numbers).cast("B")
         view[text_at : text_at + len(text)] = text
         view[text_at + len(text) :] = _PAD
-        return Encoded(rows, block[: 8 * len(words)].view(np.int64), len(words) + len(text))
+        end = numbers_at + 8 * len(numbers)
+        return Encoded(
+            rows,
+            block[: 8 * len(descriptors) * COLUMN_WORDS].view(np.int64),
+            len(words) + len(text),
+            descriptors,
+            block[: 8 * len(words)].view(np.int64),
+            block[text_at : text_at + len(text)],
+            block[numbers_at:end].view(np.float64),
+        )
 
 
 _PAD = bytes(PADDING)
@@ -203,7 +263,8 @@ def encode(
     descriptors = []
     for spec in specs:
         try:
-            descriptors.append(_column(builder, spec, columns[spec.name]))
+            values = [spec.constant] * rows if spec.name == "" else columns[spec.name]
+            descriptors.append(_column(builder, spec, values))
         except (TypeError, ValueError) as error:
             raise RequestError(f"{where(spec.name)}: {error}") from error
     return builder.finish(rows, descriptors, mode)
@@ -216,8 +277,12 @@ def _column(builder: _Builder, spec: ColumnSpec, values: Sequence[object]) -> _D
         elements = [_elements(value, spec.delimiter, spec.length) for value in values]
         rows_at = builder.starts(map(len, elements))
         entries = elements[0] if len(elements) == 1 else [e for row in elements for e in row]
-    if spec.kind == "number":
+    if spec.kind in ("number", "present"):
         return rows_at, *_numbers(builder, spec, entries)
+    if spec.kind == "map":
+        return rows_at, *_map(builder, spec, entries)
+    if spec.kind == "nested":
+        return rows_at, *_texts(builder, [nested_text(entry) for entry in entries])
     if spec.pair:
         return rows_at, *_weighted(builder, spec, entries)
     return rows_at, *_text(builder, spec, entries)
@@ -237,17 +302,37 @@ def _text(
     builder: _Builder, spec: ColumnSpec, entries: Sequence[object]
 ) -> tuple[int, int, int, int]:
     if not spec.split_here and not any(map(is_list, entries)):
-        values_at = builder.starts(repeat(1, len(entries)))
-        return values_at, builder.offsets(texts_of(entries)), 0, 1
+        return _texts(builder, texts_of(entries))
+    keep = spec.kind == "places"
     counts: list[int] = []
     parts: list[bytes] = []
     for entry in entries:
         tokens = texts_of(entry) if is_list(entry) else text_of(entry).split(spec.separator)  # type: ignore[arg-type]
-        if b"" in tokens:
+        if b"" in tokens and not (keep and (len(tokens) > 1 or is_list(entry))):
             tokens = [token for token in tokens if token]
         parts += [spec.prefix + token for token in tokens] if spec.prefix else tokens
         counts.append(len(tokens))
-    return builder.starts(counts), builder.offsets(parts), 0, 0
+    return builder.starts(counts), builder.offsets(parts), 0, Split.LIST
+
+
+def _texts(builder: _Builder, texts: list[bytes]) -> tuple[int, int, int, int]:
+    """One text an entry, to be split."""
+    return builder.starts(repeat(1, len(texts))), builder.offsets(texts), 0, Split.TEXT
+
+
+def _map(
+    builder: _Builder, spec: ColumnSpec, entries: Sequence[object]
+) -> tuple[int, int, int, int]:
+    several = any(isinstance(entry, Mapping) or is_list(entry) for entry in entries)
+    if not several and not spec.listed:
+        return _texts(builder, texts_of(entries))
+    counts: list[int] = []
+    parts: list[bytes] = []
+    for entry in entries:
+        pairs = keys_and_values(entry)
+        parts += pairs
+        counts.append(len(pairs))
+    return builder.starts(counts), builder.offsets(parts), 0, Split.PAIRS
 
 
 def _weighted(
@@ -261,7 +346,7 @@ def _weighted(
         parts += [spec.prefix + token for token, _ in pairs]
         builder.numbers += [weight for _, weight in pairs]
         counts.append(len(pairs))
-    return builder.starts(counts), builder.offsets(parts), numbers_at, 0
+    return builder.starts(counts), builder.offsets(parts), numbers_at, Split.LIST
 
 
 def _numbers(
@@ -270,13 +355,15 @@ def _numbers(
     counts: list[int] = []
     numbers, numbers_at = builder.numbers, len(builder.numbers)
     for entry in entries:
-        if entry.__class__ is float:
+        if entry.__class__ is float and not math.isnan(entry):
             numbers.append(entry)
             counts.append(1)
         elif entry is None:
             counts.append(0)
         else:
             found = numbers_of(entry, spec.separator)
+            if spec.kind == "present":
+                found = [number for number in found if not math.isnan(number)]
             numbers += found
             counts.append(len(found))
-    return builder.starts(counts), 0, numbers_at, 0
+    return builder.starts(counts), 0, numbers_at, Split.LIST

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.arrays import aligned_empty
 from runtime.columns import Column
 from runtime.encode import ColumnSpec, Encoded
 from runtime.stage import Stage
@@ -19,6 +20,7 @@ class ColumnStage:
 
     def __init__(self, function: Any, description: dict[str, Any], constants: Any) -> None:
         self._stage = Stage(function, description, constants)
+        self._joined: int = description["joined"]
         self._features: list[dict[str, Any]] = description["columns_out"]
         self.specs = tuple(ColumnSpec.from_json(spec) for spec in description["columns"])
 
@@ -32,7 +34,8 @@ class ColumnStage:
             for port in self._stage.outputs
             if port.per_request
         }
-        results = self._stage.run(encoded.rows, (encoded.columns,), sizes)
+        scratch = aligned_empty(self._joined * encoded.bound + 64, "uint8")
+        results = self._stage.run(encoded.rows, (encoded.columns, scratch), sizes)
         found = dict(zip((port.name for port in self._stage.outputs), results, strict=True))
         return {feature["name"]: _column(feature, found, encoded) for feature in self._features}
 

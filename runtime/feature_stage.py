@@ -6,11 +6,14 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import tvm_ffi
 
-from runtime.encode import ColumnSpec, encode
+from runtime.arrays import aligned_empty
+from runtime.encode import COLUMN_WORDS, ColumnSpec, Encoded, Mode, Word, encode
 from runtime.errors import RequestError
+from runtime.items import Snapshot
 from runtime.stage import Port, Stage
 
 __all__ = ["FeatureStage", "check_fields"]
@@ -23,7 +26,8 @@ class FeatureStage:
         self._side = side
         self._stage = Stage(function, description, constants)
         self._specs = tuple(ColumnSpec.from_json(spec) for spec in description["columns"])
-        self.columns = tuple(dict.fromkeys(spec.name for spec in self._specs))
+        self._joined: int = description["joined"]
+        self.columns = tuple(dict.fromkeys(spec.name for spec in self._specs if spec.name))
 
     @property
     def ports(self) -> tuple[Port, ...]:
@@ -33,7 +37,7 @@ class FeatureStage:
     def run(self, columns: Mapping[str, Sequence[object]], rows: int) -> list[npt.NDArray[Any]]:
         """One array [rows, ...] a port. `columns`: name -> a value a row."""
         encoded = encode(self._specs, columns, rows, self._where)
-        return self._stage.run(rows, (encoded.columns,))
+        return self._stage.run(rows, (encoded.columns, self._scratch(encoded)))
 
     def allocate(self, rows: int) -> list[Any]:
         """Tensors for the results of `rows` rows, to be filled again and again."""
@@ -42,7 +46,54 @@ class FeatureStage:
     def fill(self, columns: Mapping[str, Sequence[object]], rows: int, results: list[Any]) -> None:
         """`run` into the tensors of `allocate`."""
         encoded = encode(self._specs, columns, rows, self._where)
-        self._stage.call(rows, [tvm_ffi.from_dlpack(encoded.columns), *results])
+        given = (encoded.columns, self._scratch(encoded))
+        self._stage.call(rows, [*map(tvm_ffi.from_dlpack, given), *results])
+
+    def _scratch(self, encoded: Encoded) -> npt.NDArray[np.uint8]:
+        """Memory for a kernel to join texts in: as long as all text, for each of its inputs."""
+        return aligned_empty(self._joined * encoded.bound + 64, "uint8")
+
+    def fill_mixed(
+        self,
+        parts: Mapping[str, Mapping[str, Sequence[object]]],
+        items: Snapshot,
+        rows: int,
+        results: list[Any],
+    ) -> None:
+        """`fill`, of columns of every side: of the request's user, of its items, of each row.
+
+        `parts`: "user" and "context" -> their raw columns.
+        """
+        words = np.zeros((len(self._specs), COLUMN_WORDS), np.int64)
+        alive: list[Any] = [items]
+        bound = items.stored.longest
+        for side, mode in (("user", Mode.ONE), ("context", Mode.ROWS)):
+            places = [i for i, spec in enumerate(self._specs) if spec.side == side]
+            specs = [self._specs[i] for i in places]
+            count = 1 if side == "user" else rows
+            encoded = encode(specs, parts[side], count, lambda n, s=side: f"{s} field {n!r}", mode)  # type: ignore[misc]
+            words[places] = encoded.columns.reshape(-1, COLUMN_WORDS)
+            bound += encoded.bound
+            alive.append(encoded)
+        places = [i for i, spec in enumerate(self._specs) if spec.side == "item"]
+        words[places] = items.stored.descriptors
+        if places:
+            words[places, Word.PLACES] = items.place_array.__array_interface__["data"][0]
+        columns = aligned_empty(words.size, "int64")
+        columns[:] = words.reshape(-1)
+        scratch = aligned_empty(self._joined * bound + 64, "uint8")
+        self._stage.call(rows, [*map(tvm_ffi.from_dlpack, (columns, scratch)), *results])
+        del alive  # what the descriptors point into, until here
+
+    @property
+    def item_specs(self) -> tuple[ColumnSpec, ...]:
+        """The item columns that it reads beside those of other sides."""
+        return tuple(spec for spec in self._specs if spec.side == "item")
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether it reads columns of several sides."""
+        return any(spec.side != self._side for spec in self._specs)
 
     def _where(self, name: str) -> str:
         return f"{self._side} field {name!r}"

@@ -21,6 +21,8 @@ import numpy.typing as npt
 import tvm_ffi
 
 from runtime.arrays import aligned_empty
+from runtime.column_store import ColumnStore, StoredColumns
+from runtime.encode import ColumnSpec, encode
 from runtime.errors import RequestError, UnknownItemError
 from runtime.read_items import read_items
 from runtime.stage import Port
@@ -44,12 +46,15 @@ class Snapshot:
 
     places: Any
     tensors: Sequence[Any]
+    place_array: npt.NDArray[np.int64]
+    stored: StoredColumns
 
 
 class _State:
     """Rows [0, used) of the arrays are written; `index` points to the live ones."""
 
-    def __init__(self, ports: Sequence[Port], capacity: int) -> None:
+    def __init__(self, ports: Sequence[Port], specs: Sequence[ColumnSpec], capacity: int) -> None:
+        self.store = ColumnStore(specs)
         self.capacity = capacity
         self.arrays = [aligned_empty(capacity * p.row_elements, p.dtype) for p in ports]
         for array in self.arrays:
@@ -71,10 +76,21 @@ class ItemTable:
     is a string or an integer; 7 and "7" are the same item.
     """
 
-    def __init__(self, columns: Sequence[str], ports: Sequence[Port], compute: Compute) -> None:
+    def __init__(
+        self,
+        columns: Sequence[str],
+        ports: Sequence[Port],
+        compute: Compute,
+        specs: Sequence[ColumnSpec] = (),
+    ) -> None:
         self._columns, self._ports, self._compute = tuple(columns), ports, compute
+        # Raw columns that features read together with the user's: kept encoded.
+        self._specs = tuple(specs)
         self._lock = threading.Lock()  # one writer at a time
-        self._state = _State(ports, _SMALLEST)
+        self._state = self._new_state(_SMALLEST)
+
+    def _new_state(self, capacity: int) -> _State:
+        return _State(self._ports, self._specs, capacity)
 
     def __len__(self) -> int:
         return len(self._state.index)
@@ -101,7 +117,8 @@ class ItemTable:
             raise RequestError(f"items: {error}") from error
         places = aligned_empty(len(found), "int64")
         places[:] = found
-        return Snapshot(tvm_ffi.from_dlpack(places), state.tensors)
+        tensor = tvm_ffi.from_dlpack(places)
+        return Snapshot(tensor, state.tensors, places, state.store.snapshot)
 
     def raw(self, items: Sequence[object]) -> dict[str, list[object]]:
         """The raw fields of items: column -> a value an item."""
@@ -123,9 +140,11 @@ class ItemTable:
         """
         columns, keys = self._check(table, key)
         computed = self._compute_all(columns, len(keys))
+        self._check_encoding(columns, len(keys))
         raw = self._pack(columns, len(keys))
         with self._lock:
             state = self._with_room(self._state, len(keys))
+            state.store.append(columns, len(keys))
             _append(state, computed, raw, keys)
             self._state = state
         return len(keys)
@@ -146,8 +165,10 @@ class ItemTable:
         table = read_items(source) if isinstance(source, str | Path) else source
         columns, keys = self._check(table, key)
         computed = self._compute_all(columns, len(keys))
+        self._check_encoding(columns, len(keys))
         raw = self._pack(columns, len(keys))
-        state = _State(self._ports, max(_SMALLEST, len(keys)))
+        state = self._new_state(max(_SMALLEST, len(keys)))
+        state.store.append(columns, len(keys))
         _append(state, computed, raw, keys)
         with self._lock:
             self._state = state
@@ -191,6 +212,11 @@ class ItemTable:
             return [np.empty(0, port.dtype) for port in self._ports]
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
+    def _check_encoding(self, columns: Mapping[str, Sequence[object]], rows: int) -> None:
+        """Raise what appending would, before anything changes."""
+        if self._specs:
+            encode(self._specs, columns, rows, lambda name: f"item field {name!r}")
+
     def _pack(self, columns: Mapping[str, Sequence[object]], count: int) -> list[bytes]:
         wanted = [columns[name] for name in self._columns]
         return [
@@ -202,13 +228,16 @@ class ItemTable:
         live = len(state.index)
         if state.used + count <= state.capacity and state.used <= 2 * live + _SMALLEST:
             return state
-        grown = _State(self._ports, max(_SMALLEST, 2 * (live + count)))
+        grown = self._new_state(max(_SMALLEST, 2 * (live + count)))
         places = np.fromiter(state.index.values(), np.int64, live)
         for port, old, new in zip(self._ports, state.arrays, grown.arrays, strict=True):
             width = port.row_elements
             kept = old.reshape(state.capacity, width)[places]
             new[: live * width] = kept.reshape(-1)
         grown.raw = [state.raw[place] for place in places]
+        rows = [marshal.loads(row) for row in grown.raw] if self._specs else []
+        kept_rows = {name: [row[i] for row in rows] for i, name in enumerate(self._columns)}
+        grown.store.append(kept_rows, len(rows))
         grown.index = {key: row for row, key in enumerate(state.index)}
         return grown
 

@@ -63,7 +63,7 @@ class Ranker:
         stages = artifact.manifest["stages"]
         self._stage = Stage(module["cross"], stages["cross"], constants)
         self._ranking = (
-            Ranking(self._stage, module, stages, constants)
+            Ranking(self._stage, module, stages, constants, artifact.manifest["fields"])
             if artifact.manifest["kind"] == "ranking"
             else None
         )

@@ -14,10 +14,12 @@ from runtime.encode import encode
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
 from runtime.feature_stage import FeatureStage, check_fields
-from runtime.items import ItemTable
+from runtime.items import ItemTable, Snapshot
 from runtime.stage import Stage
 
 __all__ = ["Ranking"]
+
+Columns = Mapping[str, Sequence[object]]
 
 _SIDES = ("user", "item", "context")
 
@@ -26,8 +28,14 @@ class Ranking:
     """The stages of one artifact and the item table. Safe to call from many threads at once."""
 
     def __init__(
-        self, cross: Stage, module: Any, stages: Mapping[str, Any], constants: Any
+        self,
+        cross: Stage,
+        module: Any,
+        stages: Mapping[str, Any],
+        constants: Any,
+        fields: Mapping[str, Sequence[str]],
     ) -> None:
+        self._fields = {side: tuple(names) for side, names in fields.items()}
         self._cross = cross
         self._features = {
             side: FeatureStage(side, module[side], stages[side], constants)
@@ -40,9 +48,10 @@ class Ranking:
             if (name := f"extract_{side}") in stages
         }
         item = self._features.get("item")
-        columns = item.columns if item else ()
         ports = item.ports if item else ()
-        self.items = ItemTable(columns, ports, item.run if item else _nothing)
+        mixed = self._features["context"].item_specs if "context" in self._features else ()
+        compute = item.run if item else _nothing
+        self.items = ItemTable(self._fields["item"], ports, compute, mixed)
         self._order = _input_order(stages["cross"]["sides"])
         # The user stage's results, one set a running request. Lists append and pop atomically.
         self._idle: list[list[Any]] = []
@@ -55,9 +64,9 @@ class Ranking:
         ids = as_ids(items)
         rows = len(ids)
         user_tensors = self._idle.pop() if self._idle else self._user_tensors()
-        self._fill_user(user, user_tensors)
-        context_tensors = self._context(context, rows)
+        user_columns = self._fill_user(user, user_tensors)
         snapshot = self.items.snapshot(ids)
+        context_tensors = self._context(context, rows, user_columns, snapshot)
         sides = {"user": user_tensors, "item": snapshot.tensors, "context": context_tensors}
         outputs = self._cross.allocate(rows)
         tensors = [sides[side][place] for side, place in self._order]
@@ -71,23 +80,35 @@ class Ranking:
     ) -> dict[str, Column]:
         """See `Ranker.extract`."""
         found: dict[str, Column] = {}
+        fields: Mapping[str, Any] = {}
         if user is not None:
             fields = check_fields("user", user, self._names("user"))
             found.update(self._columns("user", {n: [v] for n, v in fields.items()}, 1))
         ids = None if items is None else as_ids(items)
         if ids is not None:
             found.update(self._columns("item", self.items.raw(ids), len(ids)))
-        if context is not None:
-            rows = len(ids) if ids is not None else None
-            columns, rows = self._context_columns(context, rows)
-            found.update(self._columns("context", columns, rows))
+        stage = self._extract.get("context")
+        needed = {spec.side for spec in stage.specs} if stage else set()
+        given = {"user": user, "item": ids, "context": context}
+        if stage is None or (context is None and not self._fields["context"]):
+            given["context"] = {}
+        if stage is None or any(given[side] is None for side in needed | {"context"}):
+            return found
+        count = None if ids is None else len(ids)
+        rows_given, rows = self._context_columns(given["context"], count)
+        columns = dict(rows_given)
+        if "user" in needed:
+            columns.update({name: [value] * rows for name, value in fields.items()})
+        if ids is not None:
+            columns.update(self.items.raw(ids))
+        found.update(self._columns("context", columns, rows))
         return found
 
     def extract_rows(self, columns: Mapping[str, Sequence[object]], rows: int) -> dict[str, Column]:
         """See `Ranker.extract_rows`."""
         found: dict[str, Column] = {}
         for side, stage in self._extract.items():
-            names = dict.fromkeys(spec.name for spec in stage.specs)
+            names = dict.fromkeys(spec.name for spec in stage.specs if spec.name)
             missing = [name for name in names if name not in columns]
             if missing:
                 listed = ", ".join(map(repr, missing))
@@ -96,26 +117,32 @@ class Ranking:
         return found
 
     def _names(self, side: str) -> tuple[str, ...]:
-        stage = self._features.get(side)
-        return stage.columns if stage else ()
+        return self._fields[side]
 
     def _user_tensors(self) -> list[Any]:
         stage = self._features.get("user")
         return stage.allocate(1) if stage else []
 
-    def _fill_user(self, user: object, tensors: list[Any]) -> None:
+    def _fill_user(self, user: object, tensors: list[Any]) -> Columns:
         fields = check_fields("user", user, self._names("user"))
+        columns = {name: (value,) for name, value in fields.items()}
         stage = self._features.get("user")
         if stage:
-            stage.fill({name: (value,) for name, value in fields.items()}, 1, tensors)
+            stage.fill(columns, 1, tensors)
+        return columns
 
-    def _context(self, context: object | None, rows: int) -> list[Any]:
+    def _context(
+        self, context: object | None, rows: int, user: Columns, items: Snapshot
+    ) -> list[Any]:
         columns, _ = self._context_columns({} if context is None else context, rows)
         stage = self._features.get("context")
         if stage is None:
             return []
         tensors = stage.allocate(rows)
-        stage.fill(columns, rows, tensors)
+        if stage.is_mixed:
+            stage.fill_mixed({"user": user, "context": columns}, items, rows, tensors)
+        else:
+            stage.fill(columns, rows, tensors)
         return tensors
 
     def _context_columns(

@@ -15,7 +15,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["is_list", "number_of", "numbers_of", "pairs_of", "parse_number", "text_of", "texts_of"]
+__all__ = [
+    "is_list",
+    "keys_and_values",
+    "nested_text",
+    "number_of",
+    "numbers_of",
+    "pairs_of",
+    "parse_number",
+    "text_of",
+    "texts_of",
+]
 
 _LISTS = (list, tuple, np.ndarray)
 _LARGEST_EXACT = 1 << 53
@@ -123,8 +133,38 @@ def pairs_of(value: object, separator: bytes, pair: bytes) -> list[tuple[bytes, 
     return found
 
 
+_MAP_SEPARATOR = b"\x1d"
+
+
+def keys_and_values(value: object) -> list[bytes]:
+    """Keys and values of a map in turn: of a mapping, of pairs, or of texts "key:value"."""
+    found: list[bytes] = []
+    for key, text in _items(value, b":"):
+        if key and text:
+            found += (key, text)
+    return found
+
+
+def nested_text(value: object) -> bytes:
+    """A map of maps as text; a mapping holds the inner maps as text."""
+    if isinstance(value, Mapping) or is_list(value):
+        return b"|".join(key + b"^" + text for key, text in _items(value, b"^"))
+    return text_of(value)
+
+
+def _items(value: object, pair: bytes) -> list[tuple[bytes, bytes]]:
+    if isinstance(value, Mapping):
+        return [(text_of(k), text_of(v)) for k, v in value.items()]
+    parts: list[Any] = list(value) if is_list(value) else []  # type: ignore[call-overload]
+    if parts and all(isinstance(p, tuple) and len(p) == 2 for p in parts):
+        return [(text_of(k), text_of(v)) for k, v in parts]
+    texts = texts_of(parts) if is_list(value) else text_of(value).split(_MAP_SEPARATOR)
+    cut = [text.partition(pair) for text in texts]
+    return [(key, text) for key, marker, text in cut if marker]
+
+
 def _weight(value: object) -> float:
     if value is None:
         return 1.0
-    number = parse_number(value) if isinstance(value, bytes) else number_of(value)
+    number = parse_number(text_of(value)) if isinstance(value, str | bytes) else number_of(value)
     return 1.0 if math.isnan(number) else number

@@ -25,6 +25,10 @@ def _raw(name: str, expression: str, **keys: Any) -> dict[str, Any]:
     return {"feature_type": "raw_feature", "feature_name": name, "expression": expression, **keys}
 
 
+def _typed(kind: str, name: str, **keys: Any) -> dict[str, Any]:
+    return {"feature_type": kind, "feature_name": name, **keys}
+
+
 FEATURES: list[dict[str, Any]] = [
     _id("user_id", "user:user_id", num_buckets=20),
     _raw(
@@ -58,6 +62,52 @@ FEATURES: list[dict[str, Any]] = [
             _raw("price", "user:price", default_value="0"),
         ],
     },
+    # Of user and item together.
+    _typed(
+        "lookup_feature",
+        "seen",
+        map="user:seen",
+        key="item:words",
+        default_value="-1",
+        separator=" ",
+    ),
+    _typed(
+        "combo_feature",
+        "pairs",
+        expression=["user:query", "item:words"],
+        hash_bucket_size=30,
+        separator=" ",
+        embedding_name="tag",
+        default_value="none",
+    ),
+    _typed(
+        "match_feature",
+        "brand",
+        user="user:nested",
+        category="item:words",
+        item="item:pair",
+        matchType="hit",
+        needDiscrete=True,
+        num_buckets=20,
+        separator=" ",
+        default_value="3",
+    ),
+    _typed(
+        "expr_feature",
+        "ratio",
+        expression="age > 30 ? price / age : -price",
+        variables=["user:age", "item:price"],
+        default_value="0.5",
+    ),
+    _typed(
+        "overlap_feature",
+        "overlap",
+        query="user:query",
+        title="item:words",
+        method="query_common_ratio",
+        separator=" ",
+        boundaries=[0.2, 0.8],
+    ),
 ]
 
 # Graph input -> (type, extents behind the batch). Ids go through a table in the graph.
@@ -76,6 +126,11 @@ INPUTS: dict[str, tuple[int, list[int]]] = {
     "hist__tags": (FLOAT, [LENGTH, DIMENSION]),
     "hist__price": (FLOAT, [LENGTH]),
     "hist__len": (INT64, [1]),
+    "seen": (FLOAT, []),
+    "pairs": (FLOAT, [DIMENSION]),
+    "brand": (INT64, [1]),
+    "ratio": (FLOAT, [1]),
+    "overlap": (INT64, []),
 }
 
 
@@ -142,6 +197,9 @@ USER: dict[str, Any] = {
     "hist__item_id": [1, 2, "3"],
     "hist__tags": "a|b;;c",
     "hist__price": [1.5, None, 3],
+    "seen": {"red": 0.5, "green": 2},
+    "nested": "red^0:4,1:5|green^2:6,3:7",
+    "query": "green apples",
 }
 
 

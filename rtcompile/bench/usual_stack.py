@@ -20,7 +20,8 @@ from rtcompile.codegen.network import network_ports
 from rtcompile.embeddings import graph_tables, load_tables
 from rtcompile.features.config import load_config
 from rtcompile.features.graph_inputs import graph_inputs
-from rtcompile.features.plan import Boundaries, Feature, Side
+from rtcompile.features.operators import Values
+from rtcompile.features.plan import Feature, Input, Side
 from rtcompile.features.reference import bucketize, extract_feature
 from rtcompile.features.values import elements, to_bytes
 from rtcompile.frontends.onnx_import import import_onnx
@@ -71,20 +72,28 @@ class UsualStack:
         rows = [self._items[item] for item in items]
         found: dict[str, npt.NDArray[Any]] = {}
         for b in self._bound:
-            name = b.feature.input.name
-            if b.side is Side.USER:
-                array = self._one(b, [user[name]])
-                array = np.repeat(array, len(rows), 0)
-            elif b.side is Side.ITEM:
-                array = self._one(b, [row[name] for row in rows])
-            else:
-                array = self._one(b, list((context or {})[name]))
-            found[b.port.name] = array
+            columns = {c.name: _values(c, user, rows, context or {}) for c in b.feature.columns}
+            array = self._one(b, columns)
+            found[b.port.name] = np.repeat(array, len(rows), 0) if b.side is Side.USER else array
         return found
 
-    def _one(self, b: BoundInput, values: list[Any]) -> npt.NDArray[Any]:
-        column = self._memories[b.feature.name].column(values, lengths=b.form is Form.LENGTHS)
+    def _one(self, b: BoundInput, columns: dict[str, list[Any]]) -> npt.NDArray[Any]:
+        column = self._memories[b.feature.name].column(columns, lengths=b.form is Form.LENGTHS)
         return graph_inputs([b], {b.feature.name: column})[b.port.name]
+
+
+def _values(
+    column: Input,
+    user: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    context: Mapping[str, Sequence[Any]],
+) -> list[Any]:
+    """A raw column's values: one of the user, one an item, or one a row."""
+    if column.side is Side.USER:
+        return [user[column.name]]
+    if column.side is Side.ITEM:
+        return [row[column.name] for row in rows]
+    return list(context[column.name])
 
 
 class _Memory:
@@ -93,28 +102,31 @@ class _Memory:
     def __init__(self, feature: Feature) -> None:
         self._feature = feature
         self._ids: dict[Any, int] = {}
-        plain = feature.kind == "id" and not feature.weighted and feature.sparse
+        plain = isinstance(feature.operator, Values) and isinstance(feature.inputs[0], Input)
         # Anything but plain values goes the long way, through the reference.
-        self._remembers = plain and not isinstance(feature.bucketizer, Boundaries)
+        self._remembers = plain and not feature.numeric and not feature.weighted
 
-    def column(self, values: list[Any], lengths: bool) -> Column:
-        """The feature of each of `values`."""
+    def column(self, columns: dict[str, list[Any]], lengths: bool) -> Column:
+        """The feature of each row; a column of one row counts for all."""
+        rows = max(map(len, columns.values()), default=1)
+        whole = {n: v * rows if len(v) == 1 else v for n, v in columns.items()}
+        if not self._remembers:
+            return extract_feature(self._feature, whole, rows)
+        (values,) = columns.values()
         sequence = self._feature.sequence
         if sequence is None:
-            return self._plain(values) or extract_feature(self._feature, values)
+            return self._plain(values) or extract_feature(self._feature, whole, rows)
         parts = [elements(value, sequence.delimiter, sequence.length) for value in values]
         counts = np.array([len(part) for part in parts], np.int64)
         if lengths:
             return Column(np.zeros(0), seq_lengths=counts)
         flat = self._plain([element for part in parts for element in part])
         if flat is None:
-            return extract_feature(self._feature, values)
+            return extract_feature(self._feature, whole, rows)
         return Column(flat.values, key_lengths=flat.lengths, seq_lengths=counts)
 
     def _plain(self, values: list[Any]) -> Column | None:
         """Of strings, integers, and lists of them; None where a value is something else."""
-        if not self._remembers:
-            return None
         ids, counts, known = [], [], self._ids
         for value in values:
             tokens = value if isinstance(value, list) else [value]
@@ -140,9 +152,8 @@ class _Memory:
         text = to_bytes(token)
         if self._feature.separator in text:
             return False
-        column = extract_feature(
-            self._feature, [token if self._feature.sequence is None else [token]]
-        )
+        value = token if self._feature.sequence is None else [token]
+        column = extract_feature(self._feature, {self._feature.columns[0].name: [value]}, 1)
         if len(column.values) != 1:
             return False
         self._ids[token] = int(bucketize(self._feature, text))

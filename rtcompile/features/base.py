@@ -1,16 +1,46 @@
-"""What every feature type's conversion shares."""
+"""What every feature type's conversion shares: inputs, defaults, bucketizers, normalizers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rtcompile.features.plan import Bucketizer, Embedding, InputColumn, Sequence, Side
+from rtcompile.features.normalizers import parse_normalizer
+from rtcompile.features.numbers import parse_float
+from rtcompile.features.operators import Operator, Values
+from rtcompile.features.plan import (
+    Boundaries,
+    Bucketizer,
+    Constant,
+    Embedding,
+    Feature,
+    HashBucket,
+    Input,
+    Normalizer,
+    NumBuckets,
+    Side,
+    Vocabulary,
+)
+from rtcompile.features.plan import (
+    Sequence as PlanSequence,
+)
 from rtcompile.features.schema import FeatureSchema
+from rtcompile.features.vocabulary import (
+    vocabulary_from_dict,
+    vocabulary_from_file,
+    vocabulary_from_list,
+)
 
-__all__ = ["Context", "embedding_of", "input_column", "split_default"]
+__all__ = ["TEXT_BUCKETIZERS", "Context", "Inputs", "make_feature", "split_default"]
+
+TEXT_BUCKETIZERS = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file")
+NUMBER_BUCKETIZERS = ("boundaries", "num_buckets")
+
+Inputs = tuple[Input | Constant | Feature, ...]
 
 
 @dataclass
@@ -21,8 +51,10 @@ class Context:
     base_dir: Path
     hash: str
     problems: list[str]
-    sequence: Sequence | None = None
+    sequence: PlanSequence | None = None
     grouped: bool = False
+    side: Side = Side.USER  # of a grouped sequence's columns
+    known: Mapping[str, Feature] = field(default_factory=dict)  # features so far, by name
 
     def problem(self, key: str, message: str) -> None:
         """Note a problem of one key."""
@@ -38,28 +70,96 @@ class Context:
             self.problem(key, str(error))
         return None
 
+    def inputs(self, schema: FeatureSchema, given: Sequence[tuple[str, str]]) -> Inputs:
+        """What (key, "side:name") pairs name."""
+        read = [self._input(schema, key, text, len(given)) for key, text in given]
+        return tuple(found for found in read if found is not None)
 
-def input_column(schema: FeatureSchema, context: Context) -> InputColumn:
-    """The raw column behind `expression`: user:NAME, item:NAME or context:NAME."""
-    side, _, name = schema.expression.partition(":")
-    known = [s.value for s in Side]
-    if side in ("feature", "const"):
-        context.problem("expression", f"{side}: inputs are not supported yet")
-    elif side not in known or not name:
-        context.problem(
-            "expression",
-            f"{schema.expression!r} is not allowed; write user:NAME, item:NAME or context:NAME",
-        )
-    if context.grouped and context.sequence is not None:
-        name = f"{context.sequence.group}__{name}"
-    return InputColumn(Side(side) if side in known else Side.USER, name)
+    def _input(
+        self, schema: FeatureSchema, key: str, text: str, count: int
+    ) -> Input | Constant | Feature | None:
+        side, _, name = text.partition(":")
+        if not text and count == 1:
+            # A config for training alone leaves it out: the column has the feature's name.
+            side, name = ("user" if self.sequence else "context"), schema.feature_name
+        if side == "const" and name:
+            return Constant(name.encode(), name)
+        if side == "feature" and name:
+            return self._other(key, name)
+        if side not in [s.value for s in Side] or not name:
+            self.problem(
+                key,
+                f"{text!r} is not allowed; write user:NAME, item:NAME, context:NAME, feature:NAME "
+                "or const:TEXT",
+            )
+            return None
+        listed = schema.sequence_fields
+        default = side == "item" if count > 1 and not schema.is_sequence else True
+        sequence = self.sequence is not None and (name in listed if listed else default)
+        if sequence and self.grouped and self.sequence is not None:
+            return Input(self.side, f"{self.sequence.group}__{name}", name, True)
+        return Input(Side(side), name, name, sequence)
+
+    def _other(self, key: str, name: str) -> Feature | None:
+        group = f"{self.sequence.group}__{name}" if self.sequence and self.grouped else name
+        found = self.known.get(group) or self.known.get(name)
+        if found is None:
+            self.problem(key, f"feature:{name} names no feature that stands before this one")
+        return found
 
 
-def embedding_of(
-    schema: FeatureSchema, name: str, bucketizer: Bucketizer | None
-) -> Embedding | None:
+def make_feature(
+    schema: FeatureSchema,
+    name: str,
+    context: Context,
+    operator: Operator,
+    inputs: Inputs,
+    *,
+    numeric: bool,
+    value_dim: int = 0,
+    exact: bool = False,
+    **changes: Any,
+) -> Feature:
+    """A feature of a validated config; problems go to `context`."""
+    bucketizer = _number_buckets(schema, context) if numeric else _text_buckets(schema, context)
+    exact = exact or (numeric and bucketizer is None)
+    if exact:
+        value_dim = max(value_dim, 1)
+    default = changes.pop("default", None)
+    if default is None:
+        default = split_default(schema.default_value or "", schema.separator)
+    if numeric:
+        _check_numbers(default, value_dim if exact else 0, context)
+    if schema.need_prefix and not numeric and not isinstance(operator, Values):
+        context.problem("need_prefix", "true is supported for an id_feature only")
+    if any(isinstance(read, Feature) for read in inputs) and len(schema.separator) != 1:
+        context.problem("separator", "one character is needed to split another feature's values")
+    feature = Feature(
+        name=name,
+        operator=operator,
+        inputs=inputs,
+        numeric=numeric,
+        exact=exact,
+        separator=schema.separator.encode(),
+        default=default,
+        value_dim=value_dim,
+        weighted=changes.pop("weighted", False),
+        kv_separator=changes.pop("kv_separator", b":"),
+        prefix=f"{schema.feature_name}_".encode() if schema.need_prefix and not numeric else b"",
+        bucketizer=bucketizer,
+        normalizer=_normalizer(schema, context, numeric),
+        sequence=context.sequence,
+        embedding=_embedding(schema, name, bucketizer),
+        stub=schema.stub_type,
+        path=context.path,
+    )
+    assert not changes, changes
+    return feature
+
+
+def _embedding(schema: FeatureSchema, name: str, by: Bucketizer | None) -> Embedding | None:
     """How ids are pooled, where a graph input wants them so."""
-    if bucketizer is None:
+    if by is None:
         return None
     return Embedding(schema.embedding_name or name, schema.embedding_dim, schema.pooling)
 
@@ -67,3 +167,86 @@ def embedding_of(
 def split_default(text: str, separator: str) -> tuple[bytes, ...]:
     """The default's values; an empty default has none."""
     return tuple(part.encode() for part in text.split(separator) if part)
+
+
+def _check_numbers(default: tuple[bytes, ...], exactly: int, context: Context) -> None:
+    for value in default:
+        if parse_float(value) is None:
+            context.problem("default_value", f"{value.decode()!r} is not a number")
+    if exactly and len(default) not in (0, 1, exactly):
+        context.problem("default_value", f"{len(default)} values; give one, or value_dim of them")
+
+
+def _given(schema: FeatureSchema, allowed: tuple[str, ...], context: Context) -> list[str]:
+    """Which bucketizers a config gives; a problem for those that its type does not take."""
+    every = dict.fromkeys((*TEXT_BUCKETIZERS, *NUMBER_BUCKETIZERS))
+    given = [key for key in every if getattr(schema, key) is not None]
+    for key in given:
+        if key not in allowed:
+            context.problem(key, f"not for this feature; it takes {', '.join(allowed)}")
+    return [key for key in given if key in allowed]
+
+
+def _text_buckets(schema: FeatureSchema, context: Context) -> Bucketizer | None:
+    given = _given(schema, TEXT_BUCKETIZERS, context)
+    if not given and schema.stub_type:
+        return None
+    if len(given) != 1:
+        what = " and ".join(given) + " exclude each other" if given else "none is given"
+        allowed = ", ".join(TEXT_BUCKETIZERS)
+        context.problems.append(f"{context.path}: {what}; give one of {allowed}")
+        return None
+    if schema.hash_bucket_size is not None:
+        return HashBucket(schema.hash_bucket_size, context.hash)
+    if schema.num_buckets is not None:
+        if schema.need_prefix:
+            context.problem("need_prefix", "a prefixed value is no integer for num_buckets")
+        return NumBuckets(schema.num_buckets)
+    return _vocabulary(schema, context)
+
+
+def _vocabulary(schema: FeatureSchema, context: Context) -> Vocabulary | None:
+    default, unlisted = schema.default_value or "", schema.default_bucketize_value
+    found: Vocabulary | None = None
+    if schema.vocab_list is not None:
+        words = schema.vocab_list
+        found = context.attempt(
+            "vocab_list", lambda: vocabulary_from_list(words, default, unlisted)
+        )
+    elif schema.vocab_dict is not None:
+        codes = schema.vocab_dict
+        found = context.attempt(
+            "vocab_dict", lambda: vocabulary_from_dict(codes, default, unlisted)
+        )
+    elif schema.vocab_file is not None and unlisted is not None:
+        path = context.base_dir / schema.vocab_file
+        found = context.attempt("vocab_file", lambda: vocabulary_from_file(path, unlisted))
+    else:
+        context.problem("default_bucketize_value", "required with vocab_file, but missing")
+    return found
+
+
+def _number_buckets(schema: FeatureSchema, context: Context) -> Bucketizer | None:
+    given = _given(schema, NUMBER_BUCKETIZERS, context)
+    if len(given) > 1:
+        context.problems.append(f"{context.path}: {' and '.join(given)} exclude each other")
+    if schema.num_buckets is not None:
+        return NumBuckets(schema.num_buckets)
+    if schema.boundaries is None:
+        return None
+    edges = schema.boundaries
+    ordered = all(a < b for a, b in pairwise(edges))
+    if not edges or not ordered or not all(map(math.isfinite, edges)):
+        context.problem("boundaries", "finite numbers in strictly increasing order are needed")
+    return Boundaries(tuple(edges))
+
+
+def _normalizer(schema: FeatureSchema, context: Context, numeric: bool) -> Normalizer | None:
+    text = schema.normalizer
+    if text is None:
+        return None
+    if not numeric:
+        context.problem("normalizer", "only for numbers")
+        return None
+    found: Normalizer | None = context.attempt("normalizer", lambda: parse_normalizer(text))
+    return found

@@ -13,13 +13,31 @@ from pydantic import ValidationError
 
 from rtcompile.errors import ConfigError
 from rtcompile.features.base import Context
+from rtcompile.features.bool_mask_feature import bool_mask_feature
+from rtcompile.features.combine_feature import combine_feature
+from rtcompile.features.combo_feature import combo_feature
+from rtcompile.features.custom_feature import custom_feature
+from rtcompile.features.expr_feature import expr_feature
 from rtcompile.features.hashing import HASHES
 from rtcompile.features.id_feature import id_feature
-from rtcompile.features.plan import Feature, FeaturePlan, Sequence
+from rtcompile.features.kv_dot_product import kv_dot_product
+from rtcompile.features.lookup_feature import lookup_feature
+from rtcompile.features.match_feature import match_feature
+from rtcompile.features.overlap_feature import overlap_feature
+from rtcompile.features.plan import Feature, FeaturePlan, Sequence, Side
 from rtcompile.features.raw_feature import raw_feature
 from rtcompile.features.schema import (
+    BoolMaskSchema,
+    CombineSchema,
+    ComboSchema,
+    CustomSchema,
+    ExprSchema,
     FeatureSchema,
     IdSchema,
+    KvDotProductSchema,
+    LookupSchema,
+    MatchSchema,
+    OverlapSchema,
     RawSchema,
     SequenceSchema,
     problems_of,
@@ -31,21 +49,18 @@ __all__ = ["SUPPORTED_TYPES", "load_config"]
 SUPPORTED_TYPES: dict[str, tuple[type[FeatureSchema], Callable[..., Feature]]] = {
     "id_feature": (IdSchema, id_feature),
     "raw_feature": (RawSchema, raw_feature),
+    "combo_feature": (ComboSchema, combo_feature),
+    "lookup_feature": (LookupSchema, lookup_feature),
+    "match_feature": (MatchSchema, match_feature),
+    "expr_feature": (ExprSchema, expr_feature),
+    "overlap_feature": (OverlapSchema, overlap_feature),
+    "combine_feature": (CombineSchema, combine_feature),
+    "kv_dot_product": (KvDotProductSchema, kv_dot_product),
+    "bool_mask_feature": (BoolMaskSchema, bool_mask_feature),
+    "custom_feature": (CustomSchema, custom_feature),
 }
 
-_LATER_TYPES = (
-    "combo_feature",
-    "lookup_feature",
-    "match_feature",
-    "expr_feature",
-    "overlap_feature",
-    "combine_feature",
-    "kv_dot_product",
-    "bool_mask_feature",
-    "tokenize_feature",
-    "text_normalizer",
-    "custom_feature",
-)
+_LATER_TYPES = ("tokenize_feature", "text_normalizer")
 _SEQUENCE = "sequence_"
 _TOP_LEVEL = ("features", "hash")
 
@@ -70,7 +85,7 @@ def load_config(
     features = _features(content, folder, hash, problems)
     if problems:
         raise ConfigError(problems, name)
-    return FeaturePlan(tuple(features), name)
+    return FeaturePlan(tuple(feature for feature in features if not feature.stub), name)
 
 
 def _read(path: Path) -> Any:
@@ -117,9 +132,11 @@ def _features(content: Any, folder: Path, hash: str | None, problems: list[str])
     if chosen not in HASHES:
         problems.append(f"hash: {chosen!r} is not allowed; use one of {', '.join(HASHES)}")
     features: list[Feature] = []
+    known: dict[str, Feature] = {}
     for index, item in enumerate(content["features"]):
-        context = Context(f"features[{index}]", folder, str(chosen), problems)
+        context = Context(f"features[{index}]", folder, str(chosen), problems, known=known)
         features.extend(_entry(item, context))
+        known.update({feature.name: feature for feature in features})
     for name, count in Counter(feature.name for feature in features).items():
         if count > 1:
             paths = ", ".join(f.path for f in features if f.name == name)
@@ -146,13 +163,19 @@ def _sequence(item: Mapping[str, Any], context: Context) -> list[Feature]:
     sequence = Sequence(
         schema.sequence_name, schema.sequence_delim.encode(), schema.sequence_length
     )
-    found = []
+    side = (schema.sequence_pk or "user:").partition(":")[0]
+    if side not in [s.value for s in Side]:
+        context.problem("sequence_pk", f"{schema.sequence_pk!r} is not allowed; write user:NAME")
+        side = Side.USER.value
+    found: list[Feature] = []
+    known = dict(context.known)
     for index, inner in enumerate(schema.features):
         path = f"{context.path}.features[{index}]"
-        below = Context(path, context.base_dir, context.hash, context.problems, sequence, True)
-        feature = _feature(inner, below)
+        common = (context.base_dir, context.hash, context.problems, sequence, True, Side(side))
+        feature = _feature(inner, Context(path, *common, known))
         if feature:
             found.append(feature)
+            known[feature.name] = feature
     return found
 
 
@@ -169,10 +192,8 @@ def _feature(item: Mapping[str, Any], context: Context) -> Feature | None:
     except ValidationError as error:
         context.problems.extend(problems_of(error, context.path, schema_type))
         return None
-    if schema.stub_type:
-        context.problem("stub_type", "true is not supported yet")
     name = schema.feature_name
-    if plain_sequence:
+    if plain_sequence or (schema.is_sequence and not context.grouped):
         delimiter = (schema.sequence_delim or ";").encode()
         context.sequence = Sequence(name, delimiter, schema.sequence_length or 50)
     elif schema.sequence_delim is not None or schema.sequence_length is not None:

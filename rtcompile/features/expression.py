@@ -1,12 +1,12 @@
-"""Arithmetic expressions over float64, as normalizers use them: parsed here, evaluated or compiled.
+"""Arithmetic expressions over float64: parsed here, evaluated or compiled elsewhere.
 
 Grammar, loosest first, with C's precedence and meaning:
 
     conditional   or ? conditional : conditional
     or            and || and
-    and           equality && equality
-    equality      relation == relation, !=
-    relation      sum < sum, <=, >, >=
+    and           bits && bits
+    bits          relation | relation, then &, of the operands cut to int64
+    relation      sum < sum, <=, >, >=, ==, !=
     sum           product + product, -
     product       unary * unary, /, %
     unary         - unary, ! unary, + unary
@@ -21,10 +21,12 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 __all__ = [
+    "ARGUMENTS",
+    "VECTORS",
     "Binary",
     "Call",
     "Conditional",
@@ -32,7 +34,7 @@ __all__ = [
     "Number",
     "Unary",
     "Variable",
-    "evaluate",
+    "has_vectors",
     "parse_expression",
 ]
 
@@ -79,7 +81,7 @@ class Conditional:
 
 @dataclass(frozen=True)
 class Call:
-    """A function of FUNCTIONS."""
+    """A function of ARGUMENTS, or of VECTORS over whole variables."""
 
     function: str
     arguments: tuple[Expression, ...]
@@ -90,74 +92,51 @@ Expression = Number | Variable | Unary | Binary | Conditional | Call
 _CONSTANTS = {"_pi": math.pi, "_e": math.e}
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
-    r"|(?P<name>[A-Za-z_]\w*)|(?P<operator>\|\||&&|==|!=|<=|>=|[-+*/%^<>!?:(),]))"
+    r"|(?P<name>[A-Za-z_]\w*)|(?P<operator>\|\||&&|==|!=|<=|>=|[-+*/%^<>!?:(),|&]))"
 )
-_LEVELS = (("||",), ("&&",), ("==", "!="), ("<=", ">=", "<", ">"), ("+", "-"), ("*", "/", "%"))
+_LEVELS = (
+    ("||",),
+    ("&&",),
+    ("|",),
+    ("&",),
+    ("<=", ">=", "<", ">", "==", "!="),
+    ("+", "-"),
+    ("*", "/", "%"),
+)
 
 
-def _guarded(function: Callable[..., float]) -> Callable[..., float]:
-    """C's result where Python raises: NaN outside the domain, infinity on overflow."""
-
-    def call(*arguments: float) -> float:
-        try:
-            return float(function(*arguments))
-        except ValueError:
-            return math.nan
-        except OverflowError:
-            return math.inf
-
-    return call
-
-
-def _log(base: Callable[[float], float]) -> Callable[..., float]:
-    return _guarded(lambda x: -math.inf if x == 0 else base(x))
-
-
-def _whole(function: Callable[[float], float]) -> Callable[..., float]:
-    """Rounding that leaves infinities and NaN as they are."""
-    return lambda x: float(function(x)) if math.isfinite(x) else x
-
-
-def _half_away(x: float) -> float:
-    return math.copysign(math.floor(abs(x) + 0.5), x)
-
-
-def _sigmoid(x: float) -> float:
-    return 1.0 / (1.0 + _guarded(math.exp)(-x))
-
-
-# name -> (least arguments, most arguments or None for any, implementation)
-FUNCTIONS: dict[str, tuple[int, int | None, Callable[..., float]]] = {
-    **{
-        name: (1, 1, _guarded(getattr(math, name)))
-        for name in ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh")
-    },
-    **{name: (1, 1, _guarded(getattr(math, name))) for name in ("asinh", "acosh", "exp", "sqrt")},
-    "atanh": (
-        1,
-        1,
-        _guarded(lambda x: math.copysign(math.inf, x) if abs(x) == 1 else math.atanh(x)),
-    ),
-    "log2": (1, 1, _log(math.log2)),
-    "log10": (1, 1, _log(math.log10)),
-    "log": (1, 1, _log(math.log)),
-    "ln": (1, 1, _log(math.log)),
-    "abs": (1, 1, abs),
-    "sign": (1, 1, lambda x: float((x > 0) - (x < 0))),
-    "rint": (1, 1, _whole(round)),
-    "round": (1, 1, _whole(_half_away)),
-    "floor": (1, 1, _whole(math.floor)),
-    "ceil": (1, 1, _whole(math.ceil)),
-    "trunc": (1, 1, _whole(math.trunc)),
-    "isnan": (1, 1, lambda x: float(math.isnan(x))),
-    "sigmoid": (1, 1, _sigmoid),
-    "mod": (2, 2, _guarded(math.fmod)),
-    "pow": (2, 2, _guarded(math.pow)),
-    "min": (1, None, lambda *a: min(a)),
-    "max": (1, None, lambda *a: max(a)),
-    "sum": (1, None, lambda *a: math.fsum(a) if all(map(math.isfinite, a)) else sum(a)),
-    "avg": (1, None, lambda *a: sum(a) / len(a)),
+# Function -> the least and the most arguments, None for any number.
+ARGUMENTS: dict[str, tuple[int, int | None]] = {
+    **dict.fromkeys(("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh"), (1, 1)),
+    **dict.fromkeys(("asinh", "acosh", "atanh", "exp", "sqrt", "log2", "log10", "log"), (1, 1)),
+    **dict.fromkeys(("ln", "abs", "sign", "rint", "round", "floor", "ceil", "trunc"), (1, 1)),
+    **dict.fromkeys(("isnan", "sigmoid"), (1, 1)),
+    **dict.fromkeys(("mod", "pow", "roundp"), (2, 2)),
+    **dict.fromkeys(("sphere_dist", "haversine"), (4, 4)),
+    **dict.fromkeys(("min", "max", "sum", "avg"), (1, None)),
 }
+
+# Function of whole vectors -> how many.
+VECTORS: dict[str, int] = {
+    **dict.fromkeys(("len", "l2_norm", "squared_norm", "std_dev", "pop_std_dev"), 1),
+    **dict.fromkeys(("variance", "pop_variance", "reduce_min", "reduce_max"), 1),
+    **dict.fromkeys(("reduce_sum", "reduce_mean", "reduce_prod"), 1),
+    **dict.fromkeys(("dot", "euclid_dist", "corr"), 2),
+}
+
+
+def has_vectors(expression: Expression) -> bool:
+    """Whether a vector function is called anywhere in it."""
+    if isinstance(expression, Call):
+        return expression.function in VECTORS or any(map(has_vectors, expression.arguments))
+    if isinstance(expression, Unary):
+        return has_vectors(expression.operand)
+    if isinstance(expression, Binary):
+        return has_vectors(expression.left) or has_vectors(expression.right)
+    if isinstance(expression, Conditional):
+        parts = (expression.condition, expression.then, expression.otherwise)
+        return any(map(has_vectors, parts))
+    return False
 
 
 def parse_expression(text: str, variables: Collection[str]) -> Expression:
@@ -253,16 +232,24 @@ class _Parser:
         raise ValueError(_unknown("name", name, position, [*self._variables, *_CONSTANTS]))
 
     def _call(self, name: str, position: int) -> Expression:
-        if name not in FUNCTIONS:
-            raise ValueError(_unknown("function", name, position, FUNCTIONS))
+        if name == "rnd":
+            raise ValueError(f"rnd at position {position}: a feature must be reproducible")
+        if name not in ARGUMENTS and name not in VECTORS:
+            known = [*ARGUMENTS, *VECTORS]
+            raise ValueError(_unknown("function", name, position, known))
         arguments = [self._conditional()]
         while self._accept(","):
             arguments.append(self._conditional())
         self._expect(")")
-        least, most, _ = FUNCTIONS[name]
+        if name in VECTORS:
+            wanted = VECTORS[name]
+            if len(arguments) != wanted or not all(isinstance(a, Variable) for a in arguments):
+                raise ValueError(f"{name} at position {position} takes {wanted} variables")
+            return Call(name, tuple(arguments))
+        least, most = ARGUMENTS[name]
         if len(arguments) < least or (most is not None and len(arguments) > most):
-            wanted = str(least) if least == most else f"{least} or more"
-            raise ValueError(f"{name} at position {position} takes {wanted} arguments")
+            number = str(least) if least == most else f"{least} or more"
+            raise ValueError(f"{name} at position {position} takes {number} arguments")
         return Call(name, tuple(arguments))
 
 
@@ -270,46 +257,3 @@ def _unknown(what: str, name: str, position: int, known: Collection[str]) -> str
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown {what} {name!r} at position {position}{hint}"
-
-
-def _divide(a: float, b: float) -> float:
-    if b != 0:
-        return a / b
-    return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1, b)
-
-
-_OPERATORS: dict[str, Callable[[float, float], float]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "/": _divide,
-    "%": _guarded(math.fmod),
-    "^": _guarded(math.pow),
-    "<": lambda a, b: float(a < b),
-    "<=": lambda a, b: float(a <= b),
-    ">": lambda a, b: float(a > b),
-    ">=": lambda a, b: float(a >= b),
-    "==": lambda a, b: float(a == b),
-    "!=": lambda a, b: float(a != b),
-    "&&": lambda a, b: float(a != 0 and b != 0),
-    "||": lambda a, b: float(a != 0 or b != 0),
-}
-
-
-def evaluate(expression: Expression, values: Mapping[str, float]) -> float:
-    """The value in float64. Never raises: division by zero and the like give what C gives."""
-    if isinstance(expression, Number):
-        return expression.value
-    if isinstance(expression, Variable):
-        return values[expression.name]
-    if isinstance(expression, Unary):
-        operand = evaluate(expression.operand, values)
-        return -operand if expression.operator == "-" else float(operand == 0)
-    if isinstance(expression, Binary):
-        left = evaluate(expression.left, values)
-        return _OPERATORS[expression.operator](left, evaluate(expression.right, values))
-    if isinstance(expression, Conditional):
-        taken = evaluate(expression.condition, values) != 0
-        return evaluate(expression.then if taken else expression.otherwise, values)
-    arguments = [evaluate(argument, values) for argument in expression.arguments]
-    return FUNCTIONS[expression.function][2](*arguments)

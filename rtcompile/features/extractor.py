@@ -70,7 +70,7 @@ class FeatureExtractor:
         column of one row beside columns of n rows counts for all n. Raises DataError.
         """
         names = tuple(columns.column_names) if hasattr(columns, "column_names") else tuple(columns)
-        wanted = tuple(spec.name for spec in self._stage.specs)
+        wanted = tuple(spec.name for spec in self._stage.specs if spec.name)
         missing = [name for name in dict.fromkeys(wanted) if name not in names]
         if missing:
             raise DataError(f"columns {', '.join(missing)} are missing; given are {list(names)}")

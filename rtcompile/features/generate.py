@@ -7,12 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from rtcompile.features.plan import Feature, FeaturePlan, NumBuckets, Side, Vocabulary
+from rtcompile.features.column_specs import column_readers, column_spec
+from rtcompile.features.plan import Feature, FeaturePlan, Input, NumBuckets, Side, Vocabulary
 
 __all__ = ["generate_columns"]
 
 _MISSING = 0.1  # share of rows without a value
 _MOST_VALUES = 4
+
+# Words that several columns share, so that keys meet their maps.
+_POOL = tuple(f"k{i}" for i in range(9))
+
+_Scalar = Callable[[], Any]
 
 
 def generate_columns(
@@ -20,57 +26,86 @@ def generate_columns(
 ) -> dict[str, list[Any]]:
     """Column -> `rows` values. A column without a default that must have a value has one."""
     columns = {}
+    every = [reader for feature in plan.features for reader in column_readers(feature)]
     for name in plan.columns(side):
-        readers = [f for f in plan.features if f.input.side is side and f.input.name == name]
+        readers = [(f, c) for f, c in every if c.side is side and c.name == name]
         columns[name] = [_row(readers, rng) for _ in range(rows)]
     return columns
 
 
-def _row(readers: list[Feature], rng: np.random.Generator) -> Any:
-    feature = readers[0]
-    value = _scalars(readers, rng)
-    optional = all(f.default or f.sequence is not None for f in readers)
-    if feature.sequence is not None:
+def _row(readers: list[tuple[Feature, Input]], rng: np.random.Generator) -> Any:
+    feature, column = readers[0]
+    optional = all(f.default or f.sequence is not None for f, _ in readers)
+    make = _maker(readers, rng)
+    if column.sequence and feature.sequence is not None:
         if rng.random() < _MISSING:
             return None
-        count = int(rng.integers(1, feature.sequence.length + 3))
-        return [_entry(feature, value, optional, rng) for _ in range(count)]
-    return _entry(feature, value, optional, rng)
+        count = int(rng.integers(1, min(feature.sequence.length, 20) + 3))
+        return [make() if not optional or rng.random() > _MISSING else None for _ in range(count)]
+    return None if optional and rng.random() < _MISSING else make()
 
 
-def _entry(
-    feature: Feature, value: Callable[[], Any], optional: bool, rng: np.random.Generator
-) -> Any:
-    if optional and rng.random() < _MISSING:
-        return None
-    if feature.kind == "raw":
-        return value() if feature.value_dim == 1 else [value() for _ in range(feature.value_dim)]
-    if feature.weighted:
-        return {str(value()): float(rng.normal()) for _ in range(rng.integers(1, _MOST_VALUES))}
+def _maker(readers: list[tuple[Feature, Input]], rng: np.random.Generator) -> _Scalar:
+    """A source of whole values, of the kind that the column's readers take."""
+    feature, column = readers[0]
+    kind = column_spec(feature, column).kind
+    scalar = _scalars(readers, rng)
+    if kind in ("number", "present"):
+        if feature.value_dim <= 1 or kind == "present":
+            return scalar
+        return lambda: [scalar() for _ in range(feature.value_dim)]
+    if kind == "map":
+        return lambda: {word: str(_mapped(feature, rng)) for word in _words(rng)}
+    if kind == "nested":
+        return lambda: "|".join(
+            f"{outer}^{','.join(f'{inner}:{_mapped(feature, rng)}' for inner in _words(rng))}"
+            for outer in _words(rng)
+        )
+    if kind == "places" and feature.inputs.index(column) == 1:
+        return lambda: [str(bool(rng.integers(2))).lower() for _ in range(_MOST_VALUES)]
+    if column_spec(feature, column).pair:
+        return lambda: {str(scalar()): float(rng.normal()) for _ in range(_MOST_VALUES)}
+    return lambda: _texts(feature, scalar, rng)
+
+
+def _mapped(feature: Feature, rng: np.random.Generator) -> Any:
+    by = feature.bucketizer
+    if isinstance(by, NumBuckets):
+        return int(rng.integers(0, by.buckets))
+    return float(np.round(rng.normal(scale=9), 2)) if feature.numeric else _POOL[rng.integers(3)]
+
+
+def _words(rng: np.random.Generator) -> list[str]:
+    count = int(rng.integers(1, len(_POOL)))
+    return [_POOL[i] for i in rng.permutation(len(_POOL))[:count]]
+
+
+def _texts(feature: Feature, scalar: _Scalar, rng: np.random.Generator) -> Any:
     if feature.value_dim == 1 or rng.random() < 0.5:
-        return value()
-    values = [value() for _ in range(rng.integers(1, _MOST_VALUES))]
+        return scalar()
+    values = [scalar() for _ in range(rng.integers(1, _MOST_VALUES))]
     if len(feature.separator) == 1 and rng.random() < 0.5:
         return feature.separator.join(str(v).encode() for v in values)
     return values
 
 
-def _scalars(readers: list[Feature], rng: np.random.Generator) -> Callable[[], Any]:
+def _scalars(readers: list[tuple[Feature, Input]], rng: np.random.Generator) -> _Scalar:
     """A source of single values that suits every feature that reads the column."""
-    if any(f.kind == "raw" for f in readers):
+    if any(column_spec(f, c).kind in ("number", "present") for f, c in readers):
         return lambda: float(np.round(rng.normal(scale=50), 3))
-    buckets = [f.bucketizer.buckets for f in readers if isinstance(f.bucketizer, NumBuckets)]
+    direct = [f for f, c in readers if len(f.inputs) == 1]
+    buckets = [f.bucketizer.buckets for f in direct if isinstance(f.bucketizer, NumBuckets)]
     if buckets:
         return lambda: int(rng.integers(0, min(buckets)))
-    words: list[bytes] = []
-    for feature in readers:
+    words = [word.encode() for word in _POOL]
+    for feature in direct:
         if isinstance(feature.bucketizer, Vocabulary):
             words += [word for word, _ in feature.bucketizer.entries if word]
     return lambda: _word(words, rng)
 
 
 def _word(words: list[bytes], rng: np.random.Generator) -> str:
-    if words and rng.random() < 0.8:
+    if rng.random() < 0.7:
         return words[int(rng.integers(len(words)))].decode("utf-8", "replace")
     letters = rng.integers(ord("a"), ord("z") + 1, int(rng.integers(1, 40)))
     return bytes(letters.astype(np.uint8)).decode()

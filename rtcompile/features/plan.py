@@ -7,20 +7,23 @@ Every class is frozen: a plan is a value, and its digest keys artifacts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from rtcompile.features.expression import Expression
+from rtcompile.features.operators import Operator
 
 __all__ = [
     "Boundaries",
     "Bucketizer",
+    "Constant",
     "Embedding",
     "ExpressionNormalizer",
     "Feature",
     "FeaturePlan",
     "HashBucket",
-    "InputColumn",
+    "Input",
     "Log10Normalizer",
     "MinMaxNormalizer",
     "Normalizer",
@@ -39,13 +42,33 @@ class Side(str, Enum):
     ITEM = "item"  # once an item, when it is inserted or updated
     CONTEXT = "context"  # once a (request, item) pair
 
+    @staticmethod
+    def together(sides: Iterable[Side]) -> Side:
+        """When something that reads all of `sides` is known; CONTEXT where they differ."""
+        found = set(sides)
+        return found.pop() if len(found) == 1 else Side.CONTEXT
+
 
 @dataclass(frozen=True)
-class InputColumn:
-    """A raw column. `name` is its key in a request or an item; no `user:` prefix."""
+class Input:
+    """A raw column. `name` is its key in a request or an item; no `user:` prefix.
+
+    `variable` is how an expression calls it. A `sequence` column has elements, of which the feature
+    takes one at a time; any other is the same for all elements.
+    """
 
     side: Side
     name: str
+    variable: str
+    sequence: bool
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An input that is the same text for every row: `const:TEXT`."""
+
+    value: bytes
+    variable: str
 
 
 @dataclass(frozen=True)
@@ -152,16 +175,18 @@ class Embedding:
 class Feature:
     """One output column.
 
-    `kind` is "id" or "raw". `value_dim`: for ids the most values a row (or element), 0 for all;
-    for dense raw features the exact width. `default`: the default value split on `separator`,
-    used where the input is empty or null; () leaves the row empty (ids) or zero (raw).
-    `value_type` is "string", "int64", "float" or "double", as the config declares it.
+    The operator makes values of the inputs: numbers where `numeric`, else text. An input is a raw
+    column, or another feature, whose values before its bucketizer it reads. `value_dim`: the most
+    values a row (or element), 0 for all; where `exact` it is how many there are, defaults in place
+    of missing ones. `default`: the default value split on `separator`, used where there is no
+    value; () leaves the row empty (ids) or zero (numbers). A `stub` is no output.
     """
 
     name: str
-    kind: str
-    input: InputColumn
-    value_type: str
+    operator: Operator
+    inputs: tuple[Input | Constant | Feature, ...]
+    numeric: bool
+    exact: bool
     separator: bytes
     default: tuple[bytes, ...]
     value_dim: int
@@ -172,7 +197,24 @@ class Feature:
     normalizer: Normalizer | None
     sequence: Sequence | None
     embedding: Embedding | None
+    stub: bool
     path: str  # where in the config it stands, for messages
+
+    @property
+    def columns(self) -> tuple[Input, ...]:
+        """The raw columns behind it, each once."""
+        found: dict[Input, None] = {}
+        for read in self.inputs:
+            if isinstance(read, Feature):
+                found.update(dict.fromkeys(read.columns))
+            elif isinstance(read, Input):
+                found[read] = None
+        return tuple(found)
+
+    @property
+    def side(self) -> Side:
+        """When it is known."""
+        return Side.together(column.side for column in self.columns)
 
     @property
     def sparse(self) -> bool:
@@ -182,11 +224,12 @@ class Feature:
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """Every feature of a config, in its order."""
+    """Every feature of a config that is an output, in its order."""
 
     features: tuple[Feature, ...]
     source: str  # file name or "<dict>", for messages
 
     def columns(self, side: Side) -> tuple[str, ...]:
         """Names of the raw columns of one side, each once, in order of first use."""
-        return tuple(dict.fromkeys(f.input.name for f in self.features if f.input.side is side))
+        found = [c.name for f in self.features for c in f.columns if c.side is side]
+        return tuple(dict.fromkeys(found))

@@ -13,10 +13,20 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 __all__ = [
+    "BoolMaskSchema",
+    "CombineSchema",
+    "ComboSchema",
+    "CustomSchema",
+    "ExprSchema",
     "FeatureSchema",
     "IdSchema",
+    "KvDotProductSchema",
+    "LookupSchema",
+    "MatchSchema",
+    "OverlapSchema",
     "RawSchema",
     "SequenceSchema",
+    "SingleInputSchema",
     "problems_of",
 ]
 
@@ -30,51 +40,152 @@ class FeatureSchema(_Schema):
 
     feature_type: str
     feature_name: str = Field(min_length=1)
-    expression: str
     default_value: str | None = None
-    value_type: Literal["string", "int", "int32", "int64", "float", "double"] = "string"
+    value_type: str = "string"
     separator: str = Field("\x1d", min_length=1)
     need_prefix: bool = False
     stub_type: bool = False
+    value_dim: int | None = Field(
+        None, ge=0, validation_alias=AliasChoices("value_dim", "value_dimension")
+    )
     embedding_name: str | None = Field(
         None, validation_alias=AliasChoices("embedding_name", "shared_name")
     )
     embedding_dim: int | None = Field(
         None, ge=1, validation_alias=AliasChoices("embedding_dim", "embedding_dimension")
     )
-    pooling: Literal["sum", "mean"] = Field(
-        "sum", validation_alias=AliasChoices("pooling", "combiner")
-    )
-    # Present only on `sequence_` types, which check that they are meant.
-    sequence_delim: str | None = Field(None, min_length=1)
-    sequence_length: int | None = Field(None, ge=1, le=100_000)
-    group: str | None = None
-
-
-class IdSchema(FeatureSchema):
-    """Keys of an id_feature."""
-
-    value_dim: int = Field(0, ge=0, validation_alias=AliasChoices("value_dim", "value_dimension"))
-    weighted: bool = Field(
-        False, validation_alias=AliasChoices("weighted", "need_weighting", "needWeighting")
-    )
-    kv_delimiter: str = Field(":", min_length=1)
-    hash_bucket_size: int | None = Field(None, ge=1, le=1 << 62)
+    pooling: Literal["sum", "mean"] = "sum"
+    # Bucketizers and normalizer; each type says which of them it takes.
+    hash_bucket_size: int | None = Field(None, ge=1, le=1 << 63)
     num_buckets: int | None = Field(None, ge=1, le=1 << 62)
     vocab_list: list[str] | None = None
     vocab_dict: dict[str, int] | None = None
     vocab_file: str | None = Field(None, min_length=1)
     default_bucketize_value: int | None = Field(None, ge=0)
-
-
-class RawSchema(FeatureSchema):
-    """Keys of a raw_feature."""
-
-    value_dim: int = Field(1, ge=1, validation_alias=AliasChoices("value_dim", "value_dimension"))
     boundaries: list[float] | None = Field(
         None, validation_alias=AliasChoices("boundaries", "bucketize_boundaries")
     )
     normalizer: str | None = None
+    # Sequences.
+    sequence_delim: str | None = Field(None, min_length=1)
+    sequence_length: int | None = Field(None, ge=1, le=100_000)
+    sequence_fields: list[str] | None = None
+    is_sequence: bool = False
+    # For other programs.
+    group: str | None = None
+    is_multi: bool = False
+
+
+class SingleInputSchema(FeatureSchema):
+    """Types that read one column."""
+
+    expression: str
+
+
+class PoolCombinerSchema(SingleInputSchema):
+    """Types where `combiner` is another word for the pooling of the embedding."""
+
+    pooling: Literal["sum", "mean"] = Field(
+        "sum", validation_alias=AliasChoices("pooling", "combiner")
+    )
+
+
+class IdSchema(PoolCombinerSchema):
+    """Keys of an id_feature."""
+
+    weighted: bool = Field(
+        False, validation_alias=AliasChoices("weighted", "need_weighting", "needWeighting")
+    )
+    kv_delimiter: str = Field(":", min_length=1)
+
+
+class RawSchema(PoolCombinerSchema):
+    """Keys of a raw_feature."""
+
+
+class ComboSchema(FeatureSchema):
+    """Keys of a combo_feature."""
+
+    expression: list[str] = Field(min_length=1)
+
+
+class LookupSchema(FeatureSchema):
+    """Keys of a lookup_feature."""
+
+    map: str
+    key: str
+    combiner: str = "sum"
+    need_discrete: bool = Field(
+        False, validation_alias=AliasChoices("need_discrete", "needDiscrete")
+    )
+    need_key: bool = Field(False, validation_alias=AliasChoices("need_key", "needKey"))
+    need_weighting: bool = Field(
+        False, validation_alias=AliasChoices("need_weighting", "needWeighting")
+    )
+
+
+class MatchSchema(FeatureSchema):
+    """Keys of a match_feature."""
+
+    user: str = Field(validation_alias=AliasChoices("user", "nested_map"))
+    category: str = Field(validation_alias=AliasChoices("category", "pkey"))
+    item: str = Field(validation_alias=AliasChoices("item", "skey"))
+    match_type: Literal["hit", "multihit"] = Field(
+        "hit", validation_alias=AliasChoices("match_type", "matchType")
+    )
+    combiner: str = "sum"
+    need_discrete: bool = Field(
+        False, validation_alias=AliasChoices("need_discrete", "needDiscrete")
+    )
+    show_category: bool = Field(False, validation_alias=AliasChoices("show_category", "show_pkey"))
+    show_item: bool = Field(False, validation_alias=AliasChoices("show_item", "show_skey"))
+
+
+class ExprSchema(FeatureSchema):
+    """Keys of an expr_feature."""
+
+    expression: str
+    variables: list[str] = Field(min_length=1)
+
+
+class OverlapSchema(FeatureSchema):
+    """Keys of an overlap_feature."""
+
+    query: str
+    title: str
+    method: str
+
+
+class CombineSchema(SingleInputSchema):
+    """Keys of a combine_feature."""
+
+    combiner: str = "sum"
+    value_map: dict[str, float] | None = None
+
+
+class KvDotProductSchema(FeatureSchema):
+    """Keys of a kv_dot_product."""
+
+    query: str
+    document: str
+    kv_delimiter: str = Field(":", min_length=1)
+
+
+class BoolMaskSchema(FeatureSchema):
+    """Keys of a bool_mask_feature."""
+
+    expression: list[str] = Field(min_length=2, max_length=2)
+
+
+class CustomSchema(FeatureSchema):
+    """Keys of a custom_feature; what is left belongs to the operator."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True, strict=True)
+
+    expression: str | list[str]
+    operator_name: str = Field(min_length=1)
+    operator_lib_file: str | None = None
+    is_op_thread_safe: bool = True
 
 
 class SequenceSchema(_Schema):

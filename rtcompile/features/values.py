@@ -16,7 +16,16 @@ from collections.abc import Mapping, Sequence
 
 from rtcompile.features.numbers import format_integer, parse_float
 
-__all__ = ["Raw", "elements", "is_list", "to_bytes", "tokens", "weighted_tokens"]
+__all__ = [
+    "Raw",
+    "elements",
+    "is_list",
+    "key_values",
+    "pairs_of",
+    "to_bytes",
+    "tokens",
+    "weighted_tokens",
+]
 
 Raw = object
 
@@ -66,7 +75,7 @@ def weighted_tokens(value: Raw, separator: bytes, pair: bytes) -> list[tuple[byt
 
 
 def _weight(value: Raw) -> float:
-    number = parse_float(value) if isinstance(value, bytes) else value
+    number = parse_float(to_bytes(value)) if isinstance(value, str | bytes) else value
     return 1.0 if number is None or math.isnan(number) else float(number)  # type: ignore[arg-type]
 
 
@@ -82,3 +91,28 @@ def elements(value: Raw, delimiter: bytes, length: int) -> list[Raw]:
         text = to_bytes(value)
         found = list(text.split(delimiter)) if text else []
     return found[:length] or [None]
+
+
+def key_values(value: Raw, separator: bytes, pair: bytes) -> dict[bytes, bytes]:
+    """A map as text to text: of a mapping, of pairs, or of text "key:value" joined by `separator`.
+
+    Text is split at the first `pair`; what has none, or no key, is dropped. The first of equal keys
+    counts.
+    """
+    parts = value if isinstance(value, Mapping) or is_list(value) else tokens(value, separator)
+    found: dict[bytes, bytes] = {}
+    for key, text in pairs_of(parts, pair):
+        if key and text:
+            found.setdefault(key, text)
+    return found
+
+
+def pairs_of(value: Raw, pair: bytes) -> list[tuple[bytes, bytes]]:
+    """Keys and values: of a mapping, of pairs, or of texts that have `pair` between them."""
+    if isinstance(value, Mapping):
+        return [(to_bytes(k), to_bytes(v)) for k, v in value.items()]
+    parts = list(value)  # type: ignore[call-overload]
+    if parts and all(isinstance(p, tuple) and len(p) == 2 for p in parts):
+        return [(to_bytes(k), to_bytes(v)) for k, v in parts]
+    cut = [to_bytes(part).partition(pair) for part in parts]
+    return [(key, text) for key, marker, text in cut if marker]

@@ -48,12 +48,16 @@ class Case:
             np.testing.assert_allclose(column.weights, self.expect["weights"], rtol=1e-6)
 
 
-def load_cases(*groups: str) -> list[Case]:
-    """The cases whose name starts with one of `groups`."""
+# Types that are refused by name so far.
+LATER = ("tokenize",)
+
+
+def load_cases() -> list[Case]:
+    """The cases of every type that there is."""
     return [
         Case(
             c["case"], c["features"], c["hash"], c["output"], c["inputs"], c["expect"], c["sparse"]
         )
         for c in json.loads((FOLDER / "cases.json").read_text())
-        if c["case"].split("/")[0] in groups
+        if c["case"].split("/")[0] not in LATER
     ]

@@ -7,7 +7,7 @@ from rtcompile.features.reference import extract
 from tests.conformance.cases import FOLDER, Case, load_cases
 
 
-@pytest.mark.parametrize("case", load_cases("id", "raw"), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", load_cases(), ids=lambda case: case.name)
 def test_the_reference_gives_the_peers_values(case: Case) -> None:
     plan = load_config({"features": case.features}, FOLDER, case.hash)
     case.check(extract(plan, case.columns())[case.output])

@@ -59,7 +59,7 @@ def _set(index: int, **keys: Any) -> Any:
         ),
         (lambda f: f.append({**f[0], "feature_name": "extra"}), ["input is called 'extra'"]),
         (lambda f: f.pop(0), ["graph input 'user_id', int64 [n]: no feature feeds it"]),
-        (lambda f: f.pop(-1), ["'hist__len', int64 [n, 1]: no feature", "'hist__price'"]),
+        (lambda f: f.pop(10), ["'hist__len', int64 [n, 1]: no feature", "'hist__price'"]),
         (_set(5, value_dim=2), ["'size', float32 [n, 3]: but features[5] has value_dim 2"]),
         (_set(0, num_buckets=21), ["its table has 20 rows, but features[0] has 21 ids"]),
         (_set(10, sequence_length=3), ["features[10].features[0] gives [n, 3, ...]"]),
@@ -116,6 +116,7 @@ def test_a_folder_of_tables_and_real_rows(model: RankingModel, tmp_path: Path) -
             **{name: values[row] for name, values in table.items()},
             **{"user_id": row, "age": 30, "tags": "a", "position": 1},
             **{"hist__item_id": [1], "hist__tags": [["a"]], "hist__price": [1.0]},
+            **{"seen": {"red": 1}, "nested": "red^1:2", "query": "red"},
         }
         for row in range(3)
     ]

@@ -193,6 +193,9 @@ def test_extract_shows_what_the_network_saw(ranker: runtime.Ranker) -> None:
     assert columns["item_id"].values.tolist() == [0, 1, 2]
     assert columns["scored"].weights is not None
     assert columns["position"].values.tolist() == [0, 1, 2]
+    assert columns["seen"].values.tolist() == [[-1.0], [2.5], [-1.0]]
+    assert columns["brand"].values.tolist() == [3, 5, 5, 3]
+    assert columns["overlap"].values.tolist() == [0, 1, 0]
     assert set(ranker.extract(items=_ids(1))) == {
         "item_id",
         "price",

@@ -32,7 +32,10 @@ __all__ = [
     "SLOT_WORDS",
     "Integer",
     "boundary_count",
+    "compare_bytes",
     "hash_bucket",
+    "is_digit",
+    "is_space",
     "parse_integer",
     "probe_vocabulary",
     "vocabulary_table",
@@ -60,9 +63,9 @@ class Integer:
 def parse_integer(text: Any, begin: Any, size: Any) -> Integer:
     """[space] [sign] digits [. zeros] [space], within int64."""
     at, end = Cell("int64", begin), Cell("int64", begin + size)
-    with T.While(tirx.And(at.get() < end.get(), _is_space(text[at.get()]))):
+    with T.While(tirx.And(at.get() < end.get(), is_space(text[at.get()]))):
         at.add(1)
-    with T.While(tirx.And(end.get() > at.get(), _is_space(text[end.get() - 1]))):
+    with T.While(tirx.And(end.get() > at.get(), is_space(text[end.get() - 1]))):
         end.add(-1)
     first = T.Bind(text[at.get()])
     negative = T.Bind(tirx.And(at.get() < end.get(), first == _char("-")))
@@ -73,7 +76,7 @@ def parse_integer(text: Any, begin: Any, size: Any) -> Integer:
         Cell("int64", i64(0)),
         Cell("int64", i64(0)),
     )
-    with T.While(tirx.And(at.get() < end.get(), _is_digit(text[at.get()]))):
+    with T.While(tirx.And(at.get() < end.get(), is_digit(text[at.get()]))):
         digit = T.Bind(tirx.Cast("uint64", text[at.get()] - _char("0")))
         value.set(add(multiply(value.get(), u64(10)), digit))
         digits.add(1)
@@ -96,11 +99,12 @@ def _char(character: str) -> Any:
     return tirx.const(ord(character), "uint8")
 
 
-def _is_digit(byte: Any) -> Any:
+def is_digit(byte: Any) -> Any:
+    """0 to 9."""
     return tirx.And(byte >= _char("0"), byte <= _char("9"))
 
 
-def _is_space(byte: Any) -> Any:
+def is_space(byte: Any) -> Any:
     """Space, or one of the five controls from tab to carriage return."""
     return tirx.Or(byte == _char(" "), tirx.And(byte >= _char("\t"), byte <= _char("\r")))
 
@@ -139,14 +143,16 @@ def probe_vocabulary(
             going.set(0)
         with T.If(tirx.And(length == size, slots[at] == hashed)), T.Then():
             different = Cell("uint64", u64(0))
-            _compare(different, (words, slots[at + 2]), (text, begin), size)
+            compare_bytes(different, (words, slots[at + 2]), (text, begin), size)
             with T.If(different.get() == u64(0)), T.Then():
                 code.set(slots[at + 1])
                 going.set(0)
     return T.Bind(code.get())
 
 
-def _compare(different: Cell, one: tuple[Any, Any], other: tuple[Any, Any], size: Any) -> None:
+def compare_bytes(different: Cell, one: tuple[Any, Any], other: tuple[Any, Any], size: Any) -> None:
+    """Set bits of `different` where one[0][one[1]:] and the other's `size` bytes differ."""
+
     def difference(at: Any) -> Any:
         return load_word(one[0], one[1] + at) ^ load_word(other[0], other[1] + at)
 

@@ -9,7 +9,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, i64
-from runtime.encode import COLUMN_WORDS, Mode, Word
+from runtime.encode import COLUMN_WORDS, Mode, Split, Word
 
 __all__ = ["EncodedColumn"]
 
@@ -32,7 +32,8 @@ class EncodedColumn:
         self.text = self._array(Word.TEXT, "uint8")
         self._numbers = self._array(Word.NUMBERS, "float64")
         self._places = self._array(Word.PLACES, "int64")
-        self.split = T.Bind(self._word(Word.SPLIT) != i64(0))
+        self.split = T.Bind(self._word(Word.SPLIT) == i64(Split.TEXT))
+        self.paired = T.Bind(self._word(Word.SPLIT) == i64(Split.PAIRS))
         self._mode = T.Bind(self._word(Word.MODE))
 
     def _word(self, which: int) -> Any:

@@ -1,4 +1,4 @@
-"""The kernel of sequence lengths: out[i] = min(elements of row start + i, length)."""
+"""The kernel of sequence lengths: out[i] = min(elements of the longest column in row i, length)."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.columns import EncodedColumn
+from rtcompile.codegen.features.tir import i64
 
 __all__ = ["lengths_kernel", "lengths_kernel_name"]
 
 _ANY = 1 << 40
 
 
-def lengths_kernel_name(dtype: str) -> str:
-    """One kernel a dtype."""
-    return f"sequence_lengths_{dtype}"
+def lengths_kernel_name(dtype: str, columns: int) -> str:
+    """One kernel a dtype and number of columns."""
+    return f"sequence_lengths_{dtype}_{columns}"
 
 
-def lengths_kernel(dtype: str) -> Any:
-    """A PrimFunc (columns*, out*, rows, start, column, length)."""
+def lengths_kernel(dtype: str, count: int) -> Any:
+    """A PrimFunc (columns*, out*, rows, start, length, column...)."""
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
-        T.func_name(lengths_kernel_name(dtype))
+        T.func_name(lengths_kernel_name(dtype, count))
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-        columns_at = T.arg("columns", T.handle("int64"))
-        out_at = T.arg("out", T.handle(dtype))
-        names = ("rows", "start", "column", "length")
-        rows, start, index, length = (T.arg(name, T.int64()) for name in names)
+        columns_at, out_at = T.arg("columns", T.handle("int64")), T.arg("out", T.handle(dtype))
+        rows, start, length = (T.arg(name, T.int64()) for name in ("rows", "start", "length"))
+        indices = [T.arg(f"column_{k}", T.int64()) for k in range(count)]
         columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
-        column = EncodedColumn(columns, index, start)
+        views = [EncodedColumn(columns, index, start) for index in indices]
         out = T.decl_buffer((rows,), dtype, data=out_at)
         with T.serial(rows) as i:
-            first, end = column.entries(column.row(i))
-            T.buffer_store(out, tirx.Cast(dtype, tirx.min(end - first, length)), [i])
+            longest = i64(1)
+            for view in views:
+                first, end = view.entries(view.row(i))
+                longest = T.Bind(tirx.max(longest, end - first))
+            T.buffer_store(out, tirx.Cast(dtype, tirx.min(longest, length)), [i])
     return builder.get()

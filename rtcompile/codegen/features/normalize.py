@@ -5,7 +5,7 @@ Functions come from libm, which Python's math module calls too, so that both giv
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +13,10 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import f64
+from rtcompile.codegen.features.vectors import Vector, vector_function
+from rtcompile.features.evaluate import EARTH
 from rtcompile.features.expression import (
+    VECTORS,
     Binary,
     Call,
     Conditional,
@@ -24,14 +27,7 @@ from rtcompile.features.expression import (
 )
 from rtcompile.features.plan import Log10Normalizer, MinMaxNormalizer, Normalizer, ZScoreNormalizer
 
-__all__ = ["normalized", "normalizer_name"]
-
-
-def normalizer_name(normalizer: Normalizer | None) -> str:
-    """Part of a kernel's name; "" for none."""
-    if normalizer is None:
-        return ""
-    return "_" + hashlib.sha256(repr(normalizer).encode()).hexdigest()[:8]
+__all__ = ["compile_expression", "normalized"]
 
 
 def normalized(normalizer: Normalizer | None, x: Any) -> Any:
@@ -62,6 +58,16 @@ def _number(condition: Any) -> Any:
     return T.Bind(tirx.Cast("float64", condition))
 
 
+def _integer(x: Any) -> Any:
+    """x cut to an int64; 0 where it is none."""
+    fits = tirx.And(x >= f64(-(2.0**63)), x < f64(2.0**63))
+    return T.Bind(tirx.Cast("int64", T.Bind(tirx.Select(fits, x, f64(0.0)))))
+
+
+def _bits(value: Any) -> Any:
+    return T.Bind(tirx.Cast("float64", value))
+
+
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -75,6 +81,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": lambda a, b: _number(a >= b),
     "==": lambda a, b: _number(a == b),
     "!=": lambda a, b: _number(a != b),
+    "|": lambda a, b: _bits(_integer(a) | _integer(b)),
+    "&": lambda a, b: _bits(_integer(a) & _integer(b)),
     "&&": lambda a, b: _number(tirx.And(_truth(a), _truth(b))),
     "||": lambda a, b: _number(tirx.Or(_truth(a), _truth(b))),
 }
@@ -94,27 +102,36 @@ _LIBM = {
 }
 
 
-def compile_expression(expression: Expression, values: dict[str, Any]) -> Any:
-    """Emit an expression; both sides of a condition are computed, as neither can fail."""
+def compile_expression(
+    expression: Expression, values: dict[str, Any], vectors: dict[str, Vector] | None = None
+) -> Any:
+    """Emit an expression; both sides of a condition are computed, as neither can fail.
+
+    `vectors`: whole variables, for the vector functions.
+    """
     if isinstance(expression, Number):
         return f64(expression.value)
     if isinstance(expression, Variable):
         return values[expression.name]
     if isinstance(expression, Unary):
-        operand = compile_expression(expression.operand, values)
+        operand = compile_expression(expression.operand, values, vectors)
         if expression.operator == "-":
             return T.Bind(f64(-1.0) * operand)
         return _number(operand == f64(0.0))
     if isinstance(expression, Binary):
-        left = compile_expression(expression.left, values)
-        right = compile_expression(expression.right, values)
+        left = compile_expression(expression.left, values, vectors)
+        right = compile_expression(expression.right, values, vectors)
         return T.Bind(_OPERATORS[expression.operator](left, right))
     if isinstance(expression, Conditional):
-        condition = compile_expression(expression.condition, values)
-        then = compile_expression(expression.then, values)
-        otherwise = compile_expression(expression.otherwise, values)
+        condition = compile_expression(expression.condition, values, vectors)
+        then = compile_expression(expression.then, values, vectors)
+        otherwise = compile_expression(expression.otherwise, values, vectors)
         return T.Bind(tirx.Select(_truth(condition), then, otherwise))
-    return _call(expression, [compile_expression(a, values) for a in expression.arguments])
+    if expression.function in VECTORS:
+        assert vectors is not None
+        whole = [vectors[a.name] for a in expression.arguments if isinstance(a, Variable)]
+        return vector_function(expression.function, whole)
+    return _call(expression, [compile_expression(a, values, vectors) for a in expression.arguments])
 
 
 def _call(call: Call, arguments: list[Any]) -> Any:
@@ -129,6 +146,10 @@ def _call(call: Call, arguments: list[Any]) -> Any:
     if name == "sigmoid":
         negative = _libm("exp", f64(-1.0) * first)
         return T.Bind(tirx.Div(f64(1.0), f64(1.0) + negative))
+    if name == "roundp":
+        return _rounded(*arguments)
+    if name in ("sphere_dist", "haversine"):
+        return (_sphere_distance if name == "sphere_dist" else _haversine)(*arguments)
     if name in ("min", "max"):
         best = first
         for other in arguments[1:]:
@@ -142,3 +163,29 @@ def _call(call: Call, arguments: list[Any]) -> Any:
         return T.Bind(total / f64(float(len(arguments))))
     assert name == "sum"
     return total
+
+
+def _rounded(x: Any, places: Any) -> Any:
+    factor = _libm("pow", f64(10.0), places)
+    return T.Bind(tirx.Div(_libm("round", T.Bind(x * factor)), factor))
+
+
+_DEGREE = math.pi / 180.0
+
+
+def _sphere_distance(lng1: Any, lat1: Any, lng2: Any, lat2: Any) -> Any:
+    one, other = T.Bind(lat1 * f64(_DEGREE)), T.Bind(lat2 * f64(_DEGREE))
+    straight = T.Bind(_libm("sin", one) * _libm("sin", other))
+    apart = _libm("cos", T.Bind((lng2 - lng1) * f64(_DEGREE)))
+    straight = T.Bind(straight + _libm("cos", one) * _libm("cos", other) * apart)
+    above = T.Bind(tirx.Select(f64(-1.0) > straight, f64(-1.0), straight))
+    return T.Bind(f64(EARTH) * _libm("acos", tirx.Select(f64(1.0) < above, f64(1.0), above)))
+
+
+def _haversine(lng1: Any, lat1: Any, lng2: Any, lat2: Any) -> Any:
+    half_lat = _libm("sin", T.Bind((lat2 - lat1) * f64(_DEGREE) * f64(0.5)))
+    half_lng = _libm("sin", T.Bind((lng2 - lng1) * f64(_DEGREE) * f64(0.5)))
+    one, other = T.Bind(lat1 * f64(_DEGREE)), T.Bind(lat2 * f64(_DEGREE))
+    inner = T.Bind(half_lng * half_lng * _libm("cos", one) * _libm("cos", other))
+    root = _libm("sqrt", T.Bind(half_lat * half_lat + inner))
+    return T.Bind(f64(2.0 * EARTH) * _libm("asin", tirx.Select(f64(1.0) < root, f64(1.0), root)))

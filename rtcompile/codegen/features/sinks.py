@@ -1,9 +1,9 @@
-"""Where a feature's ids go: four ways to end a feature kernel.
+"""Where a feature's ids or numbers go: the ways to end a feature kernel.
 
     Ragged   all ids one after another, their counts a row or element, perhaps their weights
     Padded   `width` places a row or element, zeros behind the ids; perhaps exactly one is needed
     Pooled   the sum or mean of the ids' rows of a table, zeros where there is no id
-    (numbers are written by the raw kernel itself)
+    Dense    numbers, value_dim of them a row or element
 
 A sink's `open`, `put`, `close` are called where the kernel emits the begin of a row or element, an
 id, and its end; `skip` where a sequence has no element. `slot` is the row, or in a sequence
@@ -22,7 +22,16 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.status import Status, report
 
-__all__ = ["PaddedSink", "PooledSink", "RaggedSink", "Sink", "SinkShape", "make_sink"]
+__all__ = [
+    "DenseSink",
+    "PaddedSink",
+    "PooledSink",
+    "RaggedDenseSink",
+    "RaggedSink",
+    "Sink",
+    "SinkShape",
+    "make_sink",
+]
 
 _ANY = 1 << 40
 
@@ -51,6 +60,10 @@ class SinkShape:
         if self.form == "ragged":
             weights = ("float32",) if self.weighted else ()
             return (self.dtype, *weights, "int64", "int64")  # values, counts, cursor
+        if self.form == "ragged_dense":
+            return (self.dtype, "int64")  # values, cursor
+        if self.form == "dense":
+            return (self.dtype,)  # out
         if self.form in ("sum", "mean"):
             return ("float32", "float32", "int64")  # table, out, status
         return (self.dtype, "int64")  # out, status
@@ -73,9 +86,13 @@ class Sink(ABC):
         self._slot = slot
         self.count.set(i64(0))
 
-    @abstractmethod
     def put(self, code: Any, weight: Any) -> None:
         """Take an id; `weight` is None or a float64."""
+        raise AssertionError(f"{type(self).__name__} takes numbers")
+
+    def put_number(self, number: Any) -> None:
+        """Take a float32."""
+        raise AssertionError(f"{type(self).__name__} takes ids")
 
     @abstractmethod
     def close(self) -> None:
@@ -192,7 +209,49 @@ class PooledSink(Sink):
             T.buffer_store(self._buffers[1], tirx.const(0, "float32"), [slot * dimension + j])
 
 
+class DenseSink(Sink):
+    """out[slot, count++] = number; the feature sees to it that a row is full."""
+
+    def put_number(self, number: Any) -> None:
+        """Write the next place."""
+        at = self._slot * self._width + self.count.get()
+        T.buffer_store(self._buffers[0], tirx.Cast(self._shape.dtype, number), [at])
+        self.count.add(1)
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+    def skip(self, slot: Any) -> None:
+        """Zeros."""
+        with T.serial(self._width) as k:
+            zero = tirx.const(0, self._shape.dtype)
+            T.buffer_store(self._buffers[0], zero, [slot * self._width + k])
+
+
+class RaggedDenseSink(Sink):
+    """values[cursor[0]++] = number."""
+
+    def put_number(self, number: Any) -> None:
+        """Append."""
+        values, cursor = self._buffers
+        at = T.Bind(cursor[0])
+        T.buffer_store(values, number, [at])
+        T.buffer_store(cursor, at + 1, [0])
+
+    def close(self) -> None:
+        """Every element has the same width."""
+
+    def skip(self, slot: Any) -> None:
+        """Ragged sequences have no places without elements."""
+
+
 def make_sink(shape: SinkShape, pointers: list[Any], width: Any, number: Any) -> Sink:
     """The sink of a shape. `width`: places of a padded row, or rows of a pooled table."""
-    forms: dict[str, type[Sink]] = {"ragged": RaggedSink, "sum": PooledSink, "mean": PooledSink}
+    forms: dict[str, type[Sink]] = {
+        "ragged": RaggedSink,
+        "sum": PooledSink,
+        "mean": PooledSink,
+        "dense": DenseSink,
+        "ragged_dense": RaggedDenseSink,
+    }
     return forms.get(shape.form, PaddedSink)(shape, pointers, width, number)

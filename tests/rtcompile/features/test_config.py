@@ -22,6 +22,32 @@ def _raw(**keys: Any) -> dict[str, Any]:
     return {"feature_type": "raw_feature", "feature_name": "r", "expression": "item:r", **keys}
 
 
+def _typed(kind: str, base: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
+    return {"feature_type": kind, "feature_name": "f", **base, **keys}
+
+
+def _combo(**keys: Any) -> dict[str, Any]:
+    base = {"expression": ["user:a", "item:b"], "hash_bucket_size": 10}
+    return _typed("combo_feature", base, keys)
+
+
+def _lookup(**keys: Any) -> dict[str, Any]:
+    return _typed("lookup_feature", {"map": "user:a", "key": "item:b"}, keys)
+
+
+def _overlap(**keys: Any) -> dict[str, Any]:
+    return _typed("overlap_feature", {"query": "user:a", "title": "item:b"}, keys)
+
+
+def _expr(**keys: Any) -> dict[str, Any]:
+    return _typed("expr_feature", {"variables": ["user:a", "item:b"]}, keys)
+
+
+def _custom(**keys: Any) -> dict[str, Any]:
+    base = {"expression": ["user:a", "user:b"], "operator_name": "SeqExpr", "is_sequence": True}
+    return _typed("custom_feature", {**base, "formula": "a-b"}, keys)
+
+
 def _config(*features: Any, **top: Any) -> dict[str, Any]:
     return {"features": list(features), **top}
 
@@ -63,9 +89,27 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         (_id(hash_bucket_size=None), "none is given; give one of"),
         (_id(expression="f"), "'f' is not allowed; write user:NAME"),
         (_id(expression="user:"), "'user:' is not allowed"),
-        (_id(expression="feature:f"), "feature: inputs are not supported yet"),
+        (_id(expression="feature:g"), "feature:g names no feature that stands before this one"),
+        (_id(boundaries=[1]), "boundaries: not for this feature; it takes hash_bucket_size"),
+        (_id(normalizer="method=log10"), "normalizer: only for numbers"),
+        (_raw(hash_bucket_size=3), "hash_bucket_size: not for this feature; it takes boundaries"),
+        (_raw(num_buckets=3), "num_buckets: not for a raw_feature"),
+        (_raw(value_dim=0), "value_dim: 0 is not allowed"),
+        (_combo(expression="user:a"), "expression: .* is not allowed"),
+        (_combo(need_prefix=True), "need_prefix: true is supported for an id_feature only"),
+        (_lookup(combiner="median"), "combiner: 'median' is not allowed; use one of sum"),
+        (_lookup(default_value="x"), "default_value: 'x' is not a number"),
+        (_overlap(method="jaccard"), "method: 'jaccard' is not allowed; use one of"),
+        (_expr(expression="a+c"), "unknown name 'c'"),
+        (_expr(expression="rnd()"), "rnd at position 0: a feature must be reproducible"),
+        (_expr(expression="dot(a)"), "dot at position 0 takes 2 variables"),
+        ({"sequence_name": "s", "sequence_pk": "x", "features": []}, "sequence_pk: 'x' is not"),
         (_id(feature_type="id_featur"), "did you mean 'id_feature'"),
-        (_id(feature_type="combo_feature"), "not supported yet; supported are id_feature, raw"),
+        (_id(feature_type="tokenize_feature"), "not supported yet; supported are id_feature, raw"),
+        (_custom(operator_name="EditDistance"), "'EditDistance' is not supported yet"),
+        (_custom(formula="a+c"), "formula: unknown name 'c'"),
+        (_custom(formula=1), "formula: SeqExpr takes a formula"),
+        (_custom(is_sequence=False), "SeqExpr needs a sequence"),
         (_id(feature_name=""), 'feature_name: "" is not allowed'),
         (_id(hash_bucket_size=None, vocab_list=[]), "vocab_list: at least one word"),
         (_id(hash_bucket_size=None, vocab_dict={"a": -1}), "the code of 'a' is -1"),
@@ -75,7 +119,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             r"vocab_file: .*none.txt: No such file",
         ),
         (_id(sequence_length=3), "sequence keys need the type sequence_id_feature"),
-        (_id(stub_type=True), "stub_type: true is not supported yet"),
         (_raw(boundaries=[2, 1]), "strictly increasing"),
         (_raw(boundaries=[]), "strictly increasing"),
         (_raw(default_value="x"), "default_value: 'x' is not a number"),

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcompile.features.expression import FUNCTIONS, evaluate, parse_expression
+from rtcompile.features.evaluate import FUNCTIONS, evaluate
+from rtcompile.features.expression import ARGUMENTS, parse_expression
 
 
 def _value(text: str, x: float = 0.0) -> float:
@@ -65,6 +66,6 @@ def test_errors_give_the_position(text: str, message: str) -> None:
 
 @given(x=st.floats(), y=st.floats(), name=st.sampled_from(sorted(FUNCTIONS)))
 def test_evaluation_never_raises(x: float, y: float, name: str) -> None:
-    arguments = "x, y" if FUNCTIONS[name][0] == 2 else "x"
+    arguments = ", ".join("xyxy"[: ARGUMENTS[name][0]])
     text = f"{name}({arguments}) / y + (x % y) ^ y"
     assert isinstance(evaluate(parse_expression(text, ["x", "y"]), {"x": x, "y": y}), float)

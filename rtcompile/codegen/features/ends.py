@@ -1,0 +1,133 @@
+"""What ends a feature: its tokens or numbers to ids or dense values, and into the sink.
+
+text      token -> (prefix was put on while encoding) -> bucket -> sink; without a token the
+          default's ids
+numbers   number -> normalize -> bucket or as it is -> sink; `exact`: value_dim of them, the
+          default's in place of each that is missing; else the default's where there is none
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.bucketize import (
+    boundary_count,
+    hash_bucket,
+    parse_integer,
+    probe_vocabulary,
+)
+from rtcompile.codegen.features.inputs import Views
+from rtcompile.codegen.features.normalize import normalized
+from rtcompile.codegen.features.sinks import Sink
+from rtcompile.codegen.features.tir import Cell, f64, i64
+from rtcompile.features.plan import Boundaries, HashBucket, NumBuckets, Vocabulary
+
+__all__ = ["NumberEnd", "TextEnd"]
+
+
+class TextEnd:
+    """Takes tokens."""
+
+    def __init__(self, views: Views, sink: Sink) -> None:
+        self._views, self._sink = views, sink
+        self._limit = views.scalar("limit")
+
+    def open(self, slot: Any) -> None:
+        """Begin an entry."""
+        self._sink.open(slot)
+
+    def wanted(self) -> Any:
+        """Whether more tokens count."""
+        return tirx.Or(self._limit == 0, self._sink.count.get() < self._limit)
+
+    def put(self, text: Any, begin: Any, size: Any, weight: Any = None) -> None:
+        """Take a token, while it is wanted."""
+        with T.If(self.wanted()), T.Then():
+            self._bucketize(text, begin, size, weight)
+
+    def _bucketize(self, text: Any, begin: Any, size: Any, weight: Any) -> None:
+        views, by = self._views, self._views.feature.bucketizer
+        if isinstance(by, HashBucket):
+            code = hash_bucket(by.hash, text, begin, size, views.scalar("buckets"))
+            self._sink.put(code, weight)
+        elif isinstance(by, Vocabulary):
+            table = (views.constant("table"), views.constant("words"), views.scalar("last_slot"))
+            unlisted = views.scalar("unlisted")
+            self._sink.put(probe_vocabulary(table, text, begin, size, unlisted), weight)
+        else:
+            assert isinstance(by, NumBuckets)
+            integer = parse_integer(text, begin, size)
+            with T.If(integer.valid), T.Then():
+                self._sink.put(integer.value, weight)
+
+    def close(self) -> None:
+        """End an entry."""
+        views = self._views
+        count = views.scalar("default_count")
+        missing = T.Bind(tirx.Select(self._sink.count.get() == 0, count, i64(0)))
+        with T.serial(missing) as k:
+            self._sink.put(T.Bind(views.constant("defaults")[k]), None)
+        self._sink.close()
+
+
+class NumberEnd:
+    """Takes numbers."""
+
+    def __init__(self, views: Views, sink: Sink) -> None:
+        self._views, self._sink = views, sink
+        self._limit, self._exact = views.scalar("limit"), views.feature.exact
+        self._count = Cell("int64", i64(0))
+
+    def open(self, slot: Any) -> None:
+        """Begin an entry."""
+        self._count.set(i64(0))
+        self._sink.open(slot)
+
+    def wanted(self) -> Any:
+        """Whether more numbers count."""
+        if self._exact:
+            return self._count.get() < self._limit
+        return tirx.Or(self._limit == 0, self._count.get() < self._limit)
+
+    def put(self, number: Any, valid: Any) -> None:
+        """Take a number, or a place that has none."""
+        here = T.Bind(tirx.And(valid, tirx.Not(tirx.isnan(number))))
+        if not self._exact:
+            with T.If(tirx.And(self.wanted(), here)), T.Then():
+                self._emit(number)
+            return
+        with T.If(self.wanted()), T.Then():
+            default = T.Bind(self._views.constant("defaults")[self._count.get()])
+            self._emit(T.Bind(tirx.Select(here, number, default)))
+
+    def close(self) -> None:
+        """End an entry."""
+        defaults, count = self._views.constant("defaults"), self._views.scalar("default_count")
+        first = T.Bind(self._count.get())
+        if self._exact:
+            with T.serial(tirx.max(self._limit - first, i64(0))) as k:
+                self._emit(T.Bind(defaults[first + k]))
+        else:
+            capped = tirx.Select(self._limit == 0, count, tirx.min(count, self._limit))
+            with T.serial(tirx.Select(first == 0, capped, i64(0))) as k:
+                self._emit(T.Bind(defaults[k]))
+        self._sink.close()
+
+    def _emit(self, number: Any) -> None:
+        by = self._views.feature.bucketizer
+        value = normalized(self._views.feature.normalizer, number)
+        if by is None:
+            self._sink.put_number(T.Bind(tirx.Cast("float32", value)))
+        elif isinstance(by, Boundaries):
+            edges, count = self._views.constant("boundaries"), self._views.scalar("boundary_count")
+            single = T.Bind(tirx.Cast("float32", value))
+            self._sink.put(boundary_count(edges, count, single), None)
+        else:
+            limit = 2.0**63
+            fits = tirx.And(value >= f64(-limit), value < f64(limit))
+            safe = T.Bind(tirx.Select(fits, value, f64(0.0)))
+            self._sink.put(T.Bind(tirx.Cast("int64", safe)), None)
+        self._count.add(1)

@@ -1,0 +1,128 @@
+"""A feature's inputs inside a kernel: which values of each column the current entry has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.columns import EncodedColumn
+from rtcompile.codegen.features.tir import i64
+from rtcompile.features.plan import Feature, Input
+from rtcompile.features.reference_operators import spreads
+
+__all__ = ["InputView", "Kernel", "Views", "walk_entries"]
+
+
+class InputView:
+    """One raw column. `first` and `end`: the values of the entry at hand."""
+
+    def __init__(self, column: EncodedColumn, sequence: bool, spread: bool) -> None:
+        self.column, self.sequence, self.spread = column, sequence, spread
+        self.first: Any = None
+        self.end: Any = None
+        self._row: Any = None
+        self._elements: tuple[Any, Any] = (None, None)
+
+    def at_row(self, i: Any) -> None:
+        """Go to row i of the tile."""
+        self._row = self.column.row(i)
+        if self.sequence:
+            self._elements = self.column.entries(self._row)
+        else:
+            self.first, self.end = self.column.values(self._row)
+
+    @property
+    def count(self) -> Any:
+        """Elements of the row."""
+        return self._elements[1] - self._elements[0]
+
+    def at_element(self, place: Any) -> None:
+        """Go to an element of the row; behind the last there are no values."""
+        if not self.sequence:
+            return
+        begin, end = self._elements
+        at = place
+        if self.spread:
+            at = tirx.Select(end - begin == i64(1), i64(0), place)
+        inside = T.Bind(begin + at < end)
+        first, last = self.column.values(T.Bind(tirx.Select(inside, begin + at, begin)))
+        self.first, self.end = first, T.Bind(tirx.Select(inside, last, first))
+
+
+class Kernel:
+    """The arguments of the kernel at hand, by name."""
+
+    def __init__(self, scalars: dict[str, Any], constants: dict[str, Any], scratch: Any) -> None:
+        self.scalars, self.constants, self.scratch = scalars, constants, scratch
+
+
+class Views:
+    """The inputs of one feature, and of those it reads."""
+
+    def __init__(
+        self, feature: Feature, kernel: Kernel, columns: Any, start: Any, prefix: str = ""
+    ) -> None:
+        self.feature, self.kernel, self._prefix = feature, kernel, prefix
+        self.inputs: list[InputView | Views] = []
+        for index, read in enumerate(feature.inputs):
+            if isinstance(read, Feature):
+                inner = Views(read, kernel, columns, start, f"{prefix}{index}.")
+                self.inputs.append(inner)
+                continue
+            column = EncodedColumn(columns, self.scalar(f"column_{index}"), start)
+            sequence = isinstance(read, Input) and read.sequence
+            self.inputs.append(InputView(column, sequence, spreads(feature.operator)))
+
+    def scalar(self, name: str) -> Any:
+        """A scalar of this feature."""
+        return self.kernel.scalars[f"{self._prefix}{name}"]
+
+    def constant(self, name: str) -> Any:
+        """A constant's buffer."""
+        return self.kernel.constants[f"{self._prefix}{name}"]
+
+    @property
+    def is_inner(self) -> bool:
+        """Whether another feature reads this one."""
+        return bool(self._prefix)
+
+    def columns(self) -> list[InputView]:
+        """Every raw column, those of inner features too."""
+        found: list[InputView] = []
+        for read in self.inputs:
+            found += read.columns() if isinstance(read, Views) else [read]
+        return found
+
+
+def walk_entries(
+    views: Views,
+    rows: Any,
+    length: Any,
+    entry: Callable[[Any], None],
+    skip: Callable[[Any], None],
+) -> None:
+    """Emit `entry(slot)` for every row, or element of a row; `skip(slot)` for places without one.
+
+    `length` is None for plain features. The elements of a row are those of its longest column.
+    """
+    columns = views.columns()
+    with T.serial(rows) as i:
+        for column in columns:
+            column.at_row(i)
+        if length is None:
+            entry(i)
+            return
+        longest = i64(1)
+        for column in columns:
+            if column.sequence:
+                longest = T.Bind(tirx.max(longest, column.count))
+        count = T.Bind(tirx.min(longest, length))
+        with T.serial(count) as place:
+            for column in columns:
+                column.at_element(place)
+            entry(T.Bind(i * length + place))
+        with T.serial(length - count) as rest:
+            skip(T.Bind(i * length + count + rest))

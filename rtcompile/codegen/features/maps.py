@@ -1,0 +1,170 @@
+"""Maps in raw columns: look a key up, and the two levels of a match feature's map.
+
+A column holds a map as text ("key:value" joined by \\x1d), or as values that alternate between keys
+and values. A scan from the front: the first of equal keys counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.bucketize import compare_bytes
+from rtcompile.codegen.features.inputs import InputView
+from rtcompile.codegen.features.tir import Cell, i64, u64
+from rtcompile.codegen.features.tokens import each_token, find_byte, split_text
+
+__all__ = ["Found", "each_match", "each_pair", "find_in_map"]
+
+_MAP_SEPARATOR = 0x1D
+_ALL = b"ALL"
+
+Key = tuple[Any, Any, Any]  # (text, begin, size)
+Piece = tuple[Any, Any]  # (begin, size)
+
+
+class Found:
+    """Where a value stands in the map's text; a size of 0 where there is none."""
+
+    def __init__(self) -> None:
+        self.begin, self.size = Cell("int64", i64(0)), Cell("int64", i64(0))
+
+
+def each_pair(
+    table: InputView, wanted: Callable[[], Any], body: Callable[[Piece, Piece], None]
+) -> None:
+    """Emit `body(key, value)` for every pair of the entry that has both."""
+    paired = T.Bind(table.column.paired)
+    at = Cell("int64", tirx.Select(paired, table.first, table.end))
+    with T.While(tirx.And(at.get() < table.end, wanted())):
+        value = T.Bind(at.get())
+        begin, end = table.column.bytes_of(value)
+        other, last = table.column.bytes_of(T.Bind(value + 1))
+        at.add(i64(2))
+        with T.If(tirx.And(end > begin, last > other)), T.Then():
+            body((begin, T.Bind(end - begin)), (other, T.Bind(last - other)))
+
+    def joined(value: Any, begin: Any, size: Any) -> None:
+        key, text = partition(table.column.text, (begin, size), ord(":"))
+        with T.If(tirx.And(key[1] > 0, text[1] > 0)), T.Then():
+            body(key, text)
+
+    text_only = _Without(table, paired)
+    each_token(text_only, i64(_MAP_SEPARATOR), wanted, joined)  # type: ignore[arg-type]
+
+
+class _Without:
+    """The entry as one without values where its column holds pairs."""
+
+    def __init__(self, table: InputView, paired: Any) -> None:
+        self.column = table.column
+        self.first = T.Bind(tirx.Select(paired, table.end, table.first))
+        self.end = table.end
+
+
+def partition(text: Any, piece: Piece, byte: int) -> tuple[Piece, Piece]:
+    """A piece before and behind the first such byte; without one the second has size -1."""
+    begin, end = piece[0], T.Bind(piece[0] + piece[1])
+    at = Cell("int64", begin)
+    find_byte(text, tirx.const(byte, "int64"), at, end)
+    split = T.Bind(at.get())
+    return (begin, T.Bind(split - begin)), (T.Bind(split + 1), T.Bind(end - split - 1))
+
+
+def same_bytes(one: Key, other: Key) -> Any:
+    """Whether two pieces are equal."""
+    different = Cell("uint64", u64(1))
+    with T.If(one[2] == other[2]), T.Then():
+        different.set(u64(0))
+        compare_bytes(different, (one[0], one[1]), (other[0], other[1]), one[2])
+    return T.Bind(different.get() == u64(0))
+
+
+def find_in_map(table: InputView, text: Any, begin: Any, size: Any) -> Found:
+    """The value of a key in the entry's map."""
+    found = Found()
+
+    def pair(key: Piece, value: Piece) -> None:
+        with T.If(same_bytes((table.column.text, *key), (text, begin, size))), T.Then():
+            found.begin.set(value[0])
+            found.size.set(value[1])
+
+    each_pair(table, lambda: found.size.get() == 0, pair)
+    return found
+
+
+def each_match(
+    table: InputView,
+    wild: bool,
+    first: Key,
+    second: Key,
+    body: Callable[[Piece, Piece, Piece], None],
+) -> None:
+    """Emit `body(first key, second key, value)` for every hit in "k^k:v,k:v|k^...".
+
+    The first of equal keys counts: of the first level where it is met again, of the second where it
+    was met in the same inner map.
+    """
+    text = table.column.text
+    all_firsts, all_seconds = _is_all(first, wild), _is_all(second, wild)
+    done = Cell("int32", 0)
+    whole_begin, whole_end = table.column.bytes_of(table.first)
+    yes = tirx.const(True, "bool")
+    empty = T.Bind(table.first >= table.end)
+    end = T.Bind(tirx.Select(empty, whole_begin, whole_end))
+
+    def outer(begin: Any, size: Any) -> None:
+        key, inner = partition(text, (begin, size), ord("^"))
+        named = tirx.And(key[1] > 0, inner[1] >= 0)
+        equal = same_bytes((text, *key), first)
+        repeated = _stands_before(text, (whole_begin, begin), ord("|"), ord("^"), key)
+        wanted = tirx.And(named, tirx.Or(equal, all_firsts))
+        with T.If(tirx.And(wanted, tirx.Not(repeated))), T.Then():
+            done.set(tirx.Cast("int32", tirx.Not(all_firsts)))
+            _inner(key, inner)
+
+    def _inner(key: Piece, inner: Piece) -> None:
+        stop = Cell("int32", 0)
+
+        def pair(begin: Any, size: Any) -> None:
+            name, value = partition(text, (begin, size), ord(":"))
+            named = tirx.And(name[1] > 0, value[1] >= 0)
+            equal = same_bytes((text, *name), second)
+            repeated = _stands_before(text, (inner[0], begin), ord(","), ord(":"), name)
+            wanted = tirx.And(named, tirx.Or(equal, all_seconds))
+            with T.If(tirx.And(wanted, tirx.Not(repeated))), T.Then():
+                stop.set(tirx.Cast("int32", tirx.Not(all_seconds)))
+                body(key, name, value)
+
+        piece = (inner[0], T.Bind(inner[0] + inner[1]), yes)
+        split_text(text, piece, i64(ord(",")), lambda: stop.get() == 0, pair)
+
+    split_text(text, (whole_begin, end, yes), i64(ord("|")), lambda: done.get() == 0, outer)
+
+
+def _is_all(key: Key, wild: bool) -> Any:
+    if not wild:
+        return tirx.const(False, "bool")
+    text, begin, size = key
+    found = size == i64(len(_ALL))
+    for k, byte in enumerate(_ALL):
+        found = tirx.And(found, text[begin + k] == tirx.const(byte, "uint8"))
+    return T.Bind(found)
+
+
+def _stands_before(text: Any, span: Piece, separator: int, pair: int, key: Piece) -> Any:
+    """Whether a part of text[span] has the same key. Only ALL can meet a key twice."""
+    found = Cell("int32", 0)
+
+    def part(begin: Any, size: Any) -> None:
+        name, value = partition(text, (begin, size), pair)
+        equal = same_bytes((text, *name), (text, *key))
+        with T.If(tirx.And(equal, value[1] >= 0)), T.Then():
+            found.set(1)
+
+    piece = (span[0], span[1], tirx.const(True, "bool"))
+    split_text(text, piece, i64(separator), lambda: found.get() == 0, part)
+    return T.Bind(found.get() != 0)

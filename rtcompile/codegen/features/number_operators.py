@@ -1,0 +1,115 @@
+"""Operators that make numbers. Each emits `put(number, valid)`.
+
+values    the column's numbers, or another feature's tokens parsed
+lookup, match, combine   texts parsed, or mapped, then combined
+expr, overlap, kv_dot_product   one file each
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.bucketize import probe_vocabulary
+from rtcompile.codegen.features.combine import Accumulator
+from rtcompile.codegen.features.dot_product import emit_dot_product
+from rtcompile.codegen.features.expr import emit_expression
+from rtcompile.codegen.features.inputs import InputView, Views
+from rtcompile.codegen.features.overlap import emit_overlap
+from rtcompile.codegen.features.parse_number import parse_number
+from rtcompile.codegen.features.text_operators import emit_tokens, input_tokens
+from rtcompile.codegen.features.tir import Cell
+from rtcompile.features.operators import (
+    Combine,
+    Expr,
+    KvDotProduct,
+    Lookup,
+    Match,
+    Overlap,
+    Values,
+)
+
+__all__ = ["Put", "emit_numbers"]
+
+Put = Callable[[Any, Any], None]
+_YES = True
+
+
+def emit_numbers(views: Views, wanted: Callable[[], Any], put: Put) -> None:
+    """Emit `put` for every number of a numeric feature, in order."""
+    operator = views.feature.operator
+    if isinstance(operator, Values):
+        _values(views, wanted, put)
+    elif isinstance(operator, Lookup | Match):
+        _parsed(views, operator.combiner, wanted, put)
+    elif isinstance(operator, Combine):
+        _combined(views, operator, put)
+    elif isinstance(operator, Overlap):
+        put(emit_overlap(views, operator.method), tirx.const(_YES, "bool"))
+    elif isinstance(operator, KvDotProduct):
+        put(*emit_dot_product(views))
+    else:
+        assert isinstance(operator, Expr)
+        emit_expression(views, operator.expression, wanted, put)
+
+
+def _values(views: Views, wanted: Callable[[], Any], put: Put) -> None:
+    read = views.inputs[0]
+    if isinstance(read, InputView):
+        at = Cell("int64", read.first)
+        with T.While(tirx.And(at.get() < read.end, wanted())):
+            number = T.Bind(read.column.number(at.get()))
+            at.add(1)
+            put(number, tirx.const(_YES, "bool"))
+        return
+    if read.feature.numeric:
+        emit_numbers(read, wanted, put)
+        return
+    input_tokens(views, 0, wanted, lambda t, b, n, w: put(*_number(views, t, b, n)))
+
+
+def _number(views: Views, text: Any, begin: Any, size: Any) -> tuple[Any, Any]:
+    return parse_number(text, begin, size, views.kernel.scratch)
+
+
+def _always() -> Any:
+    return tirx.const(_YES, "bool")
+
+
+def _parsed(views: Views, combiner: str, wanted: Callable[[], Any], put: Put) -> None:
+    """The numbers that texts spell, each, or combined."""
+    if not combiner:
+        emit_tokens(views, wanted, lambda t, b, n, w: put(*_number(views, t, b, n)))
+        return
+    total = Accumulator(combiner)
+
+    def token(text: Any, begin: Any, size: Any, weight: Any) -> None:
+        number, valid = _number(views, text, begin, size)
+        with T.If(valid), T.Then():
+            total.add(number)
+
+    emit_tokens(views, _always, token)
+    put(total.result(), total.any())
+
+
+def _combined(views: Views, operator: Combine, put: Put) -> None:
+    total = Accumulator(operator.combiner)
+
+    def token(text: Any, begin: Any, size: Any, weight: Any) -> None:
+        if operator.value_map is None:
+            number, valid = _number(views, text, begin, size)
+        else:
+            table = (views.constant("table"), views.constant("words"), views.scalar("last_slot"))
+            none = tirx.const(-1, "int64")
+            place = probe_vocabulary(table, text, begin, size, none)
+            valid = T.Bind(place >= 0)
+            safe = T.Bind(tirx.max(place, tirx.const(0, "int64")))
+            number = T.Bind(views.constant("map_numbers")[safe])
+        with T.If(valid), T.Then():
+            total.add(number)
+
+    input_tokens(views, 0, _always, token)
+    put(total.result(), total.any())

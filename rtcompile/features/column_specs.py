@@ -1,0 +1,65 @@
+"""How a feature's raw columns are to be encoded: what its operator reads of each."""
+
+from __future__ import annotations
+
+from rtcompile.features.operators import (
+    BoolMask,
+    Expr,
+    KvDotProduct,
+    Lookup,
+    Match,
+    Overlap,
+    Values,
+)
+from rtcompile.features.plan import Constant, Feature, Input
+from runtime.encode import ColumnSpec
+
+__all__ = ["column_readers", "column_spec"]
+
+
+def column_spec(feature: Feature, read: Input | Constant) -> ColumnSpec:
+    """How `read`, an input of `feature`, is encoded."""
+    sequence = feature.sequence if isinstance(read, Input) and read.sequence else None
+    plain = isinstance(feature.operator, Values)
+    pair = feature.kv_separator if feature.weighted else b""
+    if isinstance(feature.operator, KvDotProduct):
+        pair = feature.operator.kv_delimiter
+    return ColumnSpec(
+        read.name if isinstance(read, Input) else "",
+        _kind(feature, feature.inputs.index(read)),
+        feature.separator,
+        sequence.delimiter if sequence else None,
+        sequence.length if sequence else 0,
+        pair,
+        feature.prefix if plain else b"",
+        read.value if isinstance(read, Constant) else None,
+        read.side.value if isinstance(read, Input) else "user",
+    )
+
+
+def column_readers(feature: Feature) -> list[tuple[Feature, Input]]:
+    """(the feature that reads it, column) of every raw column behind a feature."""
+    found: list[tuple[Feature, Input]] = []
+    for read in feature.inputs:
+        if isinstance(read, Feature):
+            found += column_readers(read)
+        elif isinstance(read, Input):
+            found.append((feature, read))
+    return found
+
+
+def _kind(feature: Feature, index: int) -> str:
+    operator = feature.operator
+    if isinstance(operator, Values):
+        return "number" if feature.numeric else "text"
+    if isinstance(operator, Lookup) and index == 0:
+        return "map"
+    if isinstance(operator, Match) and index == 0:
+        return "nested"
+    if isinstance(operator, Expr):
+        return "present"
+    if isinstance(operator, Overlap):
+        return "terms"
+    if isinstance(operator, BoolMask):
+        return "places"
+    return "text"

@@ -1,0 +1,26 @@
+"""combo_feature: the Cartesian product of several columns' values, joined with "_", as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+from rtcompile.features.base import Context, make_feature
+from rtcompile.features.operators import Combo
+from rtcompile.features.plan import Feature
+from rtcompile.features.schema import ComboSchema
+
+__all__ = ["combine_tokens", "combo_feature"]
+
+
+def combo_feature(schema: ComboSchema, name: str, context: Context) -> Feature:
+    """The plan of a validated config; problems go to `context`."""
+    given = [(f"expression[{i}]", text) for i, text in enumerate(schema.expression)]
+    inputs = context.inputs(schema, given)
+    dimension = schema.value_dim or 0
+    return make_feature(schema, name, context, Combo(), inputs, numeric=False, value_dim=dimension)
+
+
+def combine_tokens(inputs: Sequence[Sequence[bytes]]) -> list[bytes]:
+    """Every combination, the last input fastest."""
+    return [b"_".join(tokens) for tokens in product(*inputs)]

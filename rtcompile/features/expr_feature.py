@@ -1,0 +1,54 @@
+"""expr_feature: arithmetic over the numbers of several columns.
+
+Where every variable has one number, so has the result. A variable with several makes as many
+results, those with one counting for all; different counts give nothing. A vector function takes all
+numbers of its variables at once, and makes the result one number. A variable without a number gives
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rtcompile.features.base import Context, make_feature
+from rtcompile.features.evaluate import evaluate
+from rtcompile.features.expression import Number, has_vectors, parse_expression
+from rtcompile.features.operators import Expr
+from rtcompile.features.plan import Feature
+from rtcompile.features.schema import ExprSchema
+
+__all__ = ["evaluate_all", "expr_feature"]
+
+
+def expr_feature(schema: ExprSchema, name: str, context: Context) -> Feature:
+    """The plan of a validated config; problems go to `context`."""
+    given = [(f"variables[{i}]", text) for i, text in enumerate(schema.variables)]
+    inputs = context.inputs(schema, given)
+    names = [text.rpartition(":")[2] for text in schema.variables]
+    expression = context.attempt("expression", lambda: parse_expression(schema.expression, names))
+    return make_feature(
+        schema,
+        name,
+        context,
+        Expr(expression or Number(0.0)),
+        inputs,
+        numeric=True,
+        value_dim=schema.value_dim or 0,
+    )
+
+
+def evaluate_all(operator: Expr, variables: Mapping[str, Sequence[float]]) -> list[float]:
+    """The results; variable name -> its numbers."""
+    counts = {len(numbers) for numbers in variables.values()}
+    if 0 in counts:
+        return []
+    if has_vectors(operator.expression):
+        firsts = {name: numbers[0] for name, numbers in variables.items()}
+        return [evaluate(operator.expression, firsts, variables)]
+    many = counts - {1}
+    if len(many) > 1:
+        return []
+    return [
+        evaluate(operator.expression, {n: v[i if len(v) > 1 else 0] for n, v in variables.items()})
+        for i in range(max(counts))
+    ]

@@ -1,0 +1,102 @@
+"""What a feature makes of its inputs: the operators, as values.
+
+Each feature type's file says how a config becomes one, and defines it in plain Python.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rtcompile.features.expression import Expression
+
+__all__ = [
+    "COMBINERS",
+    "BoolMask",
+    "Combine",
+    "Combo",
+    "Expr",
+    "KvDotProduct",
+    "Lookup",
+    "Match",
+    "Operator",
+    "Overlap",
+    "Values",
+]
+
+COMBINERS = ("sum", "mean", "min", "max", "count", "gap_min", "gap_max")
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of the one input as they are."""
+
+
+@dataclass(frozen=True)
+class Combo:
+    """Every combination of the inputs' values, joined with "_"; the last input runs fastest."""
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Inputs: a map, keys. The map's values of the keys, in the order of the keys.
+
+    `combiner`: of numbers, "" for none. `show_key`: text "key_value".
+    """
+
+    combiner: str
+    show_key: bool
+
+
+@dataclass(frozen=True)
+class Match:
+    """Inputs: a map of maps, the keys of its first level, those of its second.
+
+    The values of the pairs of keys. `wild`: the key ALL stands for every key of its level.
+    `show_first`, `show_second`: text "first_second_value".
+    """
+
+    wild: bool
+    show_first: bool
+    show_second: bool
+    combiner: str
+
+
+@dataclass(frozen=True)
+class Expr:
+    """An expression over the inputs' numbers; nothing where an input has none.
+
+    `spread`: a sequence with one element counts for every element of the others.
+    """
+
+    expression: Expression
+    spread: bool = False
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Inputs: the query's terms, the title's. One number; see `overlap_feature.py`."""
+
+    method: str
+
+
+@dataclass(frozen=True)
+class Combine:
+    """The input's values as numbers, `value_map` applied if there is one, combined to one."""
+
+    combiner: str
+    value_map: tuple[tuple[bytes, float], ...] | None
+
+
+@dataclass(frozen=True)
+class KvDotProduct:
+    """Inputs: two maps of weights. The sum of the products over the keys of both."""
+
+    kv_delimiter: bytes
+
+
+@dataclass(frozen=True)
+class BoolMask:
+    """Inputs: values, a mask. The values whose place in the mask is true."""
+
+
+Operator = Values | Combo | Lookup | Match | Expr | Overlap | Combine | KvDotProduct | BoolMask

@@ -1,0 +1,125 @@
+"""Encoded columns of the item table, for the features that read user and item together.
+
+Rows are appended; what is written stays where it is until an array is full, and then moves to one
+of twice the size, while the old one lives on for those who still read it. Values are stored as
+lists, split once, so that all rows have one form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.arrays import aligned_empty
+from runtime.encode import (
+    COLUMN_WORDS,
+    PADDING,
+    ColumnPart,
+    ColumnSpec,
+    Mode,
+    Word,
+    encode,
+)
+
+__all__ = ["ColumnStore", "StoredColumns"]
+
+
+class StoredColumns:
+    """What a reader takes: descriptors [columns, COLUMN_WORDS], and the arrays they point into."""
+
+    def __init__(self, descriptors: npt.NDArray[np.int64], arrays: Sequence[Any]) -> None:
+        self.descriptors, self.arrays = descriptors, arrays
+        # At least the bytes of any item's text, for the scratch.
+        self.longest = 0
+
+
+class _Growing:
+    """An array that is appended to."""
+
+    def __init__(self, dtype: str, first: Sequence[int] = ()) -> None:
+        self.array = aligned_empty(64, dtype)
+        self.used = len(first)
+        self.array[: self.used] = first
+
+    def append(self, values: npt.NDArray[Any], padding: int = 0) -> None:
+        """Write `values` behind the last; the array keeps room for `padding` more."""
+        needed = self.used + len(values) + padding
+        if needed > len(self.array):
+            grown = aligned_empty(2 * needed, str(self.array.dtype))
+            grown[: self.used] = self.array[: self.used]
+            self.array = grown
+        self.array[self.used : self.used + len(values)] = values
+        self.used += len(values)
+
+    @property
+    def address(self) -> int:
+        """Where the array lies."""
+        return int(self.array.__array_interface__["data"][0])
+
+
+class _Column:
+    """One spec's arrays."""
+
+    def __init__(self) -> None:
+        self.rows, self.values = _Growing("int64", [0]), _Growing("int64", [0])
+        self.offsets, self.text = _Growing("int64", [0]), _Growing("uint8")
+        self.numbers = _Growing("float64")
+
+    def arrays(self) -> tuple[_Growing, ...]:
+        """In the order of the descriptor."""
+        return (self.rows, self.values, self.offsets, self.text, self.numbers)
+
+
+def _longest_row(part: ColumnPart) -> int:
+    """Bytes of the row with the longest text."""
+    if part.offsets is None:
+        return 0
+    ends = part.values if part.rows is None else part.values[part.rows]
+    return int(np.max(np.diff(part.offsets[ends]), initial=0))
+
+
+class ColumnStore:
+    """Append rows, take snapshots. One writer at a time; see `items.py`."""
+
+    def __init__(self, specs: Sequence[ColumnSpec]) -> None:
+        self._specs = tuple(replace(spec, listed=True) for spec in specs)
+        self._columns = [_Column() for _ in specs]
+        self._splits = [0] * len(self._specs)
+        self._longest = 0
+        self.snapshot = self._taken()
+
+    def append(self, columns: Mapping[str, Sequence[object]], rows: int) -> None:
+        """Encode and append rows. RequestError was raised before: the item stage read the same."""
+        if not self._specs or not rows:
+            return
+        encoded = encode(self._specs, columns, rows, lambda name: f"item field {name!r}")
+        for index, (spec, column) in enumerate(zip(self._specs, self._columns, strict=True)):
+            part = encoded.part(index, spec)
+            if part.rows is not None:
+                column.rows.append(part.rows[1:] + column.rows.array[column.rows.used - 1])
+            column.values.append(part.values[1:] + column.values.array[column.values.used - 1])
+            if part.offsets is not None:
+                ends = part.offsets[1:] - part.offsets[0]
+                column.offsets.append(ends + column.offsets.array[column.offsets.used - 1])
+                column.text.append(part.text, PADDING)
+            column.numbers.append(part.numbers)
+            self._splits[index] = part.split
+            self._longest = max(self._longest, _longest_row(part))
+        self.snapshot = self._taken()
+
+    def _taken(self) -> StoredColumns:
+        descriptors = np.zeros((len(self._columns), COLUMN_WORDS), np.int64)
+        arrays: list[Any] = []
+        for index, column in enumerate(self._columns):
+            growing = column.arrays()
+            descriptors[index, : len(growing)] = [one.address for one in growing]
+            descriptors[index, Word.SPLIT] = self._splits[index]
+            descriptors[index, Word.MODE] = Mode.PLACES
+            arrays += [one.array for one in growing]
+        taken = StoredColumns(descriptors, arrays)
+        taken.longest = self._longest
+        return taken

@@ -1,0 +1,318 @@
+"""The compiled operators give what the plain-Python reference gives, on whatever comes in."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rtcompile.features import FeatureExtractor, compile_features
+from rtcompile.features.overlap_feature import METHODS
+from rtcompile.features.reference import extract
+
+
+def _feature(kind: str, name: str, **keys: Any) -> dict[str, Any]:
+    return {"feature_type": kind, "feature_name": name, **keys}
+
+
+LOOKUP = {"map": "user:map", "key": "item:keys", "separator": ","}
+MATCH = {"user": "user:nested", "category": "item:key", "item": "item:keys", "separator": ","}
+COMBINERS = ("sum", "mean", "min", "max", "count", "gap_min", "gap_max")
+VECTORS = (
+    *("len(a)", "l2_norm(a)", "squared_norm(a)", "std_dev(a)", "pop_std_dev(a)", "variance(a)"),
+    *("pop_variance(a)", "reduce_min(a)", "reduce_max(a)", "reduce_sum(a)", "reduce_mean(a)"),
+    *("reduce_prod(a)", "dot(a,b)", "euclid_dist(a,b)", "corr(a,b)", "dot(a,b)/len(a)+a"),
+)
+SCALARS = (
+    "a+b*2-c",
+    "a>b&&b>=c||a!=c ? a : b^2",
+    "(a|b)&3",
+    "min(a,b,c)+max(a,b)-avg(a,b,c)+sum(a,b)",
+    "roundp(a,2)+mod(b,3)+sign(c)+abs(a)",
+    "sphere_dist(a,b,c,a)+haversine(a,b,c,b)",
+    "sigmoid(a)+atanh(b)-acosh(c)+log2(a)+floor(b)+rint(c)+trunc(a)+round(b)",
+)
+
+FEATURES: list[dict[str, Any]] = [
+    _feature(
+        "combo_feature",
+        "combo",
+        expression=["user:key", "item:keys", "const:x"],
+        hash_bucket_size=1000,
+        separator=",",
+        default_value="none",
+    ),
+    _feature(
+        "combo_feature",
+        "combo_two",
+        expression=["user:keys", "item:keys"],
+        vocab_list=["a_a", "a_b", "b_a"],
+        separator=",",
+        value_dim=2,
+    ),
+    *[
+        _feature("lookup_feature", f"lookup_{c}", **LOOKUP, combiner=c, default_value="7")
+        for c in COMBINERS
+    ],
+    _feature("lookup_feature", "each", **LOOKUP, combiner="", boundaries=[0, 1, 2.5]),
+    _feature("lookup_feature", "pair", **LOOKUP, combiner="", value_dim=2, default_value="1,2"),
+    _feature("lookup_feature", "text", **LOOKUP, need_discrete=True, hash_bucket_size=1000),
+    _feature("lookup_feature", "keyed", **LOOKUP, needKey=True, hash_bucket_size=1000),
+    _feature("match_feature", "match", **MATCH, default_value="3"),
+    _feature("match_feature", "shown", **MATCH, show_category=True, hash_bucket_size=1000),
+    _feature(
+        "match_feature",
+        "wild",
+        **MATCH,
+        matchType="multihit",
+        show_item=True,
+        hash_bucket_size=1000,
+    ),
+    _feature(
+        "match_feature",
+        "wild_sum",
+        **{**MATCH, "category": "ALL"},
+        matchType="multihit",
+        combiner="sum",
+        boundaries=[0, 5],
+    ),
+    _feature(
+        "match_feature",
+        "first_only",
+        **{**MATCH, "category": "ALL"},
+        num_buckets=10,
+        needDiscrete=True,
+        default_value="1",
+    ),
+    *[
+        _feature(
+            "overlap_feature", m, query="user:keys", title="item:keys", method=m, separator=","
+        )
+        for m in METHODS
+    ],
+    _feature("combine_feature", "combine", expression="user:keys", separator=",", combiner="mean"),
+    _feature(
+        "combine_feature",
+        "mapped",
+        expression="user:keys",
+        separator=",",
+        combiner="sum",
+        value_map={"a": 1.5, "b": 2, "": 9},
+        num_buckets=10,
+    ),
+    _feature("kv_dot_product", "dot", query="user:map", document="item:weights", separator=","),
+    _feature(
+        "kv_dot_product",
+        "dot_default",
+        query="user:weights",
+        document="item:weights",
+        separator=",",
+        default_value="0.25",
+        boundaries=[0.1, 1],
+    ),
+    _feature(
+        "bool_mask_feature",
+        "masked",
+        expression=["user:keys", "item:mask"],
+        separator=",",
+        hash_bucket_size=1000,
+        default_value="d",
+    ),
+    *[
+        _feature(
+            "expr_feature",
+            f"scalar_{i}",
+            expression=text,
+            separator=",",
+            variables=["user:a", "item:b", "context:c"],
+            default_value="0.5",
+            normalizer="method=expression,expr=x*2" if i % 2 else None,
+        )
+        for i, text in enumerate(SCALARS)
+    ],
+    _feature(
+        "expr_feature",
+        "many",
+        expression="a-b",
+        separator=",",
+        boundaries=[-1, 0, 1],
+        variables=["user:a", "item:b"],
+        default_value="",
+    ),
+    *[
+        _feature(
+            "expr_feature",
+            f"vector_{i}",
+            expression=text,
+            separator=",",
+            variables=["user:a", "item:b"],
+            default_value="0.5",
+        )
+        for i, text in enumerate(VECTORS)
+    ],
+    _feature(
+        "lookup_feature", "inner", **LOOKUP, need_discrete=True, stub_type=True, default_value="5;6"
+    ),
+    _feature(
+        "raw_feature",
+        "outer",
+        expression="feature:inner",
+        separator=";",
+        value_dim=2,
+        default_value="1",
+    ),
+    _feature(
+        "id_feature", "outer_ids", expression="feature:inner", separator=";", hash_bucket_size=1000
+    ),
+    {
+        "sequence_name": "s",
+        "sequence_length": 3,
+        "sequence_delim": ";",
+        "features": [
+            _feature("lookup_feature", "lookup", **LOOKUP, combiner="sum", default_value="7"),
+            _feature(
+                "combo_feature",
+                "combo",
+                expression=["user:key", "item:keys"],
+                hash_bucket_size=1000,
+                separator=",",
+                default_value="none",
+            ),
+            _feature(
+                "expr_feature",
+                "expr",
+                expression="a-b",
+                variables=["user:a", "item:b"],
+                separator=",",
+                default_value="1",
+            ),
+            _feature(
+                "combine_feature",
+                "combine",
+                expression="user:keys",
+                separator=",",
+                combiner="max",
+                default_value="0",
+            ),
+        ],
+    },
+]
+for item in FEATURES:
+    if item.get("normalizer", 0) is None:
+        del item["normalizer"]
+
+
+@pytest.fixture(scope="module")
+def extractor() -> FeatureExtractor:
+    return compile_features({"features": FEATURES})
+
+
+WORDS = st.sampled_from(["a", "b", "c", "ab", "ALL", "", " ", "ünï", "x" * 40])
+NUMBERS = st.one_of(
+    st.sampled_from(["1", "-2.5", "1e3", "nan", "inf", "-infinity", "0x1", "1e", "", ".5", "5.e1"]),
+    st.sampled_from(["1e400", "-1e-400", "123456789012345678901234567890", "9007199254740993"]),
+    st.sampled_from(["0.1e22", "2.2250738585072011e-308", " 7 ", "+3", "--3", "1_0", "4.9e-324"]),
+    st.floats().map(repr),
+    st.integers(-(10**25), 10**25).map(str),
+)
+TOKENS = st.one_of(WORDS, NUMBERS)
+
+
+def _joined(parts: Any, separator: str, most: int = 5) -> Any:
+    return st.lists(parts, max_size=most).map(separator.join)
+
+
+PAIRS = st.tuples(WORDS, TOKENS).map(":".join)
+MAPS = st.one_of(
+    st.none(),
+    _joined(st.one_of(PAIRS, WORDS), "\x1d"),
+    st.dictionaries(WORDS, st.one_of(NUMBERS, st.floats(-1e9, 1e9), st.none()), max_size=5),
+    st.lists(st.tuples(WORDS, NUMBERS), max_size=5),
+    st.binary(max_size=30),
+)
+INNER = _joined(st.one_of(PAIRS, WORDS), ",", 4)
+NESTED = st.one_of(
+    st.none(),
+    _joined(st.one_of(st.tuples(WORDS, INNER).map("^".join), WORDS), "|"),
+    st.dictionaries(WORDS, INNER, max_size=3),
+)
+TEXTS = st.one_of(st.none(), _joined(TOKENS, ","), st.lists(st.one_of(TOKENS, st.none())))
+WEIGHTS = st.one_of(
+    st.none(),
+    _joined(st.one_of(PAIRS, WORDS), ","),
+    st.dictionaries(WORDS, st.floats(-100, 100), max_size=5),
+)
+VALUES = st.one_of(
+    st.none(), st.floats(), st.integers(-5, 5), _joined(NUMBERS, ","), st.lists(st.floats(-9, 9))
+)
+MASKS = st.one_of(TEXTS, _joined(st.sampled_from(["true", "FALSE", "1", "0", "", "x"]), ","))
+ELEMENTS = st.one_of(st.none(), _joined(_joined(TOKENS, ","), ";"), st.lists(TEXTS, max_size=4))
+COLUMNS = {
+    "map": MAPS,
+    "nested": NESTED,
+    "key": WORDS,
+    "keys": TEXTS,
+    "weights": WEIGHTS,
+    "mask": MASKS,
+    "a": VALUES,
+    "b": VALUES,
+    "c": VALUES,
+    "s__keys": ELEMENTS,
+    "s__b": ELEMENTS,
+}
+
+
+def _compare(extractor: FeatureExtractor, columns: dict[str, list[Any]]) -> None:
+    expected, found = extract(extractor.plan, columns), extractor(columns)
+    for name, want in expected.items():
+        got = found[name]
+        for part in ("lengths", "key_lengths", "seq_lengths"):
+            np.testing.assert_array_equal(
+                np.asarray(getattr(got, part)), np.asarray(getattr(want, part)), f"{name}.{part}"
+            )
+        if got.values.dtype == np.int64:
+            np.testing.assert_array_equal(got.values, want.values, name)
+        else:
+            # Sums may be fused differently in the last bit of float64.
+            np.testing.assert_allclose(got.values, want.values, 1e-6, 1e-30, err_msg=name)
+
+
+@given(rows=st.lists(st.fixed_dictionaries(COLUMNS), min_size=1, max_size=4))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+def test_hostile_rows(extractor: FeatureExtractor, rows: list[dict[str, Any]]) -> None:
+    with np.errstate(all="ignore"):
+        _compare(extractor, {name: [row[name] for row in rows] for name in COLUMNS})
+
+
+@pytest.fixture(scope="module")
+def parser() -> FeatureExtractor:
+    texts = {"map": "user:map", "key": "user:key", "default_value": "-7"}
+    return compile_features({"features": [_feature("lookup_feature", "x", **texts)]})
+
+
+@given(
+    numbers=st.lists(
+        st.one_of(
+            NUMBERS,
+            st.floats().map(lambda x: f"{x:.17g}"),
+            st.integers(0, (1 << 64) - 1).map(
+                lambda bits: f"{struct.unpack('<d', struct.pack('<Q', bits))[0]:.25e}"
+            ),
+            st.text("0123456789+-.eE ", max_size=30),
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_numbers_are_parsed_as_python_parses_them(
+    parser: FeatureExtractor, numbers: list[str]
+) -> None:
+    columns = {"map": [f"k:{text}" for text in numbers], "key": ["k"] * len(numbers)}
+    with np.errstate(all="ignore"):
+        want = extract(parser.plan, columns)["x"].values
+    np.testing.assert_array_equal(parser(columns)["x"].values, want)
