@@ -29,15 +29,19 @@ def align(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def aligned_block(sizes: Sequence[tuple[int, str]]) -> list[npt.NDArray[Any]]:
-    """Uninitialised flat arrays of (count, dtype) each, in one allocation."""
+def aligned_block(
+    sizes: Sequence[tuple[int, str]],
+) -> tuple[list[npt.NDArray[Any]], list[int]]:
+    """Uninitialised flat arrays of (count, dtype) each, in one allocation, and their addresses."""
     ends, at = [], 0
     for count, dtype in sizes:
         begin = at
         at = align(begin + count * _ITEM_BYTES[dtype])
         ends.append((begin, begin + count * _ITEM_BYTES[dtype], dtype))
     block = aligned_empty(at, "uint8")
-    return [block[begin:end].view(dtype) for begin, end, dtype in ends]
+    base = block.__array_interface__["data"][0]
+    arrays = [block[begin:end].view(dtype) for begin, end, dtype in ends]
+    return arrays, [base + begin for begin, _, _ in ends]
 
 
 def aligned_empty(count: int, dtype: str) -> npt.NDArray[Any]:

@@ -173,6 +173,15 @@ class Encoded:
         text = self.text[offsets[0] : offsets[-1]]
         return ColumnPart(rows, values, offsets, text, numbers, split)
 
+    def row_bounds(self, index: int, spec: ColumnSpec) -> npt.NDArray[np.int64]:
+        """[rows]: at least the elements, and the values once split, of each row of a column."""
+        part = self.part(index, spec)
+        edges = part.values if part.rows is None else part.values[part.rows]
+        bounds = np.diff(edges) + (1 if part.rows is None else np.diff(part.rows))
+        if part.offsets is not None and part.split == Split.TEXT:
+            bounds = bounds + np.diff(part.offsets[edges])
+        return bounds
+
 
 @dataclass(frozen=True)
 class ColumnPart:

@@ -26,11 +26,9 @@ class ColumnStage:
 
     def run(self, encoded: Encoded) -> dict[str, Column]:
         """Every feature of `encoded.rows` rows, in the order of the config."""
-        # A value is a token of the text, an entry, or a default of an entry.
-        largest = encoded.bound
-        fanout = {feature["name"]: feature["fanout"] for feature in self._features}
+        largest = self._largest(encoded)
         sizes = {
-            port.name: 2 if port.name.endswith(".cursor") else largest * fanout[_feature(port.name)]
+            port.name: 2 if port.name.endswith(".cursor") else largest[_feature(port.name)]
             for port in self._stage.outputs
             if port.per_request
         }
@@ -38,6 +36,17 @@ class ColumnStage:
         results = self._stage.run(encoded.rows, (encoded.columns, scratch), sizes)
         found = dict(zip((port.name for port in self._stage.outputs), results, strict=True))
         return {feature["name"]: _column(feature, found, encoded) for feature in self._features}
+
+    def _largest(self, encoded: Encoded) -> dict[str, int]:
+        """Feature -> at least the values that it can have."""
+        bounds = [encoded.row_bounds(i, spec) for i, spec in enumerate(self.specs)]
+        found = {}
+        for feature in self._features:
+            a_row = np.ones(encoded.rows, np.int64)
+            for column in feature["reads"]:
+                a_row = a_row * bounds[column]
+            found[feature["name"]] = int(a_row.sum()) * feature["fanout"]
+        return found
 
 
 def _feature(port: str) -> str:

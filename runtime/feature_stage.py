@@ -14,9 +14,13 @@ from runtime.arrays import aligned_empty
 from runtime.encode import COLUMN_WORDS, ColumnSpec, Encoded, Mode, Word, encode
 from runtime.errors import RequestError
 from runtime.items import Snapshot
-from runtime.stage import Port, Stage
+from runtime.stage import Port, Results, Stage
 
 __all__ = ["FeatureStage", "check_fields"]
+
+
+# The scratch of stages that need none.
+_UNUSED = aligned_empty(64, "uint8")
 
 
 class FeatureStage:
@@ -39,18 +43,20 @@ class FeatureStage:
         encoded = encode(self._specs, columns, rows, self._where)
         return self._stage.run(rows, (encoded.columns, self._scratch(encoded)))
 
-    def allocate(self, rows: int) -> list[Any]:
-        """Tensors for the results of `rows` rows, to be filled again and again."""
-        return [tvm_ffi.from_dlpack(array) for array in self._stage.allocate(rows)]
+    def allocate(self, rows: int) -> Results:
+        """Memory for the results of `rows` rows, to be filled again and again."""
+        return self._stage.allocate(rows)
 
-    def fill(self, columns: Mapping[str, Sequence[object]], rows: int, results: list[Any]) -> None:
-        """`run` into the tensors of `allocate`."""
+    def fill(self, columns: Mapping[str, Sequence[object]], rows: int, results: Results) -> None:
+        """`run` into the memory of `allocate`."""
         encoded = encode(self._specs, columns, rows, self._where)
         given = (encoded.columns, self._scratch(encoded))
-        self._stage.call(rows, [*map(tvm_ffi.from_dlpack, given), *results])
+        self._stage.call(rows, [*map(tvm_ffi.from_dlpack, given), *results.arguments])
 
     def _scratch(self, encoded: Encoded) -> npt.NDArray[np.uint8]:
         """Memory for a kernel to join texts in: as long as all text, for each of its inputs."""
+        if not self._joined:
+            return _UNUSED
         return aligned_empty(self._joined * encoded.bound + 64, "uint8")
 
     def fill_mixed(
@@ -58,7 +64,7 @@ class FeatureStage:
         parts: Mapping[str, Mapping[str, Sequence[object]]],
         items: Snapshot,
         rows: int,
-        results: list[Any],
+        results: Results,
     ) -> None:
         """`fill`, of columns of every side: of the request's user, of its items, of each row.
 
@@ -82,7 +88,8 @@ class FeatureStage:
         columns = aligned_empty(words.size, "int64")
         columns[:] = words.reshape(-1)
         scratch = aligned_empty(self._joined * bound + 64, "uint8")
-        self._stage.call(rows, [*map(tvm_ffi.from_dlpack, (columns, scratch)), *results])
+        given = (columns, scratch)
+        self._stage.call(rows, [*map(tvm_ffi.from_dlpack, given), *results.arguments])
         del alive  # what the descriptors point into, until here
 
     @property

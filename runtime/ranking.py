@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm_ffi
 
 from runtime.columns import Column
 from runtime.encode import encode
@@ -15,7 +14,7 @@ from runtime.errors import RequestError
 from runtime.extract import ColumnStage
 from runtime.feature_stage import FeatureStage, check_fields
 from runtime.items import ItemTable, Snapshot
-from runtime.stage import Stage
+from runtime.stage import Results, Stage
 
 __all__ = ["Ranking"]
 
@@ -54,7 +53,7 @@ class Ranking:
         self.items = ItemTable(self._fields["item"], ports, compute, mixed)
         self._order = _input_order(stages["cross"]["sides"])
         # The user stage's results, one set a running request. Lists append and pop atomically.
-        self._idle: list[list[Any]] = []
+        self._idle: list[Results] = []
         self._outputs = [port.name for port in cross.outputs]
 
     def rank(
@@ -63,17 +62,20 @@ class Ranking:
         """See `Ranker.rank`."""
         ids = as_ids(items)
         rows = len(ids)
-        user_tensors = self._idle.pop() if self._idle else self._user_tensors()
-        user_columns = self._fill_user(user, user_tensors)
+        of_user = self._idle.pop() if self._idle else self._user_results()
+        user_columns = self._fill_user(user, of_user)
         snapshot = self.items.snapshot(ids)
-        context_tensors = self._context(context, rows, user_columns, snapshot)
-        sides = {"user": user_tensors, "item": snapshot.tensors, "context": context_tensors}
-        outputs = self._cross.allocate(rows)
+        of_context = self._context(context, rows, user_columns, snapshot)
+        sides = {
+            "user": of_user.tensors,
+            "item": snapshot.tensors,
+            "context": of_context.tensors,
+        }
+        results = self._cross.allocate(rows)
         tensors = [sides[side][place] for side, place in self._order]
-        tensors += [snapshot.places, *map(tvm_ffi.from_dlpack, outputs)]
-        self._cross.call(rows, tensors)
-        self._idle.append(user_tensors)
-        return dict(zip(self._outputs, self._cross.shaped(rows, outputs), strict=True))
+        self._cross.call(rows, [*tensors, snapshot.places, *results.arguments])
+        self._idle.append(of_user)
+        return dict(zip(self._outputs, self._cross.shaped(rows, results.arrays), strict=True))
 
     def extract(
         self, user: object | None, items: object | None, context: object | None
@@ -119,31 +121,31 @@ class Ranking:
     def _names(self, side: str) -> tuple[str, ...]:
         return self._fields[side]
 
-    def _user_tensors(self) -> list[Any]:
+    def _user_results(self) -> Results:
         stage = self._features.get("user")
-        return stage.allocate(1) if stage else []
+        return stage.allocate(1) if stage else Results([], [])
 
-    def _fill_user(self, user: object, tensors: list[Any]) -> Columns:
+    def _fill_user(self, user: object, results: Results) -> Columns:
         fields = check_fields("user", user, self._names("user"))
         columns = {name: (value,) for name, value in fields.items()}
         stage = self._features.get("user")
         if stage:
-            stage.fill(columns, 1, tensors)
+            stage.fill(columns, 1, results)
         return columns
 
     def _context(
         self, context: object | None, rows: int, user: Columns, items: Snapshot
-    ) -> list[Any]:
+    ) -> Results:
         columns, _ = self._context_columns({} if context is None else context, rows)
         stage = self._features.get("context")
         if stage is None:
-            return []
-        tensors = stage.allocate(rows)
+            return Results([], [])
+        results = stage.allocate(rows)
         if stage.is_mixed:
-            stage.fill_mixed({"user": user, "context": columns}, items, rows, tensors)
+            stage.fill_mixed({"user": user, "context": columns}, items, rows, results)
         else:
-            stage.fill(columns, rows, tensors)
-        return tensors
+            stage.fill(columns, rows, results)
+        return results
 
     def _context_columns(
         self, context: object, rows: int | None

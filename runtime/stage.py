@@ -14,7 +14,7 @@ import tvm_ffi
 from runtime.arrays import aligned_block, aligned_empty
 from runtime.errors import RequestError, UnknownIdError
 
-__all__ = ["Port", "Stage"]
+__all__ = ["Port", "Results", "Stage"]
 
 _STATUS_WORDS = 4
 _STATUS_ID_OUT_OF_RANGE = 1
@@ -40,6 +40,22 @@ class Port:
         return count
 
 
+class Results:
+    """Memory for a stage's outputs. `arguments`: as its function takes them."""
+
+    def __init__(self, arrays: list[npt.NDArray[Any]], arguments: list[Any]) -> None:
+        self.arrays, self.arguments = arrays, arguments
+
+    @cached_property
+    def tensors(self) -> list[Any]:
+        """The outputs, as another stage's inputs."""
+        return [tvm_ffi.from_dlpack(array) for array in self.arrays]
+
+
+def _flat(arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    return [array.reshape(-1) for array in arrays]
+
+
 @dataclass(frozen=True)
 class _Workspace:
     status: npt.NDArray[np.int64]
@@ -57,6 +73,11 @@ class Stage:
         self._features = description["features"]
         self.inputs = tuple(_port(port) for port in description["inputs"])
         self.outputs = tuple(_port(port) for port in description["outputs"])
+        self._output_table: bool = description["output_table"]
+        self._row_bytes = [
+            0 if p.per_request else p.row_elements * np.dtype(p.dtype).itemsize
+            for p in self.outputs
+        ]
         # One workspace a running call. Lists append and pop atomically.
         self._idle: list[_Workspace] = []
 
@@ -70,19 +91,25 @@ class Stage:
 
         `sizes`: elements of the flat outputs whose size the data decides, by port name.
         """
-        outputs = self.allocate(rows, sizes)
-        self.call(rows, [tvm_ffi.from_dlpack(a.reshape(-1)) for a in (*inputs, *outputs)])
-        return self.shaped(rows, outputs, sizes)
+        results = self.allocate(rows, sizes)
+        self.call(rows, [*map(tvm_ffi.from_dlpack, _flat(inputs)), *results.arguments])
+        return self.shaped(rows, results.arrays, sizes)
 
-    def allocate(self, rows: int, sizes: Mapping[str, int] | None = None) -> list[npt.NDArray[Any]]:
-        """Flat arrays for the outputs of `rows` rows."""
-        if sizes:
-            return aligned_block(
-                [(sizes.get(p.name, rows * p.row_elements), p.dtype) for p in self.outputs]
-            )
-        return aligned_block(
-            [((1 if p.per_request else rows) * p.row_elements, p.dtype) for p in self.outputs]
+    def allocate(self, rows: int, sizes: Mapping[str, int] | None = None) -> Results:
+        """Memory for the outputs of `rows` rows; of `sizes` elements where that is given."""
+        given = sizes or {}
+        arrays, addresses = aligned_block(
+            [
+                (given.get(p.name, (1 if p.per_request else rows) * p.row_elements), p.dtype)
+                for p in self.outputs
+            ]
         )
+        if not self._output_table:
+            return Results(arrays, list(map(tvm_ffi.from_dlpack, arrays)))
+        table = aligned_empty(max(2 * len(arrays), 1), "int64")
+        table[0 : 2 * len(arrays) : 2] = addresses
+        table[1::2] = self._row_bytes
+        return Results(arrays, [tvm_ffi.from_dlpack(table)])
 
     def shaped(
         self,
@@ -99,7 +126,10 @@ class Stage:
         ]
 
     def call(self, rows: int, tensors: Sequence[Any]) -> None:
-        """Run on flat aligned tensors, inputs then outputs. Raises RequestError, UnknownIdError."""
+        """Run on flat aligned tensors, inputs then the outputs' arguments.
+
+        Raises RequestError, UnknownIdError.
+        """
         if not rows:
             return
         workspace = self._idle.pop() if self._idle else self._new_workspace()

@@ -108,22 +108,26 @@ class _Memory:
 
     def column(self, columns: dict[str, list[Any]], lengths: bool) -> Column:
         """The feature of each row; a column of one row counts for all."""
-        rows = max(map(len, columns.values()), default=1)
-        whole = {n: v * rows if len(v) == 1 else v for n, v in columns.items()}
         if not self._remembers:
-            return extract_feature(self._feature, whole, rows)
+            return self._extracted(columns)
         (values,) = columns.values()
         sequence = self._feature.sequence
         if sequence is None:
-            return self._plain(values) or extract_feature(self._feature, whole, rows)
+            return self._plain(values) or self._extracted(columns)
         parts = [elements(value, sequence.delimiter, sequence.length) for value in values]
         counts = np.array([len(part) for part in parts], np.int64)
         if lengths:
             return Column(np.zeros(0), seq_lengths=counts)
         flat = self._plain([element for part in parts for element in part])
         if flat is None:
-            return extract_feature(self._feature, whole, rows)
+            return self._extracted(columns)
         return Column(flat.values, key_lengths=flat.lengths, seq_lengths=counts)
+
+    def _extracted(self, columns: dict[str, list[Any]]) -> Column:
+        """The long way."""
+        rows = max(map(len, columns.values()), default=1)
+        whole = {n: v * rows if len(v) == 1 else v for n, v in columns.items()}
+        return extract_feature(self._feature, whole, rows)
 
     def _plain(self, values: list[Any]) -> Column | None:
         """Of strings, integers, and lists of them; None where a value is something else."""

@@ -44,6 +44,7 @@ class Space:
     WORKSPACE = "workspace"
     INPUT = "input"
     OUTPUT = "output"
+    OUTPUT_TABLE = "output_table"  # an output by its place in a table of addresses
     STATUS = "status"
 
 
@@ -114,7 +115,11 @@ class Lookup:
 
 @dataclass
 class StageProgram:
-    """What runs in one stage, in order, with everything that it needs."""
+    """What runs in one stage, in order, with everything that it needs.
+
+    With `output_table` the outputs are not arguments of their own: one int64 [outputs, 2] has the
+    address of each and its bytes a row, so that calls that differ in their output share a loop.
+    """
 
     name: str
     inputs: tuple[Port, ...]
@@ -125,3 +130,4 @@ class StageProgram:
     lookups: list[Lookup] = field(default_factory=list)
     features: list[str] = field(default_factory=list)  # names, for messages
     workspace_bytes: int = 0
+    output_table: bool = False

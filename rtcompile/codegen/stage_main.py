@@ -50,7 +50,11 @@ def stage_main(program: StageProgram, functions: dict[str, Any], constants_bytes
             Space.STATUS: T.arg("status", T.buffer((STATUS_WORDS,), "int64")),
         }
         inputs = [_port_buffer("input", i, port) for i, port in enumerate(program.inputs)]
-        outputs = [_port_buffer("output", i, port) for i, port in enumerate(program.outputs)]
+        if program.output_table:
+            size = max(2 * len(program.outputs), 1)
+            memory[Space.OUTPUT_TABLE] = T.arg("outputs", T.buffer((size,), "int64"))
+        ports = () if program.output_table else program.outputs
+        outputs = [_port_buffer("output", i, port) for i, port in enumerate(ports)]
         once = tirx.const(0, "int64"), tirx.const(TILE, "int64")
         emitter = _Emitter(program, functions, (memory, inputs, outputs), *once)
         for first_call in program.prologue:
@@ -107,6 +111,12 @@ class _Emitter:
         T.evaluate(tvm.ir.Call(function, arguments, ret_ty=return_type))
 
     def _address(self, pointer: Pointer, offset: Any) -> Any:
+        if pointer.space == Space.OUTPUT_TABLE:
+            table = self._memory[Space.OUTPUT_TABLE]
+            address = T.Bind(table[offset] + self._start * table[offset + 1])
+            reinterpret = tvm.ir.Op.get("tirx.reinterpret")
+            pointer_type = tvm.ir.PointerType(tvm.ir.PrimType("uint8"))
+            return T.Bind(tvm.ir.Call(reinterpret, [address], ret_ty=pointer_type))
         if pointer.space not in (Space.INPUT, Space.OUTPUT):
             return T.address_of(self._memory[pointer.space][offset])
         is_input = pointer.space == Space.INPUT

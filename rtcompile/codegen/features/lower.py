@@ -38,6 +38,11 @@ class TablePlace:
     dimension: int
 
 
+def _place(output: int) -> Pointer:
+    """An output's entry in the table of outputs."""
+    return Pointer(Space.OUTPUT_TABLE, 2 * output)
+
+
 @dataclass
 class FeatureStage:
     """A stage of features while it is put together."""
@@ -48,7 +53,7 @@ class FeatureStage:
     outputs: list[Port] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._program = StageProgram(self.name, _PORTS, ())
+        self._program = StageProgram(self.name, _PORTS, (), output_table=True)
 
     def finish(self) -> StageProgram:
         """The program, once every output is added."""
@@ -60,7 +65,7 @@ class FeatureStage:
 
     def _output(self, port: Port) -> Pointer:
         self.outputs.append(port)
-        return Pointer(Space.OUTPUT, index=len(self.outputs) - 1)
+        return _place(len(self.outputs) - 1)
 
     def _column(self, feature: Feature, read: Input | Constant) -> int:
         spec = column_spec(feature, read)
@@ -116,7 +121,7 @@ class FeatureStage:
             self.outputs.append(Port(f"{name}.values", "float32", (feature.value_dim,)))
         first = len(self.outputs) - (0 if parts else 1)
         self.outputs += [Port(f"{name}.{part}", dtype, (), True) for part, dtype in parts]
-        at = tuple(Pointer(Space.OUTPUT, index=i) for i in range(first, len(self.outputs)))
+        at = tuple(_place(i) for i in range(first, len(self.outputs)))
         self._call(feature, shape, at, (feature.value_dim, 0))
         if sequence:
             self._lengths(feature, self._output(Port(f"{name}.lengths", "int64", ())), "int64")

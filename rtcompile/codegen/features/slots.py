@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.codegen.features.bucketize import vocabulary_table
-from rtcompile.features.operators import Combine, KvDotProduct
+from rtcompile.features.operators import Combine, Expr, KvDotProduct
 from rtcompile.features.plan import (
     Boundaries,
     Constant,
@@ -116,12 +116,14 @@ def _shape(feature: Feature) -> tuple[Any, ...]:
         operator = dataclasses.replace(operator, kv_delimiter=b"")
     by = feature.bucketizer
     bucketizer = by.hash if isinstance(by, HashBucket) else type(by).__name__
-    inputs = tuple(_input_shape(read) for read in feature.inputs)
+    named = isinstance(operator, Expr)
+    inputs = tuple(_input_shape(read, named) for read in feature.inputs)
     flags = (feature.numeric, feature.exact, feature.weighted, feature.sequence is not None)
     return (operator, bucketizer, feature.normalizer, flags, inputs)
 
 
-def _input_shape(read: Input | Constant | Feature) -> Any:
+def _input_shape(read: Input | Constant | Feature, named: bool) -> Any:
+    """Names count only where an expression goes by them."""
     if isinstance(read, Feature):
         return _shape(read)
-    return (read.variable, isinstance(read, Input) and read.sequence)
+    return (read.variable if named else "", isinstance(read, Input) and read.sequence)

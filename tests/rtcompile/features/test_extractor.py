@@ -9,8 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rtcompile.codegen.constants import ConstantStore
+from rtcompile.codegen.features.lower import FeatureStage
+from rtcompile.codegen.program import CallLoop
 from rtcompile.errors import DataError
 from rtcompile.features import FeatureExtractor, compile_features
+from rtcompile.features.config import load_config
 from rtcompile.features.reference import extract
 
 VOCABULARY = ["a", "bb", "", "ünï", "a word of more than sixteen bytes", "longlonglong" * 8]
@@ -186,3 +190,25 @@ def test_bad_columns(extractor: FeatureExtractor, change: dict[str, Any], messag
     given = {name: values for name, values in columns.items() if values is not None}
     with pytest.raises(DataError, match=message):
         extractor(given)
+
+
+def test_features_of_one_shape_share_a_kernel() -> None:
+    lookups = [
+        {
+            "feature_type": "lookup_feature",
+            "feature_name": f"f{i}",
+            "map": f"user:m{i}",
+            "key": f"item:k{i % 7}",
+            "boundaries": [0, i + 1],
+            "default_value": str(i),
+        }
+        for i in range(50)
+    ]
+    ids = [_id(f"id{i}", f"c{i}", hash_bucket_size=100 + i) for i in range(50)]
+    plan = load_config({"features": [*lookups, *ids]})
+    stage = FeatureStage("features", ConstantStore())
+    for feature in plan.features:
+        stage.add_column(feature)
+    program = stage.finish()
+    assert len(program.kernels) == 2
+    assert [type(call) for call in program.calls] == [CallLoop, CallLoop]
