@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from onnx import numpy_helper
 
 from relay_passes.errors import PassError
@@ -77,10 +78,12 @@ def build(
     ports = network_ports(optimized["main"], graph.inputs, graph.outputs)
     bound = _bind(plan, ports[0], graph, options) if plan else ()
     stages = _lower(graph, optimized, ports, plan, bound, constants, target)
+    assets = _assets(plan, constants)
     data = constants.to_bytes()
     progress("compile")
     library = compile_stages(stages.programs, len(data), target)
     manifest = _manifest(model, options, target, stages, constants, plan)
+    manifest["assets"] = assets
     sections = {"module": library, "constants": data}
     verification = None
     if options.verify:
@@ -131,6 +134,15 @@ def _lower(
     lower_network(module, program, constants, widest, names)
     stages.add(program, describe_stage(program))
     return stages
+
+
+def _assets(plan: FeaturePlan | None, constants: ConstantStore) -> dict[str, dict[str, int]]:
+    """Where the files lie among the constants that text is processed with."""
+    found = {}
+    for asset in plan.assets() if plan else ():
+        at = constants.add(np.frombuffer(asset.data, np.uint8))
+        found[asset.name] = {"offset": at.offset, "length": len(asset.data)}
+    return found
 
 
 def _table_names(graph: ImportedGraph) -> dict[bytes, str]:

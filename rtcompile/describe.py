@@ -6,10 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from rtcompile.codegen.features.call_library import library_scratch_bytes
+from rtcompile.codegen.features.edit_distance import SCRATCH_PER_BYTE
+from rtcompile.codegen.features.format_number import NUMBER_BYTES
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.features.column_specs import column_readers, column_spec
+from rtcompile.features.library_operator import RESULT_BYTES
 from rtcompile.features.operators import (
+    CallLibrary,
     Combine,
+    EditDistance,
+    Expr,
     KvDotProduct,
     Lookup,
     Match,
@@ -17,9 +24,12 @@ from rtcompile.features.operators import (
     Values,
 )
 from rtcompile.features.plan import Constant, Feature, Input
-from runtime.encode import ColumnSpec
+from runtime.column_spec import ColumnSpec
 
 __all__ = ["describe_columns", "describe_port", "describe_stage"]
+
+
+_WORD = 8
 
 
 def describe_stage(program: StageProgram) -> dict[str, Any]:
@@ -53,14 +63,16 @@ def _counts(feature: Feature, column: Input) -> bool:
         return True
     if isinstance(operator, Lookup | Match) and feature.inputs.index(column) == 0:
         return isinstance(operator, Match) and operator.wild
-    return not isinstance(operator, Combine | Overlap | KvDotProduct)
+    return not isinstance(operator, Combine | Overlap | KvDotProduct | EditDistance | CallLibrary)
 
 
 def _fanout(feature: Feature) -> int:
     """The most values that one of the data can become, or that stand in for none."""
     constants = [read.value for read in feature.inputs if isinstance(read, Constant)]
     times = math.prod(len(value) + 1 for value in constants)
-    return times * max(1, len(feature.default), feature.value_dim, _inner_default(feature))
+    library = isinstance(feature.operator, CallLibrary)
+    made = (RESULT_BYTES + 1) // 2 if library and not feature.numeric else 0
+    return times * max(1, made, len(feature.default), feature.value_dim, _inner_default(feature))
 
 
 def _inner_default(feature: Feature) -> int:
@@ -69,12 +81,25 @@ def _inner_default(feature: Feature) -> int:
     return sum(len(b"".join(read.default)) + 1 + _inner_default(read) for read in inner)
 
 
-def _joined(feature: Feature) -> int:
-    """How many texts a feature's kernel puts side by side; 0 where it reads them in place."""
+def _scratch(feature: Feature) -> int:
+    """Bytes that a feature's kernel needs for each byte and value of its columns; often none."""
     inner = [read for read in feature.inputs if isinstance(read, Feature)]
     if isinstance(feature.operator, Values) and not inner:
         return 0
-    return len(feature.inputs) + 1 + sum(map(_joined, inner))
+    if isinstance(feature.operator, EditDistance):
+        return SCRATCH_PER_BYTE
+    # A text, and what stands between; or a number for each value of another feature.
+    each = 9 if isinstance(feature.operator, Expr) else 1
+    return len(feature.inputs) + 1 + sum(each + _scratch(read) for read in inner)
+
+
+def _scratch_bytes(feature: Feature) -> int:
+    """Bytes that it needs whatever the columns are: for the defaults of what it reads."""
+    inner = [read for read in feature.inputs if isinstance(read, Feature)]
+    if isinstance(feature.operator, CallLibrary):
+        return library_scratch_bytes(len(feature.inputs), feature.value_dim)
+    made = [_WORD * (len(f.default) + f.value_dim + 2) + NUMBER_BYTES for f in inner]
+    return sum(made) + sum(map(_scratch_bytes, inner))
 
 
 def describe_columns(
@@ -84,8 +109,8 @@ def describe_columns(
     return {
         **describe_stage(program),
         "columns": [spec.to_json() for spec in specs],
-        # How many texts a kernel joins at most: the memory it needs for that.
-        "joined": max(map(_joined, features), default=0),
+        "scratch_per_byte": max(map(_scratch, features), default=0),
+        "scratch_bytes": max(map(_scratch_bytes, features), default=0),
         "columns_out": [
             {
                 "name": feature.name,

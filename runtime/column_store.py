@@ -15,15 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.arrays import aligned_empty
-from runtime.encode import (
-    COLUMN_WORDS,
-    PADDING,
-    ColumnPart,
-    ColumnSpec,
-    Mode,
-    Word,
-    encode,
-)
+from runtime.column_spec import ColumnSpec
+from runtime.encode import COLUMN_WORDS, PADDING, ColumnPart, Mode, Word, encode
 
 __all__ = ["ColumnStore", "StoredColumns"]
 

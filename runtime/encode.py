@@ -21,16 +21,16 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass
 from itertools import accumulate, repeat
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from runtime.arrays import align, aligned_empty
+from runtime.column_spec import ColumnSpec
 from runtime.errors import RequestError
+from runtime.operator_library import address_of
 from runtime.raw_values import (
     is_list,
     keys_and_values,
@@ -41,14 +41,14 @@ from runtime.raw_values import (
     texts_of,
 )
 
-__all__ = ["COLUMN_WORDS", "PADDING", "ColumnSpec", "Encoded", "Mode", "Split", "Word", "encode"]
+__all__ = ["COLUMN_WORDS", "PADDING", "Encoded", "Mode", "Split", "Word", "encode"]
 
 COLUMN_WORDS = 8
 PADDING = 16
 
 
 class Word:
-    """Places in a column's descriptor. PLACES is the address of int64 [rows], or 0."""
+    """Places in a column's descriptor. PLACES is the address of int64 [rows], or of a function."""
 
     ROWS = 0
     VALUES = 1
@@ -74,66 +74,6 @@ class Mode:
     ROWS = 0  # row i
     ONE = 1  # row 0: the request's user
     PLACES = 2  # row places[i]: an item of the item table
-
-
-@dataclass(frozen=True)
-class ColumnSpec:
-    """How a raw column is read. Features that read it alike share one.
-
-    `kind`:
-        text      values, split by the kernel
-        terms     values, split here
-        places    values, empty ones too, as their places count
-        map       keys and values
-        nested    a map of maps, as text
-        number    numbers, NaN for what is none
-        present   numbers, without those
-    `delimiter` and `length` are those of a sequence, else None and 0. `pair` is what stands between
-    value and weight of a weighted feature, else b"". `constant`: the one value of every row.
-    `side`: where the column comes from.
-    """
-
-    name: str
-    kind: str
-    separator: bytes
-    delimiter: bytes | None = None
-    length: int = 0
-    pair: bytes = b""
-    prefix: bytes = b""
-    constant: bytes | None = None
-    side: str = "user"
-    listed: bool = False  # whether all texts are split here, so that every row has one form
-
-    @cached_property
-    def is_text(self) -> bool:
-        """Whether the column has texts."""
-        return self.kind not in ("number", "present")
-
-    @cached_property
-    def split_here(self) -> bool:
-        """Whether strings are split while encoding, not by the kernel."""
-        whole = self.listed or self.kind == "terms" or len(self.separator) != 1
-        return bool(self.pair or self.prefix or whole)
-
-    def to_json(self) -> dict[str, Any]:
-        """For the manifest; bytes as Latin-1 text."""
-        return {
-            name: value.decode("latin1") if isinstance(value, bytes) else value
-            for name, value in ((f.name, getattr(self, f.name)) for f in fields(self))
-        }
-
-    @staticmethod
-    def from_json(given: Mapping[str, Any]) -> ColumnSpec:
-        """The reverse of `to_json`."""
-        return ColumnSpec(
-            **{
-                name: value.encode("latin1")
-                if name in ("separator", "delimiter", "pair", "prefix", "constant")
-                and value is not None
-                else value
-                for name, value in given.items()
-            }
-        )
 
 
 # Positions of rows, values, offsets in the words, of the first number; whether to split.
@@ -276,20 +216,30 @@ def encode(
             descriptors.append(_column(builder, spec, values))
         except (TypeError, ValueError) as error:
             raise RequestError(f"{where(spec.name)}: {error}") from error
-    return builder.finish(rows, descriptors, mode)
+    encoded = builder.finish(rows, descriptors, mode)
+    for index, spec in enumerate(specs):
+        if spec.function is not None:
+            encoded.columns[index * COLUMN_WORDS + Word.PLACES] = address_of(spec.function)
+    return encoded
 
 
 def _column(builder: _Builder, spec: ColumnSpec, values: Sequence[object]) -> _Descriptor:
+    if spec.tokens_as_elements:
+        values = [spec.process(value) for value in values]
     entries: Sequence[object] = values
     rows_at = 0
     if spec.delimiter is not None:
         elements = [_elements(value, spec.delimiter, spec.length) for value in values]
         rows_at = builder.starts(map(len, elements))
         entries = elements[0] if len(elements) == 1 else [e for row in elements for e in row]
+    if spec.steps and not spec.tokens_as_elements:
+        entries = [spec.process(entry) for entry in entries]
     if spec.kind in ("number", "present"):
         return rows_at, *_numbers(builder, spec, entries)
     if spec.kind == "map":
         return rows_at, *_map(builder, spec, entries)
+    if spec.kind == "whole":
+        return rows_at, *_wholes(builder, entries)
     if spec.kind == "nested":
         return rows_at, *_texts(builder, [nested_text(entry) for entry in entries])
     if spec.pair:
@@ -327,6 +277,12 @@ def _text(
 def _texts(builder: _Builder, texts: list[bytes]) -> tuple[int, int, int, int]:
     """One text an entry, to be split."""
     return builder.starts(repeat(1, len(texts))), builder.offsets(texts), 0, Split.TEXT
+
+
+def _wholes(builder: _Builder, entries: Sequence[object]) -> tuple[int, int, int, int]:
+    """One text an entry, taken as it is; the texts of a list one after another."""
+    texts = [b"".join(texts_of(e)) if is_list(e) else text_of(e) for e in entries]  # type: ignore[arg-type]
+    return builder.starts(repeat(1, len(texts))), builder.offsets(texts), 0, Split.LIST
 
 
 def _map(

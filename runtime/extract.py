@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from runtime.arrays import aligned_empty
+from runtime.column_spec import read_specs
 from runtime.columns import Column
-from runtime.encode import ColumnSpec, Encoded
+from runtime.encode import Encoded
+from runtime.scratch import Scratch
 from runtime.stage import Stage
 
 __all__ = ["ColumnStage"]
@@ -18,11 +20,17 @@ __all__ = ["ColumnStage"]
 class ColumnStage:
     """Features of encoded columns, as columns. Safe to call from many threads at once."""
 
-    def __init__(self, function: Any, description: dict[str, Any], constants: Any) -> None:
+    def __init__(
+        self,
+        function: Any,
+        description: dict[str, Any],
+        constants: Any,
+        assets: Mapping[str, bytes],
+    ) -> None:
         self._stage = Stage(function, description, constants)
-        self._joined: int = description["joined"]
+        self._scratch = Scratch(description)
         self._features: list[dict[str, Any]] = description["columns_out"]
-        self.specs = tuple(ColumnSpec.from_json(spec) for spec in description["columns"])
+        self.specs = read_specs(description["columns"], assets)
 
     def run(self, encoded: Encoded) -> dict[str, Column]:
         """Every feature of `encoded.rows` rows, in the order of the config."""
@@ -32,7 +40,7 @@ class ColumnStage:
             for port in self._stage.outputs
             if port.per_request
         }
-        scratch = aligned_empty(self._joined * encoded.bound + 64, "uint8")
+        scratch = self._scratch.allocate(encoded.bound)
         results = self._stage.run(encoded.rows, (encoded.columns, scratch), sizes)
         found = dict(zip((port.name for port in self._stage.outputs), results, strict=True))
         return {feature["name"]: _column(feature, found, encoded) for feature in self._features}

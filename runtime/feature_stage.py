@@ -11,26 +11,31 @@ import numpy.typing as npt
 import tvm_ffi
 
 from runtime.arrays import aligned_empty
-from runtime.encode import COLUMN_WORDS, ColumnSpec, Encoded, Mode, Word, encode
+from runtime.column_spec import ColumnSpec, read_specs
+from runtime.encode import COLUMN_WORDS, Mode, Word, encode
 from runtime.errors import RequestError
 from runtime.items import Snapshot
+from runtime.scratch import Scratch
 from runtime.stage import Port, Results, Stage
 
 __all__ = ["FeatureStage", "check_fields"]
 
 
-# The scratch of stages that need none.
-_UNUSED = aligned_empty(64, "uint8")
-
-
 class FeatureStage:
     """Runs a side's features. Safe to call from many threads at once."""
 
-    def __init__(self, side: str, function: Any, description: Any, constants: Any) -> None:
+    def __init__(
+        self,
+        side: str,
+        function: Any,
+        description: Any,
+        constants: Any,
+        assets: Mapping[str, bytes],
+    ) -> None:
         self._side = side
         self._stage = Stage(function, description, constants)
-        self._specs = tuple(ColumnSpec.from_json(spec) for spec in description["columns"])
-        self._joined: int = description["joined"]
+        self._specs = read_specs(description["columns"], assets)
+        self._scratch = Scratch(description)
         self.columns = tuple(dict.fromkeys(spec.name for spec in self._specs if spec.name))
 
     @property
@@ -41,7 +46,7 @@ class FeatureStage:
     def run(self, columns: Mapping[str, Sequence[object]], rows: int) -> list[npt.NDArray[Any]]:
         """One array [rows, ...] a port. `columns`: name -> a value a row."""
         encoded = encode(self._specs, columns, rows, self._where)
-        return self._stage.run(rows, (encoded.columns, self._scratch(encoded)))
+        return self._stage.run(rows, (encoded.columns, self._scratch.allocate(encoded.bound)))
 
     def allocate(self, rows: int) -> Results:
         """Memory for the results of `rows` rows, to be filled again and again."""
@@ -50,14 +55,8 @@ class FeatureStage:
     def fill(self, columns: Mapping[str, Sequence[object]], rows: int, results: Results) -> None:
         """`run` into the memory of `allocate`."""
         encoded = encode(self._specs, columns, rows, self._where)
-        given = (encoded.columns, self._scratch(encoded))
+        given = (encoded.columns, self._scratch.allocate(encoded.bound))
         self._stage.call(rows, [*map(tvm_ffi.from_dlpack, given), *results.arguments])
-
-    def _scratch(self, encoded: Encoded) -> npt.NDArray[np.uint8]:
-        """Memory for a kernel to join texts in: as long as all text, for each of its inputs."""
-        if not self._joined:
-            return _UNUSED
-        return aligned_empty(self._joined * encoded.bound + 64, "uint8")
 
     def fill_mixed(
         self,
@@ -87,7 +86,7 @@ class FeatureStage:
             words[places, Word.PLACES] = items.place_array.__array_interface__["data"][0]
         columns = aligned_empty(words.size, "int64")
         columns[:] = words.reshape(-1)
-        scratch = aligned_empty(self._joined * bound + 64, "uint8")
+        scratch = self._scratch.allocate(bound)
         given = (columns, scratch)
         self._stage.call(rows, [*map(tvm_ffi.from_dlpack, given), *results.arguments])
         del alive  # what the descriptors point into, until here

@@ -21,8 +21,9 @@ import numpy.typing as npt
 import tvm_ffi
 
 from runtime.arrays import aligned_empty
+from runtime.column_spec import ColumnSpec
 from runtime.column_store import ColumnStore, StoredColumns
-from runtime.encode import ColumnSpec, encode
+from runtime.encode import encode
 from runtime.errors import RequestError, UnknownItemError
 from runtime.read_items import read_items
 from runtime.stage import Port

@@ -20,6 +20,7 @@ from runtime.items import ItemTable
 from runtime.machine import check_target
 from runtime.ranking import Ranking
 from runtime.stage import Port, Stage
+from runtime.text_steps import MissingLibraryError
 
 __all__ = ["Ranker", "load"]
 
@@ -53,6 +54,18 @@ def _load_module(artifact: Artifact) -> Any:
         Path(name).unlink()
 
 
+def _ranking(cross: Stage, artifact: Artifact, module: Any, constants: Any) -> Ranking:
+    manifest = artifact.manifest
+    assets = {
+        name: artifact.constants[at["offset"] : at["offset"] + at["length"]].tobytes()
+        for name, at in manifest["assets"].items()
+    }
+    try:
+        return Ranking(cross, module, manifest["stages"], constants, manifest["fields"], assets)
+    except (MissingLibraryError, ValueError) as error:
+        raise ArtifactError(f"{artifact.path}: {error}") from error
+
+
 class Ranker:
     """Scores requests with one artifact. Reentrant."""
 
@@ -63,7 +76,7 @@ class Ranker:
         stages = artifact.manifest["stages"]
         self._stage = Stage(module["cross"], stages["cross"], constants)
         self._ranking = (
-            Ranking(self._stage, module, stages, constants, artifact.manifest["fields"])
+            _ranking(self._stage, artifact, module, constants)
             if artifact.manifest["kind"] == "ranking"
             else None
         )

@@ -33,16 +33,17 @@ class Ranking:
         stages: Mapping[str, Any],
         constants: Any,
         fields: Mapping[str, Sequence[str]],
+        assets: Mapping[str, bytes],
     ) -> None:
         self._fields = {side: tuple(names) for side, names in fields.items()}
         self._cross = cross
         self._features = {
-            side: FeatureStage(side, module[side], stages[side], constants)
+            side: FeatureStage(side, module[side], stages[side], constants, assets)
             for side in _SIDES
             if side in stages
         }
         self._extract = {
-            side: ColumnStage(module[name], stages[name], constants)
+            side: ColumnStage(module[name], stages[name], constants, assets)
             for side in _SIDES
             if (name := f"extract_{side}") in stages
         }

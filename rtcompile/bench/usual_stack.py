@@ -22,7 +22,8 @@ from rtcompile.features.config import load_config
 from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature, Input, Side
-from rtcompile.features.reference import bucketize, extract_feature
+from rtcompile.features.reference import extract_feature
+from rtcompile.features.reference_buckets import bucketize
 from rtcompile.features.values import elements, to_bytes
 from rtcompile.frontends.onnx_import import import_onnx
 from runtime.columns import Column

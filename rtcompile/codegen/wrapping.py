@@ -1,8 +1,10 @@
-"""Arithmetic modulo 2**64, which hashing needs and TVM's own operators do not give.
+"""What TVM's code generator cannot say: arithmetic modulo 2**64, and calls through a pointer.
 
 TVM marks every addition, subtraction and product of 32 bits and more as free of overflow (`nuw`,
-`nsw`), and LLVM then rewrites hashes into something else. These three functions come in as LLVM
-text, which the code generator links and always inlines; no symbol of theirs is left.
+`nsw`), and LLVM then rewrites hashes into something else. These functions come in as LLVM text,
+which the code generator links and always inlines; no symbol of theirs is left. A call of a function
+that is known by its address, as custom operators are, comes in the same way; so does printf, whose
+argument list has no end.
 """
 
 from __future__ import annotations
@@ -12,14 +14,36 @@ from typing import Any
 import tvm
 from tvm import tirx
 
-__all__ = ["ADD", "MULTIPLY", "SUBTRACT", "with_wrapping"]
+__all__ = ["ADD", "CALL_OPERATOR", "MULTIPLY", "PRINT_NUMBER", "SUBTRACT", "with_wrapping"]
 
 ADD, SUBTRACT, MULTIPLY = "rtc_add64", "rtc_sub64", "rtc_mul64"
 
-_LLVM = "".join(
+CALL_OPERATOR = "rtc_call_operator"
+
+_CALL = f"""
+define i64 @{CALL_OPERATOR}(i64 %f, ptr %inputs, i64 %n, ptr %parameters, ptr %out, i64 %size) {{
+  %function = inttoptr i64 %f to ptr
+  %r = call i64 %function(ptr %inputs, i64 %n, ptr %parameters, ptr %out, i64 %size)
+  ret i64 %r
+}}
+"""
+PRINT_NUMBER = "rtc_print_number"
+
+_PRINT = f"""
+@rtc_format = private constant [5 x i8] c"%.*g\\00"
+declare i32 @snprintf(ptr, i64, ptr, ...)
+define i64 @{PRINT_NUMBER}(double %x, i32 %digits, ptr %out) {{
+  %r = call i32 (ptr, i64, ptr, ...)
+       @snprintf(ptr %out, i64 32, ptr @rtc_format, i32 %digits, double %x)
+  %size = sext i32 %r to i64
+  ret i64 %size
+}}
+"""
+_ARITHMETIC = "".join(
     f"define i64 @{name}(i64 %a, i64 %b) {{\n  %r = {instruction} i64 %a, %b\n  ret i64 %r\n}}\n"
     for name, instruction in ((ADD, "add"), (SUBTRACT, "sub"), (MULTIPLY, "mul"))
 )
+_LLVM = _CALL + _PRINT + _ARITHMETIC
 
 
 def with_wrapping(function: Any) -> Any:

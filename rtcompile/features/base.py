@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +34,7 @@ from rtcompile.features.vocabulary import (
     vocabulary_from_file,
     vocabulary_from_list,
 )
+from runtime.text_steps import MissingLibraryError
 
 __all__ = ["TEXT_BUCKETIZERS", "Context", "Inputs", "make_feature", "split_default"]
 
@@ -61,29 +62,46 @@ class Context:
         self.problems.append(f"{self.path}.{key}: {message}")
 
     def attempt(self, key: str, call: Callable[[], Any]) -> Any:
-        """The result of `call`, or None and a problem for a ValueError or OSError."""
+        """The result of `call`, or None and a problem for what it raises."""
         try:
             return call()
         except OSError as error:
             self.problem(key, f"{error.filename}: {error.strerror}")
-        except ValueError as error:
+        except (ValueError, MissingLibraryError) as error:
             self.problem(key, str(error))
         return None
 
-    def inputs(self, schema: FeatureSchema, given: Sequence[tuple[str, str]]) -> Inputs:
-        """What (key, "side:name") pairs name."""
-        read = [self._input(schema, key, text, len(given)) for key, text in given]
-        return tuple(found for found in read if found is not None)
+    def inputs(
+        self,
+        schema: FeatureSchema,
+        given: Sequence[tuple[str, str]],
+        *,
+        columns: Collection[str] = (),
+        split_all: bool = False,
+    ) -> Inputs:
+        """What (key, "side:name") pairs name.
+
+        The keys of `columns` take no other feature's values. `split_all`: in a sequence every
+        column is one.
+        """
+        found: list[Input | Constant | Feature] = []
+        for key, text in given:
+            read = self._input(schema, key, text, len(given), split_all)
+            if isinstance(read, Feature) and key in columns:
+                self.problem(key, f"{text}: a column is needed, not another feature's values")
+            if read is not None:
+                found.append(read)
+        return tuple(found)
 
     def _input(
-        self, schema: FeatureSchema, key: str, text: str, count: int
+        self, schema: FeatureSchema, key: str, text: str, count: int, split_all: bool
     ) -> Input | Constant | Feature | None:
         side, _, name = text.partition(":")
         if not text and count == 1:
             # A config for training alone leaves it out: the column has the feature's name.
             side, name = ("user" if self.sequence else "context"), schema.feature_name
         if side == "const" and name:
-            return Constant(name.encode(), name)
+            return Constant(name.encode())
         if side == "feature" and name:
             return self._other(key, name)
         if side not in [s.value for s in Side] or not name:
@@ -94,17 +112,21 @@ class Context:
             )
             return None
         listed = schema.sequence_fields
-        default = side == "item" if count > 1 and not schema.is_sequence else True
-        sequence = self.sequence is not None and (name in listed if listed else default)
-        if sequence and self.grouped and self.sequence is not None:
-            return Input(self.side, f"{self.sequence.group}__{name}", name, True)
-        return Input(Side(side), name, name, sequence)
+        marked = name in listed if listed else side == "item" or count == 1
+        if self.sequence is not None and self.grouped and marked:
+            return Input(self.side, f"{self.sequence.group}__{name}", True)
+        sequence = self.sequence is not None and (marked or split_all)
+        return Input(Side(side), name, sequence)
 
-    def _other(self, key: str, name: str) -> Feature | None:
+    def _other(self, key: str, name: str) -> Input | Feature | None:
         group = f"{self.sequence.group}__{name}" if self.sequence and self.grouped else name
         found = self.known.get(group) or self.known.get(name)
         if found is None:
             self.problem(key, f"feature:{name} names no feature that stands before this one")
+        elif isinstance(found.operator, Values) and not found.default and len(found.inputs) == 1:
+            column = found.inputs[0]
+            if isinstance(column, Input) and column.steps:
+                return column  # its texts, as whole as they came
         return found
 
 
@@ -132,7 +154,10 @@ def make_feature(
         _check_numbers(default, value_dim if exact else 0, context)
     if schema.need_prefix and not numeric and not isinstance(operator, Values):
         context.problem("need_prefix", "true is supported for an id_feature only")
-    if any(isinstance(read, Feature) for read in inputs) and len(schema.separator) != 1:
+    reads_features = any(isinstance(read, Feature) for read in inputs)
+    if schema.need_prefix and reads_features:
+        context.problem("need_prefix", "true is supported for columns only")
+    if reads_features and len(schema.separator) != 1:
         context.problem("separator", "one character is needed to split another feature's values")
     feature = Feature(
         name=name,

@@ -19,7 +19,7 @@ __all__ = ["bool_mask_feature", "masked"]
 def bool_mask_feature(schema: BoolMaskSchema, name: str, context: Context) -> Feature:
     """The plan of a validated config; problems go to `context`."""
     given = [(f"expression[{i}]", text) for i, text in enumerate(schema.expression)]
-    inputs = context.inputs(schema, given)
+    inputs = context.inputs(schema, given, columns=["expression[0]", "expression[1]"])
     dimension = schema.value_dim or 0
     return make_feature(
         schema, name, context, BoolMask(), inputs, numeric=False, value_dim=dimension

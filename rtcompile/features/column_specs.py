@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rtcompile.features.operators import (
     BoolMask,
+    CallLibrary,
+    EditDistance,
     Expr,
     KvDotProduct,
     Lookup,
@@ -12,13 +14,16 @@ from rtcompile.features.operators import (
     Values,
 )
 from rtcompile.features.plan import Constant, Feature, Input
-from runtime.encode import ColumnSpec
+from runtime.column_spec import ColumnSpec
+from runtime.operator_library import LibraryFunction
 
 __all__ = ["column_readers", "column_spec"]
 
 
-def column_spec(feature: Feature, read: Input | Constant) -> ColumnSpec:
-    """How `read`, an input of `feature`, is encoded."""
+def column_spec(feature: Feature, read: Input | Constant | LibraryFunction) -> ColumnSpec:
+    """How `read`, an input of `feature`, is encoded; a function it calls stands among them."""
+    if isinstance(read, LibraryFunction):
+        return ColumnSpec("", "function", b"\x1d", constant=b"", function=read)
     sequence = feature.sequence if isinstance(read, Input) and read.sequence else None
     plain = isinstance(feature.operator, Values)
     pair = feature.kv_separator if feature.weighted else b""
@@ -34,6 +39,8 @@ def column_spec(feature: Feature, read: Input | Constant) -> ColumnSpec:
         feature.prefix if plain else b"",
         read.value if isinstance(read, Constant) else None,
         read.side.value if isinstance(read, Input) else "user",
+        read.steps if isinstance(read, Input) else (),
+        isinstance(read, Input) and read.tokens_as_elements,
     )
 
 
@@ -58,6 +65,8 @@ def _kind(feature: Feature, index: int) -> str:
         return "nested"
     if isinstance(operator, Expr):
         return "present"
+    if isinstance(operator, EditDistance | CallLibrary):
+        return "whole"
     if isinstance(operator, Overlap):
         return "terms"
     if isinstance(operator, BoolMask):

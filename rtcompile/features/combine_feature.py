@@ -24,7 +24,10 @@ def combine_feature(schema: CombineSchema, name: str, context: Context) -> Featu
         check_combiner(schema.combiner, context, optional=False),
         None if table is None else tuple((word.encode(), table[word]) for word in table),
     )
-    inputs = context.inputs(schema, [("expression", schema.expression)])
+    inputs = context.inputs(
+        schema,
+        [("expression", schema.expression)],
+    )
     return make_feature(schema, name, context, operator, inputs, numeric=True)
 
 

@@ -40,8 +40,12 @@ from rtcompile.features.schema import (
     OverlapSchema,
     RawSchema,
     SequenceSchema,
+    TextNormalizerSchema,
+    TokenizeSchema,
     problems_of,
 )
+from rtcompile.features.text_normalizer import text_normalizer
+from rtcompile.features.tokenize_feature import tokenize_feature
 
 __all__ = ["SUPPORTED_TYPES", "load_config"]
 
@@ -57,10 +61,11 @@ SUPPORTED_TYPES: dict[str, tuple[type[FeatureSchema], Callable[..., Feature]]] =
     "combine_feature": (CombineSchema, combine_feature),
     "kv_dot_product": (KvDotProductSchema, kv_dot_product),
     "bool_mask_feature": (BoolMaskSchema, bool_mask_feature),
+    "tokenize_feature": (TokenizeSchema, tokenize_feature),
+    "text_normalizer": (TextNormalizerSchema, text_normalizer),
     "custom_feature": (CustomSchema, custom_feature),
 }
 
-_LATER_TYPES = ("tokenize_feature", "text_normalizer")
 _SEQUENCE = "sequence_"
 _TOP_LEVEL = ("features", "hash")
 
@@ -196,7 +201,7 @@ def _feature(item: Mapping[str, Any], context: Context) -> Feature | None:
     if plain_sequence or (schema.is_sequence and not context.grouped):
         delimiter = (schema.sequence_delim or ";").encode()
         context.sequence = Sequence(name, delimiter, schema.sequence_length or 50)
-    elif schema.sequence_delim is not None or schema.sequence_length is not None:
+    elif schema.makes_no_sequence and (schema.sequence_delim or schema.sequence_length):
         context.problem("feature_type", f"sequence keys need the type {_SEQUENCE}{kind}")
     if context.grouped and context.sequence is not None:
         name = f"{context.sequence.group}__{name}"
@@ -205,9 +210,6 @@ def _feature(item: Mapping[str, Any], context: Context) -> Feature | None:
 
 def _unknown_type(given: str, kind: str) -> str:
     supported = ", ".join([*SUPPORTED_TYPES, *(f"{_SEQUENCE}{t}" for t in SUPPORTED_TYPES)])
-    if kind in _LATER_TYPES:
-        return f"{given!r} is not supported yet; supported are {supported}"
-    known = [*SUPPORTED_TYPES, *_LATER_TYPES]
-    near = difflib.get_close_matches(kind, known, n=1)
+    near = difflib.get_close_matches(kind, SUPPORTED_TYPES, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{given!r} is not a feature type{hint} Supported are {supported}"
+    return f"{given!r} is not a feature type{hint}. Supported are {supported}"

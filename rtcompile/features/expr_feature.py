@@ -12,7 +12,13 @@ from collections.abc import Mapping, Sequence
 
 from rtcompile.features.base import Context, make_feature
 from rtcompile.features.evaluate import evaluate
-from rtcompile.features.expression import Number, has_vectors, parse_expression
+from rtcompile.features.expression import (
+    Number,
+    by_position,
+    has_vectors,
+    parse_expression,
+    renamed,
+)
 from rtcompile.features.operators import Expr
 from rtcompile.features.plan import Feature
 from rtcompile.features.schema import ExprSchema
@@ -25,7 +31,10 @@ def expr_feature(schema: ExprSchema, name: str, context: Context) -> Feature:
     given = [(f"variables[{i}]", text) for i, text in enumerate(schema.variables)]
     inputs = context.inputs(schema, given)
     names = [text.rpartition(":")[2] for text in schema.variables]
-    expression = context.attempt("expression", lambda: parse_expression(schema.expression, names))
+    expression = context.attempt(
+        "expression",
+        lambda: renamed(parse_expression(schema.expression, names), by_position(names)),
+    )
     return make_feature(
         schema,
         name,
@@ -38,7 +47,7 @@ def expr_feature(schema: ExprSchema, name: str, context: Context) -> Feature:
 
 
 def evaluate_all(operator: Expr, variables: Mapping[str, Sequence[float]]) -> list[float]:
-    """The results; variable name -> its numbers."""
+    """The results; variable, the place of its input, -> its numbers."""
     counts = {len(numbers) for numbers in variables.values()}
     if 0 in counts:
         return []

@@ -21,8 +21,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 __all__ = [
     "ARGUMENTS",
@@ -34,8 +35,10 @@ __all__ = [
     "Number",
     "Unary",
     "Variable",
+    "by_position",
     "has_vectors",
     "parse_expression",
+    "renamed",
 ]
 
 
@@ -142,6 +145,27 @@ def has_vectors(expression: Expression) -> bool:
 def parse_expression(text: str, variables: Collection[str]) -> Expression:
     """Parse `text`. Raises ValueError that gives the position and, for a name, a near match."""
     return _Parser(text, variables).parse()
+
+
+def renamed(expression: Expression, names: Mapping[str, str]) -> Expression:
+    """The expression with other names for its variables."""
+    if isinstance(expression, Variable):
+        return Variable(names[expression.name])
+    if isinstance(expression, Number):
+        return expression
+    parts: dict[str, Any] = {}
+    for part in fields(expression):
+        value = getattr(expression, part.name)
+        if isinstance(value, tuple):
+            parts[part.name] = tuple(renamed(one, names) for one in value)
+        elif not isinstance(value, str):
+            parts[part.name] = renamed(value, names)
+    return replace(expression, **parts)
+
+
+def by_position(names: Sequence[str]) -> dict[str, str]:
+    """Name -> the place of an input, for `renamed`: formulas that differ in names alone are one."""
+    return {name: str(index) for index, name in reversed(list(enumerate(names)))}
 
 
 class _Parser:

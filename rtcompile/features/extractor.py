@@ -61,7 +61,9 @@ class FeatureExtractor:
         memory = aligned_empty(len(data), "uint8")
         memory[:] = np.frombuffer(data, np.uint8)
         description = describe_columns(program, stage.columns, plan.features)
-        self._stage = ColumnStage(self._module[STAGE], description, tvm_ffi.from_dlpack(memory))
+        assets = {asset.name: asset.data for asset in plan.assets()}
+        held = tvm_ffi.from_dlpack(memory)
+        self._stage = ColumnStage(self._module[STAGE], description, held, assets)
 
     def __call__(self, columns: Any) -> dict[str, Column]:
         """Extract every feature.

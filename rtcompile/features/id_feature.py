@@ -17,7 +17,11 @@ def id_feature(schema: IdSchema, name: str, context: Context) -> Feature:
         name,
         context,
         Values(),
-        context.inputs(schema, [("expression", schema.expression)]),
+        context.inputs(
+            schema,
+            [("expression", schema.expression)],
+            columns=["expression"] if schema.weighted else [],
+        ),
         numeric=False,
         value_dim=schema.value_dim or 0,
         weighted=schema.weighted,

@@ -18,12 +18,13 @@ __all__ = ["kv_dot_product", "weighted_product"]
 
 def kv_dot_product(schema: KvDotProductSchema, name: str, context: Context) -> Feature:
     """The plan of a validated config; problems go to `context`."""
+    given = [("query", schema.query), ("document", schema.document)]
     return make_feature(
         schema,
         name,
         context,
         KvDotProduct(schema.kv_delimiter.encode()),
-        context.inputs(schema, [("query", schema.query), ("document", schema.document)]),
+        context.inputs(schema, given, columns=["query", "document"]),
         numeric=True,
         default=split_default(schema.default_value or "0", schema.separator),
     )

@@ -21,7 +21,7 @@ __all__ = ["lookup_feature", "lookup_numbers", "lookup_tokens"]
 
 def lookup_feature(schema: LookupSchema, name: str, context: Context) -> Feature:
     """The plan of a validated config; problems go to `context`."""
-    inputs = context.inputs(schema, [("map", schema.map), ("key", schema.key)])
+    inputs = context.inputs(schema, [("map", schema.map), ("key", schema.key)], columns=["map"])
     if schema.need_weighting:
         context.problem("need_weighting", "true is not supported")
     discrete = schema.need_discrete or schema.need_key

@@ -36,7 +36,7 @@ def match_feature(schema: MatchSchema, name: str, context: Context) -> Feature:
         name,
         context,
         operator,
-        context.inputs(schema, given),
+        context.inputs(schema, given, columns=["user"]),
         numeric=not discrete,
         value_dim=0 if discrete or schema.boundaries else schema.value_dim or 1,
     )

@@ -8,12 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtcompile.features.expression import Expression
+from runtime.operator_library import LibraryFunction
 
 __all__ = [
     "COMBINERS",
     "BoolMask",
+    "CallLibrary",
     "Combine",
     "Combo",
+    "EditDistance",
     "Expr",
     "KvDotProduct",
     "Lookup",
@@ -65,6 +68,8 @@ class Match:
 class Expr:
     """An expression over the inputs' numbers; nothing where an input has none.
 
+    Its variables are called by the places of the inputs: "0", "1".
+
     `spread`: a sequence with one element counts for every element of the others.
     """
 
@@ -99,4 +104,38 @@ class BoolMask:
     """Inputs: values, a mask. The values whose place in the mask is true."""
 
 
-Operator = Values | Combo | Lookup | Match | Expr | Overlap | Combine | KvDotProduct | BoolMask
+@dataclass(frozen=True)
+class EditDistance:
+    """Inputs: two texts. The least insertions, deletions and replacements from one to the other.
+
+    Of characters where `utf8`, else of bytes.
+    """
+
+    utf8: bool
+
+
+@dataclass(frozen=True)
+class CallLibrary:
+    """Inputs: texts. What a function of a shared library makes of them, numbers or a text.
+
+    `parameters`: its JSON.
+    """
+
+    function: LibraryFunction
+    parameters: bytes
+    texts: bool
+
+
+Operator = (
+    Values
+    | Combo
+    | Lookup
+    | Match
+    | Expr
+    | Overlap
+    | Combine
+    | KvDotProduct
+    | BoolMask
+    | EditDistance
+    | CallLibrary
+)

@@ -35,7 +35,8 @@ METHODS = (
 
 def overlap_feature(schema: OverlapSchema, name: str, context: Context) -> Feature:
     """The plan of a validated config; problems go to `context`."""
-    inputs = context.inputs(schema, [("query", schema.query), ("title", schema.title)])
+    given = [("query", schema.query), ("title", schema.title)]
+    inputs = context.inputs(schema, given, columns=["query", "title"])
     if schema.method not in METHODS:
         context.problem("method", f"{schema.method!r} is not allowed; use one of {METHODS}")
     return make_feature(schema, name, context, Overlap(schema.method), inputs, numeric=True)

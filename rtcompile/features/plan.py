@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rtcompile.features.expression import Expression
-from rtcompile.features.operators import Operator
+from rtcompile.features.operators import CallLibrary, Operator
+from runtime.text_steps import Asset, TextStep, Tokenize
 
 __all__ = [
     "Boundaries",
@@ -53,14 +54,16 @@ class Side(str, Enum):
 class Input:
     """A raw column. `name` is its key in a request or an item; no `user:` prefix.
 
-    `variable` is how an expression calls it. A `sequence` column has elements, of which the feature
-    takes one at a time; any other is the same for all elements.
+    A `sequence` column has elements, of which the feature takes one at a time; any other is the
+    same for all elements. `steps` are what is done to each
+    text first; where `tokens_as_elements`, what they make of a row are its elements.
     """
 
     side: Side
     name: str
-    variable: str
     sequence: bool
+    steps: tuple[TextStep, ...] = ()
+    tokens_as_elements: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,6 @@ class Constant:
     """An input that is the same text for every row: `const:TEXT`."""
 
     value: bytes
-    variable: str
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,16 @@ class FeaturePlan:
 
     features: tuple[Feature, ...]
     source: str  # file name or "<dict>", for messages
+
+    def assets(self) -> tuple[Asset, ...]:
+        """The files that its steps need, each once."""
+        found: dict[Asset, None] = {}
+        for feature in self.features:
+            steps = [step for column in feature.columns for step in column.steps]
+            found.update((step.model, None) for step in steps if isinstance(step, Tokenize))
+            if isinstance(feature.operator, CallLibrary):
+                found[feature.operator.function.library] = None
+        return tuple(found)
 
     def columns(self, side: Side) -> tuple[str, ...]:
         """Names of the raw columns of one side, each once, in order of first use."""

@@ -1,8 +1,7 @@
 """The operators in plain Python: from the raw cells of one row, or element, to values.
 
-`Cells` holds a raw value for each raw column that a feature reads. Text values are tokens with
-their weights, numbers are floats or None where a token is no number; defaults, buckets and
-normalizers come after, in `reference.py`.
+Text values are tokens with their weights, numbers are floats or None where a token is no number;
+defaults, buckets and normalizers come after.
 """
 
 from __future__ import annotations
@@ -13,15 +12,19 @@ from collections.abc import Mapping
 from rtcompile.features.bool_mask_feature import masked
 from rtcompile.features.combine_feature import combine_values
 from rtcompile.features.combo_feature import combine_tokens
+from rtcompile.features.edit_distance import distance
 from rtcompile.features.expr_feature import evaluate_all
 from rtcompile.features.kv_dot_product import weighted_product
+from rtcompile.features.library_operator import call_numbers, call_text
 from rtcompile.features.lookup_feature import lookup_numbers, lookup_tokens
 from rtcompile.features.match_feature import match_numbers, match_tokens
-from rtcompile.features.numbers import parse_float
+from rtcompile.features.numbers import parse_float, parse_int
 from rtcompile.features.operators import (
     BoolMask,
+    CallLibrary,
     Combine,
     Combo,
+    EditDistance,
     Expr,
     KvDotProduct,
     Lookup,
@@ -31,7 +34,10 @@ from rtcompile.features.operators import (
     Values,
 )
 from rtcompile.features.overlap_feature import overlap
-from rtcompile.features.plan import Constant, Feature, Input
+from rtcompile.features.plan import Constant, Feature, Input, NumBuckets
+from rtcompile.features.reference_buckets import bucketize
+from rtcompile.features.reference_cells import Cells, element_cells
+from rtcompile.features.reference_numbers import finish
 from rtcompile.features.values import (
     Raw,
     is_list,
@@ -41,24 +47,36 @@ from rtcompile.features.values import (
     tokens,
     weighted_tokens,
 )
+from runtime.column_spec import processing
 
-__all__ = ["Cells", "number_values", "spreads", "text_values"]
-
-Cells = dict[Input, Raw]
+__all__ = ["finished_numbers", "number_values", "text_values", "weighted_ids"]
 
 _MAP_SEPARATOR = b"\x1d"
+_EXACT = 1 << 53
 
 
-def spreads(operator: Operator) -> bool:
-    """Whether a sequence column with one element counts for all elements."""
-    return isinstance(operator, Expr) and operator.spread
+def weighted_ids(feature: Feature, cells: Cells) -> list[tuple[int, float]]:
+    """The ids of an entry with their weights."""
+    if feature.numeric:
+        return [(bucketize(feature, x), 1.0) for x in finished_numbers(feature, cells)]
+    pairs = text_values(feature, cells)
+    if isinstance(feature.bucketizer, NumBuckets):
+        pairs = [(token, weight) for token, weight in pairs if parse_int(token) is not None]
+    pairs = pairs or [(token, 1.0) for token in feature.default]
+    pairs = pairs[: feature.value_dim or None]
+    return [(bucketize(feature, token), weight) for token, weight in pairs]
+
+
+def finished_numbers(feature: Feature, cells: Cells) -> list[float]:
+    """The numbers of an entry, with defaults in place of missing ones, normalized."""
+    return finish(feature, number_values(feature, cells))
 
 
 def text_values(feature: Feature, cells: Cells) -> list[tuple[bytes, float]]:
     """The tokens of a text feature, before prefix, default and buckets."""
     operator = feature.operator
     if isinstance(operator, Values) and feature.weighted:
-        raw = _raw(feature.inputs[0], cells)
+        raw = _raw(_column(feature, 0), cells)
         return weighted_tokens(raw, feature.separator, feature.kv_separator)
     return [(token, 1.0) for token in _text(feature, operator, cells)]
 
@@ -72,6 +90,10 @@ def _text(feature: Feature, operator: Operator, cells: Cells) -> list[bytes]:
         return lookup_tokens(operator, _table(feature, 0, cells), _tokens(feature, 1, cells))
     if isinstance(operator, Match):
         return match_tokens(operator, *_match_cells(feature, cells))
+    if isinstance(operator, CallLibrary):
+        texts = [_text_of(feature, i, cells) for i in range(len(feature.inputs))]
+        found = call_text(operator, texts).split(feature.separator)
+        return [token for token in found if token]
     assert isinstance(operator, BoolMask)
     return masked(_tokens(feature, 0, cells, keep=True), _tokens(feature, 1, cells, keep=True))
 
@@ -94,36 +116,80 @@ def _computed(feature: Feature, operator: Operator, cells: Cells) -> list[float]
     if isinstance(operator, Overlap):
         query, title = _tokens(feature, 0, cells), _tokens(feature, 1, cells)
         return [overlap(operator.method, query, title)]
+    if isinstance(operator, CallLibrary):
+        texts = [_text_of(feature, i, cells) for i in range(len(feature.inputs))]
+        return call_numbers(operator, texts, feature.value_dim or 1)
+    if isinstance(operator, EditDistance):
+        return distance(operator, _text_of(feature, 0, cells), _text_of(feature, 1, cells))
     if isinstance(operator, KvDotProduct):
         return weighted_product(_weights(feature, 0, cells), _weights(feature, 1, cells))
     assert isinstance(operator, Expr)
     variables = {}
-    for index, read in enumerate(feature.inputs):
+    for index in range(len(feature.inputs)):
         numbers = _numbers(feature, index, cells)
-        name = read.name if isinstance(read, Feature) else read.variable
-        variables[name] = [n for n in numbers if n is not None and not math.isnan(n)]
+        variables[str(index)] = [n for n in numbers if n is not None and not math.isnan(n)]
     return evaluate_all(operator, variables)
 
 
 # -- inputs ---------------------------------------------------------------------------------
 
 
-def _raw(read: Input | Constant | Feature, cells: Cells) -> Raw:
-    """The raw value of an input; another feature's values are a list."""
+def _raw(read: Input | Constant, cells: Cells) -> Raw:
+    """The raw value of an input."""
     if isinstance(read, Constant):
         return read.value
-    if isinstance(read, Input):
-        return cells[read]
+    done = not read.steps or read.tokens_as_elements
+    raw = cells.values[read]
+    return raw if done else processing(read.steps)(raw)
+
+
+def _output(read: Feature, cells: Cells) -> list[bytes | int | float]:
+    """What another feature gives: ids, or without a bucketizer, texts or numbers.
+
+    A plain feature that reads a sequence reads all its elements.
+    """
+    if read.sequence is not None and not cells.element:
+        return [value for one in element_cells(read, cells) for value in _output(read, one)]
+    if read.sparse:
+        return [code for code, _ in weighted_ids(read, cells)]
     if read.numeric:
-        return [n for n in number_values(read, cells) if n is not None]
-    found = [token for token, _ in text_values(read, cells)] or list(read.default)
-    # Text that is still one value is split by who reads it.
-    return found[0] if len(found) == 1 else found
+        return list(finished_numbers(read, cells))
+    found = [token for token, _ in text_values(read, cells)]
+    return list(found[: read.value_dim or None] or read.default)
+
+
+def _output_tokens(feature: Feature, read: Feature, cells: Cells) -> list[bytes]:
+    """The same as text: texts are split by the reader, numbers are their digits."""
+    found: list[bytes] = []
+    for value in _output(read, cells):
+        if isinstance(value, bytes):
+            found += [token for token in value.split(feature.separator) if token]
+        elif not math.isnan(value):
+            found.append(_digits(value))
+    return found
+
+
+def _digits(value: int | float) -> bytes:
+    """A number as text: the fewest digits, 15 to 17, that read back as it."""
+    if isinstance(value, int) or (value.is_integer() and abs(value) < _EXACT):
+        return b"%d" % int(value)
+    texts = (f"{value:.{precision}g}" for precision in (15, 16, 17))
+    return next(text for text in texts if float(text) == value).encode()
+
+
+def _column(feature: Feature, index: int) -> Input | Constant:
+    """An input that is no feature; the config made sure of it."""
+    read = feature.inputs[index]
+    assert not isinstance(read, Feature)
+    return read
 
 
 def _tokens(feature: Feature, index: int, cells: Cells, keep: bool = False) -> list[bytes]:
     """The tokens of an input. `keep`: empty ones too, since their places count."""
-    raw = _raw(feature.inputs[index], cells)
+    read = feature.inputs[index]
+    if isinstance(read, Feature):
+        return _output_tokens(feature, read, cells)
+    raw = _raw(read, cells)
     if not keep:
         return tokens(raw, feature.separator)
     if is_list(raw):
@@ -132,8 +198,17 @@ def _tokens(feature: Feature, index: int, cells: Cells, keep: bool = False) -> l
     return text.split(feature.separator) if text else []
 
 
+def _text_of(feature: Feature, index: int, cells: Cells) -> bytes:
+    """An input as one text."""
+    raw = _raw(_column(feature, index), cells)
+    return b"".join(map(to_bytes, raw)) if is_list(raw) else to_bytes(raw)  # type: ignore[call-overload]
+
+
 def _numbers(feature: Feature, index: int, cells: Cells) -> list[float | None]:
-    raw = _raw(feature.inputs[index], cells)
+    read = feature.inputs[index]
+    if isinstance(read, Feature):
+        return [n for value in _output(read, cells) for n in _as_numbers(feature, value)]
+    raw = _raw(read, cells)
     if isinstance(raw, bool | int | float):
         return [float(raw)]
     if is_list(raw):
@@ -141,14 +216,20 @@ def _numbers(feature: Feature, index: int, cells: Cells) -> list[float | None]:
     return [parse_float(token) for token in tokens(raw, feature.separator)]
 
 
+def _as_numbers(feature: Feature, value: bytes | int | float) -> list[float | None]:
+    if isinstance(value, bytes):
+        return [parse_float(token) for token in value.split(feature.separator) if token]
+    return [float(value)]
+
+
 def _table(feature: Feature, index: int, cells: Cells) -> Mapping[bytes, bytes]:
-    return key_values(_raw(feature.inputs[index], cells), _MAP_SEPARATOR, b":")
+    return key_values(_raw(_column(feature, index), cells), _MAP_SEPARATOR, b":")
 
 
 def _weights(feature: Feature, index: int, cells: Cells) -> dict[bytes, float]:
     operator = feature.operator
     assert isinstance(operator, KvDotProduct)
-    raw = _raw(feature.inputs[index], cells)
+    raw = _raw(_column(feature, index), cells)
     found: dict[bytes, float] = {}
     for key, weight in weighted_tokens(raw, feature.separator, operator.kv_delimiter):
         found.setdefault(key, weight)
@@ -156,7 +237,7 @@ def _weights(feature: Feature, index: int, cells: Cells) -> dict[bytes, float]:
 
 
 def _match_cells(feature: Feature, cells: Cells) -> tuple[bytes, list[bytes], list[bytes]]:
-    raw = _raw(feature.inputs[0], cells)
+    raw = _raw(_column(feature, 0), cells)
     if isinstance(raw, Mapping) or is_list(raw):
         # A map of the first level's keys to text of the second.
         text = b"|".join(key + b"^" + inner for key, inner in pairs_of(raw, b"^"))

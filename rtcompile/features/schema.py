@@ -27,6 +27,8 @@ __all__ = [
     "RawSchema",
     "SequenceSchema",
     "SingleInputSchema",
+    "TextNormalizerSchema",
+    "TokenizeSchema",
     "problems_of",
 ]
 
@@ -74,6 +76,11 @@ class FeatureSchema(_Schema):
     # For other programs.
     group: str | None = None
     is_multi: bool = False
+
+    @property
+    def makes_no_sequence(self) -> bool:
+        """Whether the values of a row are no sequence's elements."""
+        return True
 
 
 class SingleInputSchema(FeatureSchema):
@@ -177,6 +184,31 @@ class BoolMaskSchema(FeatureSchema):
     expression: list[str] = Field(min_length=2, max_length=2)
 
 
+class TextNormalizerSchema(SingleInputSchema):
+    """Keys of a text_normalizer. `parameter`: a sum of bits, see `text_normalizer.py`."""
+
+    parameter: int | None = Field(None, ge=0)
+    remove_space: bool = False
+    max_length: int = Field(0, ge=0)
+    stop_char_file: str | None = Field(None, min_length=1)
+    is_gbk_input: bool = False
+    is_gbk_output: bool = False
+
+
+class TokenizeSchema(SingleInputSchema):
+    """Keys of a tokenize_feature."""
+
+    vocab_file: str = Field(min_length=1)
+    tokenizer_type: Literal["bpe", "sentencepiece"] = "bpe"
+    output_type: Literal["word_id", "word"] = "word_id"
+    tokens_as_sequence: bool = False
+
+    @property
+    def makes_no_sequence(self) -> bool:
+        """Tokens may be a sequence's elements."""
+        return not self.tokens_as_sequence
+
+
 class CustomSchema(FeatureSchema):
     """Keys of a custom_feature; what is left belongs to the operator."""
 
@@ -186,6 +218,11 @@ class CustomSchema(FeatureSchema):
     operator_name: str = Field(min_length=1)
     operator_lib_file: str | None = None
     is_op_thread_safe: bool = True
+
+    @property
+    def texts(self) -> list[str]:
+        """The inputs."""
+        return [self.expression] if isinstance(self.expression, str) else self.expression
 
 
 class SequenceSchema(_Schema):

@@ -48,10 +48,6 @@ class Case:
             np.testing.assert_allclose(column.weights, self.expect["weights"], rtol=1e-6)
 
 
-# Types that are refused by name so far.
-LATER = ("tokenize",)
-
-
 def load_cases() -> list[Case]:
     """The cases of every type that there is."""
     return [
@@ -59,5 +55,4 @@ def load_cases() -> list[Case]:
             c["case"], c["features"], c["hash"], c["output"], c["inputs"], c["expect"], c["sparse"]
         )
         for c in json.loads((FOLDER / "cases.json").read_text())
-        if c["case"].split("/")[0] not in LATER
     ]

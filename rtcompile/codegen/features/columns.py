@@ -30,8 +30,9 @@ class EncodedColumn:
         self._values = self._array(Word.VALUES, "int64")
         self._offsets = self._array(Word.OFFSETS, "int64")
         self.text = self._array(Word.TEXT, "uint8")
-        self._numbers = self._array(Word.NUMBERS, "float64")
+        self.numbers = self._array(Word.NUMBERS, "float64")
         self._places = self._array(Word.PLACES, "int64")
+        self.text_address = T.Bind(self._word(Word.TEXT))
         self.split = T.Bind(self._word(Word.SPLIT) == i64(Split.TEXT))
         self.paired = T.Bind(self._word(Word.SPLIT) == i64(Split.PAIRS))
         self._mode = T.Bind(self._word(Word.MODE))
@@ -66,4 +67,4 @@ class EncodedColumn:
 
     def number(self, value: Any) -> Any:
         """The number of a value, or its weight."""
-        return self._numbers[value]
+        return self.numbers[value]

@@ -8,7 +8,8 @@ numbers   number -> normalize -> bucket or as it is -> sink; `exact`: value_dim 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
@@ -21,17 +22,34 @@ from rtcompile.codegen.features.bucketize import (
 )
 from rtcompile.codegen.features.inputs import Views
 from rtcompile.codegen.features.normalize import normalized
-from rtcompile.codegen.features.sinks import Sink
 from rtcompile.codegen.features.tir import Cell, f64, i64
 from rtcompile.features.plan import Boundaries, HashBucket, NumBuckets, Vocabulary
 
-__all__ = ["NumberEnd", "TextEnd"]
+__all__ = ["NumberEnd", "Numbers", "TextEnd"]
+
+
+class AnySink(Protocol):
+    """What takes ids or numbers; see `sinks.py`."""
+
+    count: Cell
+
+    def open(self, slot: Any) -> None:
+        """Begin an entry."""
+
+    def put(self, code: Any, weight: Any) -> None:
+        """Take an id."""
+
+    def put_number(self, number: Any) -> None:
+        """Take a float32."""
+
+    def close(self) -> None:
+        """End an entry."""
 
 
 class TextEnd:
     """Takes tokens."""
 
-    def __init__(self, views: Views, sink: Sink) -> None:
+    def __init__(self, views: Views, sink: AnySink) -> None:
         self._views, self._sink = views, sink
         self._limit = views.scalar("limit")
 
@@ -73,18 +91,17 @@ class TextEnd:
         self._sink.close()
 
 
-class NumberEnd:
-    """Takes numbers."""
+class Numbers:
+    """Defaults and normalizer of a numeric feature; `take` gets each number, float64."""
 
-    def __init__(self, views: Views, sink: Sink) -> None:
-        self._views, self._sink = views, sink
+    def __init__(self, views: Views, take: Callable[[Any], None]) -> None:
+        self._views, self._take = views, take
         self._limit, self._exact = views.scalar("limit"), views.feature.exact
         self._count = Cell("int64", i64(0))
 
-    def open(self, slot: Any) -> None:
+    def open(self) -> None:
         """Begin an entry."""
         self._count.set(i64(0))
-        self._sink.open(slot)
 
     def wanted(self) -> Any:
         """Whether more numbers count."""
@@ -104,7 +121,7 @@ class NumberEnd:
             self._emit(T.Bind(tirx.Select(here, number, default)))
 
     def close(self) -> None:
-        """End an entry."""
+        """End an entry: the default's numbers in place of those that did not come."""
         defaults, count = self._views.constant("defaults"), self._views.scalar("default_count")
         first = T.Bind(self._count.get())
         if self._exact:
@@ -114,11 +131,32 @@ class NumberEnd:
             capped = tirx.Select(self._limit == 0, count, tirx.min(count, self._limit))
             with T.serial(tirx.Select(first == 0, capped, i64(0))) as k:
                 self._emit(T.Bind(defaults[k]))
-        self._sink.close()
 
     def _emit(self, number: Any) -> None:
+        self._take(normalized(self._views.feature.normalizer, number))
+        self._count.add(1)
+
+
+class NumberEnd:
+    """Takes numbers into a sink."""
+
+    def __init__(self, views: Views, sink: AnySink) -> None:
+        self._views, self._sink = views, sink
+        self._numbers = Numbers(views, self._bucketize)
+        self.wanted, self.put = self._numbers.wanted, self._numbers.put
+
+    def open(self, slot: Any) -> None:
+        """Begin an entry."""
+        self._numbers.open()
+        self._sink.open(slot)
+
+    def close(self) -> None:
+        """End an entry."""
+        self._numbers.close()
+        self._sink.close()
+
+    def _bucketize(self, value: Any) -> None:
         by = self._views.feature.bucketizer
-        value = normalized(self._views.feature.normalizer, number)
         if by is None:
             self._sink.put_number(T.Bind(tirx.Cast("float32", value)))
         elif isinstance(by, Boundaries):
@@ -130,4 +168,3 @@ class NumberEnd:
             fits = tirx.And(value >= f64(-limit), value < f64(limit))
             safe = T.Bind(tirx.Select(fits, value, f64(0.0)))
             self._sink.put(T.Bind(tirx.Cast("int64", safe)), None)
-        self._count.add(1)

@@ -12,24 +12,22 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.normalize import compile_expression
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.vectors import Vector
 from rtcompile.features.expression import Expression, has_vectors
-from rtcompile.features.plan import Feature
 
 __all__ = ["emit_expression"]
 
 
 def emit_expression(
-    views: Views,
+    inputs: list[Vector],
     expression: Expression,
     wanted: Callable[[], Any],
     put: Callable[[Any, Any], None],
 ) -> None:
-    """The columns come without missing numbers; one that has none makes no result."""
-    vectors = {name: Vector(view) for name, view in _named(views)}
+    """Emit `put` for every result. An input without a number makes none."""
+    vectors = {str(index): vector for index, vector in enumerate(inputs)}
     fewest, most = i64(1), i64(1)
     fits: Any = tirx.const(True, "bool")
     for vector in vectors.values():
@@ -48,12 +46,3 @@ def emit_expression(
         values = {name: vector.spread(place) for name, vector in vectors.items()}
         at.add(1)
         put(compile_expression(expression, values, vectors), tirx.const(True, "bool"))
-
-
-def _named(views: Views) -> list[tuple[str, InputView]]:
-    found = []
-    for read, view in zip(views.feature.inputs, views.inputs, strict=True):
-        assert isinstance(view, InputView)
-        assert not isinstance(read, Feature)
-        found.append((read.variable, view))
-    return found

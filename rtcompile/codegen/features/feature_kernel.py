@@ -22,8 +22,10 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.ends import NumberEnd, TextEnd
+from rtcompile.codegen.features.inner import emit_inner
 from rtcompile.codegen.features.inputs import Kernel, Views, walk_entries
 from rtcompile.codegen.features.number_operators import emit_numbers
+from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.sinks import Sink, SinkShape, make_sink
 from rtcompile.codegen.features.slots import Slots, shape_key
 from rtcompile.codegen.features.text_operators import emit_tokens
@@ -64,10 +66,11 @@ def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
             for name, (at, dtype) in constants_at.items()
         }
         columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
-        scratch = T.decl_buffer((_ANY,), "uint8", data=scratch_at)
         if shape.form.startswith("ragged"):
             _reset(sink_at[-1], start)
-        views = Views(feature, Kernel(scalars, constants, scratch), columns, start)
+        views = Views(
+            feature, Kernel(scalars, constants, Scratch(scratch_at), emit_inner), columns, start
+        )
         sink = make_sink(shape, sink_at, width, number)
         sequence = feature.sequence is not None
         _body(views, sink, rows, length if sequence else None)

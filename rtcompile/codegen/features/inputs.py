@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.columns import EncodedColumn
+from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import i64
 from rtcompile.features.plan import Feature, Input
-from rtcompile.features.reference_operators import spreads
+from rtcompile.features.reference_cells import spreads
 
 __all__ = ["InputView", "Kernel", "Views", "walk_entries"]
 
@@ -52,24 +54,53 @@ class InputView:
         self.first, self.end = first, T.Bind(tirx.Select(inside, last, first))
 
 
-class Kernel:
-    """The arguments of the kernel at hand, by name."""
+@dataclass
+class Take:
+    """What a reader emits for each value of another feature, by its form."""
 
-    def __init__(self, scalars: dict[str, Any], constants: dict[str, Any], scratch: Any) -> None:
+    text: Callable[[Any, Any, Any], None]  # (text, begin, size)
+    integer: Callable[[Any], None]  # int64
+    number: Callable[[Any], None]  # float64
+
+
+class Kernel:
+    """The arguments of the kernel at hand, by name.
+
+    `emit_inner` emits what another feature gives; the operators of both kinds call it.
+    """
+
+    def __init__(
+        self,
+        scalars: dict[str, Any],
+        constants: dict[str, Any],
+        scratch: Scratch,
+        emit_inner: Callable[[Views, Take], None],
+    ) -> None:
         self.scalars, self.constants, self.scratch = scalars, constants, scratch
+        self.emit_inner = emit_inner
 
 
 class Views:
     """The inputs of one feature, and of those it reads."""
 
     def __init__(
-        self, feature: Feature, kernel: Kernel, columns: Any, start: Any, prefix: str = ""
+        self,
+        feature: Feature,
+        kernel: Kernel,
+        columns: Any,
+        start: Any,
+        prefix: str = "",
+        in_sequence: bool = False,
     ) -> None:
         self.feature, self.kernel, self._prefix = feature, kernel, prefix
+        self.columns_table = columns
+        # Whether the reader goes from element to element, and this feature with it.
+        self.read_by_sequence = in_sequence
+        inside = in_sequence or feature.sequence is not None
         self.inputs: list[InputView | Views] = []
         for index, read in enumerate(feature.inputs):
             if isinstance(read, Feature):
-                inner = Views(read, kernel, columns, start, f"{prefix}{index}.")
+                inner = Views(read, kernel, columns, start, f"{prefix}{index}.", inside)
                 self.inputs.append(inner)
                 continue
             column = EncodedColumn(columns, self.scalar(f"column_{index}"), start)
@@ -83,11 +114,6 @@ class Views:
     def constant(self, name: str) -> Any:
         """A constant's buffer."""
         return self.kernel.constants[f"{self._prefix}{name}"]
-
-    @property
-    def is_inner(self) -> bool:
-        """Whether another feature reads this one."""
-        return bool(self._prefix)
 
     def columns(self) -> list[InputView]:
         """Every raw column, those of inner features too."""

@@ -17,7 +17,8 @@ from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.program import KernelCall, Lookup, Pointer, Port, Space, StageProgram
 from rtcompile.features.column_specs import column_readers, column_spec
 from rtcompile.features.plan import Constant, Feature, Input
-from runtime.encode import ColumnSpec
+from runtime.column_spec import ColumnSpec
+from runtime.operator_library import LibraryFunction
 
 __all__ = ["FeatureStage", "TablePlace"]
 
@@ -67,7 +68,7 @@ class FeatureStage:
         self.outputs.append(port)
         return _place(len(self.outputs) - 1)
 
-    def _column(self, feature: Feature, read: Input | Constant) -> int:
+    def _column(self, feature: Feature, read: Input | Constant | LibraryFunction) -> int:
         spec = column_spec(feature, read)
         if spec not in self.columns:
             self.columns.append(spec)

@@ -2,7 +2,7 @@
 
 values    the column's numbers, or another feature's tokens parsed
 lookup, match, combine   texts parsed, or mapped, then combined
-expr, overlap, kv_dot_product   one file each
+expr, overlap, kv_dot_product, edit distance   one file each
 """
 
 from __future__ import annotations
@@ -14,16 +14,21 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.bucketize import probe_vocabulary
+from rtcompile.codegen.features.call_library import emit_library_numbers
 from rtcompile.codegen.features.combine import Accumulator
 from rtcompile.codegen.features.dot_product import emit_dot_product
+from rtcompile.codegen.features.edit_distance import emit_edit_distance
 from rtcompile.codegen.features.expr import emit_expression
-from rtcompile.codegen.features.inputs import InputView, Views
+from rtcompile.codegen.features.inputs import InputView, Take, Views
 from rtcompile.codegen.features.overlap import emit_overlap
 from rtcompile.codegen.features.parse_number import parse_number
-from rtcompile.codegen.features.text_operators import emit_tokens, input_tokens
-from rtcompile.codegen.features.tir import Cell
+from rtcompile.codegen.features.text_operators import emit_tokens, input_tokens, text_taker
+from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.features.vectors import Vector
 from rtcompile.features.operators import (
+    CallLibrary,
     Combine,
+    EditDistance,
     Expr,
     KvDotProduct,
     Lookup,
@@ -49,11 +54,46 @@ def emit_numbers(views: Views, wanted: Callable[[], Any], put: Put) -> None:
         _combined(views, operator, put)
     elif isinstance(operator, Overlap):
         put(emit_overlap(views, operator.method), tirx.const(_YES, "bool"))
+    elif isinstance(operator, CallLibrary):
+        emit_library_numbers(views, put)
+    elif isinstance(operator, EditDistance):
+        put(*emit_edit_distance(views, operator.utf8))
     elif isinstance(operator, KvDotProduct):
         put(*emit_dot_product(views))
     else:
         assert isinstance(operator, Expr)
-        emit_expression(views, operator.expression, wanted, put)
+        vectors = [_vector(views, index) for index in range(len(views.inputs))]
+        emit_expression(vectors, operator.expression, wanted, put)
+
+
+def number_taker(views: Views, put: Put) -> Take:
+    """Another feature's values as numbers: texts are split, then parsed."""
+    yes = tirx.const(_YES, "bool")
+    tokens = text_taker(views, _always, lambda t, b, n, w: put(*_number(views, t, b, n)))
+    return Take(
+        tokens.text,
+        lambda code: put(T.Bind(tirx.Cast("float64", code)), yes),
+        lambda number: put(number, yes),
+    )
+
+
+def _vector(views: Views, index: int) -> Vector:
+    """All numbers of an input; those of another feature are put into the scratch."""
+    read, scratch = views.inputs[index], views.kernel.scratch
+    if isinstance(read, InputView):
+        return Vector(read.column.numbers, read.first, T.Bind(read.end - read.first))
+    words, first = scratch.words("float64")
+    count = Cell("int64", i64(0))
+
+    def store(number: Any, valid: Any) -> None:
+        with T.If(tirx.And(valid, tirx.Not(tirx.isnan(number)))), T.Then():
+            T.buffer_store(words, number, [first + count.get()])
+            count.add(1)
+
+    with scratch.above((first + count.get() + 1) << 3):
+        views.kernel.emit_inner(read, number_taker(views, store))
+    scratch.top = T.Bind((first + count.get()) << 3)
+    return Vector(words, first, T.Bind(count.get()))
 
 
 def _values(views: Views, wanted: Callable[[], Any], put: Put) -> None:
@@ -65,10 +105,7 @@ def _values(views: Views, wanted: Callable[[], Any], put: Put) -> None:
             at.add(1)
             put(number, tirx.const(_YES, "bool"))
         return
-    if read.feature.numeric:
-        emit_numbers(read, wanted, put)
-        return
-    input_tokens(views, 0, wanted, lambda t, b, n, w: put(*_number(views, t, b, n)))
+    views.kernel.emit_inner(read, number_taker(views, put))
 
 
 def _number(views: Views, text: Any, begin: Any, size: Any) -> tuple[Any, Any]:
@@ -96,7 +133,11 @@ def _parsed(views: Views, combiner: str, wanted: Callable[[], Any], put: Put) ->
 
 
 def _combined(views: Views, operator: Combine, put: Put) -> None:
-    total = Accumulator(operator.combiner)
+    total, read = Accumulator(operator.combiner), views.inputs[0]
+    if isinstance(read, Views) and operator.value_map is None:
+        views.kernel.emit_inner(read, number_taker(views, lambda n, v: _add_number(total, n, v)))
+        put(total.result(), total.any())
+        return
 
     def token(text: Any, begin: Any, size: Any, weight: Any) -> None:
         if operator.value_map is None:
@@ -113,3 +154,8 @@ def _combined(views: Views, operator: Combine, put: Put) -> None:
 
     input_tokens(views, 0, _always, token)
     put(total.result(), total.any())
+
+
+def _add_number(total: Accumulator, number: Any, valid: Any) -> None:
+    with T.If(tirx.And(valid, tirx.Not(tirx.isnan(number)))), T.Then():
+        total.add(number)

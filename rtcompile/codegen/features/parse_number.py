@@ -14,6 +14,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.bucketize import is_digit, is_space
+from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, add, f64, i64, multiply, u64
 
 __all__ = ["parse_number"]
@@ -23,7 +24,7 @@ _EXACT_POWER = 22
 _NAN, _INFINITY = 0x7FF8 << 48, 0x7FF0 << 48
 
 
-def parse_number(text: Any, begin: Any, size: Any, scratch: Any) -> tuple[Any, Any]:
+def parse_number(text: Any, begin: Any, size: Any, scratch: Scratch) -> tuple[Any, Any]:
     """(the number, whether there is one). `scratch`: room for size + 1 bytes."""
     at, end = Cell("int64", begin), Cell("int64", begin + size)
     with T.While(tirx.And(at.get() < end.get(), is_space(text[at.get()]))):
@@ -116,12 +117,12 @@ def _scaled(mantissa: Cell, power: Any) -> Any:
     return T.Bind(tirx.Select(power < 0, tirx.Div(number, scaled), number * scaled))
 
 
-def _by_libc(text: Any, start: Any, stop: Any, scratch: Any) -> Any:
-    with T.serial(stop - start) as k:
-        T.buffer_store(scratch, text[start + k], [k])
-    T.buffer_store(scratch, tirx.const(0, "uint8"), [stop - start])
+def _by_libc(text: Any, start: Any, stop: Any, scratch: Scratch) -> Any:
+    bottom = T.Bind(scratch.top)
+    behind = scratch.append(bottom, text, start, T.Bind(stop - start))
+    T.buffer_store(scratch.bytes, tirx.const(0, "uint8"), [behind])
     end = T.reinterpret("handle", u64(0))
-    return T.Bind(T.call_extern("float64", "strtod", T.address_of(scratch[0]), end))
+    return T.Bind(T.call_extern("float64", "strtod", T.address_of(scratch.bytes[bottom]), end))
 
 
 def _words(text: Any, piece: tuple[Any, Any], value: Cell, valid: Cell) -> None:

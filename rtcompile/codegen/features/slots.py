@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.codegen.features.bucketize import vocabulary_table
-from rtcompile.features.operators import Combine, Expr, KvDotProduct
+from rtcompile.features.operators import CallLibrary, Combine, KvDotProduct
 from rtcompile.features.plan import (
     Boundaries,
     Constant,
@@ -25,7 +25,9 @@ from rtcompile.features.plan import (
     Input,
     Vocabulary,
 )
-from rtcompile.features.reference import bucketize, default_numbers
+from rtcompile.features.reference_buckets import bucketize
+from rtcompile.features.reference_numbers import default_numbers
+from runtime.operator_library import LibraryFunction
 
 __all__ = ["Slots", "collect_slots", "shape_key"]
 
@@ -38,9 +40,10 @@ class Slots:
     constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
-def collect_slots(
-    feature: Feature, column: Callable[[Feature, Input | Constant], int], prefix: str = ""
-) -> Slots:
+ColumnNumber = Callable[[Feature, Input | Constant | LibraryFunction], int]
+
+
+def collect_slots(feature: Feature, column: ColumnNumber, prefix: str = "") -> Slots:
     """The slots of a feature. `column` gives the number of an input's encoded column."""
     slots = Slots()
     separator = feature.separator[0] if len(feature.separator) == 1 else 0
@@ -49,6 +52,10 @@ def collect_slots(
     _defaults(slots, feature, prefix)
     _buckets(slots, feature, prefix)
     operator = feature.operator
+    if isinstance(operator, CallLibrary):
+        slots.scalars[f"{prefix}function"] = column(feature, operator.function)
+        text = np.frombuffer(operator.parameters + bytes(1), np.uint8)
+        slots.constants[f"{prefix}parameters"] = text
     if isinstance(operator, Combine) and operator.value_map is not None:
         table = tuple((word, i) for i, (word, _) in enumerate(operator.value_map))
         _table(slots, table, prefix)
@@ -69,7 +76,7 @@ def _defaults(slots: Slots, feature: Feature, prefix: str) -> None:
         numbers = default_numbers(feature)
         slots.constants[f"{prefix}defaults"] = np.array(numbers or [0.0], np.float64)
         slots.scalars[f"{prefix}default_count"] = len(numbers)
-    elif prefix:
+    elif prefix and feature.bucketizer is None:
         # What reads this feature splits its default text anew.
         text = b"".join(feature.default)
         ends = np.cumsum([0, *map(len, feature.default)])
@@ -114,16 +121,16 @@ def _shape(feature: Feature) -> tuple[Any, ...]:
         operator = dataclasses.replace(operator, value_map=has_map)
     if isinstance(operator, KvDotProduct):
         operator = dataclasses.replace(operator, kv_delimiter=b"")
+    if isinstance(operator, CallLibrary):
+        operator = ("CallLibrary", operator.texts)
     by = feature.bucketizer
     bucketizer = by.hash if isinstance(by, HashBucket) else type(by).__name__
-    named = isinstance(operator, Expr)
-    inputs = tuple(_input_shape(read, named) for read in feature.inputs)
+    inputs = tuple(map(_input_shape, feature.inputs))
     flags = (feature.numeric, feature.exact, feature.weighted, feature.sequence is not None)
     return (operator, bucketizer, feature.normalizer, flags, inputs)
 
 
-def _input_shape(read: Input | Constant | Feature, named: bool) -> Any:
-    """Names count only where an expression goes by them."""
+def _input_shape(read: Input | Constant | Feature) -> Any:
     if isinstance(read, Feature):
-        return _shape(read)
-    return (read.variable if named else "", isinstance(read, Input) and read.sequence)
+        return (_shape(read), read.sequence and read.sequence.length)
+    return isinstance(read, Input) and read.sequence

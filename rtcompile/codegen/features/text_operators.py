@@ -5,6 +5,7 @@ combo      for each combination: join into the scratch
 lookup     for each key: the map's value, perhaps with "key_" before it, in the scratch
 match      for each pair of keys: the value, perhaps with keys before it
 bool_mask  walk values and mask side by side
+library    the text that a function of a shared library writes, split
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.inputs import InputView, Views
+from rtcompile.codegen.features.call_library import emit_library_text
+from rtcompile.codegen.features.format_number import integer_text, number_text
+from rtcompile.codegen.features.inputs import InputView, Take, Views
 from rtcompile.codegen.features.maps import each_match, find_in_map
 from rtcompile.codegen.features.parse_number import parse_number
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import TokenCursor, each_token, split_text
-from rtcompile.features.operators import BoolMask, Combo, Lookup, Match, Values
+from rtcompile.features.operators import BoolMask, CallLibrary, Combo, Lookup, Match, Values
 
-__all__ = ["Body", "Wanted", "emit_tokens", "input_tokens"]
+__all__ = ["Body", "Wanted", "emit_tokens", "input_tokens", "text_taker"]
 
 Body = Callable[[Any, Any, Any, Any], None]
 Wanted = Callable[[], Any]
@@ -39,6 +42,8 @@ def emit_tokens(views: Views, wanted: Wanted, body: Body) -> None:
         _lookup(views, operator, wanted, body)
     elif isinstance(operator, Match):
         _match(views, operator, wanted, body)
+    elif isinstance(operator, CallLibrary):
+        _library(views, wanted, body)
     else:
         assert isinstance(operator, BoolMask)
         _bool_mask(views, wanted, body)
@@ -56,52 +61,35 @@ def input_tokens(views: Views, index: int, wanted: Wanted, body: Body) -> None:
 
         each_token(read, separator, wanted, token)
         return
-    _inner_tokens(read, separator, wanted, body)
+    views.kernel.emit_inner(read, text_taker(views, wanted, body))
 
 
-def _inner_tokens(inner: Views, separator: Any, wanted: Wanted, body: Body) -> None:
-    """Another feature's values, or its default's; each is split by who reads it."""
-    count = Cell("int64", i64(0))
+def text_taker(views: Views, wanted: Wanted, body: Body) -> Take:
+    """Another feature's values as tokens: texts are split by who reads them."""
+    scratch, separator = views.kernel.scratch, views.scalar("separator")
 
     def split(text: Any, begin: Any, size: Any) -> None:
         piece = (begin, T.Bind(begin + size), tirx.const(True, "bool"))
         split_text(text, piece, separator, wanted, lambda b, n: body(text, b, n, None))
 
-    def value(text: Any, begin: Any, size: Any, weight: Any) -> None:
-        count.add(1)
-        split(text, begin, size)
+    def digits(text: Any, begin: Any, size: Any) -> None:
+        with T.If(wanted()), T.Then():
+            body(text, begin, size, None)
 
-    emit_tokens(inner, wanted, value)
-    text, ends = inner.constant("default_text"), inner.constant("default_ends")
-    missing = tirx.Select(count.get() == 0, inner.scalar("default_count"), i64(0))
-    with T.serial(T.Bind(missing)) as k:
-        split(text, T.Bind(ends[k]), T.Bind(ends[k + 1] - ends[k]))
+    return Take(
+        split,
+        lambda code: integer_text(scratch, code, digits),
+        lambda number: number_text(scratch, number, digits),
+    )
 
 
 def _values(views: Views, wanted: Wanted, body: Body) -> None:
     input_tokens(views, 0, wanted, body)
 
 
-class Scratch:
-    """Joins pieces with "_" into the scratch. A piece may be left where it stands."""
-
-    def __init__(self, buffer: Any) -> None:
-        self.buffer = buffer
-
-    def append(self, at: Any, text: Any, begin: Any, size: Any) -> Any:
-        """Copy a piece to scratch[at:]; returns where it ends."""
-        with T.serial(size) as k:
-            T.buffer_store(self.buffer, text[begin + k], [at + k])
-        return T.Bind(at + size)
-
-    def underscore(self, at: Any) -> Any:
-        """Put a "_"; returns where it ends."""
-        T.buffer_store(self.buffer, tirx.const(ord("_"), "uint8"), [at])
-        return T.Bind(at + 1)
-
-
 def _combo(views: Views, wanted: Wanted, body: Body) -> None:
-    scratch = Scratch(views.kernel.scratch)
+    scratch = views.kernel.scratch
+    bottom = T.Bind(scratch.top)
 
     def level(index: int, at: Any) -> None:
         def token(text: Any, begin: Any, size: Any, weight: Any) -> None:
@@ -110,17 +98,19 @@ def _combo(views: Views, wanted: Wanted, body: Body) -> None:
             if index + 1 < len(views.inputs):
                 level(index + 1, end)
             else:
-                body(scratch.buffer, i64(0), end, None)
+                body(scratch.bytes, bottom, T.Bind(end - bottom), None)
 
-        input_tokens(views, index, wanted, token)
+        # Behind the "_". What another feature joins there is then in its place already.
+        with scratch.above(at + 1 if index else at):
+            input_tokens(views, index, wanted, token)
 
-    level(0, i64(0))
+    level(0, bottom)
 
 
 def _lookup(views: Views, operator: Lookup, wanted: Wanted, body: Body) -> None:
     table = views.inputs[0]
     assert isinstance(table, InputView)
-    scratch = Scratch(views.kernel.scratch)
+    scratch = views.kernel.scratch
 
     def key(text: Any, begin: Any, size: Any, weight: Any) -> None:
         found = find_in_map(table, text, begin, size)
@@ -129,9 +119,10 @@ def _lookup(views: Views, operator: Lookup, wanted: Wanted, body: Body) -> None:
             if not operator.show_key:
                 body(table.column.text, at, length, None)
                 return
-            joined = scratch.underscore(scratch.append(i64(0), text, begin, size))
+            bottom = T.Bind(scratch.top)
+            joined = scratch.underscore(scratch.append(bottom, text, begin, size))
             end = scratch.append(joined, table.column.text, at, length)
-            body(scratch.buffer, i64(0), end, None)
+            body(scratch.bytes, bottom, T.Bind(end - bottom), None)
 
     input_tokens(views, 1, wanted, key)
 
@@ -139,7 +130,7 @@ def _lookup(views: Views, operator: Lookup, wanted: Wanted, body: Body) -> None:
 def _match(views: Views, operator: Match, wanted: Wanted, body: Body) -> None:
     table = views.inputs[0]
     assert isinstance(table, InputView)
-    scratch, text = Scratch(views.kernel.scratch), table.column.text
+    scratch, text = views.kernel.scratch, table.column.text
 
     def hit(first: Any, second: Any, value: Any) -> None:
         shown = [first] if operator.show_first else []
@@ -148,10 +139,11 @@ def _match(views: Views, operator: Match, wanted: Wanted, body: Body) -> None:
             with T.If(value[1] > 0), T.Then():
                 body(text, value[0], value[1], None)
             return
-        at = i64(0)
+        at = bottom = T.Bind(scratch.top)
         for begin, size in shown:
             at = scratch.underscore(scratch.append(at, text, begin, size))
-        body(scratch.buffer, i64(0), scratch.append(at, text, *value), None)
+        end = scratch.append(at, text, *value)
+        body(scratch.bytes, bottom, T.Bind(end - bottom), None)
 
     def first_key(t1: Any, b1: Any, s1: Any, w1: Any) -> None:
         def second_key(t2: Any, b2: Any, s2: Any, w2: Any) -> None:
@@ -160,6 +152,15 @@ def _match(views: Views, operator: Match, wanted: Wanted, body: Body) -> None:
         input_tokens(views, 2, wanted, second_key)
 
     input_tokens(views, 1, wanted, first_key)
+
+
+def _library(views: Views, wanted: Wanted, body: Body) -> None:
+    def split(text: Any, begin: Any, size: Any) -> None:
+        piece = (begin, T.Bind(begin + size), tirx.const(True, "bool"))
+        separator = views.scalar("separator")
+        split_text(text, piece, separator, wanted, lambda b, n: body(text, b, n, None))
+
+    emit_library_text(views, split)
 
 
 def _bool_mask(views: Views, wanted: Wanted, body: Body) -> None:

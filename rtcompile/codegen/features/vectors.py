@@ -8,22 +8,20 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.inputs import InputView
 from rtcompile.codegen.features.tir import Cell, f64, i64
 
 __all__ = ["Vector", "vector_function"]
 
 
 class Vector:
-    """All numbers of a variable."""
+    """All numbers of a variable: numbers[first : first + count]."""
 
-    def __init__(self, view: InputView) -> None:
-        self._view = view
-        self.count = T.Bind(view.end - view.first)
+    def __init__(self, numbers: Any, first: Any, count: Any) -> None:
+        self._numbers, self._first, self.count = numbers, first, count
 
     def at(self, place: Any) -> Any:
         """One number."""
-        return T.Bind(self._view.column.number(self._view.first + place))
+        return T.Bind(self._numbers[self._first + place])
 
     def spread(self, place: Any) -> Any:
         """One number; the only one counts for every place."""

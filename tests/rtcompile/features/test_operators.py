@@ -168,6 +168,48 @@ FEATURES: list[dict[str, Any]] = [
     _feature(
         "id_feature", "outer_ids", expression="feature:inner", separator=";", hash_bucket_size=1000
     ),
+    # Features that read ids, numbers and texts of others.
+    _feature("expr_feature", "computed", expression="a/3", variables=["user:a"], separator=","),
+    _feature(
+        "raw_feature",
+        "binned",
+        expression="user:b",
+        separator=",",
+        boundaries=[-1, 0, 2.5],
+        value_dim=2,
+    ),
+    _feature(
+        "lookup_feature",
+        "by_bin",
+        map="user:map",
+        key="feature:binned",
+        separator=",",
+        default_value="4",
+    ),
+    _feature(
+        "combo_feature",
+        "of_all",
+        expression=["feature:binned", "feature:computed", "feature:combo_two", "user:key"],
+        hash_bucket_size=1000,
+        separator=",",
+    ),
+    _feature(
+        "expr_feature",
+        "over_features",
+        expression="computed*2+len(binned)-b",
+        variables=["feature:computed", "feature:binned", "item:b"],
+        separator=",",
+        default_value="0.5",
+    ),
+    _feature("combine_feature", "bins", expression="feature:binned", combiner="sum", separator=","),
+    _feature(
+        "combine_feature",
+        "mapped_bins",
+        expression="feature:binned",
+        combiner="sum",
+        value_map={"1": 5, "2": 7},
+        separator=",",
+    ),
     {
         "sequence_name": "s",
         "sequence_length": 3,
@@ -200,6 +242,43 @@ FEATURES: list[dict[str, Any]] = [
             ),
         ],
     },
+]
+# Plain features that read all elements of a sequence, and an element's feature that reads another.
+FEATURES[-1]["features"].append(
+    _feature(
+        "id_feature",
+        "id",
+        expression="user:keys",
+        separator=",",
+        num_buckets=50,
+        default_value="3",
+        stub_type=True,
+    )
+)
+FEATURES[-1]["features"].append(
+    _feature(
+        "combo_feature",
+        "of_element",
+        expression=["feature:id", "user:key"],
+        hash_bucket_size=1000,
+        separator=",",
+    )
+)
+FEATURES += [
+    _feature(
+        "combo_feature",
+        "of_elements",
+        expression=["feature:s__id", "user:key"],
+        hash_bucket_size=1000,
+        separator=",",
+    ),
+    _feature(
+        "expr_feature",
+        "total",
+        expression="reduce_sum(s__combine)",
+        variables=["feature:s__combine"],
+        separator=",",
+    ),
 ]
 for item in FEATURES:
     if item.get("normalizer", 0) is None:
@@ -316,3 +395,20 @@ def test_numbers_are_parsed_as_python_parses_them(
     with np.errstate(all="ignore"):
         want = extract(parser.plan, columns)["x"].values
     np.testing.assert_array_equal(parser(columns)["x"].values, want)
+
+
+def test_a_plain_feature_reads_all_elements_of_a_sequence() -> None:
+    """The ids are those that the peer's generator gives."""
+    group = {
+        "sequence_name": "click_seq",
+        "sequence_length": 50,
+        "sequence_delim": ";",
+        "features": [
+            _feature("id_feature", "stub", expression="item:a", stub_type=True, default_value="0")
+        ],
+    }
+    expression = ["feature:click_seq__stub", "item:a"]
+    combo = _feature("combo_feature", "f", expression=expression, hash_bucket_size=100)
+    columns = {"click_seq__a": ["10;11;12", "13", ""], "a": [1, 2, 3]}
+    column = compile_features({"features": [group, combo]})(columns)["f"]
+    assert column.values.tolist() == [93, 23, 25, 38, 12]

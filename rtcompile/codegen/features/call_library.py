@@ -1,0 +1,69 @@
+"""Calls of custom operators in shared libraries.
+
+    inputs = scratch: (address, bytes) of each input's text
+    count = function(inputs, inputs' count, parameters, scratch behind them, capacity)
+
+The function's address stands in a column's descriptor, where the runtime puts it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen import wrapping
+from rtcompile.codegen.features.inputs import InputView, Views
+from rtcompile.codegen.features.tir import i64
+from rtcompile.features.library_operator import RESULT_BYTES
+from runtime.encode import COLUMN_WORDS, Word
+
+__all__ = ["emit_library_numbers", "emit_library_text", "library_scratch_bytes"]
+
+_TEXT_WORDS = 2
+
+
+def library_scratch_bytes(inputs: int, numbers: int) -> int:
+    """Bytes of scratch that a call needs."""
+    return 8 * (_TEXT_WORDS * inputs + numbers + 1) + RESULT_BYTES
+
+
+def _call(views: Views, capacity: Any) -> tuple[Any, Any]:
+    """(what the function returned, the first word behind its inputs)."""
+    words, at = views.kernel.scratch.words("int64")
+    for index, view in enumerate(views.inputs):
+        assert isinstance(view, InputView)
+        present = T.Bind(view.first < view.end)
+        begin, end = view.column.bytes_of(T.Bind(tirx.Select(present, view.first, i64(0))))
+        size = T.Bind(tirx.Select(present, end - begin, i64(0)))
+        T.buffer_store(words, view.column.text_address + begin, [at + _TEXT_WORDS * index])
+        T.buffer_store(words, size, [at + _TEXT_WORDS * index + 1])
+    out = T.Bind(at + _TEXT_WORDS * len(views.inputs))
+    place = views.scalar("function") * i64(COLUMN_WORDS) + Word.PLACES
+    count = T.call_extern(
+        "int64",
+        wrapping.CALL_OPERATOR,
+        T.Bind(views.columns_table[place]),
+        T.address_of(words[at]),
+        i64(len(views.inputs)),
+        T.address_of(views.constant("parameters")[0]),
+        T.address_of(words[out]),
+        capacity,
+    )
+    return T.Bind(tirx.max(i64(0), tirx.min(T.Bind(count), capacity))), out
+
+
+def emit_library_numbers(views: Views, put: Any) -> None:
+    """Emit `put(number, valid)` for each number."""
+    capacity = T.Bind(tirx.max(views.scalar("limit"), i64(1)))
+    count, out = _call(views, capacity)
+    numbers, _ = views.kernel.scratch.words("float64")
+    with T.serial(count) as k:
+        put(T.Bind(numbers[out + k]), tirx.const(True, "bool"))
+
+
+def emit_library_text(views: Views, split: Any) -> None:
+    """Emit `split(text, begin, size)` for the text."""
+    size, out = _call(views, i64(RESULT_BYTES))
+    split(views.kernel.scratch.bytes, T.Bind(out << 3), size)

@@ -1,0 +1,55 @@
+"""Memory that a kernel uses for one entry: joined texts, numbers of other features.
+
+It is taken from the bottom up: what is in use lies below `top`, and whoever needs more writes from
+there on. The runtime gives so many bytes for each byte of the columns (`describe.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tvm
+from tvm import tirx
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.tir import i64
+
+__all__ = ["Scratch"]
+
+_ANY = 1 << 40
+
+
+class Scratch:
+    """`bytes`: the whole as bytes. `top`: the first byte that is free, an expression."""
+
+    def __init__(self, pointer: Any) -> None:
+        self._pointer = pointer
+        self.bytes = T.decl_buffer((_ANY,), "uint8", data=pointer)
+        self.top: Any = i64(0)
+
+    def words(self, dtype: str) -> tuple[Any, Any]:
+        """(the whole as values of eight bytes, the first of them that is free)."""
+        reinterpret = tvm.ir.Op.get("tirx.reinterpret")
+        pointer = tvm.ir.PointerType(tvm.ir.PrimType(dtype))
+        address = T.Bind(tvm.ir.Call(reinterpret, [T.address_of(self.bytes[0])], ret_ty=pointer))
+        return T.decl_buffer((_ANY,), dtype, data=address), T.Bind((self.top + 7) >> 3)
+
+    @contextmanager
+    def above(self, top: Any) -> Iterator[None]:
+        """For the code emitted inside, everything below `top` is in use."""
+        before, self.top = self.top, top
+        yield
+        self.top = before
+
+    def append(self, at: Any, text: Any, begin: Any, size: Any) -> Any:
+        """Copy a piece of text to bytes[at:]; returns where it ends."""
+        with T.serial(size) as k:
+            T.buffer_store(self.bytes, text[begin + k], [at + k])
+        return T.Bind(at + size)
+
+    def underscore(self, at: Any) -> Any:
+        """Put a "_"; returns where it ends."""
+        T.buffer_store(self.bytes, tirx.const(ord("_"), "uint8"), [at])
+        return T.Bind(at + 1)

@@ -1,0 +1,52 @@
+"""How the numbers of a feature end, in plain Python: defaults and normalizers."""
+
+from __future__ import annotations
+
+import math
+
+from rtcompile.features.evaluate import evaluate
+from rtcompile.features.numbers import parse_float
+from rtcompile.features.plan import (
+    Feature,
+    Log10Normalizer,
+    MinMaxNormalizer,
+    Normalizer,
+    ZScoreNormalizer,
+)
+
+__all__ = ["default_numbers", "finish", "normalize"]
+
+
+def finish(feature: Feature, given: list[float | None]) -> list[float]:
+    """Normalized: exactly value_dim where that is wanted, else what there is, or the default."""
+    default = default_numbers(feature)
+    if feature.exact:
+        given = (given + [None] * feature.value_dim)[: feature.value_dim]
+        values = [
+            d if g is None or math.isnan(g) else g for g, d in zip(given, default, strict=True)
+        ]
+    else:
+        present = [g for g in given if g is not None and not math.isnan(g)]
+        values = (present or default)[: feature.value_dim or None]
+    return [normalize(feature.normalizer, value) for value in values]
+
+
+def default_numbers(feature: Feature) -> list[float]:
+    """The numbers in place of missing ones: `value_dim` of them where the feature is exact."""
+    given = [parse_float(token) or 0.0 for token in feature.default]
+    if not feature.exact:
+        return given
+    return (given or [0.0]) * feature.value_dim if len(given) <= 1 else given
+
+
+def normalize(normalizer: Normalizer | None, x: float) -> float:
+    """A number after its normalizer, in float64. NaN stays NaN, except under log10: its default."""
+    if normalizer is None:
+        return x
+    if isinstance(normalizer, Log10Normalizer):
+        return math.log10(x) if x > normalizer.threshold else normalizer.default
+    if isinstance(normalizer, ZScoreNormalizer):
+        return (x - normalizer.mean) / normalizer.standard_deviation
+    if isinstance(normalizer, MinMaxNormalizer):
+        return (x - normalizer.minimum) / (normalizer.maximum - normalizer.minimum)
+    return evaluate(normalizer.expression, {"x": x})

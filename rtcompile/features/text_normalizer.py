@@ -1,0 +1,73 @@
+"""text_normalizer: a text rewritten, for another feature to read.
+
+`parameter` is a sum of: 2 lower case to upper, 4 upper case to lower, 8 full width to half,
+16 traditional Chinese to simplified, 32 drop stop characters, 512 a space around each Chinese
+character. Without it: 2 + 8 + 16 + 32. Stop characters are those of `stop_char_file`, or without
+one, punctuation, symbols and control characters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rtcompile.features.base import Context, make_feature
+from rtcompile.features.operators import Values
+from rtcompile.features.plan import Constant, Feature, Input
+from rtcompile.features.schema import TextNormalizerSchema
+from runtime.text_steps import NormalizeText, prepare
+
+__all__ = ["PARAMETER_BITS", "text_normalizer"]
+
+PARAMETER_BITS = {
+    "upper": 2,
+    "lower": 4,
+    "half_width": 8,
+    "simplified": 16,
+    "filtered": 32,
+    "split": 512,
+}
+_DEFAULT = 2 + 8 + 16 + 32
+
+
+def text_normalizer(schema: TextNormalizerSchema, name: str, context: Context) -> Feature:
+    """The plan of a validated config; problems go to `context`."""
+    for key in ("is_gbk_input", "is_gbk_output"):
+        if getattr(schema, key):
+            context.problem(key, "true is not supported; texts are UTF-8")
+    if not schema.stub_type:
+        context.problem("stub_type", "a normalized text is no output: true is needed")
+    if schema.default_value:
+        context.problem("default_value", "not for a text_normalizer; give it to who reads it")
+    step = _step(schema, context)
+    context.attempt("parameter", lambda: prepare((step,)))
+    inputs = context.inputs(schema, [("expression", schema.expression)])
+    if any(not isinstance(read, Input) for read in inputs):
+        context.problem("expression", "a text_normalizer reads a column")
+    found = tuple(
+        replace(read, steps=(*read.steps, step)) if isinstance(read, Input) else read
+        for read in inputs
+        if not isinstance(read, Constant)
+    )
+    return make_feature(schema, name, context, Values(), found, numeric=False)
+
+
+def _step(schema: TextNormalizerSchema, context: Context) -> NormalizeText:
+    bits = _DEFAULT if schema.parameter is None else schema.parameter
+    unknown = bits & ~sum(PARAMETER_BITS.values())
+    if unknown:
+        context.problem("parameter", f"{bits} has the unknown bits {unknown}")
+    chosen = {name: bool(bits & bit) for name, bit in PARAMETER_BITS.items()}
+    if chosen["upper"] and chosen["lower"]:
+        context.problem(
+            "parameter", f"{bits}: 2, to upper case, and 4, to lower, exclude each other"
+        )
+    stops = ""
+    if schema.stop_char_file is not None:
+        path = context.base_dir / schema.stop_char_file
+        stops = context.attempt("stop_char_file", lambda: path.read_text("utf-8")) or ""
+    return NormalizeText(
+        **chosen,
+        remove_space=schema.remove_space,
+        stop_characters="".join(dict.fromkeys(stops.replace("\n", ""))),
+        max_length=schema.max_length,
+    )

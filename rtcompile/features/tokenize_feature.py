@@ -1,0 +1,68 @@
+"""tokenize_feature: the ids that a tokenizer gives a text.
+
+`vocab_file` is a tokenizer.json (bpe) or a sentencepiece model. The default value is a text too,
+and is tokenized where there is no text. With `tokens_as_sequence` the tokens are the elements of a
+sequence of at most `sequence_length`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from rtcompile.features.base import Context, make_feature
+from rtcompile.features.operators import Values
+from rtcompile.features.plan import Feature, Input, Sequence
+from rtcompile.features.schema import TokenizeSchema
+from runtime.text_steps import Asset, Tokenize, prepare, tokenizer_size
+
+__all__ = ["tokenize_feature"]
+
+
+def tokenize_feature(schema: TokenizeSchema, name: str, context: Context) -> Feature:
+    """The plan of a validated config; problems go to `context`."""
+    if schema.output_type != "word_id":
+        context.problem("output_type", f"{schema.output_type!r} is not supported; use word_id")
+    if schema.tokens_as_sequence:
+        if context.sequence is not None:
+            context.problem("tokens_as_sequence", "not in a sequence: its elements are texts")
+        context.sequence = Sequence(name, b";", schema.sequence_length or 50)
+    path = context.base_dir / schema.vocab_file
+    data = context.attempt("vocab_file", path.read_bytes)
+    step = Tokenize(schema.tokenizer_type, Asset(hashlib.sha256(data or b"").hexdigest(), data))
+    size, default = 1, schema.default_value or ""
+    tokens: tuple[bytes, ...] = ()
+    if data is not None:
+        size = context.attempt("vocab_file", lambda: tokenizer_size(step)) or 1
+        if size > 1 and default:
+            tokens = tuple(prepare((step,))(default.encode()))  # type: ignore[arg-type]
+    inputs = [_tokenized(read, step, schema, context) for read in _inputs(schema, context)]
+    change = {"vocab_file": None, "num_buckets": size, "default_value": None}
+    plain = schema.model_copy(update=change)
+    return make_feature(
+        plain,
+        name,
+        context,
+        Values(),
+        tuple(inputs),
+        numeric=False,
+        value_dim=schema.value_dim or 0,
+        default=tokens,
+    )
+
+
+def _inputs(schema: TokenizeSchema, context: Context) -> list[Input]:
+    found = context.inputs(schema, [("expression", schema.expression)])
+    if any(not isinstance(read, Input) for read in found):
+        context.problem("expression", "a tokenize_feature reads a column or a text_normalizer")
+    return [read for read in found if isinstance(read, Input)]
+
+
+def _tokenized(read: Input, step: Tokenize, schema: TokenizeSchema, context: Context) -> Input:
+    whole = schema.tokens_as_sequence
+    return replace(
+        read,
+        steps=(*read.steps, step),
+        sequence=True if whole else read.sequence,
+        tokens_as_elements=whole,
+    )
