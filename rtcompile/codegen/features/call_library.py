@@ -59,11 +59,13 @@ def emit_library_numbers(views: Views, put: Any) -> None:
     capacity = T.Bind(tirx.max(views.scalar("limit"), i64(1)))
     count, out = _call(views, capacity)
     numbers, _ = views.kernel.scratch.words("float64")
-    with T.serial(count) as k:
+    with T.serial(count) as k, views.kernel.scratch.above(T.Bind((out + count) << 3)):
         put(T.Bind(numbers[out + k]), tirx.const(True, "bool"))
 
 
 def emit_library_text(views: Views, split: Any) -> None:
     """Emit `split(text, begin, size)` for the text."""
     size, out = _call(views, i64(RESULT_BYTES))
-    split(views.kernel.scratch.bytes, T.Bind(out << 3), size)
+    scratch, begin = views.kernel.scratch, T.Bind(out << 3)
+    with scratch.above(T.Bind(begin + size)):
+        split(scratch.bytes, begin, size)

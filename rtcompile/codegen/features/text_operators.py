@@ -21,6 +21,7 @@ from rtcompile.codegen.features.format_number import integer_text, number_text
 from rtcompile.codegen.features.inputs import InputView, Take, Views
 from rtcompile.codegen.features.maps import each_match, find_in_map
 from rtcompile.codegen.features.parse_number import parse_number
+from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import TokenCursor, each_token, split_text
 from rtcompile.features.operators import BoolMask, CallLibrary, Combo, Lookup, Match, Values
@@ -88,23 +89,28 @@ def _values(views: Views, wanted: Wanted, body: Body) -> None:
 
 
 def _combo(views: Views, wanted: Wanted, body: Body) -> None:
-    scratch = views.kernel.scratch
-    bottom = T.Bind(scratch.top)
+    """Join the pieces at the innermost level, above all that other features hold there."""
 
-    def level(index: int, at: Any) -> None:
+    def level(pieces: list[tuple[Any, Any, Any]]) -> None:
         def token(text: Any, begin: Any, size: Any, weight: Any) -> None:
-            start = scratch.underscore(at) if index else at
-            end = scratch.append(start, text, begin, size)
-            if index + 1 < len(views.inputs):
-                level(index + 1, end)
+            found = [*pieces, (text, begin, size)]
+            if len(found) < len(views.inputs):
+                level(found)
             else:
-                body(scratch.bytes, bottom, T.Bind(end - bottom), None)
+                _join(views.kernel.scratch, found, body)
 
-        # Behind the "_". What another feature joins there is then in its place already.
-        with scratch.above(at + 1 if index else at):
-            input_tokens(views, index, wanted, token)
+        input_tokens(views, len(pieces), wanted, token)
 
-    level(0, bottom)
+    level([])
+
+
+def _join(scratch: Scratch, pieces: list[tuple[Any, Any, Any]], body: Body) -> None:
+    """Emit `body` for the pieces with "_" between them."""
+    at = bottom = T.Bind(scratch.top)
+    for index, piece in enumerate(pieces):
+        at = scratch.append(scratch.underscore(at) if index else at, *piece)
+    with scratch.above(at):
+        body(scratch.bytes, bottom, T.Bind(at - bottom), None)
 
 
 def _lookup(views: Views, operator: Lookup, wanted: Wanted, body: Body) -> None:
@@ -115,14 +121,11 @@ def _lookup(views: Views, operator: Lookup, wanted: Wanted, body: Body) -> None:
     def key(text: Any, begin: Any, size: Any, weight: Any) -> None:
         found = find_in_map(table, text, begin, size)
         with T.If(found.size.get() > 0), T.Then():
-            at, length = T.Bind(found.begin.get()), T.Bind(found.size.get())
-            if not operator.show_key:
-                body(table.column.text, at, length, None)
-                return
-            bottom = T.Bind(scratch.top)
-            joined = scratch.underscore(scratch.append(bottom, text, begin, size))
-            end = scratch.append(joined, table.column.text, at, length)
-            body(scratch.bytes, bottom, T.Bind(end - bottom), None)
+            value = (table.column.text, T.Bind(found.begin.get()), T.Bind(found.size.get()))
+            if operator.show_key:
+                _join(scratch, [(text, begin, size), value], body)
+            else:
+                body(*value, None)
 
     input_tokens(views, 1, wanted, key)
 
@@ -135,15 +138,11 @@ def _match(views: Views, operator: Match, wanted: Wanted, body: Body) -> None:
     def hit(first: Any, second: Any, value: Any) -> None:
         shown = [first] if operator.show_first else []
         shown += [second] if operator.show_second else []
-        if not shown:
-            with T.If(value[1] > 0), T.Then():
-                body(text, value[0], value[1], None)
+        if shown:
+            _join(scratch, [(text, *piece) for piece in [*shown, value]], body)
             return
-        at = bottom = T.Bind(scratch.top)
-        for begin, size in shown:
-            at = scratch.underscore(scratch.append(at, text, begin, size))
-        end = scratch.append(at, text, *value)
-        body(scratch.bytes, bottom, T.Bind(end - bottom), None)
+        with T.If(value[1] > 0), T.Then():
+            body(text, value[0], value[1], None)
 
     def first_key(t1: Any, b1: Any, s1: Any, w1: Any) -> None:
         def second_key(t2: Any, b2: Any, s2: Any, w2: Any) -> None:
