@@ -87,13 +87,17 @@ def rank_command(artifact: Path, items: Path, requests: Path, output: Path | Non
 @click.argument("config", type=_PATH)
 @click.argument("input", type=_PATH)
 @click.option("-o", "--output", required=True, type=_PATH, help="Features (.parquet, .jsonl).")
-def extract_command(config: Path, input: Path, output: Path) -> None:
-    """Extract the features of CONFIG, an fg.json or an artifact, from the rows of INPUT."""
-    from rtcompile.console import console
-    from rtcompile.extract_file import extract_file
+@click.option("--workers", type=click.IntRange(1), help="Processes. [default: one a core]")
+def extract_command(config: Path, input: Path, output: Path, workers: int | None) -> None:
+    """Extract the features of CONFIG, an fg.json or an artifact, from the rows of INPUT.
 
-    with console.status("extracting"):
-        rows = extract_file(config, input, output)
+    INPUT is .parquet, .csv or .jsonl of any size. An interrupted run goes on where it was.
+    """
+    from rtcompile.console import console, progress_bar
+    from rtcompile.offline.extract_file import extract_file
+
+    with progress_bar("extracting") as advance:
+        rows = extract_file(config, input, output, workers=workers, progress=advance)
     console.print(f"wrote {output} ({rows} rows)")
 
 

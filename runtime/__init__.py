@@ -17,11 +17,13 @@ from runtime.errors import (
     UnknownIdError,
     UnknownItemError,
 )
+from runtime.log_lines import Difference
 from runtime.ranker import Ranker, load
 
 __all__ = [
     "ArtifactError",
     "Column",
+    "Difference",
     "InferenceError",
     "Ranker",
     "RequestError",

@@ -17,6 +17,7 @@ from runtime.columns import Column
 from runtime.errors import ArtifactError, RequestError
 from runtime.feature_stage import check_fields
 from runtime.items import ItemTable
+from runtime.log_lines import Difference, differences, row_values, to_lines
 from runtime.machine import check_target
 from runtime.ranking import Ranking
 from runtime.stage import Port, Stage
@@ -124,6 +125,34 @@ class Ranker:
         Sides that are not given are left out. Raises what `rank` raises.
         """
         return self._with_features("extract").extract(user, items, context)
+
+    def extract_lines(
+        self,
+        user: Mapping[str, object],
+        items: Sequence[object] | npt.NDArray[Any],
+        context: Mapping[str, object] | None = None,
+    ) -> list[str]:
+        """`extract` as lines for a log, one an item: JSON objects of all features of its pair.
+
+        They have the form that `rtcompile extract` writes. Raises what `rank` raises.
+        """
+        return to_lines(self.extract(user, items, context), len(items))
+
+    def extract_differences(
+        self,
+        logged: Sequence[str],
+        user: Mapping[str, object],
+        items: Sequence[object] | npt.NDArray[Any],
+        context: Mapping[str, object] | None = None,
+    ) -> list[dict[str, Difference]]:
+        """What differs between logged lines and the same request now: feature -> both, an item.
+
+        `logged`: a line an item, of `extract_lines`. Raises RequestError for a line that is none.
+        """
+        if len(logged) != len(items):
+            raise RequestError(f"{len(logged)} logged lines for {len(items)} items")
+        rows = row_values(self.extract(user, items, context), len(items))
+        return [differences(row, line) for row, line in zip(rows, logged, strict=True)]
 
     def extract_rows(self, columns: Mapping[str, Sequence[object]], rows: int) -> dict[str, Column]:
         """The features of flat rows, as training data has them: every side has a value a row.

@@ -30,6 +30,7 @@ class Prepared:
     """One model, compiled and as it was, over the same items and requests."""
 
     name: str
+    artifact: Path
     ranker: runtime.Ranker
     usual: UsualStack
     requests: list[Request]
@@ -71,7 +72,7 @@ def prepare(
         Request({n: v for n, v in r.user.items() if n in fields}, r.items, r.labels)
         for r in requests(data)
     ]
-    return Prepared(name, ranker, usual, found, items["item_id"])
+    return Prepared(name, artifact, ranker, usual, found, items["item_id"])
 
 
 def compare(prepared: Prepared) -> Comparison:

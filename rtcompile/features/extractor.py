@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,22 @@ def compile_features(
     return FeatureExtractor(load_config(config, base_dir, hash))
 
 
+@dataclass(frozen=True)
+class _Compiled:
+    """What a compilation gives: all that a process needs to run it."""
+
+    library: bytes
+    constants: bytes
+    description: dict[str, Any]
+    assets: dict[str, bytes]
+
+
 class FeatureExtractor:
-    """Calls with columns give columns. Safe to call from many threads at once."""
+    """Calls with columns give columns. Safe to call from many threads at once.
+
+    It can be pickled, and so be handed to the workers of Spark or Ray: what was compiled travels,
+    nothing is compiled again. The workers' machines must be able to run this machine's code.
+    """
 
     def __init__(self, plan: FeaturePlan) -> None:
         self.plan = plan
@@ -54,16 +70,40 @@ class FeatureExtractor:
         program = stage.finish()
         data = constants.to_bytes()
         library = compile_stages([program], len(data), resolve_target("host"))
-        with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-            path = Path(folder) / "features.so"
-            path.write_bytes(library)
-            self._module = tvm_ffi.load_module(str(path))
-        memory = aligned_empty(len(data), "uint8")
-        memory[:] = np.frombuffer(data, np.uint8)
         description = describe_columns(program, stage.columns, plan.features)
         assets = {asset.name: asset.data for asset in plan.assets()}
+        self._load(_Compiled(library, data, description, assets))
+
+    def _load(self, compiled: _Compiled) -> None:
+        self._compiled = compiled
+        with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+            path = Path(folder) / "features.so"
+            path.write_bytes(compiled.library)
+            self._module = tvm_ffi.load_module(str(path))
+        memory = aligned_empty(len(compiled.constants), "uint8")
+        memory[:] = np.frombuffer(compiled.constants, np.uint8)
         held = tvm_ffi.from_dlpack(memory)
+        description, assets = compiled.description, compiled.assets
         self._stage = ColumnStage(self._module[STAGE], description, held, assets)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"plan": self.plan, "compiled": self._compiled}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.plan = state["plan"]
+        self._load(state["compiled"])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the raw columns that it reads, each once."""
+        return tuple(dict.fromkeys(spec.name for spec in self._stage.specs if spec.name))
+
+    def digest(self) -> str:
+        """Equal for extractors that give equal features."""
+        found = hashlib.sha256(repr(self.plan).encode())
+        for name in sorted(self._compiled.assets):
+            found.update(name.encode())
+        return found.hexdigest()
 
     def __call__(self, columns: Any) -> dict[str, Column]:
         """Extract every feature.
@@ -72,11 +112,10 @@ class FeatureExtractor:
         column of one row beside columns of n rows counts for all n. Raises DataError.
         """
         names = tuple(columns.column_names) if hasattr(columns, "column_names") else tuple(columns)
-        wanted = tuple(spec.name for spec in self._stage.specs if spec.name)
-        missing = [name for name in dict.fromkeys(wanted) if name not in names]
+        missing = [name for name in self.columns if name not in names]
         if missing:
             raise DataError(f"columns {', '.join(missing)} are missing; given are {list(names)}")
-        values = {name: _values(columns[name]) for name in dict.fromkeys(wanted)}
+        values = {name: _values(columns[name]) for name in self.columns}
         rows = _row_count({name: len(column) for name, column in values.items()})
         values = {n: list(v) * rows if len(v) != rows else v for n, v in values.items()}
         try:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 from models.movielens import data as movielens
-from models.movielens.demo import NAMES, Prepared, compare, prepare
-from models.movielens.examples import LENGTH, examples, requests, split
+from models.movielens.demo import FOLDER, NAMES, Prepared, compare, prepare
+from models.movielens.examples import LENGTH, examples, item_fields, requests, split
 from models.movielens.metrics import auc
 from rtcompile.errors import NetworkError
+from rtcompile.offline.arrow_columns import to_table
+from rtcompile.offline.extract_file import extract_file
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -113,3 +117,26 @@ def test_the_wheel_is_read_where_it_is_cached(
     found = movielens.load()
     assert found.items["7"] == movielens.Item("7", ("quoted", "title"), None, ("Drama", "War"))
     assert [event.timestamp for event in found.events] == [10, 20]
+
+
+def test_training_features_are_the_served_ones(prepared: Prepared, tmp_path: Path) -> None:
+    """The same numbers, bit by bit, for every pair of the data set's last tenth."""
+    table = item_fields(movielens.synthetic())
+    values = zip(*table.values(), strict=True)
+    fields = {row[0]: dict(zip(table, row, strict=True)) for row in values}
+    rows, online = [], []
+    for request in prepared.requests:
+        columns = prepared.ranker.extract(request.user, request.items)
+        seen = {name: to_table({name: column})[name] for name, column in columns.items()}
+        for place, item in enumerate(request.items):
+            rows.append({**request.user, **fields[item]})
+            online.append({n: c[place if len(c) > 1 else 0] for n, c in seen.items()})
+    source, output = tmp_path / "rows.jsonl", tmp_path / "features.parquet"
+    source.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert len(rows) == 300
+    for config in (prepared.artifact, FOLDER / f"fg_{prepared.name}.json"):
+        extract_file(config, source, output, workers=1, chunk_rows=100)
+        found = pyarrow.parquet.read_table(output)
+        for place, values in enumerate(online):
+            for name, value in values.items():
+                assert found[name][place].equals(value), (place, name)

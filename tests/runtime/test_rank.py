@@ -209,6 +209,36 @@ def test_extract_shows_what_the_network_saw(ranker: runtime.Ranker) -> None:
 # -- the item table -------------------------------------------------------------------------------
 
 
+def test_lines_for_a_log_and_what_differs(ranker: runtime.Ranker) -> None:
+    ids = _ids(3)
+    lines = ranker.extract_lines(USER, ids, _context(3))
+    columns = ranker.extract(USER, ids, _context(3))
+    parsed = [json.loads(line) for line in lines]
+    assert [list(row) for row in parsed] == [list(parsed[0])] * 3
+    assert set(parsed[0]) == {*columns, "scored__weights"}
+    assert np.float32(parsed[1]["age"]) == columns["age"].values[0, 0]
+    assert [row["position"] for row in parsed] == [[int(v)] for v in columns["position"].values]
+    assert ranker.extract_differences(lines, USER, ids, _context(3)) == [{}, {}, {}]
+    other = {**USER, "age": 77, "tags": "x|y|z"}
+    for found in ranker.extract_differences(lines, other, ids, _context(3)):
+        assert {"age", "tags"} <= set(found) <= {"age", "tags", "ratio"}
+        assert found["tags"].logged == parsed[0]["tags"]
+        assert found["tags"].now != found["tags"].logged
+    changed = [json.dumps({**parsed[0], "gone": [1], "age": float("nan")}), *lines[1:]]
+    first, *rest = ranker.extract_differences(changed, USER, ids, _context(3))
+    assert set(first) == {"gone", "age"}
+    assert first["gone"] == runtime.Difference([1], None)
+    assert rest == [{}, {}]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "", 7])
+def test_bad_logged_lines(ranker: runtime.Ranker, line: Any) -> None:
+    with pytest.raises(runtime.RequestError, match="logged line"):
+        ranker.extract_differences([line], USER, _ids(1), _context(1))
+    with pytest.raises(runtime.RequestError, match="0 logged lines for 1 items"):
+        ranker.extract_differences([], USER, _ids(1), _context(1))
+
+
 def _rows(count: int) -> list[dict[str, Any]]:
     table = items(count)
     return [{name: values[row] for name, values in table.items()} for row in range(count)]

@@ -1,0 +1,1 @@
+"""Features of whole files: training data by the kernels that serve."""

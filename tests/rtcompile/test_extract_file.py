@@ -1,0 +1,245 @@
+"""Features of whole files: in chunks, on several processes, interrupted and gone on with."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from rtcompile.errors import DataError
+from rtcompile.features import compile_features
+from rtcompile.offline import extract_file as offline
+from rtcompile.offline.extract_file import extract_file
+
+CONFIG: dict[str, Any] = {
+    "features": [
+        {
+            "feature_type": "id_feature",
+            "feature_name": "tags",
+            "expression": "user:tags",
+            "separator": "|",
+            "hash_bucket_size": 1000,
+            "weighted": True,
+        },
+        {
+            "feature_type": "raw_feature",
+            "feature_name": "price",
+            "expression": "item:price",
+            "default_value": "0.1",
+        },
+        {
+            "feature_type": "raw_feature",
+            "feature_name": "place",
+            "expression": "item:place",
+            "value_dim": 2,
+            "separator": "|",
+        },
+        {
+            "feature_type": "sequence_id_feature",
+            "feature_name": "clicks",
+            "expression": "user:clicks",
+            "num_buckets": 100,
+            "default_value": "0",
+            "separator": "|",
+        },
+        {
+            "feature_type": "sequence_raw_feature",
+            "feature_name": "prices",
+            "expression": "user:prices",
+            "value_dim": 2,
+            "separator": "|",
+        },
+    ]
+}
+ROWS = 250
+
+
+def _rows(count: int = ROWS) -> list[dict[str, str | None]]:
+    return [
+        {
+            "tags": "|".join(f"t{k}:{k}.5" for k in range(i % 4)) or None,
+            "price": None if i % 7 == 0 else f"{i / 3:.3f}",
+            "place": f"{i}|{-i}",
+            "clicks": ";".join(str(k % 100) for k in range(i % 5)) or None,
+            "prices": "1|2;3|4" if i % 2 else None,
+            "surplus": "007",
+        }
+        for i in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("offline")
+    (path / "fg.json").write_text(json.dumps(CONFIG))
+    table = pyarrow.Table.from_pylist(_rows())
+    pyarrow.parquet.write_table(table, path / "rows.parquet", row_group_size=70)
+    pyarrow.csv.write_csv(table, path / "rows.csv")
+    lines = "".join(f"{json.dumps(row)}\n" for row in _rows())
+    (path / "rows.jsonl").write_text(lines + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path) -> Any:
+    """Of the whole table at once."""
+    output = folder / "expected.parquet"
+    assert extract_file(folder / "fg.json", folder / "rows.parquet", output, workers=1) == ROWS
+    table = pyarrow.parquet.read_table(output)
+    assert table.num_rows == ROWS
+    return table
+
+
+def _types(table: Any) -> dict[str, str]:
+    return {field.name: str(field.type) for field in table.schema}
+
+
+def test_the_columns_have_the_features_types(expected: Any) -> None:
+    assert _types(expected) == {
+        "tags": "list<element: int64>",
+        "tags__weights": "list<element: float>",
+        "price": "float",
+        "place": "list<element: float>",
+        "clicks": "list<element: list<element: int64>>",
+        "prices": "list<element: list<element: float>>",
+    }
+    first = expected.slice(3, 1).to_pylist()[0]
+    assert first["tags__weights"] == [0.5, 1.5, 2.5]
+    assert first["place"] == [3.0, -3.0]
+    assert first["clicks"] == [[0], [1], [2]]
+    assert first["prices"] == [[1.0, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_every_format_in_chunks(folder: Path, tmp_path: Path, expected: Any, suffix: str) -> None:
+    source, seen = folder / f"rows{suffix}", []
+    arguments: dict[str, Any] = {"chunk_rows": 40, "progress": lambda *given: seen.append(given)}
+    parquet, lines = tmp_path / "f.parquet", tmp_path / "f.jsonl"
+    assert extract_file(folder / "fg.json", source, parquet, workers=1, **arguments) == ROWS
+    assert pyarrow.parquet.read_table(parquet).equals(expected)
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1]
+    assert extract_file(folder / "fg.json", source, lines, workers=1, **arguments) == ROWS
+    assert [json.loads(line) for line in lines.read_text().splitlines()] == expected.to_pylist()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.jsonl", "f.parquet"]
+
+
+@pytest.mark.slow
+def test_several_processes(folder: Path, tmp_path: Path, expected: Any) -> None:
+    output = tmp_path / "f.parquet"
+    arguments = (folder / "fg.json", folder / "rows.csv", output)
+    assert extract_file(*arguments, workers=2, chunk_rows=30) == ROWS
+    assert pyarrow.parquet.read_table(output).equals(expected)
+
+
+def test_an_interrupted_run_goes_on(
+    folder: Path, tmp_path: Path, expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "f.parquet"
+    written = []
+    write = offline.write_part
+
+    def count(path: Path, suffix: str, table: Any) -> None:
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        write(path, suffix, table)
+
+    monkeypatch.setattr(offline, "write_part", count)
+    arguments = (folder / "fg.json", folder / "rows.parquet", output)
+    with pytest.raises(KeyboardInterrupt):
+        extract_file(*arguments, workers=1, chunk_rows=50)
+    assert not output.exists()
+    written.insert(0, "")  # so that the second run may write the two that are left
+    monkeypatch.setattr(offline, "write_part", lambda *a: (written.append(a[0].name), write(*a)))
+    assert extract_file(*arguments, workers=1, chunk_rows=50) == ROWS
+    assert written == ["", "000000", "000001", "000002", "000003", "000004"]
+    assert pyarrow.parquet.read_table(output).equals(expected)
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_whole_parts(folder: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "rows.jsonl", tmp_path / "f.jsonl"
+    source.write_text("".join(f"{json.dumps(row)}\n" for row in _rows(500)) * 200)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from rtcompile.offline.extract_file import extract_file\n"
+        "extract_file(*map(Path, sys.argv[1:]), workers=1, chunk_rows=1000)"
+    )
+    command = [sys.executable, "-c", code, str(folder / "fg.json"), str(source), str(output)]
+    running = subprocess.Popen(command)
+    parts = tmp_path / "f.jsonl.parts"
+    while len(list(parts.glob("00*"))) < 3 and running.poll() is None:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not output.exists()
+    made = sorted(parts.glob("00*"))[:3]
+    for part in made:
+        assert len(part.read_text().splitlines()) == 1000
+    subprocess.run(command, check=True)
+    lines = output.read_text().splitlines()
+    assert len(lines) == 100_000
+    assert lines[:500] * 200 == lines
+
+
+def test_other_work_does_not_take_the_parts(folder: Path, tmp_path: Path, expected: Any) -> None:
+    output = tmp_path / "f.parquet"
+    parts = tmp_path / "f.parquet.parts"
+    parts.mkdir()
+    (parts / "identity").write_text("of another config")
+    (parts / "000000").write_text("nonsense")
+    extract_file(folder / "fg.json", folder / "rows.csv", output, workers=1)
+    assert pyarrow.parquet.read_table(output).equals(expected)
+
+
+def test_no_rows(folder: Path, tmp_path: Path, expected: Any) -> None:
+    (tmp_path / "rows.csv").write_text("tags,price,place,clicks,prices\n")
+    assert extract_file(folder / "fg.json", tmp_path / "rows.csv", tmp_path / "f.parquet") == 0
+    table = pyarrow.parquet.read_table(tmp_path / "f.parquet")
+    assert table.num_rows == 0
+    assert _types(table) == _types(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.csv", "", "empty; a line of column names"),
+        ("rows.csv", "tags,price\n1,2\n", "columns 'place', 'clicks', 'prices' are missing"),
+        ("rows.csv", "tags,price,place,clicks,prices\n1,2\n", "CSV parse error"),
+        ("rows.jsonl", "{}\n", "columns 'tags', 'price'"),
+        ("rows.jsonl", "{\n", "line 1: not JSON"),
+        ("rows.jsonl", "\n[1]\n", "line 2: an object is needed"),
+        ("rows.parquet", "PAR1", "not Parquet"),
+        ("rows.txt", "x", "rows come as .parquet, .csv, .jsonl"),
+        (
+            "rows.jsonl",
+            '{"tags": {}, "price": [{}], "place": 0, "clicks": 0, "prices": 0}',
+            "rows 1 to 1: column 'price': dict is not a value",
+        ),
+    ],
+)
+def test_bad_files(folder: Path, tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=message):
+        extract_file(folder / "fg.json", tmp_path / name, tmp_path / "f.parquet", workers=1)
+    assert not (tmp_path / "f.parquet").exists()
+
+
+def test_an_extractor_travels(expected: Any) -> None:
+    extractor = compile_features(CONFIG)
+    again = pickle.loads(pickle.dumps(extractor))
+    table = pyarrow.Table.from_pylist(_rows())
+    for name, column in extractor(table).items():
+        assert column.values.tobytes() == again(table)[name].values.tobytes()
+    assert again.digest() == extractor.digest()
