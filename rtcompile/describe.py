@@ -9,6 +9,7 @@ from typing import Any
 from rtcompile.codegen.features.call_library import library_scratch_bytes
 from rtcompile.codegen.features.edit_distance import SCRATCH_PER_BYTE
 from rtcompile.codegen.features.format_number import NUMBER_BYTES
+from rtcompile.codegen.features.probe_table import MOST_BYTES_A_VALUE, TABLE_KINDS
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.features.column_specs import column_readers, column_spec
 from rtcompile.features.library_operator import RESULT_BYTES
@@ -93,6 +94,11 @@ def _scratch(feature: Feature) -> int:
     return len(feature.inputs) + 1 + sum(each + _scratch(read) for read in inner)
 
 
+def _table_bytes(specs: Sequence[ColumnSpec]) -> int:
+    """Bytes for each byte and value of the columns, of the tables of their maps."""
+    return MOST_BYTES_A_VALUE if any(spec.kind in TABLE_KINDS for spec in specs) else 0
+
+
 def _scratch_bytes(feature: Feature) -> int:
     """Bytes that it needs whatever the columns are: for the defaults of what it reads."""
     inner = [read for read in feature.inputs if isinstance(read, Feature)]
@@ -109,7 +115,9 @@ def describe_columns(
     return {
         **describe_stage(program),
         "columns": [spec.to_json() for spec in specs],
+        # What an entry needs is freed with it; the tables of shared maps stay.
         "scratch_per_byte": max(map(_scratch, features), default=0),
+        "scratch_per_shared": _table_bytes(specs),
         "scratch_bytes": max(map(_scratch_bytes, features), default=0),
         "columns_out": [
             {

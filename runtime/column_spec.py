@@ -24,8 +24,10 @@ class ColumnSpec:
         text      values, split by the kernel
         terms     values, split here
         places    values, empty ones too, as their places count
-        map       keys and values
-        nested    a map of maps, as text
+        map, map_number
+                  keys and values, which are wanted as text, or as numbers
+        nested, nested_text, nested_number
+                  a map of maps, as text
         number    numbers, NaN for what is none
         present   numbers, without those
         whole     one text an entry, never split

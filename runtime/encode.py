@@ -77,7 +77,9 @@ class Mode:
 
 
 # Positions of rows, values, offsets in the words, of the first number; whether to split.
-_Descriptor = tuple[int, int, int, int, int]
+_Positions = tuple[int, int, int, int, int]
+# These, the rows of the column, and their mode.
+_Descriptor = tuple[_Positions, int, int]
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,14 @@ class Encoded:
     """The columns of `rows` rows, as the stages take them.
 
     `columns` int64 [columns * COLUMN_WORDS]; it keeps the block alive that it points into. `bound`
-    is at least the number of values that any column has, once it is split.
+    is at least the number of values that any column has, once it is split; `shared` the same of the
+    columns that have one row for all.
     """
 
     rows: int
     columns: npt.NDArray[np.int64]
     bound: int
+    shared: int
     positions: Sequence[_Descriptor]
     words: npt.NDArray[np.int64]
     text: npt.NDArray[np.uint8]
@@ -98,10 +102,10 @@ class Encoded:
 
     def part(self, index: int, spec: ColumnSpec) -> ColumnPart:
         """The arrays of one column."""
-        rows_at, values_at, offsets_at, first, split = self.positions[index]
-        rows, entries = None, self.rows
+        (rows_at, values_at, offsets_at, first, split), count, _ = self.positions[index]
+        rows, entries = None, count
         if spec.delimiter is not None:
-            rows = self.words[rows_at : rows_at + self.rows + 1]
+            rows = self.words[rows_at : rows_at + count + 1]
             entries = int(rows[-1])
         values = self.words[values_at : values_at + entries + 1]
         count = int(values[-1])
@@ -120,7 +124,7 @@ class Encoded:
         bounds = np.diff(edges) + (1 if part.rows is None else np.diff(part.rows))
         if part.offsets is not None and part.split == Split.TEXT:
             bounds = bounds + np.diff(part.offsets[edges])
-        return bounds
+        return bounds if len(bounds) == self.rows else np.repeat(bounds, self.rows)
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ class _Builder:
         self.parts: list[bytes] = []
         self.bytes = 0
         self.numbers: list[float] = []
+        self.shared = 0
 
     def offsets(self, parts: list[bytes]) -> int:
         """Append values to the text and their offsets to the words; returns where these begin."""
@@ -157,7 +162,7 @@ class _Builder:
         self.words.extend(accumulate(counts, initial=first))
         return place
 
-    def finish(self, rows: int, descriptors: list[_Descriptor], mode: int) -> Encoded:
+    def finish(self, rows: int, descriptors: list[_Descriptor]) -> Encoded:
         """Copy everything into one aligned block, and point the descriptors into it."""
         words, text = self.words, b"".join(self.parts)
         numbers = array("d", self.numbers)
@@ -166,9 +171,10 @@ class _Builder:
         block = aligned_empty(text_at + len(text) + PADDING, "uint8")
         base = block.__array_interface__["data"][0]
         text_address = base + text_at
-        for index, (rows_at, values_at, offsets_at, first, split) in enumerate(descriptors):
+        for index, (positions, _, mode) in enumerate(descriptors):
+            rows_at, values_at, offsets_at, first, split = positions
             words[index * COLUMN_WORDS : (index + 1) * COLUMN_WORDS] = (
-                base + 8 * rows_at,
+                base + 8 * rows_at if rows_at else 0,
                 base + 8 * values_at,
                 base + 8 * offsets_at,
                 text_address,
@@ -187,6 +193,7 @@ class _Builder:
             rows,
             block[: 8 * len(descriptors) * COLUMN_WORDS].view(np.int64),
             len(words) + len(text),
+            self.shared,
             descriptors,
             block[: 8 * len(words)].view(np.int64),
             block[text_at : text_at + len(text)],
@@ -204,26 +211,32 @@ def encode(
     where: Callable[[str], str],
     mode: int = Mode.ROWS,
 ) -> Encoded:
-    """Encode `rows` rows. `columns`: name -> a value a row. `where` names a column in messages.
+    """Encode `rows` rows. `columns`: name -> a value a row, or one that counts for all.
 
-    Raises RequestError for a value of a type that the column cannot take.
+    `where` names a column in messages. `mode`: of the columns that have a value a row. Raises
+    RequestError for a value of a type that the column cannot take.
     """
     builder = _Builder(len(specs))
     descriptors = []
     for spec in specs:
         try:
-            values = [spec.constant] * rows if spec.name == "" else columns[spec.name]
-            descriptors.append(_column(builder, spec, values))
+            values = [spec.constant] if spec.name == "" else columns[spec.name]
+            shared = len(values) == 1 and rows > 1
+            before = len(builder.words) + builder.bytes
+            positions = _column(builder, spec, values)
+            if mode == Mode.ONE or shared:
+                builder.shared += len(builder.words) + builder.bytes - before
+            descriptors.append((positions, len(values), Mode.ONE if shared else mode))
         except (TypeError, ValueError) as error:
             raise RequestError(f"{where(spec.name)}: {error}") from error
-    encoded = builder.finish(rows, descriptors, mode)
+    encoded = builder.finish(rows, descriptors)
     for index, spec in enumerate(specs):
         if spec.function is not None:
             encoded.columns[index * COLUMN_WORDS + Word.PLACES] = address_of(spec.function)
     return encoded
 
 
-def _column(builder: _Builder, spec: ColumnSpec, values: Sequence[object]) -> _Descriptor:
+def _column(builder: _Builder, spec: ColumnSpec, values: Sequence[object]) -> _Positions:
     if spec.tokens_as_elements:
         values = [spec.process(value) for value in values]
     entries: Sequence[object] = values
@@ -236,11 +249,11 @@ def _column(builder: _Builder, spec: ColumnSpec, values: Sequence[object]) -> _D
         entries = [spec.process(entry) for entry in entries]
     if spec.kind in ("number", "present"):
         return rows_at, *_numbers(builder, spec, entries)
-    if spec.kind == "map":
+    if spec.kind.startswith("map"):
         return rows_at, *_map(builder, spec, entries)
     if spec.kind == "whole":
         return rows_at, *_wholes(builder, entries)
-    if spec.kind == "nested":
+    if spec.kind.startswith("nested"):
         return rows_at, *_texts(builder, [nested_text(entry) for entry in entries])
     if spec.pair:
         return rows_at, *_weighted(builder, spec, entries)

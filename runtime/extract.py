@@ -40,8 +40,8 @@ class ColumnStage:
             for port in self._stage.outputs
             if port.per_request
         }
-        scratch = self._scratch.allocate(encoded.bound)
-        results = self._stage.run(encoded.rows, (encoded.columns, scratch), sizes)
+        with self._scratch.lent(encoded.bound, encoded.shared) as scratch:
+            results = self._stage.run(encoded.rows, (encoded.columns, scratch), sizes)
         found = dict(zip((port.name for port in self._stage.outputs), results, strict=True))
         return {feature["name"]: _column(feature, found, encoded) for feature in self._features}
 

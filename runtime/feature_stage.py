@@ -46,7 +46,8 @@ class FeatureStage:
     def run(self, columns: Mapping[str, Sequence[object]], rows: int) -> list[npt.NDArray[Any]]:
         """One array [rows, ...] a port. `columns`: name -> a value a row."""
         encoded = encode(self._specs, columns, rows, self._where)
-        return self._stage.run(rows, (encoded.columns, self._scratch.allocate(encoded.bound)))
+        with self._scratch.lent(encoded.bound, encoded.shared) as scratch:
+            return self._stage.run(rows, (encoded.columns, scratch))
 
     def allocate(self, rows: int) -> Results:
         """Memory for the results of `rows` rows, to be filled again and again."""
@@ -55,8 +56,9 @@ class FeatureStage:
     def fill(self, columns: Mapping[str, Sequence[object]], rows: int, results: Results) -> None:
         """`run` into the memory of `allocate`."""
         encoded = encode(self._specs, columns, rows, self._where)
-        given = (encoded.columns, self._scratch.allocate(encoded.bound))
-        self._stage.call(rows, [*map(tvm_ffi.from_dlpack, given), *results.arguments])
+        with self._scratch.lent(encoded.bound, encoded.shared) as scratch:
+            given = map(tvm_ffi.from_dlpack, (encoded.columns, scratch))
+            self._stage.call(rows, [*given, *results.arguments])
 
     def fill_mixed(
         self,
@@ -71,7 +73,7 @@ class FeatureStage:
         """
         words = np.zeros((len(self._specs), COLUMN_WORDS), np.int64)
         alive: list[Any] = [items]
-        bound = items.stored.longest
+        bound, shared = items.stored.longest, 0
         for side, mode in (("user", Mode.ONE), ("context", Mode.ROWS)):
             places = [i for i, spec in enumerate(self._specs) if spec.side == side]
             specs = [self._specs[i] for i in places]
@@ -79,6 +81,7 @@ class FeatureStage:
             encoded = encode(specs, parts[side], count, lambda n, s=side: f"{s} field {n!r}", mode)  # type: ignore[misc]
             words[places] = encoded.columns.reshape(-1, COLUMN_WORDS)
             bound += encoded.bound
+            shared += encoded.shared
             alive.append(encoded)
         places = [i for i, spec in enumerate(self._specs) if spec.side == "item"]
         words[places] = items.stored.descriptors
@@ -86,9 +89,9 @@ class FeatureStage:
             words[places, Word.PLACES] = items.place_array.__array_interface__["data"][0]
         columns = aligned_empty(words.size, "int64")
         columns[:] = words.reshape(-1)
-        scratch = self._scratch.allocate(bound)
-        given = (columns, scratch)
-        self._stage.call(rows, [*map(tvm_ffi.from_dlpack, given), *results.arguments])
+        with self._scratch.lent(bound, shared) as scratch:
+            given = map(tvm_ffi.from_dlpack, (columns, scratch))
+            self._stage.call(rows, [*given, *results.arguments])
         del alive  # what the descriptors point into, until here
 
     @property

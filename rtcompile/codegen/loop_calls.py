@@ -25,9 +25,16 @@ SHORTEST_LOOP = 3
 
 
 def loop_calls(program: StageProgram, constants: ConstantStore) -> None:
-    """Replace runs in `program.calls`. The tables go to `constants`, as int64 [calls, columns]."""
+    """Replace runs of calls. The tables go to `constants`, as int64 [calls, columns]."""
+    program.calls = _looped(program.calls, constants)
+    program.prologue = _looped(program.prologue, constants)
+
+
+def _looped(
+    given: list[KernelCall | CallLoop], constants: ConstantStore
+) -> list[KernelCall | CallLoop]:
     steps: list[KernelCall | CallLoop] = []
-    for _, run in groupby(program.calls, key=_form):
+    for _, run in groupby(given, key=_form):
         calls = [call for call in run if isinstance(call, KernelCall)]
         if len(calls) < SHORTEST_LOOP:
             steps.extend(calls)
@@ -35,7 +42,7 @@ def loop_calls(program: StageProgram, constants: ConstantStore) -> None:
         places = [[p.offset for p in call.pointers] + list(call.scalars) for call in calls]
         table = constants.add(np.array(places, np.int64))
         steps.append(CallLoop(calls[0], table.offset, len(calls)))
-    program.calls = steps
+    return steps
 
 
 def _form(call: KernelCall | CallLoop) -> object:

@@ -125,7 +125,9 @@ class StageProgram:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     calls: list[KernelCall | CallLoop] = field(default_factory=list)
-    prologue: list[KernelCall] = field(default_factory=list)  # once, before the first tile
+    prologue: list[KernelCall | CallLoop] = field(
+        default_factory=list
+    )  # once, before the first tile
     kernels: dict[str, Any] = field(default_factory=dict)  # name -> PrimFunc with pointer ABI
     lookups: list[Lookup] = field(default_factory=list)
     features: list[str] = field(default_factory=list)  # names, for messages

@@ -60,9 +60,10 @@ def _kind(feature: Feature, index: int) -> str:
     if isinstance(operator, Values):
         return "number" if feature.numeric else "text"
     if isinstance(operator, Lookup) and index == 0:
-        return "map"
+        return "map_number" if feature.numeric else "map"
     if isinstance(operator, Match) and index == 0:
-        return "nested"
+        # ALL needs a walk, any other pair of keys a table.
+        return "nested" if operator.wild else f"nested_{'number' if feature.numeric else 'text'}"
     if isinstance(operator, Expr):
         return "present"
     if isinstance(operator, EditDistance | CallLibrary):

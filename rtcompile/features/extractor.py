@@ -117,7 +117,6 @@ class FeatureExtractor:
             raise DataError(f"columns {', '.join(missing)} are missing; given are {list(names)}")
         values = {name: _values(columns[name]) for name in self.columns}
         rows = _row_count({name: len(column) for name, column in values.items()})
-        values = {n: list(v) * rows if len(v) != rows else v for n, v in values.items()}
         try:
             return self._stage.run(encode(self._stage.specs, values, rows, _where))
         except RequestError as error:

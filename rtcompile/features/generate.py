@@ -54,9 +54,9 @@ def _maker(readers: list[tuple[Feature, Input]], rng: np.random.Generator) -> _S
         if feature.value_dim <= 1 or kind == "present":
             return scalar
         return lambda: [scalar() for _ in range(feature.value_dim)]
-    if kind == "map":
+    if kind.startswith("map"):
         return lambda: {word: str(_mapped(feature, rng)) for word in _words(rng)}
-    if kind == "nested":
+    if kind.startswith("nested"):
         return lambda: "|".join(
             f"{outer}^{','.join(f'{inner}:{_mapped(feature, rng)}' for inner in _words(rng))}"
             for outer in _words(rng)

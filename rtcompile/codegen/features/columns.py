@@ -35,7 +35,10 @@ class EncodedColumn:
         self.text_address = T.Bind(self._word(Word.TEXT))
         self.split = T.Bind(self._word(Word.SPLIT) == i64(Split.TEXT))
         self.paired = T.Bind(self._word(Word.SPLIT) == i64(Split.PAIRS))
-        self._mode = T.Bind(self._word(Word.MODE))
+        self.mode = T.Bind(self._word(Word.MODE))
+        # Of a map that all rows share; see `probe_table.py`.
+        self.table_address = T.Bind(self._word(Word.ROWS))
+        self.table_last = T.Bind(self._word(Word.NUMBERS))
 
     def _word(self, which: int) -> Any:
         return self._columns[self._first + which]
@@ -48,8 +51,8 @@ class EncodedColumn:
 
     def row(self, i: Any) -> Any:
         """The column's row for row i of the tile."""
-        found = Cell("int64", T.Bind(tirx.Select(self._mode == Mode.ONE, i64(0), self._start + i)))
-        with T.If(self._mode == Mode.PLACES), T.Then():
+        found = Cell("int64", T.Bind(tirx.Select(self.mode == Mode.ONE, i64(0), self._start + i)))
+        with T.If(self.mode == Mode.PLACES), T.Then():
             found.set(self._places[self._start + i])
         return T.Bind(found.get())
 

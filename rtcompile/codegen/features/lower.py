@@ -11,6 +11,11 @@ from dataclasses import dataclass, field
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.features.feature_kernel import feature_kernel, kernel_name
 from rtcompile.codegen.features.lengths import lengths_kernel, lengths_kernel_name
+from rtcompile.codegen.features.probe_table import (
+    TABLE_KINDS,
+    table_kernel,
+    table_kernel_name,
+)
 from rtcompile.codegen.features.sinks import SinkShape
 from rtcompile.codegen.features.slots import collect_slots
 from rtcompile.codegen.loop_calls import loop_calls
@@ -59,10 +64,21 @@ class FeatureStage:
     def finish(self) -> StageProgram:
         """The program, once every output is added."""
         self._program.outputs = tuple(self.outputs)
+        self._add_tables()
         order = sorted(self._program.calls, key=lambda call: getattr(call, "kernel", ""))
         self._program.calls = order  # equal kernels side by side, so that they share a loop
         loop_calls(self._program, self.constants)
         return self._program
+
+    def _add_tables(self) -> None:
+        """A probe table for each map, made before the first tile."""
+        for number, spec in enumerate(self.columns):
+            if spec.kind in TABLE_KINDS and spec.delimiter is None:
+                name = table_kernel_name(spec.kind)
+                if name not in self._program.kernels:
+                    self._program.kernels[name] = table_kernel(spec.kind)
+                call = KernelCall(name, (_COLUMNS, _SCRATCH), 1, (number,))
+                self._program.prologue.append(call)
 
     def _output(self, port: Port) -> Pointer:
         self.outputs.append(port)

@@ -14,64 +14,29 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.bucketize import compare_bytes
 from rtcompile.codegen.features.inputs import InputView
+from rtcompile.codegen.features.map_parts import Piece, each_pair, partition
 from rtcompile.codegen.features.tir import Cell, i64, u64
-from rtcompile.codegen.features.tokens import each_token, find_byte, split_text
+from rtcompile.codegen.features.tokens import split_text
 
-__all__ = ["Found", "each_match", "each_pair", "find_in_map"]
+__all__ = ["Found", "each_match", "find_in_map", "same_bytes"]
 
-_MAP_SEPARATOR = 0x1D
 _ALL = b"ALL"
 
 Key = tuple[Any, Any, Any]  # (text, begin, size)
-Piece = tuple[Any, Any]  # (begin, size)
 
 
 class Found:
-    """Where a value stands in the map's text; a size of 0 where there is none."""
+    """Where a value stands in the map's text; `here` is 0 where there is none."""
 
     def __init__(self) -> None:
         self.begin, self.size = Cell("int64", i64(0)), Cell("int64", i64(0))
+        self.here = Cell("int32", 0)
 
-
-def each_pair(
-    table: InputView, wanted: Callable[[], Any], body: Callable[[Piece, Piece], None]
-) -> None:
-    """Emit `body(key, value)` for every pair of the entry that has both."""
-    paired = T.Bind(table.column.paired)
-    at = Cell("int64", tirx.Select(paired, table.first, table.end))
-    with T.While(tirx.And(at.get() < table.end, wanted())):
-        value = T.Bind(at.get())
-        begin, end = table.column.bytes_of(value)
-        other, last = table.column.bytes_of(T.Bind(value + 1))
-        at.add(i64(2))
-        with T.If(tirx.And(end > begin, last > other)), T.Then():
-            body((begin, T.Bind(end - begin)), (other, T.Bind(last - other)))
-
-    def joined(value: Any, begin: Any, size: Any) -> None:
-        key, text = partition(table.column.text, (begin, size), ord(":"))
-        with T.If(tirx.And(key[1] > 0, text[1] > 0)), T.Then():
-            body(key, text)
-
-    text_only = _Without(table, paired)
-    each_token(text_only, i64(_MAP_SEPARATOR), wanted, joined)  # type: ignore[arg-type]
-
-
-class _Without:
-    """The entry as one without values where its column holds pairs."""
-
-    def __init__(self, table: InputView, paired: Any) -> None:
-        self.column = table.column
-        self.first = T.Bind(tirx.Select(paired, table.end, table.first))
-        self.end = table.end
-
-
-def partition(text: Any, piece: Piece, byte: int) -> tuple[Piece, Piece]:
-    """A piece before and behind the first such byte; without one the second has size -1."""
-    begin, end = piece[0], T.Bind(piece[0] + piece[1])
-    at = Cell("int64", begin)
-    find_byte(text, tirx.const(byte, "int64"), at, end)
-    split = T.Bind(at.get())
-    return (begin, T.Bind(split - begin)), (T.Bind(split + 1), T.Bind(end - split - 1))
+    def set(self, begin: Any, size: Any) -> None:
+        """Emit stores."""
+        self.here.set(tirx.const(1, "int32"))
+        self.begin.set(begin)
+        self.size.set(size)
 
 
 def same_bytes(one: Key, other: Key) -> Any:
@@ -83,17 +48,14 @@ def same_bytes(one: Key, other: Key) -> Any:
     return T.Bind(different.get() == u64(0))
 
 
-def find_in_map(table: InputView, text: Any, begin: Any, size: Any) -> Found:
+def find_in_map(found: Found, table: InputView, text: Any, begin: Any, size: Any) -> None:
     """The value of a key in the entry's map."""
-    found = Found()
 
     def pair(key: Piece, value: Piece) -> None:
         with T.If(same_bytes((table.column.text, *key), (text, begin, size))), T.Then():
-            found.begin.set(value[0])
-            found.size.set(value[1])
+            found.set(*value)
 
-    each_pair(table, lambda: found.size.get() == 0, pair)
-    return found
+    each_pair(table, lambda: found.here.get() == 0, pair)
 
 
 def each_match(

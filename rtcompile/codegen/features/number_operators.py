@@ -1,7 +1,7 @@
 """Operators that make numbers. Each emits `put(number, valid)`.
 
 values    the column's numbers, or another feature's tokens parsed
-lookup, match, combine   texts parsed, or mapped, then combined
+lookup, match   numbers of a map, perhaps combined; combine   texts parsed, or mapped, combined
 expr, overlap, kv_dot_product, edit distance   one file each
 """
 
@@ -19,10 +19,11 @@ from rtcompile.codegen.features.combine import Accumulator
 from rtcompile.codegen.features.dot_product import emit_dot_product
 from rtcompile.codegen.features.edit_distance import emit_edit_distance
 from rtcompile.codegen.features.expr import emit_expression
+from rtcompile.codegen.features.input_tokens import input_tokens, text_taker
 from rtcompile.codegen.features.inputs import InputView, Take, Views
+from rtcompile.codegen.features.look_up import each_number_looked_up
 from rtcompile.codegen.features.overlap import emit_overlap
 from rtcompile.codegen.features.parse_number import parse_number
-from rtcompile.codegen.features.text_operators import emit_tokens, input_tokens, text_taker
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.vectors import Vector
 from rtcompile.features.operators import (
@@ -49,7 +50,7 @@ def emit_numbers(views: Views, wanted: Callable[[], Any], put: Put) -> None:
     if isinstance(operator, Values):
         _values(views, wanted, put)
     elif isinstance(operator, Lookup | Match):
-        _parsed(views, operator.combiner, wanted, put)
+        _looked_up(views, operator.combiner, wanted, put)
     elif isinstance(operator, Combine):
         _combined(views, operator, put)
     elif isinstance(operator, Overlap):
@@ -116,19 +117,14 @@ def _always() -> Any:
     return tirx.const(_YES, "bool")
 
 
-def _parsed(views: Views, combiner: str, wanted: Callable[[], Any], put: Put) -> None:
-    """The numbers that texts spell, each, or combined."""
+def _looked_up(views: Views, combiner: str, wanted: Callable[[], Any], put: Put) -> None:
+    """The numbers of a map, each, or combined."""
+    yes = tirx.const(_YES, "bool")
     if not combiner:
-        emit_tokens(views, wanted, lambda t, b, n, w: put(*_number(views, t, b, n)))
+        each_number_looked_up(views, wanted, lambda number: put(number, yes))
         return
     total = Accumulator(combiner)
-
-    def token(text: Any, begin: Any, size: Any, weight: Any) -> None:
-        number, valid = _number(views, text, begin, size)
-        with T.If(valid), T.Then():
-            total.add(number)
-
-    emit_tokens(views, _always, token)
+    each_number_looked_up(views, _always, total.add)
     put(total.result(), total.any())
 
 

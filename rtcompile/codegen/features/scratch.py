@@ -1,7 +1,9 @@
 """Memory that a kernel uses for one entry: joined texts, numbers of other features.
 
 It is taken from the bottom up: what is in use lies below `top`, and whoever needs more writes from
-there on. The runtime gives so many bytes for each byte of the columns (`describe.py`).
+there on. Its first word says where an entry's part begins, its second where it lies itself; below
+an entry's part is what was made for the whole request. The runtime gives so many bytes for each
+byte of the columns (`describe.py`).
 """
 
 from __future__ import annotations
@@ -14,8 +16,6 @@ import tvm
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import i64
-
 __all__ = ["Scratch"]
 
 _ANY = 1 << 40
@@ -27,14 +27,25 @@ class Scratch:
     def __init__(self, pointer: Any) -> None:
         self._pointer = pointer
         self.bytes = T.decl_buffer((_ANY,), "uint8", data=pointer)
-        self.top: Any = i64(0)
+        self._header = self._as("int64")
+        self.top: Any = T.Bind(self._header[0])
 
     def words(self, dtype: str) -> tuple[Any, Any]:
         """(the whole as values of eight bytes, the first of them that is free)."""
+        return self._as(dtype), T.Bind((self.top + 7) >> 3)
+
+    def _as(self, dtype: str) -> Any:
         reinterpret = tvm.ir.Op.get("tirx.reinterpret")
         pointer = tvm.ir.PointerType(tvm.ir.PrimType(dtype))
         address = T.Bind(tvm.ir.Call(reinterpret, [T.address_of(self.bytes[0])], ret_ty=pointer))
-        return T.decl_buffer((_ANY,), dtype, data=address), T.Bind((self.top + 7) >> 3)
+        return T.decl_buffer((_ANY,), dtype, data=address)
+
+    def reserve(self, size: Any) -> Any:
+        """Take `size` bytes, whole words, for the whole request; returns their address."""
+        begin = T.Bind(self.top)
+        self.top = T.Bind(begin + size)
+        T.buffer_store(self._header, self.top, [0])
+        return T.Bind(self._header[1] + begin)
 
     @contextmanager
     def above(self, top: Any) -> Iterator[None]:

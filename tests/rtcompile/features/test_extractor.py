@@ -210,5 +210,6 @@ def test_features_of_one_shape_share_a_kernel() -> None:
     for feature in plan.features:
         stage.add_column(feature)
     program = stage.finish()
-    assert len(program.kernels) == 2
+    assert len(program.kernels) == 3  # lookups, their maps' tables, ids
+    assert [type(call) for call in program.prologue] == [CallLoop]
     assert [type(call) for call in program.calls] == [CallLoop, CallLoop]

@@ -367,6 +367,24 @@ def test_hostile_rows(extractor: FeatureExtractor, rows: list[dict[str, Any]]) -
         _compare(extractor, {name: [row[name] for row in rows] for name in COLUMNS})
 
 
+USERS = {name: COLUMNS[name] for name in ("map", "nested", "key", "a")}
+ITEMS = {name: COLUMNS[name] for name in COLUMNS if name not in USERS}
+
+
+@given(
+    user=st.fixed_dictionaries(USERS),
+    rows=st.lists(st.fixed_dictionaries(ITEMS), min_size=2, max_size=6),
+)
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+def test_hostile_users_of_several_rows(
+    extractor: FeatureExtractor, user: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    """Maps that all rows share are probed, not walked."""
+    columns = {name: [row[name] for row in rows] for name in ITEMS}
+    with np.errstate(all="ignore"):
+        _compare(extractor, {**columns, **{name: [value] for name, value in user.items()}})
+
+
 @pytest.fixture(scope="module")
 def parser() -> FeatureExtractor:
     texts = {"map": "user:map", "key": "user:key", "default_value": "-7"}

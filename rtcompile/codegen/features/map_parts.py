@@ -1,0 +1,60 @@
+"""The parts of a map's text: pairs, and what stands before and behind a byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.inputs import InputView
+from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.features.tokens import each_token, find_byte
+
+__all__ = ["Piece", "each_pair", "partition"]
+
+_MAP_SEPARATOR = 0x1D
+
+Piece = tuple[Any, Any]  # (begin, size)
+
+
+def each_pair(
+    table: InputView, wanted: Callable[[], Any], body: Callable[[Piece, Piece], None]
+) -> None:
+    """Emit `body(key, value)` for every pair of the entry that has both."""
+    paired = T.Bind(table.column.paired)
+    at = Cell("int64", tirx.Select(paired, table.first, table.end))
+    with T.While(tirx.And(at.get() < table.end, wanted())):
+        value = T.Bind(at.get())
+        begin, end = table.column.bytes_of(value)
+        other, last = table.column.bytes_of(T.Bind(value + 1))
+        at.add(i64(2))
+        with T.If(tirx.And(end > begin, last > other)), T.Then():
+            body((begin, T.Bind(end - begin)), (other, T.Bind(last - other)))
+
+    def joined(value: Any, begin: Any, size: Any) -> None:
+        key, text = partition(table.column.text, (begin, size), ord(":"))
+        with T.If(tirx.And(key[1] > 0, text[1] > 0)), T.Then():
+            body(key, text)
+
+    text_only = _Without(table, paired)
+    each_token(text_only, i64(_MAP_SEPARATOR), wanted, joined)  # type: ignore[arg-type]
+
+
+class _Without:
+    """The entry as one without values where its column holds pairs."""
+
+    def __init__(self, table: InputView, paired: Any) -> None:
+        self.column = table.column
+        self.first = T.Bind(tirx.Select(paired, table.end, table.first))
+        self.end = table.end
+
+
+def partition(text: Any, piece: Piece, byte: int) -> tuple[Piece, Piece]:
+    """A piece before and behind the first such byte; without one the second has size -1."""
+    begin, end = piece[0], T.Bind(piece[0] + piece[1])
+    at = Cell("int64", begin)
+    find_byte(text, tirx.const(byte, "int64"), at, end)
+    split = T.Bind(at.get())
+    return (begin, T.Bind(split - begin)), (T.Bind(split + 1), T.Bind(end - split - 1))

@@ -1,0 +1,233 @@
+"""The probe table of a map that all rows share: made once a request, then asked for each key.
+
+An open-addressing table in the scratch, at most half full. A slot is words of int64:
+
+    hash                       0 for an empty slot
+    first key, second key      (first byte << 32) + size, in the map's text
+    value                      the same; or a float64, parsed while the table is made
+
+A map of one level has no second key. Of equal keys the first counts. The descriptor of the map's
+column says where the table is and how large: ROWS is its address, NUMBERS the last slot.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tvm
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.bucketize import compare_bytes
+from rtcompile.codegen.features.columns import EncodedColumn
+from rtcompile.codegen.features.inputs import InputView
+from rtcompile.codegen.features.map_parts import each_pair, partition
+from rtcompile.codegen.features.parse_number import parse_number
+from rtcompile.codegen.features.quick_hash import mixed, quick_hash
+from rtcompile.codegen.features.scratch import Scratch
+from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.features.tokens import split_text
+from runtime.encode import COLUMN_WORDS, Mode, Word
+
+__all__ = [
+    "MOST_BYTES_A_VALUE",
+    "TABLE_KINDS",
+    "Key",
+    "ProbeTable",
+    "table_kernel",
+    "table_kernel_name",
+]
+
+SLOT_WORDS = 4
+# A table has less than 4 slots an entry, and at most an entry a value, or a separator, or a column.
+MOST_BYTES_A_VALUE = 4 * 8 * SLOT_WORDS
+TABLE_KINDS = ("map", "map_number", "nested_text", "nested_number")
+
+# The bits of a NaN that no text spells: the value is no number.
+_NO_NUMBER = 0x7FF8000000000001
+_ANY = 1 << 40
+_SEPARATOR, _COMMA = 0x1D, ord(",")
+
+Key = tuple[Any, Any, Any]  # (text, begin, size)
+Piece = tuple[Any, Any]  # (begin, size)
+
+
+def _pack(piece: Piece) -> Any:
+    return T.Bind((piece[0] << 32) | piece[1])
+
+
+def _unpack(word: Any) -> Piece:
+    return T.Bind(word >> 32), T.Bind(word & i64((1 << 32) - 1))
+
+
+class ProbeTable:
+    """A table, while it is made or asked. `text`: the map's."""
+
+    def __init__(self, address: Any, last: Any, text: Any) -> None:
+        reinterpret = tvm.ir.Op.get("tirx.reinterpret")
+        pointer = tvm.ir.PointerType(tvm.ir.PrimType("int64"))
+        data = T.Bind(tvm.ir.Call(reinterpret, [address], ret_ty=pointer))
+        self._words = T.decl_buffer((_ANY,), "int64", data=data)
+        self._last, self._text = last, text
+
+    @staticmethod
+    def of(view: InputView) -> tuple[Any, ProbeTable]:
+        """(whether the map's column has one, the table)."""
+        column = view.column
+        shared = tirx.And(column.mode == i64(Mode.ONE), column.table_address != i64(0))
+        return T.Bind(shared), ProbeTable(column.table_address, column.table_last, column.text)
+
+    def find(self, *keys: Key) -> Any:
+        """The first word of the slot that has the keys, or of the empty one where they would be."""
+        hashed = _hash(keys)
+        slot = Cell("int64", hashed & self._last)
+        found = Cell("int64", i64(-1))
+        with T.While(found.get() < 0):
+            at = T.Bind(slot.get() * SLOT_WORDS)
+            here = T.Bind(self._words[at])
+            with T.If(here == i64(0)), T.Then():
+                found.set(at)
+            with T.If(here == hashed), T.Then():
+                different = Cell("uint64", tirx.const(0, "uint64"))
+                for place, (text, begin, size) in enumerate(keys):
+                    first, length = _unpack(self._words[at + 1 + place])
+                    with T.If(length == size):
+                        with T.Then():
+                            compare_bytes(different, (self._text, first), (text, begin), size)
+                        with T.Else():
+                            different.set(tirx.const(1, "uint64"))
+                with T.If(different.get() == tirx.const(0, "uint64")), T.Then():
+                    found.set(at)
+            slot.set((slot.get() + 1) & self._last)
+        return T.Bind(found.get())
+
+    def holds(self, at: Any) -> Any:
+        """Whether a slot is taken."""
+        return T.Bind(self._words[at] != i64(0))
+
+    def text(self, at: Any) -> Piece:
+        """The value of a slot, as text; nothing where the slot is empty."""
+        return _unpack(T.Bind(tirx.Select(self.holds(at), self._words[at + 3], i64(0))))
+
+    def number(self, at: Any) -> tuple[Any, Any]:
+        """(the value of a slot as a number, whether it is one)."""
+        word = T.Bind(self._words[at + 3])
+        valid = T.Bind(tirx.And(self.holds(at), word != i64(_NO_NUMBER)))
+        return T.Bind(T.reinterpret("float64", word)), valid
+
+    def insert(self, keys: tuple[Piece, ...], value: Any) -> None:
+        """Put a value under its keys, unless they are there. `value`: a callable for its word."""
+        named = tuple((self._text, *key) for key in keys)
+        at = self.find(*named)
+        with T.If(tirx.Not(self.holds(at))), T.Then():
+            T.buffer_store(self._words, _hash(named), [at])
+            for place, key in enumerate(keys):
+                T.buffer_store(self._words, _pack(key), [at + 1 + place])
+            T.buffer_store(self._words, value(), [at + 3])
+
+    def clear(self) -> None:
+        """Empty every slot."""
+        with T.serial(T.Bind(self._last + 1)) as k:
+            T.buffer_store(self._words, i64(0), [k * SLOT_WORDS])
+
+
+def _hash(keys: tuple[Key, ...]) -> Any:
+    hashed = quick_hash(*keys[0])
+    for key in keys[1:]:
+        hashed = mixed(hashed, quick_hash(*key))
+    return T.Bind(T.reinterpret("int64", hashed | tirx.const(1, "uint64")))
+
+
+# -- making ---------------------------------------------------------------------------------
+
+
+def table_kernel_name(kind: str) -> str:
+    """One kernel a kind."""
+    return f"probe_table_{kind}"
+
+
+def table_kernel(kind: str) -> Any:
+    """A PrimFunc (columns*, scratch*, rows, column): the table of one column, in the scratch.
+
+    It does nothing where each row has a map of its own.
+    """
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(table_kernel_name(kind))
+        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+        columns_at = T.arg("columns", T.handle("int64"))
+        scratch_at = T.arg("s", T.handle("uint8"))
+        T.arg("rows", T.int64())
+        number = T.arg("column", T.int64())
+        scratch = Scratch(scratch_at)
+        columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
+        view = InputView(EncodedColumn(columns, number, i64(0)), False, False)
+        with T.If(view.column.mode == i64(Mode.ONE)), T.Then():
+            view.at_row(i64(0))
+            _make(kind, view, columns, number, scratch)
+    return builder.get()
+
+
+def _make(kind: str, view: InputView, columns: Any, number: Any, scratch: Scratch) -> None:
+    pairs = _most_pairs(kind, view)
+    bits = T.call_llvm_pure_intrin("int64", "llvm.ctlz", pairs * 2, tirx.const(False, "bool"))
+    slots = T.Bind(i64(1) << (i64(64) - T.Bind(bits)))
+    address, last = scratch.reserve(slots * (8 * SLOT_WORDS)), T.Bind(slots - 1)
+    first = T.Bind(number * i64(COLUMN_WORDS))
+    T.buffer_store(columns, address, [first + Word.ROWS])
+    T.buffer_store(columns, last, [first + Word.NUMBERS])
+    table = ProbeTable(address, last, view.column.text)
+    table.clear()
+    numeric = kind.endswith("number")
+
+    def word(value: Piece) -> Any:
+        if not numeric:
+            return _pack(value)
+        parsed, valid = parse_number(view.column.text, *value, scratch)
+        return T.Bind(tirx.Select(valid, T.reinterpret("int64", parsed), i64(_NO_NUMBER)))
+
+    if kind.startswith("map"):
+        each_pair(
+            view,
+            lambda: tirx.const(True, "bool"),
+            lambda key, value: table.insert((key,), lambda: word(value)),
+        )
+    else:
+        _nested(view, table, word)
+
+
+def _most_pairs(kind: str, view: InputView) -> Any:
+    """At least the entries that the table will have: one, and one a separator."""
+    begin = view.column.bytes_of(view.first)[0]
+    end = view.column.bytes_of(view.end)[0]
+    count = Cell("int64", view.end - view.first + 1)
+    separators = (_SEPARATOR,) if kind.startswith("map") else (_COMMA, ord("|"), ord("^"))
+    with T.serial(T.Bind(end - begin)) as k:
+        byte = T.Bind(view.column.text[begin + k])
+        for separator in separators:
+            count.add(tirx.Cast("int64", byte == tirx.const(separator, "uint8")))
+    return T.Bind(count.get())
+
+
+def _nested(view: InputView, table: ProbeTable, word: Any) -> None:
+    """k^k:v,k:v|k^...: a first key that was met before is met in vain."""
+    text, yes = view.column.text, tirx.const(True, "bool")
+    begin, end = view.column.bytes_of(view.first)[0], view.column.bytes_of(view.end)[0]
+
+    def outer(at: Any, size: Any) -> None:
+        first, inner = partition(text, (at, size), ord("^"))
+        nothing = (first[0], i64(0))
+        named = tirx.And(first[1] > 0, inner[1] >= 0)
+        met = table.holds(table.find((text, *first), (text, *nothing)))
+        with T.If(tirx.And(named, tirx.Not(met))), T.Then():
+            # An entry without a second key says that the first was met.
+            table.insert((first, nothing), lambda: i64(0))
+            piece = (inner[0], T.Bind(inner[0] + inner[1]), yes)
+            split_text(text, piece, i64(_COMMA), lambda: yes, lambda b, n: pair(first, b, n))
+
+    def pair(first: Piece, at: Any, size: Any) -> None:
+        second, value = partition(text, (at, size), ord(":"))
+        with T.If(tirx.And(second[1] > 0, value[1] >= 0)), T.Then():
+            table.insert((first, second), lambda: word(value))
+
+    split_text(text, (begin, end, yes), i64(ord("|")), lambda: yes, outer)
