@@ -128,7 +128,8 @@ def inspect_command(artifact: Path, as_json: bool) -> None:
 def bench_command(
     what: str | None, against: tuple[str, ...], rows: str, threads: int, as_json: Path | None
 ) -> None:
-    """Measure WHAT, an artifact or a workload, beside peers; the demo's models by default."""
+    """Measure WHAT beside peers: an artifact, a workload, or `features`; by default the demo's
+    models."""
     from rtcompile.bench.command import run_bench
 
     run_bench(what, against, rows, threads, as_json)

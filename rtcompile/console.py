@@ -18,10 +18,19 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from rtcompile.bench.features import FeatureTiming
     from rtcompile.bench.latency import Latency
     from rtcompile.conductor import BuildResult
 
-__all__ = ["console", "latency_table", "output", "progress_bar", "show_build", "show_manifest"]
+__all__ = [
+    "console",
+    "feature_table",
+    "latency_table",
+    "output",
+    "progress_bar",
+    "show_build",
+    "show_manifest",
+]
 
 console = Console(stderr=True)
 output = Console()
@@ -100,4 +109,18 @@ def latency_table(latencies: Iterable[Latency]) -> Table:
     for latency in found:
         cells = [f"{latency.peers[peer]:,.0f} ({latency.ratios()[peer]:.2f}x)" for peer in peers]
         table.add_row(latency.model, str(latency.rows), f"{latency.microseconds:,.0f}", *cells)
+    return table
+
+
+def feature_table(timings: Iterable[FeatureTiming]) -> Table:
+    """Nanoseconds a value, and how many times as long each peer takes."""
+    rows = list(timings)
+    peers = list(rows[0].peers) if rows else []
+    table = Table("feature", "of a", "rtcompile, ns", *[f"{peer}, ns" for peer in peers])
+    for timing in rows:
+        cells = [
+            "-" if taken is None else f"{taken:,.1f} ({taken / timing.rtcompile:.1f}x)"
+            for taken in timing.peers.values()
+        ]
+        table.add_row(timing.name, timing.unit, f"{timing.rtcompile:,.1f}", *cells)
     return table

@@ -1,4 +1,4 @@
-"""`rtcompile bench`: the demo's models, one of them, or a graph artifact."""
+"""`rtcompile bench`: the demo's models, one of them, a graph artifact, or the features."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import numpy as np
 import runtime
 from models.movielens.demo import NAMES, prepare
 from rtcompile.artifact import write_atomically
+from rtcompile.bench.features import time_features
 from rtcompile.bench.latency import PEERS, Latency
 from rtcompile.bench.timing import side_by_side
-from rtcompile.console import console, latency_table, output
+from rtcompile.console import console, feature_table, latency_table, output
 from rtcompile.demo import bench_models, load_data
 from rtcompile.errors import DataError, UnsupportedError
 
@@ -29,6 +30,9 @@ def run_bench(
     what: str | None, against: tuple[str, ...], rows: str, threads: int, as_json: Path | None
 ) -> None:
     """Print the table; write the figures to `as_json` too. Raises DataError, UnsupportedError."""
+    if what == "features":
+        _features(as_json)
+        return
     counts = _counts(rows)
     if threads != 1:
         raise UnsupportedError(f"--threads {threads}: a request runs on one thread so far; give 1")
@@ -44,6 +48,17 @@ def run_bench(
     output.print(latency_table(latencies))
     if as_json is not None:
         data = json.dumps([asdict(latency) for latency in latencies], indent=1).encode()
+        write_atomically(as_json, [(0, data)], len(data))
+
+
+def _features(as_json: Path | None) -> None:
+    with console.status("features: building and measuring"):
+        timings = time_features()
+    if timings and "tensorflow" not in timings[0].peers:
+        console.print("tensorflow is not installed (pip install tensorflow-cpu): left out")
+    output.print(feature_table(timings))
+    if as_json is not None:
+        data = json.dumps([asdict(timing) for timing in timings], indent=1).encode()
         write_atomically(as_json, [(0, data)], len(data))
 
 

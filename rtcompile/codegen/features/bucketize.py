@@ -65,7 +65,7 @@ def parse_integer(text: Any, begin: Any, size: Any) -> Integer:
     at, end = Cell("int64", begin), Cell("int64", begin + size)
     with T.While(tirx.And(at.get() < end.get(), is_space(text[at.get()]))):
         at.add(1)
-    with T.While(tirx.And(end.get() > at.get(), is_space(text[end.get() - 1]))):
+    with T.While(tirx.And(end.get() > at.get(), is_space(text[tirx.max(at.get(), end.get() - 1)]))):
         end.add(-1)
     first = T.Bind(text[at.get()])
     negative = T.Bind(tirx.And(at.get() < end.get(), first == _char("-")))

@@ -29,7 +29,7 @@ def parse_number(text: Any, begin: Any, size: Any, scratch: Scratch) -> tuple[An
     at, end = Cell("int64", begin), Cell("int64", begin + size)
     with T.While(tirx.And(at.get() < end.get(), is_space(text[at.get()]))):
         at.add(1)
-    with T.While(tirx.And(end.get() > at.get(), is_space(text[end.get() - 1]))):
+    with T.While(tirx.And(end.get() > at.get(), is_space(text[tirx.max(at.get(), end.get() - 1)]))):
         end.add(-1)
     start, stop = T.Bind(at.get()), T.Bind(end.get())
     negative = T.Bind(tirx.And(start < stop, text[start] == _char("-")))
