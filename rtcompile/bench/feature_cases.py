@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DIMENSION", "ROWS", "TABLE_ROWS", "Case", "cases"]
+__all__ = ["DIMENSION", "ROWS", "TABLE_ROWS", "Case", "cases", "thousand"]
 
 ROWS = 1000
 TABLE_ROWS, DIMENSION = 10_000, 16
@@ -142,3 +142,28 @@ def _of_maps(rng: np.random.Generator) -> list[Case]:
         Case("lookup: parse maps", look_ups, two, size, "byte"),
         Case("kv_dot_product", [dot], weights, ROWS, "row"),
     ]
+
+
+def thousand() -> Case:
+    """A request of 100 items with 300 id, 100 raw, 500 lookup and 100 match features."""
+    rng = np.random.default_rng(0)
+    columns: Columns = {}
+    features = []
+    for k in range(300):
+        columns[f"id{k}"] = [f"abc{k}"]
+        features.append(_feature("id_feature", expression=f"user:id{k}", hash_bucket_size=1000))
+    for k in range(100):
+        columns[f"raw{k}"] = rng.normal(size=_ITEMS).tolist()
+        features.append(_feature("raw_feature", expression=f"item:raw{k}"))
+    for k in range(20):
+        columns[f"key{k}"] = [f"k{i}" for i in rng.integers(15, size=_ITEMS)]
+    for k in range(500):
+        columns[f"map{k}"] = ["\x1d".join(f"k{i}:{i}" for i in range(_MAP_ENTRIES))]
+        keys = {"map": f"user:map{k}", "key": f"item:key{k % 20}", "default_value": "0"}
+        features.append(_feature("lookup_feature", **keys, boundaries=[0, 1, 2 + k]))
+    for k in range(100):
+        columns[f"nested{k}"] = ["|".join(f"k{i}^k{i}:1,k{i + 1}:2" for i in range(5))]
+        keys = {"category": f"item:key{k % 20}", "item": f"item:key{(k + 1) % 20}"}
+        features.append(_feature("match_feature", user=f"user:nested{k}", **keys))
+    named = [{**feature, "feature_name": f"f{k}"} for k, feature in enumerate(features)]
+    return Case("1,000 features", named, columns, _ITEMS, "item")

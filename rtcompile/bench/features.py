@@ -9,15 +9,18 @@ One thread, all in turns in one process.
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tvm_ffi
 
-from rtcompile.bench.feature_cases import DIMENSION, TABLE_ROWS, Case, cases
+from rtcompile.bench.feature_cases import DIMENSION, TABLE_ROWS, Case, cases, thousand
 from rtcompile.bench.timing import side_by_side
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.features.lower import FeatureStage, TablePlace
@@ -33,7 +36,7 @@ from runtime.arrays import aligned_empty
 from runtime.encode import encode
 from runtime.extract import ColumnStage
 
-__all__ = ["FeatureTiming", "time_features"]
+__all__ = ["FeatureTiming", "StageTiming", "time_features", "time_stage"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,16 @@ class FeatureTiming:
     unit: str
     rtcompile: float
     peers: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class StageTiming:
+    """A stage of many features: seconds to build it, microseconds to run it for `items` items."""
+
+    features: int
+    build_seconds: float
+    items: int
+    microseconds: float
 
 
 class _Kernels:
@@ -85,9 +98,6 @@ class _Kernels:
 
 
 def _loaded(library: bytes) -> Any:
-    import tempfile
-    from pathlib import Path
-
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         path = Path(folder) / "features.so"
         path.write_bytes(library)
@@ -121,6 +131,16 @@ def time_features(against: Mapping[str, Any] | None = None) -> list[FeatureTimin
         peers = {name: each.get(name) for name in [*makers, "python"]}
         found.append(FeatureTiming(case.name, case.unit, each["rtcompile"], peers))
     return found
+
+
+def time_stage() -> StageTiming:
+    """A thousand features."""
+    case = thousand()
+    begin = time.perf_counter()
+    kernels = _Kernels([case], np.zeros((1, DIMENSION), np.float32))
+    built = time.perf_counter() - begin
+    taken = side_by_side({"rtcompile": kernels.call(0, case)})
+    return StageTiming(len(case.features), built, case.values, taken["rtcompile"])
 
 
 def _tensorflow(table: npt.NDArray[np.float32]) -> dict[str, Any]:

@@ -164,13 +164,14 @@ def compare_bytes(different: Cell, one: tuple[Any, Any], other: tuple[Any, Any],
 
 
 def boundary_count(boundaries: Any, count: Any, number: Any) -> Any:
-    """How many of `count` sorted float32 boundaries are at or below `number`; 0 for NaN."""
-    low, high = Cell("int64", i64(0)), Cell("int64", count)
-    with T.While(low.get() < high.get()):
-        middle = T.Bind((low.get() + high.get()) >> i64(1))
-        with T.If(boundaries[middle] <= number):
-            with T.Then():
-                low.set(middle + 1)
-            with T.Else():
-                high.set(middle)
-    return T.Bind(low.get())
+    """How many of `count` sorted float32 boundaries are at or below `number`; 0 for NaN.
+
+    Halving without a branch: what a number is compared with is not to be foreseen.
+    """
+    low, left = Cell("int64", i64(0)), Cell("int64", count)
+    with T.While(left.get() > 1):
+        half = T.Bind(left.get() >> i64(1))
+        below = T.Bind(boundaries[low.get() + half - 1] <= number)
+        low.add(tirx.Select(below, half, i64(0)))
+        left.add(i64(0) - half)
+    return T.Bind(low.get() + tirx.Cast("int64", boundaries[low.get()] <= number))

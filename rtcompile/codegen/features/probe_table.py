@@ -80,7 +80,9 @@ class ProbeTable:
 
     def find(self, *keys: Key) -> Any:
         """The first word of the slot that has the keys, or of the empty one where they would be."""
-        hashed = _hash(keys)
+        return self._find(_hash(keys), keys)
+
+    def _find(self, hashed: Any, keys: tuple[Key, ...]) -> Any:
         slot = Cell("int64", hashed & self._last)
         found = Cell("int64", i64(-1))
         with T.While(found.get() < 0):
@@ -119,9 +121,10 @@ class ProbeTable:
     def insert(self, keys: tuple[Piece, ...], value: Any) -> None:
         """Put a value under its keys, unless they are there. `value`: a callable for its word."""
         named = tuple((self._text, *key) for key in keys)
-        at = self.find(*named)
+        hashed = _hash(named)
+        at = self._find(hashed, named)
         with T.If(tirx.Not(self.holds(at))), T.Then():
-            T.buffer_store(self._words, _hash(named), [at])
+            T.buffer_store(self._words, hashed, [at])
             for place, key in enumerate(keys):
                 T.buffer_store(self._words, _pack(key), [at + 1 + place])
             T.buffer_store(self._words, value(), [at + 3])
