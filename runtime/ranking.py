@@ -101,7 +101,7 @@ class Ranking:
         rows_given, rows = self._context_columns(given["context"], count)
         columns = dict(rows_given)
         if "user" in needed:
-            columns.update({name: [value] * rows for name, value in fields.items()})
+            columns.update({name: [value] for name, value in fields.items()})
         if ids is not None:
             columns.update(self.items.raw(ids))
         found.update(self._columns("context", columns, rows))
