@@ -122,11 +122,11 @@ def inspect_command(artifact: Path, as_json: bool) -> None:
 @main.command("bench")
 @click.argument("what", required=False)
 @click.option("--against", multiple=True, help="Peer; several may be given. [default: all]")
-@click.option("--rows", default="1,100,512", show_default=True, help="Item counts.")
+@click.option("--rows", help="Item counts. [default: the workload's own, else 1,100,512]")
 @click.option("--threads", default=1, show_default=True, help="Threads of each; 1 so far.")
 @click.option("--json", "as_json", type=_PATH, help="Also write the figures here.")
 def bench_command(
-    what: str | None, against: tuple[str, ...], rows: str, threads: int, as_json: Path | None
+    what: str | None, against: tuple[str, ...], rows: str | None, threads: int, as_json: Path | None
 ) -> None:
     """Measure WHAT beside peers: an artifact, a workload, or `features`; by default the demo's
     models."""

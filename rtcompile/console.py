@@ -87,13 +87,16 @@ def show_manifest(manifest: dict[str, Any]) -> None:
     output.print(f"target {manifest['target']['name']}, built with {manifest['provenance']}")
 
 
+_ROWS_OF = {"user": "1", "item": "items", "context": "rows"}
+
+
 def _add_ports(table: Table, name: str, stage: dict[str, Any]) -> None:
-    sides = stage.get("sides", [])
+    sources = [source for source, _ in stage.get("sources", [])]
     for kind in ("inputs", "outputs"):
         for index, port in enumerate(stage[kind]):
             head = [] if port["per_request"] else ["rows"]
-            if kind == "inputs" and index < len(sides):
-                head = [{"user": "1", "item": "items", "context": "rows"}[sides[index]]]
+            if kind == "inputs" and index < len(sources):
+                head = [_ROWS_OF[sources[index].removesuffix("_network")]]
             shape = ", ".join([*head, *map(str, port["shape"])])
             table.add_row(name, kind[:-1], port["name"], port["dtype"], f"({shape})")
 
@@ -104,11 +107,12 @@ def latency_table(latencies: Iterable[Latency]) -> Table:
     peers = list(dict.fromkeys(peer for latency in found for peer in latency.peers))
     table = Table(title="raw fields to scores, one thread, median µs a request")
     table.add_column("model")
-    for name in ("items", "rtcompile", *peers):
+    for name in ("items", "rtcompile", "requests/s a core", *peers):
         table.add_column(name, justify="right")
     for latency in found:
-        cells = [f"{latency.peers[peer]:,.0f} ({latency.ratios()[peer]:.2f}x)" for peer in peers]
-        table.add_row(latency.model, str(latency.rows), f"{latency.microseconds:,.0f}", *cells)
+        cells = [f"{latency.microseconds:,.0f}", f"{latency.requests_per_second:,.0f}"]
+        cells += [f"{latency.peers[peer]:,.0f} ({latency.ratios()[peer]:.2f}x)" for peer in peers]
+        table.add_row(latency.model, str(latency.rows), *cells)
     return table
 
 

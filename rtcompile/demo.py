@@ -9,7 +9,9 @@ from rich.table import Table
 
 from models.movielens.data import Interactions, load, synthetic
 from models.movielens.demo import NAMES, Comparison, Prepared, compare, prepare
-from rtcompile.bench.latency import PEERS, Latency, measure
+from models.workloads.design import Request
+from rtcompile.bench.latency import Latency, measure
+from rtcompile.bench.peers import Peers
 from rtcompile.console import console, latency_table, output
 from rtcompile.errors import NetworkError
 
@@ -48,12 +50,14 @@ def run_demo(keep: Path | None) -> None:
 
 
 def bench_models(
-    prepared: Prepared, rows: tuple[int, ...] = ROWS, against: tuple[str, ...] = PEERS
+    prepared: Prepared,
+    rows: tuple[int, ...] = ROWS,
+    against: tuple[str, ...] = ("usual-stack", "onnxruntime"),
 ) -> list[Latency]:
     """Latencies of one model over its test requests' users."""
-    users = [request.user for request in prepared.requests]
-    ranker, usual = prepared.ranker, prepared.usual
-    return measure(prepared.name, ranker, usual, users, prepared.items, rows, against)
+    requests = [Request(request.user, {}) for request in prepared.requests]
+    peers = Peers(prepared.usual, against, console.print)
+    return measure(prepared.name, prepared.ranker, peers, requests, prepared.items, rows)
 
 
 def _prepare(name: str, data: Interactions, folder: Path) -> Prepared:

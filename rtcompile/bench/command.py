@@ -1,4 +1,4 @@
-"""`rtcompile bench`: the demo's models, one of them, a graph artifact, or the features."""
+"""`rtcompile bench`: the demo's models, one of them, a workload, an artifact, or the features."""
 
 from __future__ import annotations
 
@@ -13,27 +13,31 @@ import numpy as np
 
 import runtime
 from models.movielens.demo import NAMES, prepare
+from models.workloads.catalog import WORKLOADS
 from rtcompile.artifact import write_atomically
 from rtcompile.bench.features import time_features, time_stage
-from rtcompile.bench.latency import PEERS, Latency
+from rtcompile.bench.latency import Latency
+from rtcompile.bench.peers import PEERS
 from rtcompile.bench.timing import side_by_side
+from rtcompile.bench.workloads import bench_workload
 from rtcompile.console import console, feature_table, latency_table, output
-from rtcompile.demo import bench_models, load_data
+from rtcompile.demo import ROWS, bench_models, load_data
 from rtcompile.errors import DataError, UnsupportedError
 
-__all__ = ["WORKLOADS", "run_bench"]
+__all__ = ["run_bench"]
 
-WORKLOADS = {f"movielens-{name}": name for name in NAMES}
+_DEMO = {f"movielens-{name}": name for name in NAMES}
+_DEMO_PEERS = ("usual-stack", "onnxruntime")
 
 
 def run_bench(
-    what: str | None, against: tuple[str, ...], rows: str, threads: int, as_json: Path | None
+    what: str | None, against: tuple[str, ...], rows: str | None, threads: int, as_json: Path | None
 ) -> None:
     """Print the table; write the figures to `as_json` too. Raises DataError, UnsupportedError."""
     if what == "features":
         _features(as_json)
         return
-    counts = _counts(rows)
+    counts = _counts(rows) if rows is not None else ()
     if threads != 1:
         raise UnsupportedError(f"--threads {threads}: a request runs on one thread so far; give 1")
     unknown = [peer for peer in against if peer not in PEERS]
@@ -42,9 +46,9 @@ def run_bench(
     if what is not None and Path(what).is_file():
         if against:
             raise DataError("--against: a peer needs the model; an artifact alone has none")
-        latencies = _artifact(Path(what), counts)
+        latencies = _artifact(Path(what), counts or ROWS)
     else:
-        latencies = _workloads(what, against or PEERS, counts)
+        latencies = _models(what, against, counts)
     output.print(latency_table(latencies))
     if as_json is not None:
         data = json.dumps([asdict(latency) for latency in latencies], indent=1).encode()
@@ -77,25 +81,37 @@ def _counts(rows: str) -> tuple[int, ...]:
     return counts
 
 
-def _workloads(
-    what: str | None, against: tuple[str, ...], counts: tuple[int, ...]
-) -> list[Latency]:
-    names = list(WORKLOADS) if what is None else [what]
-    for name in names:
-        if name not in WORKLOADS:
-            near = difflib.get_close_matches(name, WORKLOADS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise DataError(
-                f"{name}: neither a file nor a workload{hint} Workloads: {', '.join(WORKLOADS)}"
-            )
+def _models(what: str | None, against: tuple[str, ...], counts: tuple[int, ...]) -> list[Latency]:
+    if what is None:
+        return _demo(list(_DEMO), against, counts)
+    if what in _DEMO:
+        return _demo([what], against, counts)
+    if what not in WORKLOADS:
+        known = [*_DEMO, *WORKLOADS]
+        near = difflib.get_close_matches(what, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise DataError(
+            f"{what}: neither a file nor a workload{hint} Workloads: {', '.join(known)}"
+        )
+    with console.status(f"{what}: starting") as status:
+        return bench_workload(
+            what,
+            counts,
+            against or PEERS,
+            progress=lambda step: status.update(f"{what}: {step}"),
+            say=console.print,
+        )
+
+
+def _demo(names: list[str], against: tuple[str, ...], counts: tuple[int, ...]) -> list[Latency]:
     data = load_data()
     found: list[Latency] = []
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         for name in names:
             with console.status(f"{name}: building"):
-                prepared = prepare(WORKLOADS[name], data, Path(folder))
+                prepared = prepare(_DEMO[name], data, Path(folder))
             with console.status(f"{name}: measuring"):
-                found += bench_models(prepared, counts, against)
+                found += bench_models(prepared, counts or ROWS, against or _DEMO_PEERS)
     return found
 
 
@@ -105,7 +121,7 @@ def _artifact(path: Path, counts: tuple[int, ...]) -> list[Latency]:
     if ranker.manifest["kind"] != "graph":
         raise UnsupportedError(
             f"{path}: has features, and a bench needs real requests; give a workload: "
-            f"{', '.join(WORKLOADS)}"
+            f"{', '.join([*_DEMO, *WORKLOADS])}"
         )
     found = []
     for count in counts:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
-from typing import Any
 
 import runtime
+from models.workloads.design import Request
+from rtcompile.bench.peers import Peers, in_turn
 from rtcompile.bench.timing import side_by_side
-from rtcompile.bench.usual_stack import UsualStack
 
-__all__ = ["PEERS", "Latency", "measure"]
-
-PEERS = ("usual-stack", "onnxruntime")
+__all__ = ["Latency", "measure"]
 
 
 @dataclass(frozen=True)
@@ -30,43 +27,27 @@ class Latency:
         """How many times as long each peer takes."""
         return {name: taken / self.microseconds for name, taken in self.peers.items()}
 
+    @property
+    def requests_per_second(self) -> float:
+        """What one core serves."""
+        return 1e6 / self.microseconds
+
 
 def measure(
     name: str,
     ranker: runtime.Ranker,
-    usual: UsualStack,
-    users: Sequence[Mapping[str, Any]],
+    peers: Peers,
+    requests: Sequence[Request],
     items: Sequence[str],
     rows: Sequence[int],
-    against: Sequence[str],
 ) -> list[Latency]:
-    """Rank the first `n` of `items` for each of `users` in turn. Models without context fields.
-
-    "usual-stack" goes from raw fields to scores, as the ranker does; "onnxruntime" is its network
-    alone, on inputs that were prepared before.
-    """
+    """Rank the first `n` of `items` for each of `requests` in turn."""
     found = []
     for count in rows:
-        ids = list(items[:count])
-        if len(ids) < count:
-            ids = (ids * (count // max(len(ids), 1) + 1))[:count]
-        prepared = usual.inputs(users[0], ids)
-        calls: dict[str, Callable[[], object]] = {
-            "rtcompile": _in_turn(ranker.rank, users, ids),
-            "usual-stack": _in_turn(usual.rank, users, ids),
-            "onnxruntime": partial(usual.session.run, None, prepared),
-        }
-        taken = side_by_side({n: c for n, c in calls.items() if n in ("rtcompile", *against)})
+        ids = (list(items) * (count // max(len(items), 1) + 1))[:count]
+        cut = [request.of(count) for request in requests]
+        rank = [partial(ranker.rank, r.user, ids, r.context or None) for r in cut]
+        taken = side_by_side({"rtcompile": in_turn(rank), **peers.calls(cut, ids)})
         ours = taken.pop("rtcompile")
         found.append(Latency(name, count, ours, taken))
     return found
-
-
-def _in_turn(
-    rank: Callable[[Mapping[str, Any], Sequence[str]], object],
-    users: Sequence[Mapping[str, Any]],
-    items: Sequence[str],
-) -> Callable[[], object]:
-    """Calls with one user after another, so that no cache holds all that a request reads."""
-    turn = cycle(users)
-    return lambda: rank(next(turn), items)

@@ -15,17 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from rtcompile.binding import BoundInput, Form, bind
-from rtcompile.codegen.network import network_ports
-from rtcompile.embeddings import graph_tables, load_tables
-from rtcompile.features.config import load_config
+from rtcompile.bench.bound_model import bind_model
+from rtcompile.bench.usual_maps import MapMemory, reads_map
+from rtcompile.binding import BoundInput, Form
 from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature, Input, Side
 from rtcompile.features.reference import extract_feature
 from rtcompile.features.reference_buckets import bucketize
 from rtcompile.features.values import elements, to_bytes
-from rtcompile.frontends.onnx_import import import_onnx
 from runtime.columns import Column
 
 __all__ = ["UsualStack"]
@@ -35,23 +33,23 @@ class UsualStack:
     """Scores requests from raw fields, without anything compiled."""
 
     def __init__(self, model: Path, features: Path, embeddings: Path | None) -> None:
-        graph = import_onnx(model)
-        plan = load_config(features)
-        inputs, _ = network_ports(graph.module["main"], graph.inputs, graph.outputs)
-        tables = [load_tables(embeddings)] if embeddings else []
-        self._bound = bind(plan, inputs, [*tables, graph_tables(graph.model)], {})
-        self._outputs = list(graph.outputs)
+        self.bound = bind_model(model, features, embeddings)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(model.read_bytes(), options)
-        self._memories = {b.feature.name: _Memory(b.feature) for b in self._bound}
+        self._outputs = list(self.bound.outputs)
+        self._memories = {b.feature.name: _Memory(b.feature) for b in self.bound.inputs}
         self._items: dict[str, dict[str, Any]] = {}
 
     def upsert(self, table: Mapping[str, Sequence[Any]], key: str = "item_id") -> None:
         """Keep items' raw fields by id."""
         for row, item in enumerate(table[key]):
             self._items[str(item)] = {name: values[row] for name, values in table.items()}
+
+    def fields(self, items: Sequence[str]) -> list[dict[str, Any]]:
+        """The raw fields of items."""
+        return [self._items[item] for item in items]
 
     def rank(
         self,
@@ -70,9 +68,9 @@ class UsualStack:
         context: Mapping[str, Sequence[Any]] | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
         """The network's inputs of a request."""
-        rows = [self._items[item] for item in items]
+        rows = self.fields(items)
         found: dict[str, npt.NDArray[Any]] = {}
-        for b in self._bound:
+        for b in self.bound.inputs:
             columns = {c.name: _values(c, user, rows, context or {}) for c in b.feature.columns}
             array = self._one(b, columns)
             found[b.port.name] = np.repeat(array, len(rows), 0) if b.side is Side.USER else array
@@ -106,11 +104,13 @@ class _Memory:
         plain = isinstance(feature.operator, Values) and isinstance(feature.inputs[0], Input)
         # Anything but plain values goes the long way, through the reference.
         self._remembers = plain and not feature.numeric and not feature.weighted
+        self._map = MapMemory(feature) if reads_map(feature) else None
 
     def column(self, columns: dict[str, list[Any]], lengths: bool) -> Column:
         """The feature of each row; a column of one row counts for all."""
         if not self._remembers:
-            return self._extracted(columns)
+            found = self._map.column(columns) if self._map else None
+            return found or self._extracted(columns)
         (values,) = columns.values()
         sequence = self._feature.sequence
         if sequence is None:

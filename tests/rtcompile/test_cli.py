@@ -144,7 +144,7 @@ def test_bench(artifact: Path, artifact_path: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (["--rows", "x"], "--rows x: counts from 1 on"),
         (["--threads", "2"], "one thread so far"),
-        (["--against", "tensorflow"], "not a peer; known are usual-stack, onnxruntime"),
+        (["--against", "torch"], "not a peer; known are usual-stack, tensorflow"),
         (["movielens-dim"], "did you mean 'movielens-din'"),
         ([str(artifact)], "give a workload"),
         ([str(artifact_path), "--against", "onnxruntime"], "an artifact alone has none"),

@@ -1,0 +1,1 @@
+"""Benchmark workloads: models of published sizes with seeded weights, items and requests."""

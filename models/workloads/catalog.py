@@ -1,0 +1,16 @@
+"""Every workload, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from models.workloads.design import Design
+from models.workloads.ep1 import ep1
+from models.workloads.scale import Scale
+
+__all__ = ["WORKLOADS"]
+
+# name -> (scale, seed) -> design
+WORKLOADS: dict[str, Callable[[Scale, int], Design]] = {
+    "ep1": ep1,
+}
