@@ -1,18 +1,29 @@
-"""Fuse `matmul` by a constant matrix with its bias and activation into one dense call.
+"""Fuse `matmul` by a constant matrix with what is added to it and its activation into one call.
 
-    y = relu(add(matmul(x, W), b))   ->   y = call_dps_packed("rtc.dense.relu", (x, W, b))
+    relu(add(matmul(x, W), b))          ->   call_dps_packed("rtc.dense.relu", (x, W, b))
+    relu(add(add(matmul(x, W), r), b))  ->   call_dps_packed("rtc.dense.relu.each", (x, W, b, r))
 
-x is [..., k], W a constant [k, n], b a constant of n values (zeros where there is none). The
-kernel template behind the name packs W when it is built. Intermediates that someone else reads
-stay where they are, and the fusion ends before them.
+x is [..., k], W a constant [k, m], b a constant of m values (zeros where there is none). The
+kernel template behind the name packs W when it is built. A tensor r that is added (the share of an
+earlier stage, a residual) is read by the kernel; its form says which row of r belongs to a row of
+x, which is [n, ..., k] with M rows of x for each n:
+
+    each      r is [n, ..., m]   the same row
+    divM      r is [n, 1, m]     one row for M rows of x
+    modM      r is [1, M, m]     M rows, over and over
+    one       r is [1, 1, m]     one row for all
+
+Intermediates that someone else reads stay where they are, and the fusion ends before them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tvm import relax
 from tvm.ir import IRModule
 
@@ -31,15 +42,22 @@ __all__ = ["DENSE", "fuse_dense"]
 
 DENSE = "rtc.dense"
 
-_ACTIVATIONS = {"relax.nn.relu": "relu"}
+_ACTIVATIONS = {"relax.nn.relu": "relu", "relax.sigmoid": "sigmoid", "relax.tanh": "tanh"}
+_MOST_ADDENDS = 3
 
 
 @dataclass(frozen=True)
 class _Dense:
     source: Any
     weight: Any
-    bias: Any
-    activation: str
+    bias: npt.NDArray[np.float32]
+    activation: str = "none"
+    addends: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the call."""
+        return ".".join([DENSE, self.activation, *(form for form, _ in self.addends)])
 
 
 class _Matcher:
@@ -54,12 +72,9 @@ class _Matcher:
         """The dense layer that ends in `call`, or None."""
         name = call_name(call)
         if name in _ACTIVATIONS:
-            inner = self._only_reader(call.args[0])
-            dense = self._biased(inner) or self._plain(inner)
-            if dense is None:
-                return None
-            return _Dense(dense.source, dense.weight, dense.bias, _ACTIVATIONS[name])
-        return self._biased(call) or self._plain(call)
+            dense = self._sum(self._only_reader(call.args[0]))
+            return None if dense is None else replace(dense, activation=_ACTIVATIONS[name])
+        return self._sum(call)
 
     def _only_reader(self, expression: Any) -> Any:
         return self._bound.get(expression) if self._uses.get(expression) == 1 else None
@@ -75,23 +90,53 @@ class _Matcher:
         if str(matrix.dtype) != "float32" or dtype_of(source) != "float32":
             self._report.refused.append(f"matmul of {dtype_of(source)} by {matrix.dtype}")
             return None
-        zeros = relax.const(np.zeros(matrix.shape[1], "float32"))
-        return _Dense(source, weight, zeros, "none")
+        return _Dense(source, weight, np.zeros(matrix.shape[1], "float32"))
 
-    def _biased(self, call: Any) -> _Dense | None:
+    def _sum(self, call: Any) -> _Dense | None:
+        """A matmul, or the sum of one and of what can be added to it."""
         if call_name(call) != "relax.add":
-            return None
+            return self._plain(call)
         for operand, other in (call.args, tuple(reversed(call.args))):
-            bias = constant_array(other)
-            dense = self._plain(self._only_reader(operand))
-            if bias is None or dense is None:
+            if not isinstance(operand, relax.Var):
                 continue
-            columns = int(dense.weight.ty.shape.values[1])
-            if bias.size not in (1, columns) or (bias.ndim and bias.shape[-1] != bias.size):
-                continue
-            row = np.ascontiguousarray(np.broadcast_to(bias.reshape(-1), (columns,)))
-            return _Dense(dense.source, dense.weight, relax.const(row), "none")
+            dense = self._sum(self._only_reader(operand))
+            added = None if dense is None else self._added(dense, other, shape_of(call))
+            if added is not None:
+                return added
         return None
+
+    def _added(self, dense: _Dense, other: Any, shape: Any) -> _Dense | None:
+        columns = dense.bias.shape[0]
+        bias = constant_array(other)
+        if bias is not None:
+            if bias.size not in (1, columns) or (bias.ndim and bias.shape[-1] != bias.size):
+                return None
+            row = np.broadcast_to(bias.reshape(-1), (columns,))
+            return replace(dense, bias=dense.bias + row.astype(np.float32))
+        form = _form(shape_of(other), shape)
+        if form is None or dtype_of(other) != "float32" or len(dense.addends) == _MOST_ADDENDS:
+            return None
+        return replace(dense, addends=(*dense.addends, (form, other)))
+
+
+def _form(addend: tuple[Any, ...] | None, result: tuple[Any, ...] | None) -> str | None:
+    """Which row of an addend belongs to a row of the result; None where there is no simple rule."""
+    if addend is None or result is None or len(addend) != len(result) or len(result) < 2:
+        return None
+    if str(addend[-1]) != str(result[-1]) or any(not isinstance(e, int) for e in result[1:]):
+        return None
+    repeats = math.prod(result[1:-1])
+    by_row = str(addend[0]) == str(result[0])
+    inner = addend[1:-1]
+    if not by_row and addend[0] != 1:
+        return None
+    if inner == result[1:-1]:
+        if by_row:
+            return "each"
+        return f"mod{repeats}" if repeats > 1 else "one"
+    if all(extent == 1 for extent in inner):
+        return f"div{repeats}" if by_row else "one"
+    return None
 
 
 @relax.expr_functor.mutator
@@ -106,10 +151,9 @@ class _Rewriter(relax.PyExprMutator):
         if dense is None:
             return super().visit_call_(op)
         self._report.applied += 1
-        arguments = [self.visit_expr(dense.source), dense.weight, dense.bias]
-        return relax.op.call_dps_packed(
-            f"{DENSE}.{dense.activation}", relax.Tuple(arguments), out_ty=op.ty
-        )
+        addends = [self.visit_expr(addend) for _, addend in dense.addends]
+        arguments = [self.visit_expr(dense.source), dense.weight, relax.const(dense.bias), *addends]
+        return relax.op.call_dps_packed(dense.name, relax.Tuple(arguments), out_ty=op.ty)
 
 
 def fuse_dense(mod: IRModule, report: PassReport) -> IRModule:

@@ -1,19 +1,22 @@
-"""The graph pipeline: what happens to the network of a stage, in order.
+"""The graph pipeline: what happens to a network, in order.
 
-Phase 1, canonical: straight-line graph, constants folded, nothing dead, nothing twice.
-Phase 2, kernels of our own: look-ups and dense layers leave the graph as named calls.
-Phase 3, generic kernels: the rest is legalised to TIR and fused.
+Phase 1, simplify: straight-line graph, constants folded, nothing dead, nothing twice.
+Phase 2, stage: operators that straddle binding times are split, and the graph is cut by them.
+Phase 3, kernels, stage by stage: look-ups and dense layers leave the graph as named calls, the rest
+is legalised to TIR and fused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
 from relay_passes.check_row_independence import check_row_independence
+from relay_passes.drop_expansions import drop_expansions
 from relay_passes.einsum_to_matmul import einsum_to_matmul
 from relay_passes.fuse_dense import fuse_dense
 from relay_passes.lift_concats import lift_concats
@@ -21,9 +24,12 @@ from relay_passes.lift_embeddings import lift_embeddings
 from relay_passes.pointwise_conv_to_matmul import pointwise_conv_to_matmul
 from relay_passes.report import PassReport, Report
 from relay_passes.resolve_squeeze import resolve_squeeze
+from relay_passes.split_products import split_products
+from relay_passes.split_stages import StageGraph, split_stages
+from relay_passes.split_sums import split_sums
 from relay_passes.view_reshapes import view_reshapes
 
-__all__ = ["PASSES", "optimize"]
+__all__ = ["KERNELS", "SIMPLIFY", "STAGE", "simplify", "to_kernels", "to_stages"]
 
 GraphPass = Callable[[IRModule, PassReport], IRModule]
 
@@ -55,7 +61,7 @@ def legalize(mod: IRModule, report: PassReport) -> IRModule:
     )(mod)
 
 
-PASSES: tuple[GraphPass, ...] = (
+SIMPLIFY: tuple[GraphPass, ...] = (
     # First: constant folding would legalise the look-ups, at the price of a warning each.
     lift_embeddings,
     # Before anything that asks for shapes.
@@ -66,14 +72,41 @@ PASSES: tuple[GraphPass, ...] = (
     pointwise_conv_to_matmul,
     # Before the dense layers: a matmul must see through squeeze and expand_dims.
     view_reshapes,
-    fuse_dense,
-    lift_concats,
-    legalize,
 )
 
+STAGE: tuple[GraphPass, ...] = (
+    # Before the products: an expanded operand would make an early value a late one.
+    drop_expansions,
+    split_products,
+    split_sums,
+    # What was split leaves dead code, and equal parts of different layers.
+    canonicalize,
+)
 
-def optimize(mod: IRModule, report: Report) -> IRModule:
-    """Run every pass over `mod`, whose `main` is the network of one stage."""
-    for graph_pass in PASSES:
+KERNELS: tuple[GraphPass, ...] = (fuse_dense, lift_concats, legalize)
+
+
+def simplify(mod: IRModule, report: Report) -> IRModule:
+    """Phase 1 over `mod`, whose `main` is the whole network."""
+    return _run(SIMPLIFY, mod, report)
+
+
+def to_stages(mod: IRModule, report: Report) -> tuple[StageGraph, ...]:
+    """Phases 2 and 3: the stages of a simplified network, as kernels.
+
+    The sides of its inputs are noted by `binding_times.with_sides`; without them there is one
+    stage, cross.
+    """
+    staged = split_stages(_run(STAGE, mod, report), report.start("split_stages"))
+    return tuple(replace(s, module=to_kernels(s.module, report)) for s in staged)
+
+
+def to_kernels(mod: IRModule, report: Report) -> IRModule:
+    """Phase 3 over `mod`, whose `main` is the network of one stage."""
+    return _run(KERNELS, mod, report)
+
+
+def _run(passes: tuple[GraphPass, ...], mod: IRModule, report: Report) -> IRModule:
+    for graph_pass in passes:
         mod = graph_pass(mod, report.start(graph_pass.__name__))
     return mod

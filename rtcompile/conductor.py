@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
+from relay_passes.binding_times import with_sides
 from relay_passes.errors import PassError
-from relay_passes.pipeline import optimize
+from relay_passes.pipeline import simplify, to_stages
 from relay_passes.report import Report
+from relay_passes.split_stages import StageGraph
 from rtcompile.artifact import write_artifact
 from rtcompile.binding import BoundInput, bind
 from rtcompile.codegen.constants import ConstantStore, array_digest
@@ -33,7 +35,7 @@ from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
 from rtcompile.rows import read_rows
-from rtcompile.staging import CROSS, Stages, lower_ranking
+from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
 from rtcompile.targets import CpuTarget, resolve_target
 from rtcompile.verify import Verification, verify_network
 from rtcompile.verify_ranking import verify_ranking
@@ -69,15 +71,18 @@ def build(
     graph = import_onnx(model)
     progress("optimize the graph")
     report = Report()
+    constants = ConstantStore()
     try:
-        optimized = optimize(graph.module, report)
+        simplified = simplify(graph.module, report)
+        ports = network_ports(simplified["main"], graph.inputs, graph.outputs)
+        bound = _bind(plan, ports[0], graph, options) if plan else ()
+        if plan:
+            simplified = with_sides(simplified, [BINDING_TIMES[b.side] for b in bound])
+        staged = to_stages(simplified, report)
     except PassError as error:
         raise UnsupportedError(f"{model}: {error}") from error
     progress("generate code")
-    constants = ConstantStore()
-    ports = network_ports(optimized["main"], graph.inputs, graph.outputs)
-    bound = _bind(plan, ports[0], graph, options) if plan else ()
-    stages = _lower(graph, optimized, ports, plan, bound, constants, target)
+    stages = _lower(graph, staged, ports, plan, bound, constants, target)
     assets = _assets(plan, constants)
     data = constants.to_bytes()
     progress("compile")
@@ -119,7 +124,7 @@ def _bind(
 
 def _lower(
     graph: ImportedGraph,
-    module: Any,
+    staged: tuple[StageGraph, ...],
     ports: tuple[tuple[Port, ...], tuple[Port, ...]],
     plan: FeaturePlan | None,
     bound: tuple[BoundInput, ...],
@@ -128,10 +133,10 @@ def _lower(
 ) -> Stages:
     names, widest = _table_names(graph), target.widest_panel
     if plan is not None:
-        return lower_ranking(module, ports, plan, bound, constants, widest, names)
+        return lower_ranking(staged, ports, plan, bound, constants, widest, names)
     stages = Stages()
     program = StageProgram(CROSS, *ports)
-    lower_network(module, program, constants, widest, names)
+    lower_network(staged[-1].module, program, constants, widest, names)
     stages.add(program, describe_stage(program))
     return stages
 

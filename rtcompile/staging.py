@@ -1,32 +1,40 @@
 """The stages of a ranking artifact: what runs once a request, once an item, once a row.
 
-user      the user's features -> their graph inputs, one row
-item      the items' features -> their graph inputs, one row an item, kept in the item table
-context   the context's features -> their graph inputs, one row a (request, item) pair
-cross     the network, over the rows of all three
-extract_* the features of a side as columns, for logging and for training
+user, item, context  the features of a side -> graph inputs
+user_network         what the network computes of the user alone, once a request
+item_network         what it computes of an item alone, once an item; kept in the item table
+cross                the rest of the network, over the rows
+extract_*            the features of a side as columns, for logging and for training
+
+A network's description names the `sources` of its inputs: stage and which of its outputs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from relay_passes.binding_times import BindingTime
+from relay_passes.split_stages import StageGraph, ValueSource
 from rtcompile.binding import BoundInput, Form
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.features.lower import FeatureStage, TablePlace
-from rtcompile.codegen.network import Source, lower_network
+from rtcompile.codegen.network import Source, lower_network, network_ports
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.describe import describe_columns, describe_stage
 from rtcompile.features.plan import FeaturePlan, Side
 
-__all__ = ["CROSS", "ITEM_PLACES", "Stages", "lower_ranking"]
+__all__ = ["BINDING_TIMES", "CROSS", "ITEM_PLACES", "Stages", "lower_ranking"]
 
 CROSS = "cross"
 ITEM_PLACES = Port("item_places", "int64", ())
 
-_SOURCES = {Side.USER: Source.USER, Side.ITEM: Source.ITEM, Side.CONTEXT: Source.ROWS}
+BINDING_TIMES = {
+    Side.USER: BindingTime.USER,
+    Side.ITEM: BindingTime.ITEM,
+    Side.CONTEXT: BindingTime.CROSS,
+}
 
 
 @dataclass
@@ -43,7 +51,7 @@ class Stages:
 
 
 def lower_ranking(
-    network: Any,
+    staged: Sequence[StageGraph],
     ports: tuple[tuple[Port, ...], tuple[Port, ...]],
     plan: FeaturePlan,
     bound: Sequence[BoundInput],
@@ -51,23 +59,81 @@ def lower_ranking(
     widest_panel: int,
     table_names: Mapping[bytes, str],
 ) -> Stages:
-    """Every stage of an optimized `network`, whose inputs are `bound` in order."""
+    """Every stage of a network that was cut into `staged`, whose inputs are `bound` in order."""
     stages = Stages()
     for side in Side:
         _add_inputs(stages, side, plan, bound, constants)
     for side in Side:
         _add_columns(stages, side, plan, constants)
-    inputs, outputs = ports
-    sources = [_SOURCES[b.side] for b in bound]
-    placed = tuple(
-        Port(port.name, port.dtype, port.shape, per_request=source is not Source.ROWS)
-        for port, source in zip(inputs, sources, strict=True)
-    )
-    program = StageProgram(CROSS, (*placed, ITEM_PLACES), outputs)
-    lower_network(network, program, constants, widest_panel, table_names, sources)
-    sides = [b.side.value for b in bound]
-    stages.add(program, {**describe_stage(program), "sides": sides})
+    networks = _Networks(ports, bound, constants, widest_panel, table_names)
+    for graph in staged:
+        program, sources = networks.lower(graph)
+        about = {"sources": sources, "operators": graph.operators}
+        stages.add(program, {**describe_stage(program), **about})
     return stages
+
+
+class _Networks:
+    """Lowers the networks of the stages, in order."""
+
+    def __init__(
+        self,
+        ports: tuple[tuple[Port, ...], tuple[Port, ...]],
+        bound: Sequence[BoundInput],
+        constants: ConstantStore,
+        widest_panel: int,
+        table_names: Mapping[bytes, str],
+    ) -> None:
+        self._ports, self._bound = ports, bound
+        self._constants, self._widest, self._names = constants, widest_panel, table_names
+
+    def lower(self, graph: StageGraph) -> tuple[StageProgram, list[list[Any]]]:
+        """The program of a stage, and where its inputs come from."""
+        cross = graph.time is BindingTime.CROSS
+        names = [self._name(source) for source in graph.inputs]
+        results = [port.name for port in self._ports[1]] if cross else _numbered(graph)
+        inputs, outputs = network_ports(graph.module["main"], tuple(names), tuple(results))
+        sources = [self._place(source) for source in graph.inputs]
+        kinds = [
+            _kind(self._time(source), port) if cross else Source.ROWS
+            for source, port in zip(graph.inputs, inputs, strict=True)
+        ]
+        placed = tuple(
+            replace(port, per_request=port.per_request or kind is not Source.ROWS)
+            for port, kind in zip(inputs, kinds, strict=True)
+        )
+        name = CROSS if cross else f"{graph.time.value}_network"
+        program = StageProgram(name, (*placed, ITEM_PLACES) if cross else placed, outputs)
+        lower_network(graph.module, program, self._constants, self._widest, self._names, kinds)
+        return program, sources
+
+    def _time(self, source: ValueSource) -> BindingTime:
+        return source.stage or BINDING_TIMES[self._bound[source.index].side]
+
+    def _name(self, source: ValueSource) -> str:
+        if source.stage is None:
+            return self._ports[0][source.index].name
+        return f"{source.stage.value}_{source.index}"
+
+    def _place(self, source: ValueSource) -> list[Any]:
+        """The stage that gives a value, and which of its outputs it is."""
+        if source.stage is not None:
+            return [f"{source.stage.value}_network", source.index]
+        side = self._bound[source.index].side
+        before = sum(b.side is side for b in self._bound[: source.index])
+        return [side.value, before]
+
+
+def _numbered(graph: StageGraph) -> list[str]:
+    count = len(graph.module["main"].ret_ty.fields)
+    return [f"{graph.time.value}_{index}" for index in range(count)]
+
+
+def _kind(time: BindingTime, port: Port) -> Source:
+    """What the buffer of an input of the cross stage holds."""
+    if time is BindingTime.ITEM:
+        return Source.ITEM
+    return Source.USER if time is BindingTime.USER and not port.per_request else Source.ROWS
 
 
 def _add_inputs(

@@ -13,7 +13,9 @@ from runtime.encode import encode
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
 from runtime.feature_stage import FeatureStage, check_fields
+from runtime.item_stage import ItemStage
 from runtime.items import ItemTable, Snapshot
+from runtime.network import Network
 from runtime.stage import Results, Stage
 
 __all__ = ["Ranking"]
@@ -21,6 +23,7 @@ __all__ = ["Ranking"]
 Columns = Mapping[str, Sequence[object]]
 
 _SIDES = ("user", "item", "context")
+_OF_ITEM = ("item", "item_network")
 
 
 class Ranking:
@@ -47,14 +50,21 @@ class Ranking:
             for side in _SIDES
             if (name := f"extract_{side}") in stages
         }
-        item = self._features.get("item")
-        ports = item.ports if item else ()
+        self._networks = {
+            side: Network(Stage(module[name], stages[name], constants), stages[name]["sources"])
+            for side in ("user", "item")
+            if (name := f"{side}_network") in stages
+        }
+        self._sources = [(str(stage), int(at)) for stage, at in stages["cross"]["sources"]]
+        kept = [source for source in self._sources if source[0] in _OF_ITEM]
+        stage = ItemStage(self._features.get("item"), self._networks.get("item"), kept)
         mixed = self._features["context"].item_specs if "context" in self._features else ()
-        compute = item.run if item else _nothing
-        self.items = ItemTable(self._fields["item"], ports, compute, mixed)
-        self._order = _input_order(stages["cross"]["sides"])
+        self.items = ItemTable(self._fields["item"], stage.ports, stage.compute, mixed)
+        # Where the cross stage finds its inputs: (what the stage gave, which of it).
+        places = {source: ("kept", at) for at, source in enumerate(kept)}
+        self._order = [places.get(source, source) for source in self._sources]
         # The user stage's results, one set a running request. Lists append and pop atomically.
-        self._idle: list[Results] = []
+        self._idle: list[tuple[Results, Results]] = []
         self._outputs = [port.name for port in cross.outputs]
 
     def rank(
@@ -63,19 +73,23 @@ class Ranking:
         """See `Ranker.rank`."""
         ids = as_ids(items)
         rows = len(ids)
-        of_user = self._idle.pop() if self._idle else self._user_results()
+        of_user, of_network = self._idle.pop() if self._idle else self._user_results()
         user_columns = self._fill_user(user, of_user)
+        network = self._networks.get("user")
+        if network:
+            network.fill(1, {"user": of_user.tensors}, of_network)
         snapshot = self.items.snapshot(ids)
         of_context = self._context(context, rows, user_columns, snapshot)
-        sides = {
+        given = {
             "user": of_user.tensors,
-            "item": snapshot.tensors,
+            "user_network": of_network.tensors,
+            "kept": snapshot.tensors,
             "context": of_context.tensors,
         }
         results = self._cross.allocate(rows)
-        tensors = [sides[side][place] for side, place in self._order]
+        tensors = [given[stage][place] for stage, place in self._order]
         self._cross.call(rows, [*tensors, snapshot.places, *results.arguments])
-        self._idle.append(of_user)
+        self._idle.append((of_user, of_network))
         return dict(zip(self._outputs, self._cross.shaped(rows, results.arrays), strict=True))
 
     def extract(
@@ -122,9 +136,12 @@ class Ranking:
     def _names(self, side: str) -> tuple[str, ...]:
         return self._fields[side]
 
-    def _user_results(self) -> Results:
-        stage = self._features.get("user")
-        return stage.allocate(1) if stage else Results([], [])
+    def _user_results(self) -> tuple[Results, Results]:
+        stage, network = self._features.get("user"), self._networks.get("user")
+        return (
+            stage.allocate(1) if stage else Results([], []),
+            network.stage.allocate(1) if network else Results([], []),
+        )
 
     def _fill_user(self, user: object, results: Results) -> Columns:
         fields = check_fields("user", user, self._names("user"))
@@ -170,21 +187,6 @@ class Ranking:
         if stage is None:
             return {}
         return stage.run(encode(stage.specs, columns, rows, lambda n: f"{side} field {n!r}"))
-
-
-def _nothing(columns: Mapping[str, Sequence[object]], count: int) -> list[npt.NDArray[Any]]:
-    """The item stage of a model without item features."""
-    return []
-
-
-def _input_order(sides: Sequence[str]) -> list[tuple[str, int]]:
-    """(side, which of its outputs) for each of the network's inputs."""
-    counts = dict.fromkeys(_SIDES, 0)
-    order = []
-    for side in sides:
-        order.append((side, counts[side]))
-        counts[side] += 1
-    return order
 
 
 def as_ids(items: object) -> list[Any]:

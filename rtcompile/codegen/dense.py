@@ -1,16 +1,17 @@
-"""The dense kernel: y = act(x @ W + b), weights packed at build time, any count of rows.
+"""The dense kernel: y = act(x @ W + b + addends), weights packed at build time, any count of rows.
 
 The columns are cut into panels that fit the vector registers; a block of rows by a panel of columns
 is accumulated in registers over the whole depth, and bias and activation are applied on the way
 out. For W of 512 x 100 and AVX-512 this emits
 
     for panel of 64 columns, then one of 32:
-        for each 6 rows:                       acc[6, 64] = bias
+        for each 6 rows:                       acc[6, 64] = bias + addends
             for k in 512:                      acc[i, :] += x[i, k] * W_panel[k, :]
             y[rows, panel] = act(acc)
         for each 3 of the remaining rows, then each 1: the same
     the last 4 columns: a panel of 8, its store cut to 4
 
+An addend's row for row i of x is i, i // M, i % M or 0 (`relay_passes/fuse_dense.py`).
 Packed weights are the panels one behind the other, each [k, panel width], the last one padded with
 zeros; the bias is padded alike.
 """
@@ -26,21 +27,24 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.vector_math import sigmoid, tanh
+
 __all__ = ["DenseShape", "Panel", "dense_kernel", "pack_bias", "pack_weight", "panels"]
 
 
 @dataclass(frozen=True)
 class DenseShape:
-    """What a dense kernel is specialised for: depth, columns and activation."""
+    """What a dense kernel is specialised for: depth, columns, activation, forms of addends."""
 
     depth: int
     columns: int
-    activation: str  # "none" or "relu"
+    activation: str  # "none", "relu", "sigmoid" or "tanh"
+    addends: tuple[str, ...] = ()  # "each", "divM", "modM" or "one"
 
     @property
     def name(self) -> str:
         """Name of the kernel; equal shapes share one."""
-        return f"dense_{self.depth}x{self.columns}_{self.activation}"
+        return "_".join([f"dense_{self.depth}x{self.columns}", self.activation, *self.addends])
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def pack_bias(bias: npt.NDArray[np.float32], cut: tuple[Panel, ...]) -> npt.NDAr
 
 
 def dense_kernel(shape: DenseShape, widest: int) -> Any:
-    """The kernel as a PrimFunc (x*, packed W*, packed b*, y*, rows).
+    """The kernel as a PrimFunc (x*, packed W*, packed b*, addends*, y*, rows).
 
     `widest` is the panel width that fills the registers of the target in blocks of 6 rows: 64 for
     AVX-512, 16 for AVX2 and NEON.
@@ -96,6 +100,7 @@ def dense_kernel(shape: DenseShape, widest: int) -> Any:
         x = T.arg("x", T.handle("float32"))
         w = T.arg("w", T.handle("float32"))
         b = T.arg("b", T.handle("float32"))
+        added = [T.arg(f"r{i}", T.handle("float32")) for i in range(len(shape.addends))]
         y = T.arg("y", T.handle("float32"))
         rows = T.arg("rows", T.int64())
         buffers = _Buffers(
@@ -103,6 +108,7 @@ def dense_kernel(shape: DenseShape, widest: int) -> Any:
             T.decl_buffer((shape.depth * packed,), "float32", data=w),
             T.decl_buffer((packed,), "float32", data=b),
             T.decl_buffer((rows, shape.columns), "float32", data=y),
+            [T.decl_buffer((rows, shape.columns), "float32", data=r) for r in added],
         )
         offset = 0
         for panel in cut:
@@ -117,6 +123,7 @@ class _Buffers:
     weight: Any
     bias: Any
     target: Any
+    addends: list[Any]
 
 
 def _emit_panel(shape: DenseShape, panel: Panel, offset: int, at: _Buffers, rows: Any) -> None:
@@ -143,6 +150,7 @@ def _emit_block(
     for i in range(height):
         with T.vectorized(panel.width) as j:
             T.buffer_store(acc[i], at.bias[panel.start + j], [j])
+        _add(shape, panel, at, acc[i], row + i)
     with T.serial(shape.depth) as k:
         for i in range(height):
             with T.vectorized(panel.width) as j:
@@ -150,10 +158,32 @@ def _emit_block(
                 T.buffer_store(acc[i], acc[i][j] + product, [j])
     kind = T.vectorized if panel.valid == panel.width else T.unroll
     for i in range(height):
+        if shape.activation in _CURVES:
+            with T.vectorized(panel.width) as j:
+                T.buffer_store(acc[i], _CURVES[shape.activation](acc[i][j]), [j])
         with kind(panel.valid) as j:
-            value = _activate(acc[i][j], shape.activation)
+            value = acc[i][j]
+            if shape.activation == "relu":
+                value = tirx.max(value, tirx.const(0, "float32"))
             T.buffer_store(at.target, value, [row + i, panel.start + j])
 
 
-def _activate(value: Any, activation: str) -> Any:
-    return tirx.max(value, tirx.const(0, "float32")) if activation == "relu" else value
+_CURVES = {"sigmoid": sigmoid, "tanh": tanh}
+
+
+def _add(shape: DenseShape, panel: Panel, at: _Buffers, acc: Any, row: Any) -> None:
+    """Add the addends' rows to an accumulator."""
+    kind = T.vectorized if panel.valid == panel.width else T.unroll
+    for form, addend in zip(shape.addends, at.addends, strict=True):
+        place = T.Bind(_addend_row(form, row))
+        with kind(panel.valid) as j:
+            T.buffer_store(acc, acc[j] + addend[place, panel.start + j], [j])
+
+
+def _addend_row(form: str, row: Any) -> Any:
+    if form == "each":
+        return row
+    if form == "one":
+        return tirx.const(0, "int64")
+    period = tirx.const(int(form[3:]), "int64")
+    return tirx.floordiv(row, period) if form.startswith("div") else tirx.floormod(row, period)

@@ -22,6 +22,8 @@ import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
 
+from rtcompile.codegen.vector_math import with_vector_math
+
 __all__ = ["GenericKernel", "lower_generic"]
 
 
@@ -42,7 +44,7 @@ def lower_generic(function: Any, name: str) -> GenericKernel:
     for block in schedule.get_child_blocks(schedule.get_sblock("root", name)):
         _schedule_block(schedule, block)
     lowered = _LOWERING(schedule.mod)[name]
-    return _pointer_abi(lowered)
+    return _pointer_abi(with_vector_math(lowered))
 
 
 _LOWERING = tvm.ir.transform.Sequential(

@@ -2,7 +2,8 @@
 
 The graph is Relax in A-normal form. Every binding is one of
     call_tir(kernel, inputs)                        a legalised, fused kernel
-    call_dps_packed("rtc.dense.ACT", (x, W, b))     the dense template
+    call_dps_packed("rtc.dense.ACT.FORMS", (x, W, b, addends))  the dense template
+    call_dps_packed("rtc.spread", (x,))             the user's row for every row, once a request
     call_dps_packed("rtc.embedding_lookup", (W, i)) a checked look-up in a lifted table
     call_dps_packed("rtc.embedding_lookup.COL", (W, X))  the same by a column of floats
     call_dps_packed("rtc.concat.AXIS", parts)       one copy for all parts
@@ -26,6 +27,7 @@ from relay_passes.fuse_dense import DENSE
 from relay_passes.lift_concats import CONCAT
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
 from relay_passes.matching import bindings, call_name, constant_array, shape_of, static_int
+from relay_passes.split_stages import SPREAD
 from rtcompile.codegen.concat import concat_kernel, concat_name
 from rtcompile.codegen.constants import ConstantStore, array_digest
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
@@ -120,19 +122,28 @@ class NetworkLowering:
         given, port = Pointer(Space.INPUT, index=index), self._program.inputs[index]
         if source is Source.ROWS:
             return given
-        size = TILE * port.row_elements * int(np.dtype(port.dtype).itemsize)
+        if source is Source.USER:
+            return self._spread(given, port.row_elements, port.dtype)
+        target = self._pin(port.row_elements, port.dtype)
+        name = gather_rows_name(port.dtype)
+        self._program.kernels.setdefault(name, gather_rows_kernel(port.dtype))
+        places = Pointer(Space.INPUT, index=len(self._program.inputs) - 1)
+        self._call(name, (given, places, target), 1, (port.row_elements,))
+        return target
+
+    def _pin(self, row_elements: int, dtype: str) -> Pointer:
+        """A place for a tile's rows that is never given to another value."""
+        size = TILE * row_elements * int(np.dtype(dtype).itemsize)
         target = Pointer(Space.WORKSPACE, self._plan.take(size))
         self._pinned.add(target)
-        scalars = (port.row_elements,)
-        if source is Source.USER:
-            name = spread_rows_name(port.dtype)
-            self._program.kernels.setdefault(name, spread_rows_kernel(port.dtype))
-            self._program.prologue.append(KernelCall(name, (given, target), 1, scalars))
-        else:
-            name = gather_rows_name(port.dtype)
-            self._program.kernels.setdefault(name, gather_rows_kernel(port.dtype))
-            places = Pointer(Space.INPUT, index=len(self._program.inputs) - 1)
-            self._call(name, (given, places, target), 1, scalars)
+        return target
+
+    def _spread(self, given: Pointer, row_elements: int, dtype: str) -> Pointer:
+        """Copy the one row of `given` for every row of a tile, before the first tile."""
+        target = self._pin(row_elements, dtype)
+        name = spread_rows_name(dtype)
+        self._program.kernels.setdefault(name, spread_rows_kernel(dtype))
+        self._program.prologue.append(KernelCall(name, (given, target), 1, (row_elements,)))
         return target
 
     # -- who is who ---------------------------------------------------------------------------
@@ -262,11 +273,11 @@ class NetworkLowering:
         return found
 
     def _emit_dense(self, var: Any, value: Any) -> None:
-        source, weight, bias = value.args[1].fields
+        source, weight, bias, *addends = value.args[1].fields
         matrix, row = constant_array(weight), constant_array(bias)
         assert matrix is not None and row is not None  # fuse_dense matched constants
-        activation = str(value.args[0].global_symbol)[len(DENSE) + 1 :]
-        shape = DenseShape(matrix.shape[0], matrix.shape[1], activation)
+        activation, *forms = str(value.args[0].global_symbol)[len(DENSE) + 1 :].split(".")
+        shape = DenseShape(matrix.shape[0], matrix.shape[1], activation, tuple(forms))
         if shape.name not in self._program.kernels:
             self._program.kernels[shape.name] = dense_kernel(shape, self._widest)
         cut = panels(shape.columns, self._widest)
@@ -274,6 +285,7 @@ class NetworkLowering:
             self._at(source),
             self._constants.add(pack_weight(matrix, cut)),
             self._constants.add(pack_bias(row, cut)),
+            *map(self._at, addends),
             self._place((var, 0), var.ty),
         )
         self._call(shape.name, pointers, rows_factor((shape_of(source) or ())[:-1]))
@@ -284,11 +296,18 @@ class NetworkLowering:
             DENSE: self._emit_dense,
             EMBEDDING_LOOKUP: self._emit_lookup,
             CONCAT: self._emit_concat,
+            SPREAD: self._emit_spread,
         }
         for prefix, emit in emitters.items():
             if name == prefix or name.startswith(prefix + "."):
                 return emit(var, value)
         raise UnsupportedError(f"kernel {name!r} is not known to the code generator")
+
+    def _emit_spread(self, var: Any, value: Any) -> None:
+        (source,) = value.args[1].fields
+        elements = math.prod((shape_of(var) or ())[1:])
+        place = self._spread(self._at(source), elements, str(var.ty.dtype))
+        self._places[(var, 0)] = place
 
     def _emit_concat(self, var: Any, value: Any) -> None:
         extents, dtype = shape_of(var) or (), str(var.ty.dtype)

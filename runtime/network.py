@@ -1,0 +1,31 @@
+"""The part of a network that one side decides, fed by that side's features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from runtime.stage import Results, Stage
+
+__all__ = ["Network"]
+
+
+class Network:
+    """A network's stage and where its inputs come from: (stage, which of its outputs)."""
+
+    def __init__(self, stage: Stage, sources: Sequence[Sequence[Any]]) -> None:
+        self.stage = stage
+        self._sources = [(str(name), int(at)) for name, at in sources]
+
+    def fill(self, rows: int, given: Mapping[str, Sequence[Any]], results: Results) -> None:
+        """Run into the memory of `results`. `given`: stage -> its outputs, as tensors."""
+        tensors = [given[name][at] for name, at in self._sources]
+        self.stage.call(rows, [*tensors, *results.arguments])
+
+    def run(
+        self, rows: int, given: Mapping[str, Sequence[npt.NDArray[Any]]]
+    ) -> list[npt.NDArray[Any]]:
+        """Run on aligned arrays; one array [rows, ...] an output."""
+        return self.stage.run(rows, [given[name][at] for name, at in self._sources])
