@@ -21,6 +21,8 @@ from relay_passes.einsum_to_matmul import einsum_to_matmul
 from relay_passes.fuse_dense import fuse_dense
 from relay_passes.lift_concats import lift_concats
 from relay_passes.lift_embeddings import lift_embeddings
+from relay_passes.lower_unit_axes import lower_unit_axes
+from relay_passes.matvec_to_matmul import matvec_to_matmul
 from relay_passes.pointwise_conv_to_matmul import pointwise_conv_to_matmul
 from relay_passes.report import PassReport, Report
 from relay_passes.resolve_squeeze import resolve_squeeze
@@ -70,8 +72,11 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     check_row_independence,
     einsum_to_matmul,
     pointwise_conv_to_matmul,
+    matvec_to_matmul,
     # Before the dense layers: a matmul must see through squeeze and expand_dims.
     view_reshapes,
+    lower_unit_axes,
+    canonicalize,
 )
 
 STAGE: tuple[GraphPass, ...] = (
