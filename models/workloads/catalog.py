@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from models.workloads.design import Design
 from models.workloads.ep1 import ep1
+from models.workloads.ep2 import ep2
+from models.workloads.recom import recom
 from models.workloads.scale import Scale
 
 __all__ = ["WORKLOADS"]
@@ -13,4 +15,6 @@ __all__ = ["WORKLOADS"]
 # name -> (scale, seed) -> design
 WORKLOADS: dict[str, Callable[[Scale, int], Design]] = {
     "ep1": ep1,
+    "ep2": ep2,
+    "recom": recom,
 }

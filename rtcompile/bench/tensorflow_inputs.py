@@ -65,8 +65,8 @@ class TensorFlowInputs:
         tf, feature = self._tf, b.feature
         if isinstance(feature.operator, Lookup | Match):
             given = looked_up[feature.name]
-        elif isinstance(feature.operator, Values) and isinstance(feature.inputs[0], Input):
-            given = columns[feature.inputs[0]]
+        elif _is_plain(feature):
+            given = columns[feature.columns[0]]
         else:
             raise UnsupportedError(f"tensorflow: {feature.path} has no counterpart here")
         if feature.sequence is not None:
@@ -129,3 +129,8 @@ class TensorFlowInputs:
             positive = tf.math.log(x) / float(np.log(10))
             return tf.where(x > normalizer.threshold, positive, normalizer.default)
         raise UnsupportedError(f"tensorflow: the normalizer of {feature.path} has no counterpart")
+
+
+def _is_plain(feature: Feature) -> bool:
+    column = isinstance(feature.operator, Values) and isinstance(feature.inputs[0], Input)
+    return column and not feature.weighted and not feature.prefix

@@ -54,7 +54,9 @@ class TensorFlowMaps:
                 values = tf.strings.to_number(values.values)
                 values = keys.with_values(values)
                 defaults = [float(text) for text in defaults]
-            rows = self._probe(keys, values, self._wanted(features, columns), defaults)
+            prefixes = [feature.prefix for feature in features]
+            wanted = self._wanted(features, columns)
+            rows = self._probe(keys, values, wanted, prefixes, defaults)
             found.update(zip([f.name for f in features], tf.unstack(rows), strict=True))
         return found
 
@@ -87,12 +89,15 @@ class TensorFlowMaps:
         hashes = tf.strings.to_hash_bucket_fast(tf.stack(texts), _HASHES)
         return tf.gather(hashes, [distinct.index(feature.inputs[1:]) for feature in features])
 
-    def _probe(self, keys: Any, values: Any, wanted: Any, defaults: Any) -> Any:
-        """[features, rows]: the value of the equal key."""
+    def _probe(self, keys: Any, values: Any, wanted: Any, prefixes: Any, defaults: Any) -> Any:
+        """[features, rows]: the value of the equal key, behind the feature's prefix."""
         tf = self._tf
         starts = keys.row_starts()[:, None]
         equal = tf.equal(keys.to_tensor(-1)[:, None, :], wanted[:, :, None])
         places = tf.argmax(tf.cast(equal, tf.uint8), 2)
         hit = tf.reduce_any(equal, 2)
         taken = tf.gather(values.values, tf.where(hit, starts + places, 0))
+        if any(prefixes):
+            before = tf.broadcast_to(tf.constant(prefixes)[:, None], tf.shape(taken))
+            taken = tf.strings.join([before, taken])
         return tf.where(hit, taken, tf.constant(defaults)[:, None])

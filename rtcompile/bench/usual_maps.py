@@ -90,7 +90,11 @@ class MapMemory:
             return bucketize(feature, number) if feature.sparse else number
         if not value or (isinstance(feature.bucketizer, NumBuckets) and parse_int(value) is None):
             value = feature.default[0]
-        known = self._ids.get(value)
+            return self._id(value)
+        return self._id(feature.prefix + value)
+
+    def _id(self, text: bytes) -> int:
+        known = self._ids.get(text)
         if known is None:
-            known = self._ids[value] = bucketize(feature, value)
+            known = self._ids[text] = bucketize(self._feature, text)
         return known

@@ -17,6 +17,7 @@ import onnxruntime
 
 from rtcompile.bench.bound_model import bind_model
 from rtcompile.bench.usual_maps import MapMemory, reads_map
+from rtcompile.bench.usual_numbers import number_column, reads_numbers
 from rtcompile.binding import BoundInput, Form
 from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.operators import Values
@@ -105,12 +106,12 @@ class _Memory:
         # Anything but plain values goes the long way, through the reference.
         self._remembers = plain and not feature.numeric and not feature.weighted
         self._map = MapMemory(feature) if reads_map(feature) else None
+        self._numbers = reads_numbers(feature)
 
     def column(self, columns: dict[str, list[Any]], lengths: bool) -> Column:
         """The feature of each row; a column of one row counts for all."""
         if not self._remembers:
-            found = self._map.column(columns) if self._map else None
-            return found or self._extracted(columns)
+            return self._in_bulk(columns) or self._extracted(columns)
         (values,) = columns.values()
         sequence = self._feature.sequence
         if sequence is None:
@@ -123,6 +124,15 @@ class _Memory:
         if flat is None:
             return self._extracted(columns)
         return Column(flat.values, key_lengths=flat.lengths, seq_lengths=counts)
+
+    def _in_bulk(self, columns: dict[str, list[Any]]) -> Column | None:
+        """Look-ups in maps, and plain numbers; None where it is neither."""
+        if self._map:
+            return self._map.column(columns)
+        if self._numbers:
+            (values,) = columns.values()
+            return number_column(self._feature, values)
+        return None
 
     def _extracted(self, columns: dict[str, list[Any]]) -> Column:
         """The long way."""

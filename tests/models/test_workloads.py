@@ -22,8 +22,10 @@ _NAMES = [
 # Features by type as published; bytes of a request where they are.
 _SIZES = {
     "ep1": {"id_feature": 67, "raw_feature": 170, "lookup_feature": 756, "sequence": 32},
+    "ep2": {"id_feature": 306, "raw_feature": 77, "lookup_feature": 60, "match_feature": 1000},
+    "recom": {"raw_feature": 880 + 32, "id_feature": 50 + 50 + 15 + 5},
 }
-_BYTES = {"ep1": (100, 50_000)}
+_BYTES = {"ep1": (100, 50_000), "ep2": (150, 500_000)}
 
 
 @pytest.fixture(scope="module", params=_NAMES)
