@@ -91,7 +91,9 @@ def _scratch(feature: Feature) -> int:
         return SCRATCH_PER_BYTE
     # A text, and what stands between; or a number for each value of another feature.
     each = 9 if isinstance(feature.operator, Expr) else 1
-    return len(feature.inputs) + 1 + sum(each + _scratch(read) for read in inner)
+    # A prefix takes another copy.
+    copies = len(feature.inputs) + 1 + bool(feature.prefix)
+    return copies + sum(each + _scratch(read) for read in inner)
 
 
 def _table_bytes(specs: Sequence[ColumnSpec]) -> int:
@@ -100,12 +102,16 @@ def _table_bytes(specs: Sequence[ColumnSpec]) -> int:
 
 
 def _scratch_bytes(feature: Feature) -> int:
-    """Bytes that it needs whatever the columns are: for the defaults of what it reads."""
+    """Bytes that it needs whatever the columns are: for a prefix, for defaults of what it reads."""
     inner = [read for read in feature.inputs if isinstance(read, Feature)]
+    prefix = len(feature.prefix) + _WORD if feature.prefix else 0
     if isinstance(feature.operator, CallLibrary):
-        return library_scratch_bytes(len(feature.inputs), feature.value_dim)
+        copy = prefix and prefix + RESULT_BYTES
+        return library_scratch_bytes(len(feature.inputs), feature.value_dim) + copy
     made = [_WORD * (len(f.default) + f.value_dim + 2) + NUMBER_BYTES for f in inner]
-    return sum(made) + sum(map(_scratch_bytes, inner))
+    # A default that a feature reads is copied too.
+    copied = [len(b"".join(f.default)) + NUMBER_BYTES for f in inner if prefix]
+    return prefix + sum(made) + sum(copied) + sum(map(_scratch_bytes, inner))
 
 
 def describe_columns(

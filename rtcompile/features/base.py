@@ -140,9 +140,13 @@ def make_feature(
     numeric: bool,
     value_dim: int = 0,
     exact: bool = False,
+    prefixed: bool = False,
     **changes: Any,
 ) -> Feature:
-    """A feature of a validated config; problems go to `context`."""
+    """A feature of a validated config; problems go to `context`.
+
+    `prefixed`: whether texts have the feature's name before them where the config does not say.
+    """
     bucketizer = _number_buckets(schema, context) if numeric else _text_buckets(schema, context)
     exact = exact or (numeric and bucketizer is None)
     if exact:
@@ -152,11 +156,9 @@ def make_feature(
         default = split_default(schema.default_value or "", schema.separator)
     if numeric:
         _check_numbers(default, value_dim if exact else 0, context)
-    if schema.need_prefix and not numeric and not isinstance(operator, Values):
-        context.problem("need_prefix", "true is supported for an id_feature only")
+    if schema.need_prefix and not numeric and bucketizer is None:
+        context.problem("need_prefix", "true needs a bucketizer")
     reads_features = any(isinstance(read, Feature) for read in inputs)
-    if schema.need_prefix and reads_features:
-        context.problem("need_prefix", "true is supported for columns only")
     if reads_features and len(schema.separator) != 1:
         context.problem("separator", "one character is needed to split another feature's values")
     feature = Feature(
@@ -170,7 +172,7 @@ def make_feature(
         value_dim=value_dim,
         weighted=changes.pop("weighted", False),
         kv_separator=changes.pop("kv_separator", b":"),
-        prefix=f"{schema.feature_name}_".encode() if schema.need_prefix and not numeric else b"",
+        prefix=b"" if numeric else _prefix(schema, prefixed),
         bucketizer=bucketizer,
         normalizer=_normalizer(schema, context, numeric),
         sequence=context.sequence,
@@ -180,6 +182,11 @@ def make_feature(
     )
     assert not changes, changes
     return feature
+
+
+def _prefix(schema: FeatureSchema, prefixed: bool) -> bytes:
+    wanted = prefixed if schema.need_prefix is None else schema.need_prefix
+    return f"{schema.feature_name}_".encode() if wanted else b""
 
 
 def _embedding(schema: FeatureSchema, name: str, by: Bucketizer | None) -> Embedding | None:

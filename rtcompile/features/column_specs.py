@@ -25,7 +25,6 @@ def column_spec(feature: Feature, read: Input | Constant | LibraryFunction) -> C
     if isinstance(read, LibraryFunction):
         return ColumnSpec("", "function", b"\x1d", constant=b"", function=read)
     sequence = feature.sequence if isinstance(read, Input) and read.sequence else None
-    plain = isinstance(feature.operator, Values)
     pair = feature.kv_separator if feature.weighted else b""
     if isinstance(feature.operator, KvDotProduct):
         pair = feature.operator.kv_delimiter
@@ -36,7 +35,7 @@ def column_spec(feature: Feature, read: Input | Constant | LibraryFunction) -> C
         sequence.delimiter if sequence else None,
         sequence.length if sequence else 0,
         pair,
-        feature.prefix if plain else b"",
+        feature.prefix if feature.encodes_prefix else b"",
         read.value if isinstance(read, Constant) else None,
         read.side.value if isinstance(read, Input) else "user",
         read.steps if isinstance(read, Input) else (),

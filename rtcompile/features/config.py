@@ -68,6 +68,12 @@ SUPPORTED_TYPES: dict[str, tuple[type[FeatureSchema], Callable[..., Feature]]] =
 
 _SEQUENCE = "sequence_"
 _TOP_LEVEL = ("features", "hash")
+# What to pass on from the data's columns, how a generator writes several values, and how EasyRec is
+# to train.
+_IGNORED = (
+    *("reserves", "multi_val_sep", "embedding_dim", "label_fields", "model_dir", "model_path"),
+    *("model_type", "num_steps", "train_path", "eval_path", "edit_config_json"),
+)
 
 
 def load_config(
@@ -128,7 +134,7 @@ def _features(content: Any, folder: Path, hash: str | None, problems: list[str])
         problems.append("an object with a list under the key 'features' is needed")
         return []
     for key in content:
-        if key not in _TOP_LEVEL:
+        if key not in (*_TOP_LEVEL, *_IGNORED):
             near = difflib.get_close_matches(str(key), _TOP_LEVEL, n=1)
             problems.append(
                 f"{key}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")

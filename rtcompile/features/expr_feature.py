@@ -1,13 +1,15 @@
 """expr_feature: arithmetic over the numbers of several columns.
 
 Where every variable has one number, so has the result. A variable with several makes as many
-results, those with one counting for all; different counts give nothing. A vector function takes all
+results, those with one counting for all; one with fewer than another is filled up with
+`fill_missing`, by default NaN, and a result that is NaN is none. A vector function takes all
 numbers of its variables at once, and makes the result one number. A variable without a number gives
 nothing.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from rtcompile.features.base import Context, make_feature
@@ -39,7 +41,7 @@ def expr_feature(schema: ExprSchema, name: str, context: Context) -> Feature:
         schema,
         name,
         context,
-        Expr(expression or Number(0.0)),
+        Expr(expression or Number(0.0), fill=schema.fill_missing),
         inputs,
         numeric=True,
         value_dim=schema.value_dim or 0,
@@ -54,10 +56,14 @@ def evaluate_all(operator: Expr, variables: Mapping[str, Sequence[float]]) -> li
     if has_vectors(operator.expression):
         firsts = {name: numbers[0] for name, numbers in variables.items()}
         return [evaluate(operator.expression, firsts, variables)]
-    many = counts - {1}
-    if len(many) > 1:
-        return []
+    fill = math.nan if operator.fill is None else operator.fill
     return [
-        evaluate(operator.expression, {n: v[i if len(v) > 1 else 0] for n, v in variables.items()})
+        evaluate(operator.expression, {n: _at(v, i, fill) for n, v in variables.items()})
         for i in range(max(counts))
     ]
+
+
+def _at(numbers: Sequence[float], place: int, fill: float) -> float:
+    if len(numbers) == 1:
+        return numbers[0]
+    return numbers[place] if place < len(numbers) else fill

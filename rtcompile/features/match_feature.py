@@ -2,7 +2,8 @@
 
 The map is text "first^second:value,second:value|first^...". Of equal keys the first counts. In a
 `multihit` the key ALL, in the config or as a value, stands for every key of its level; in a `hit`
-it is a key as any other. Keys may have several values, which are all tried.
+it is a key as any other. Keys may have several values, which are all tried. A text that is hashed
+has the feature's name before it, unless `need_prefix` is false.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def match_feature(schema: MatchSchema, name: str, context: Context) -> Feature:
         context.inputs(schema, given, columns=["user"]),
         numeric=not discrete,
         value_dim=0 if discrete or schema.boundaries else schema.value_dim or 1,
+        prefixed=schema.hash_bucket_size is not None,
     )
 
 

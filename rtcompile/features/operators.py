@@ -70,11 +70,13 @@ class Expr:
 
     Its variables are called by the places of the inputs: "0", "1".
 
-    `spread`: a sequence with one element counts for every element of the others.
+    `spread`: a sequence with one element counts for every element of the others. `fill`: what
+    stands for the numbers that an input has fewer than another; NaN for None.
     """
 
     expression: Expression
     spread: bool = False
+    fill: float | None = None
 
 
 @dataclass(frozen=True)

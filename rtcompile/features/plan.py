@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rtcompile.features.expression import Expression
-from rtcompile.features.operators import CallLibrary, Operator
+from rtcompile.features.operators import CallLibrary, Operator, Values
 from runtime.text_steps import Asset, TextStep, Tokenize
 
 __all__ = [
@@ -194,7 +194,7 @@ class Feature:
     value_dim: int
     weighted: bool
     kv_separator: bytes
-    prefix: bytes  # put before a value prior to hashing (`need_prefix`); empty for none
+    prefix: bytes  # put before a value that is no default, prior to its bucket; empty for none
     bucketizer: Bucketizer | None
     normalizer: Normalizer | None
     sequence: Sequence | None
@@ -212,6 +212,11 @@ class Feature:
             elif isinstance(read, Input):
                 found[read] = None
         return tuple(found)
+
+    @property
+    def encodes_prefix(self) -> bool:
+        """Whether the prefix is put on while a column is encoded, not by the kernel."""
+        return isinstance(self.operator, Values) and not isinstance(self.inputs[0], Feature)
 
     @property
     def side(self) -> Side:

@@ -1,4 +1,7 @@
-"""raw_feature: numbers, exactly value_dim of them, normalized, perhaps bucketized by boundaries."""
+"""raw_feature: numbers, exactly value_dim of them, normalized, perhaps bucketized by boundaries.
+
+With boundaries and an empty default a row has as many ids as numbers, at most value_dim.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ def raw_feature(schema: RawSchema, name: str, context: Context) -> Feature:
     width = 1 if schema.value_dim is None else schema.value_dim
     if width < 1:
         context.problem("value_dim", f"{width} is not allowed: greater than or equal to 1")
+    values = split_default(default, schema.separator)
     return make_feature(
         schema,
         name,
@@ -26,7 +30,7 @@ def raw_feature(schema: RawSchema, name: str, context: Context) -> Feature:
         Values(),
         inputs,
         numeric=True,
-        exact=True,
+        exact=schema.boundaries is None or bool(values),
         value_dim=width,
-        default=split_default(default, schema.separator),
+        default=values,
     )

@@ -1,9 +1,10 @@
 """The features in plain Python: the definition that kernels and verification are held to.
 
-A row without values takes the default's values; with an empty default it has none. A default, like
-any value, goes through prefix, bucketizer and normalizer. Ids: at most `value_dim` values a row,
-the first ones, 0 for all. Numbers: exactly `value_dim`; a value that is no number, NaN included,
-takes the default's in its place, surplus values are dropped, missing ones take the default's.
+A row without values takes the default's values; with an empty default it has none. A default goes
+through the bucketizer as any value does, but has no prefix and is not normalized. Ids: at most
+`value_dim` values a row, the first ones, 0 for all. Numbers: exactly `value_dim`; a value that is
+no number, NaN included, takes the default's in its place, surplus values are dropped, missing ones
+take the default's.
 """
 
 from __future__ import annotations

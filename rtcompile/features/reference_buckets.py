@@ -30,11 +30,10 @@ def bucketize(feature: Feature, value: bytes | float) -> int:
             single = float(np.float32(value))
         return 0 if math.isnan(single) else bisect.bisect_right(edges, single)
     assert isinstance(value, bytes)
-    word = feature.prefix + value
     if isinstance(by, HashBucket):
-        return HASHES[by.hash](word) % by.buckets
+        return HASHES[by.hash](value) % by.buckets
     if isinstance(by, Vocabulary):
-        return _vocabulary(by).get(word, by.default_code)
+        return _vocabulary(by).get(value, by.default_code)
     return parse_int(value) or 0
 
 

@@ -18,17 +18,20 @@ __all__ = ["default_numbers", "finish", "normalize"]
 
 
 def finish(feature: Feature, given: list[float | None]) -> list[float]:
-    """Normalized: exactly value_dim where that is wanted, else what there is, or the default."""
+    """Exactly value_dim where that is wanted, else what there is, or the default.
+
+    What is given is normalized; a default is what it says.
+    """
     default = default_numbers(feature)
     if feature.exact:
         given = (given + [None] * feature.value_dim)[: feature.value_dim]
-        values = [
-            d if g is None or math.isnan(g) else g for g, d in zip(given, default, strict=True)
+        return [
+            d if g is None or math.isnan(g) else normalize(feature.normalizer, g)
+            for g, d in zip(given, default, strict=True)
         ]
-    else:
-        present = [g for g in given if g is not None and not math.isnan(g)]
-        values = (present or default)[: feature.value_dim or None]
-    return [normalize(feature.normalizer, value) for value in values]
+    present = [g for g in given if g is not None and not math.isnan(g)]
+    values = [normalize(feature.normalizer, g) for g in present] or default
+    return values[: feature.value_dim or None]
 
 
 def default_numbers(feature: Feature) -> list[float]:

@@ -73,12 +73,14 @@ def finished_numbers(feature: Feature, cells: Cells) -> list[float]:
 
 
 def text_values(feature: Feature, cells: Cells) -> list[tuple[bytes, float]]:
-    """The tokens of a text feature, before prefix, default and buckets."""
+    """The tokens of a text feature with their prefix, before default and buckets."""
     operator = feature.operator
     if isinstance(operator, Values) and feature.weighted:
         raw = _raw(_column(feature, 0), cells)
-        return weighted_tokens(raw, feature.separator, feature.kv_separator)
-    return [(token, 1.0) for token in _text(feature, operator, cells)]
+        pairs = weighted_tokens(raw, feature.separator, feature.kv_separator)
+    else:
+        pairs = [(token, 1.0) for token in _text(feature, operator, cells)]
+    return [(feature.prefix + token, weight) for token, weight in pairs]
 
 
 def _text(feature: Feature, operator: Operator, cells: Cells) -> list[bytes]:

@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import difflib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from rtcompile.features.numbers import parse_float
 
 __all__ = [
     "BoolMaskSchema",
@@ -33,8 +43,35 @@ __all__ = [
 ]
 
 
+# Keys for training, and for EasyRec's converter and readers: they do not change a value.
+_IGNORED = frozenset(
+    (
+        *("trainable", "init_fn", "data_type", "embedding_constraints", "use_mask", "asset_dir"),
+        *("fg_encoded_default_value", "use_embedding_variable", "filter_freq", "steps_to_live"),
+        *("max_partitions", "is_cache", "is_seq", "extra_combo_info"),
+    )
+)
+_IGNORED_OF_SEQUENCES = frozenset(
+    ("sequence_column", "sequence_table", "attribute_delim", "default_value")
+)
+
+
 class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True, strict=True)
+    ignored: ClassVar[frozenset[str]] = _IGNORED
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_ignored(cls, given: Any) -> Any:
+        return {key: value for key, value in given.items() if key not in cls.ignored}
+
+
+def _numbers_of_text(given: Any) -> Any:
+    """ "1,2.5" as the list that it spells; anything else as it is."""
+    if not isinstance(given, str):
+        return given
+    numbers = [parse_float(part.encode()) for part in given.split(",")]
+    return given if None in numbers else numbers
 
 
 class FeatureSchema(_Schema):
@@ -45,7 +82,7 @@ class FeatureSchema(_Schema):
     default_value: str | None = None
     value_type: str = "string"
     separator: str = Field("\x1d", min_length=1)
-    need_prefix: bool = False
+    need_prefix: bool | None = None
     stub_type: bool = False
     value_dim: int | None = Field(
         None, ge=0, validation_alias=AliasChoices("value_dim", "value_dimension")
@@ -64,7 +101,7 @@ class FeatureSchema(_Schema):
     vocab_dict: dict[str, int] | None = None
     vocab_file: str | None = Field(None, min_length=1)
     default_bucketize_value: int | None = Field(None, ge=0)
-    boundaries: list[float] | None = Field(
+    boundaries: Annotated[list[float] | None, BeforeValidator(_numbers_of_text)] = Field(
         None, validation_alias=AliasChoices("boundaries", "bucketize_boundaries")
     )
     normalizer: str | None = None
@@ -114,6 +151,9 @@ class ComboSchema(FeatureSchema):
     """Keys of a combo_feature."""
 
     expression: list[str] = Field(min_length=1)
+    pooling: Literal["sum", "mean"] = Field(
+        "sum", validation_alias=AliasChoices("pooling", "combiner")
+    )
 
 
 class LookupSchema(FeatureSchema):
@@ -153,6 +193,7 @@ class ExprSchema(FeatureSchema):
 
     expression: str
     variables: list[str] = Field(min_length=1)
+    fill_missing: float | None = Field(None, allow_inf_nan=False)
 
 
 class OverlapSchema(FeatureSchema):
@@ -227,6 +268,8 @@ class CustomSchema(FeatureSchema):
 
 class SequenceSchema(_Schema):
     """A grouped sequence."""
+
+    ignored: ClassVar[frozenset[str]] = _IGNORED_OF_SEQUENCES
 
     sequence_name: str = Field(min_length=1)
     sequence_length: int = Field(50, ge=1, le=100_000)

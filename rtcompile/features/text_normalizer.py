@@ -3,7 +3,7 @@
 `parameter` is a sum of: 2 lower case to upper, 4 upper case to lower, 8 full width to half,
 16 traditional Chinese to simplified, 32 drop stop characters, 512 a space around each Chinese
 character. Without it: 2 + 8 + 16 + 32. Stop characters are those of `stop_char_file`, or without
-one, punctuation, symbols and control characters.
+one, punctuation, symbols and control characters. The default value is not rewritten.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ def text_normalizer(schema: TextNormalizerSchema, name: str, context: Context) -
             context.problem(key, "true is not supported; texts are UTF-8")
     if not schema.stub_type:
         context.problem("stub_type", "a normalized text is no output: true is needed")
-    if schema.default_value:
-        context.problem("default_value", "not for a text_normalizer; give it to who reads it")
     step = _step(schema, context)
     context.attempt("parameter", lambda: prepare((step,)))
     inputs = context.inputs(schema, [("expression", schema.expression)])

@@ -1,8 +1,8 @@
 """tokenize_feature: the ids that a tokenizer gives a text.
 
 `vocab_file` is a tokenizer.json (bpe) or a sentencepiece model. The default value is a text too,
-and is tokenized where there is no text. With `tokens_as_sequence` the tokens are the elements of a
-sequence of at most `sequence_length`.
+and is tokenized where there is no text; that of a text_normalizer which is read goes first. With
+`tokens_as_sequence` the tokens are the elements of a sequence of at most `sequence_length`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ def tokenize_feature(schema: TokenizeSchema, name: str, context: Context) -> Fea
     path = context.base_dir / schema.vocab_file
     data = context.attempt("vocab_file", path.read_bytes)
     step = Tokenize(schema.tokenizer_type, Asset(hashlib.sha256(data or b"").hexdigest(), data))
-    size, default = 1, schema.default_value or ""
+    reads, default = _inputs(schema, context)
+    size = 1
     tokens: tuple[bytes, ...] = ()
     if data is not None:
         size = context.attempt("vocab_file", lambda: tokenizer_size(step)) or 1
         if size > 1 and default:
-            tokens = tuple(prepare((step,))(default.encode()))  # type: ignore[arg-type]
-    inputs = [_tokenized(read, step, schema, context) for read in _inputs(schema, context)]
+            tokens = tuple(prepare((step,))(default))  # type: ignore[arg-type]
+    inputs = [_tokenized(read, step, schema) for read in reads]
     change = {"vocab_file": None, "num_buckets": size, "default_value": None}
     plain = schema.model_copy(update=change)
     return make_feature(
@@ -51,14 +52,23 @@ def tokenize_feature(schema: TokenizeSchema, name: str, context: Context) -> Fea
     )
 
 
-def _inputs(schema: TokenizeSchema, context: Context) -> list[Input]:
-    found = context.inputs(schema, [("expression", schema.expression)])
-    if any(not isinstance(read, Input) for read in found):
-        context.problem("expression", "a tokenize_feature reads a column or a text_normalizer")
-    return [read for read in found if isinstance(read, Input)]
+def _inputs(schema: TokenizeSchema, context: Context) -> tuple[list[Input], bytes]:
+    """The column, and the default text."""
+    default = (schema.default_value or "").encode()
+    found: list[Input] = []
+    for read in context.inputs(schema, [("expression", schema.expression)]):
+        column = read
+        if isinstance(read, Feature) and read.inputs and isinstance(read.operator, Values):
+            column = read.inputs[0]
+        if isinstance(column, Input) and (column is read or column.steps):
+            found.append(column)
+            default = read.separator.join(read.default) if isinstance(read, Feature) else default
+        else:
+            context.problem("expression", "a tokenize_feature reads a column or a text_normalizer")
+    return found, default
 
 
-def _tokenized(read: Input, step: Tokenize, schema: TokenizeSchema, context: Context) -> Input:
+def _tokenized(read: Input, step: Tokenize, schema: TokenizeSchema) -> Input:
     whole = schema.tokens_as_sequence
     return replace(
         read,

@@ -5,6 +5,7 @@
   the code of its place. A dict entry equal to the default value becomes 0.
 - With `default_bucketize_value`, words not listed get it and nothing is reserved: list words count
   from 0, dict codes are as given.
+- The last of equal words counts.
 - A file reserves nothing and needs `default_bucketize_value`; a line is a word (its code is its
   line number, from 0), or a word and a code with white space between.
 """
@@ -29,7 +30,7 @@ def _make(entries: dict[str, int], unlisted: int) -> Vocabulary:
 
 
 def vocabulary_from_list(words: Sequence[str], default: str, unlisted: int | None) -> Vocabulary:
-    """Codes by place. The first of equal words counts. Raises ValueError for an empty list."""
+    """Codes by place. The last of equal words counts. Raises ValueError for an empty list."""
     if not words:
         raise ValueError("at least one word is needed")
     first = 0 if unlisted is not None else 2
@@ -37,7 +38,7 @@ def vocabulary_from_list(words: Sequence[str], default: str, unlisted: int | Non
     if unlisted is None and default in words:
         entries = {}
     for place, word in enumerate(words):
-        entries.setdefault(word, place + first)
+        entries[word] = place + first
     return _make(entries, _UNLISTED_CODE if unlisted is None else unlisted)
 
 
@@ -63,9 +64,9 @@ def vocabulary_from_file(path: Path, unlisted: int) -> Vocabulary:
     for number, line in enumerate(lines):
         coded = _CODED_LINE.fullmatch(line.rstrip("\r"))
         if coded:
-            entries.setdefault(coded["word"], int(coded["code"]))
+            entries[coded["word"]] = int(coded["code"])
         else:
-            entries.setdefault(line.rstrip("\r"), number)
+            entries[line.rstrip("\r")] = number
     if not entries:
         raise ValueError("the file is empty")
     return _make(entries, unlisted)

@@ -1,9 +1,9 @@
 """What ends a feature: its tokens or numbers to ids or dense values, and into the sink.
 
-text      token -> (prefix was put on while encoding) -> bucket -> sink; without a token the
-          default's ids
+text      token -> bucket -> sink; without a token the default's ids
 numbers   number -> normalize -> bucket or as it is -> sink; `exact`: value_dim of them, the
-          default's in place of each that is missing; else the default's where there is none
+          default's in place of each that is missing; else the default's where there is none;
+          defaults are not normalized
 """
 
 from __future__ import annotations
@@ -114,11 +114,11 @@ class Numbers:
         here = T.Bind(tirx.And(valid, tirx.Not(tirx.isnan(number))))
         if not self._exact:
             with T.If(tirx.And(self.wanted(), here)), T.Then():
-                self._emit(number)
+                self._emit(self._normalized(number))
             return
         with T.If(self.wanted()), T.Then():
             default = T.Bind(self._views.constant("defaults")[self._count.get()])
-            self._emit(T.Bind(tirx.Select(here, number, default)))
+            self._emit(T.Bind(tirx.Select(here, self._normalized(number), default)))
 
     def close(self) -> None:
         """End an entry: the default's numbers in place of those that did not come."""
@@ -132,8 +132,11 @@ class Numbers:
             with T.serial(tirx.Select(first == 0, capped, i64(0))) as k:
                 self._emit(T.Bind(defaults[k]))
 
+    def _normalized(self, number: Any) -> Any:
+        return normalized(self._views.feature.normalizer, number)
+
     def _emit(self, number: Any) -> None:
-        self._take(normalized(self._views.feature.normalizer, number))
+        self._take(number)
         self._count.add(1)
 
 

@@ -64,7 +64,7 @@ def emit_numbers(views: Views, wanted: Callable[[], Any], put: Put) -> None:
     else:
         assert isinstance(operator, Expr)
         vectors = [_vector(views, index) for index in range(len(views.inputs))]
-        emit_expression(vectors, operator.expression, wanted, put)
+        emit_expression(vectors, operator, wanted, put)
 
 
 def number_taker(views: Views, put: Put) -> Take:

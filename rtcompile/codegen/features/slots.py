@@ -51,6 +51,10 @@ def collect_slots(feature: Feature, column: ColumnNumber, prefix: str = "") -> S
     slots.scalars[f"{prefix}limit"] = feature.value_dim
     _defaults(slots, feature, prefix)
     _buckets(slots, feature, prefix)
+    if feature.prefix and not feature.encodes_prefix:
+        text = np.frombuffer(feature.prefix + bytes(16), np.uint8)
+        slots.constants[f"{prefix}prefix"] = text
+        slots.scalars[f"{prefix}prefix_size"] = len(feature.prefix)
     operator = feature.operator
     if isinstance(operator, CallLibrary):
         slots.scalars[f"{prefix}function"] = column(feature, operator.function)
@@ -127,7 +131,8 @@ def _shape(feature: Feature) -> tuple[Any, ...]:
     bucketizer = by.hash if isinstance(by, HashBucket) else type(by).__name__
     inputs = tuple(map(_input_shape, feature.inputs))
     flags = (feature.numeric, feature.exact, feature.weighted, feature.sequence is not None)
-    return (operator, bucketizer, feature.normalizer, flags, inputs)
+    prefixed = bool(feature.prefix) and not feature.encodes_prefix
+    return (operator, bucketizer, feature.normalizer, flags, prefixed, inputs)
 
 
 def _input_shape(read: Input | Constant | Feature) -> Any:

@@ -1,5 +1,7 @@
 """Operators that make tokens. Each emits `body(text, begin, size, weight)` for every token.
 
+A prefix that the columns do not have yet is joined to each token in the scratch.
+
 values     the input's tokens
 combo      for each combination: join into the scratch
 lookup     for each key: the map's value, perhaps with "key_" before it, in the scratch
@@ -32,6 +34,8 @@ __all__ = ["emit_tokens"]
 def emit_tokens(views: Views, wanted: Wanted, body: Body) -> None:
     """Emit `body` for every token of a text feature, in order."""
     operator = views.feature.operator
+    if views.feature.prefix and not views.feature.encodes_prefix:
+        body = _prefixed(views, body)
     if isinstance(operator, Values):
         input_tokens(views, 0, wanted, body)
     elif isinstance(operator, Combo):
@@ -45,6 +49,19 @@ def emit_tokens(views: Views, wanted: Wanted, body: Body) -> None:
     else:
         assert isinstance(operator, BoolMask)
         _bool_mask(views, wanted, body)
+
+
+def _prefixed(views: Views, body: Body) -> Body:
+    scratch = views.kernel.scratch
+
+    def joined(text: Any, begin: Any, size: Any, weight: Any) -> None:
+        bottom = T.Bind(scratch.top)
+        at = scratch.append(bottom, views.constant("prefix"), i64(0), views.scalar("prefix_size"))
+        at = scratch.append(at, text, begin, size)
+        with scratch.above(at):
+            body(scratch.bytes, bottom, T.Bind(at - bottom), weight)
+
+    return joined
 
 
 def _combo(views: Views, wanted: Wanted, body: Body) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import Cell, f64, i64
+from rtcompile.codegen.features.tir import Cell, f64
 
 __all__ = ["Vector", "vector_function"]
 
@@ -23,9 +23,11 @@ class Vector:
         """One number."""
         return T.Bind(self._numbers[self._first + place])
 
-    def spread(self, place: Any) -> Any:
-        """One number; the only one counts for every place."""
-        return self.at(T.Bind(tirx.Select(self.count == 1, i64(0), place)))
+    def spread(self, place: Any, fill: float) -> Any:
+        """One number; the only one counts for every place, `fill` for those behind the last."""
+        number = self.at(T.Bind(tirx.min(place, self.count - 1)))
+        here = tirx.Or(self.count == 1, place < self.count)
+        return T.Bind(tirx.Select(here, number, f64(fill)))
 
 
 def _fold(count: Any, start: float, step: Callable[[Any, Any], Any]) -> Any:

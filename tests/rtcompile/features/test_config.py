@@ -10,7 +10,7 @@ import pytest
 
 from rtcompile.errors import ConfigError
 from rtcompile.features.config import load_config
-from rtcompile.features.plan import HashBucket, Side
+from rtcompile.features.plan import Boundaries, HashBucket, Side
 
 
 def _id(**keys: Any) -> dict[str, Any]:
@@ -96,7 +96,12 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         (_raw(num_buckets=3), "num_buckets: not for a raw_feature"),
         (_raw(value_dim=0), "value_dim: 0 is not allowed"),
         (_combo(expression="user:a"), "expression: .* is not allowed"),
-        (_combo(need_prefix=True), "need_prefix: true is supported for an id_feature only"),
+        (
+            _combo(need_prefix=True, hash_bucket_size=None, stub_type=True),
+            "need_prefix: true needs a bucketizer",
+        ),
+        (_expr(expression="a", fill_missing="0"), 'fill_missing: "0" is not allowed'),
+        (_raw(boundaries="1,x"), 'boundaries: "1,x" is not allowed'),
         (_lookup(combiner="median"), "combiner: 'median' is not allowed; use one of sum"),
         (_lookup(default_value="x"), "default_value: 'x' is not a number"),
         (_overlap(method="jaccard"), "method: 'jaccard' is not allowed; use one of"),
@@ -167,6 +172,24 @@ def test_both_spellings_of_keys() -> None:
     assert (feature.embedding.table, feature.embedding.pooling) == ("t", "mean")
     assert feature.bucketizer == HashBucket(10, "farmhash")
     assert plan.columns(Side.ITEM) == ("r",)
+
+
+def test_keys_that_change_no_value_are_ignored() -> None:
+    group = {
+        "sequence_name": "s",
+        "sequence_column": "s",
+        "sequence_table": "item",
+        "attribute_delim": "#",
+        "features": [_id(trainable=False)],
+    }
+    trained = {"max_partitions": 4, "filter_freq": 2, "use_embedding_variable": True}
+    raw = _raw(bucketize_boundaries="1, 2.5", fg_encoded_default_value="0")
+    features = [_id(**trained), raw, _combo(feature_name="c", combiner="mean"), group]
+    plan = load_config(_config(*features, reserves=["clk"], multi_val_sep="|", num_steps=10))
+    assert [feature.name for feature in plan.features] == ["f", "r", "c", "s__f"]
+    assert plan.features[1].bucketizer == Boundaries((1.0, 2.5))
+    with pytest.raises(ConfigError, match="reserve: unknown key"):
+        load_config(_config(reserve=[]))
 
 
 def test_vocabulary_files_are_found_beside_the_config(tmp_path: Path) -> None:
