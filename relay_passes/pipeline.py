@@ -17,10 +17,11 @@ from tvm.ir import IRModule
 
 from relay_passes.check_row_independence import check_row_independence
 from relay_passes.drop_expansions import drop_expansions
-from relay_passes.einsum_to_matmul import einsum_to_matmul
 from relay_passes.fuse_dense import fuse_dense
+from relay_passes.lift_batch_matmuls import lift_batch_matmuls
 from relay_passes.lift_concats import lift_concats
 from relay_passes.lift_embeddings import lift_embeddings
+from relay_passes.lift_softmax import lift_softmax
 from relay_passes.lower_unit_axes import lower_unit_axes
 from relay_passes.matvec_to_matmul import matvec_to_matmul
 from relay_passes.pointwise_conv_to_matmul import pointwise_conv_to_matmul
@@ -70,7 +71,6 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     resolve_squeeze,
     canonicalize,
     check_row_independence,
-    einsum_to_matmul,
     pointwise_conv_to_matmul,
     matvec_to_matmul,
     # Before the dense layers: a matmul must see through squeeze and expand_dims.
@@ -88,7 +88,13 @@ STAGE: tuple[GraphPass, ...] = (
     canonicalize,
 )
 
-KERNELS: tuple[GraphPass, ...] = (fuse_dense, lift_concats, legalize)
+KERNELS: tuple[GraphPass, ...] = (
+    fuse_dense,
+    lift_batch_matmuls,
+    lift_softmax,
+    lift_concats,
+    legalize,
+)
 
 
 def simplify(mod: IRModule, report: Report) -> IRModule:

@@ -29,7 +29,16 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.vector_math import sigmoid, tanh
 
-__all__ = ["DenseShape", "Panel", "dense_kernel", "pack_bias", "pack_weight", "panels"]
+__all__ = [
+    "Buffers",
+    "DenseShape",
+    "Panel",
+    "dense_kernel",
+    "emit_panel",
+    "pack_bias",
+    "pack_weight",
+    "panels",
+]
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ def dense_kernel(shape: DenseShape, widest: int) -> Any:
         added = [T.arg(f"r{i}", T.handle("float32")) for i in range(len(shape.addends))]
         y = T.arg("y", T.handle("float32"))
         rows = T.arg("rows", T.int64())
-        buffers = _Buffers(
+        buffers = Buffers(
             T.decl_buffer((rows, shape.depth), "float32", data=x),
             T.decl_buffer((shape.depth * packed,), "float32", data=w),
             T.decl_buffer((packed,), "float32", data=b),
@@ -112,13 +121,15 @@ def dense_kernel(shape: DenseShape, widest: int) -> Any:
         )
         offset = 0
         for panel in cut:
-            _emit_panel(shape, panel, offset, buffers, rows)
+            emit_panel(shape, panel, offset, buffers, rows)
             offset += shape.depth * panel.width
     return builder.get()
 
 
 @dataclass(frozen=True)
-class _Buffers:
+class Buffers:
+    """What a panel reads and writes; `bias` is None where it is zero."""
+
     source: Any
     weight: Any
     bias: Any
@@ -126,20 +137,22 @@ class _Buffers:
     addends: list[Any]
 
 
-def _emit_panel(shape: DenseShape, panel: Panel, offset: int, at: _Buffers, rows: Any) -> None:
-    """All rows of one panel: blocks of 6, of 3, then single ones."""
+def emit_panel(
+    shape: DenseShape, panel: Panel, offset: int, at: Buffers, rows: Any, first: Any = 0
+) -> None:
+    """`rows` rows from `first` on, by one panel: blocks of 6, of 3, then single ones."""
     sixes = rows // 6
     threes = (rows - sixes * 6) // 3
     with T.serial(sixes) as block:
-        _emit_block(shape, panel, offset, at, block * 6, 6)
+        _emit_block(shape, panel, offset, at, first + block * 6, 6)
     with T.serial(threes) as block:
-        _emit_block(shape, panel, offset, at, sixes * 6 + block * 3, 3)
+        _emit_block(shape, panel, offset, at, first + sixes * 6 + block * 3, 3)
     with T.serial(rows - sixes * 6 - threes * 3) as row:
-        _emit_block(shape, panel, offset, at, sixes * 6 + threes * 3 + row, 1)
+        _emit_block(shape, panel, offset, at, first + sixes * 6 + threes * 3 + row, 1)
 
 
 def _emit_block(
-    shape: DenseShape, panel: Panel, offset: int, at: _Buffers, row: Any, height: int
+    shape: DenseShape, panel: Panel, offset: int, at: Buffers, row: Any, height: int
 ) -> None:
     """`height` rows by one panel, accumulated in registers.
 
@@ -149,7 +162,8 @@ def _emit_block(
     acc = [T.alloc_buffer((panel.width,), "float32") for _ in range(height)]
     for i in range(height):
         with T.vectorized(panel.width) as j:
-            T.buffer_store(acc[i], at.bias[panel.start + j], [j])
+            start = tirx.const(0, "float32") if at.bias is None else at.bias[panel.start + j]
+            T.buffer_store(acc[i], start, [j])
         _add(shape, panel, at, acc[i], row + i)
     with T.serial(shape.depth) as k:
         for i in range(height):
@@ -171,7 +185,7 @@ def _emit_block(
 _CURVES = {"sigmoid": sigmoid, "tanh": tanh}
 
 
-def _add(shape: DenseShape, panel: Panel, at: _Buffers, acc: Any, row: Any) -> None:
+def _add(shape: DenseShape, panel: Panel, at: Buffers, acc: Any, row: Any) -> None:
     """Add the addends' rows to an accumulator."""
     kind = T.vectorized if panel.valid == panel.width else T.unroll
     for form, addend in zip(shape.addends, at.addends, strict=True):

@@ -6,6 +6,8 @@ The graph is Relax in A-normal form. Every binding is one of
     call_dps_packed("rtc.spread", (x,))             the user's row for every row, once a request
     call_dps_packed("rtc.embedding_lookup", (W, i)) a checked look-up in a lifted table
     call_dps_packed("rtc.embedding_lookup.COL", (W, X))  the same by a column of floats
+    call_dps_packed("rtc.batch_matmul.KIND", (a, b))  two small matrices a row
+    call_dps_packed("rtc.softmax.WIDTH", (x,))      softmax of contiguous rows
     call_dps_packed("rtc.concat.AXIS", parts)       one copy for all parts
     reshape(x), tuples and their items              no code: another name for the same memory
 Anything else is refused by name.
@@ -24,10 +26,17 @@ import tvm_ffi
 from tvm import relax
 
 from relay_passes.fuse_dense import DENSE
+from relay_passes.lift_batch_matmuls import BATCH_MATMUL
 from relay_passes.lift_concats import CONCAT
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
+from relay_passes.lift_softmax import SOFTMAX
 from relay_passes.matching import bindings, call_name, constant_array, shape_of, static_int
 from relay_passes.split_stages import SPREAD
+from rtcompile.codegen.batch_matmul import (
+    BatchMatmulShape,
+    batch_matmul_kernel,
+    scratch_elements,
+)
 from rtcompile.codegen.concat import concat_kernel, concat_name
 from rtcompile.codegen.constants import ConstantStore, array_digest
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
@@ -38,6 +47,7 @@ from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.memory_plan import MemoryPlan
 from rtcompile.codegen.program import TILE, KernelCall, Lookup, Pointer, Port, Space, StageProgram
 from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
+from rtcompile.codegen.softmax import softmax_kernel, softmax_name
 from rtcompile.codegen.spread_rows import (
     gather_rows_kernel,
     gather_rows_name,
@@ -295,13 +305,37 @@ class NetworkLowering:
         emitters = {
             DENSE: self._emit_dense,
             EMBEDDING_LOOKUP: self._emit_lookup,
+            BATCH_MATMUL: self._emit_batch_matmul,
             CONCAT: self._emit_concat,
+            SOFTMAX: self._emit_softmax,
             SPREAD: self._emit_spread,
         }
         for prefix, emit in emitters.items():
             if name == prefix or name.startswith(prefix + "."):
                 return emit(var, value)
         raise UnsupportedError(f"kernel {name!r} is not known to the code generator")
+
+    def _emit_batch_matmul(self, var: Any, value: Any) -> None:
+        left, right = value.args[1].fields
+        source, result = shape_of(left) or (), shape_of(var) or ()
+        transposed = str(value.args[0].global_symbol).endswith(".nt")
+        shape = BatchMatmulShape(source[-2], source[-1], result[-1], transposed)
+        if shape.name not in self._program.kernels:
+            self._program.kernels[shape.name] = batch_matmul_kernel(shape, self._widest)
+        pointers = [self._at(left), self._at(right), self._place((var, 0), var.ty)]
+        scratch = self._plan.take(4 * scratch_elements(shape, self._widest))
+        pointers.append(Pointer(Space.WORKSPACE, scratch))
+        self._call(shape.name, tuple(pointers), rows_factor(result[:-2]))
+        self._plan.give(scratch)
+
+    def _emit_softmax(self, var: Any, value: Any) -> None:
+        (source,) = value.args[1].fields
+        width = int(str(value.args[0].global_symbol)[len(SOFTMAX) + 1 :])
+        name = softmax_name(width)
+        if name not in self._program.kernels:
+            self._program.kernels[name] = softmax_kernel(width)
+        pointers = (self._at(source), self._place((var, 0), var.ty))
+        self._call(name, pointers, rows_factor(shape_of(var) or ()) // width)
 
     def _emit_spread(self, var: Any, value: Any) -> None:
         (source,) = value.args[1].fields

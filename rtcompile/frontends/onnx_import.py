@@ -20,6 +20,7 @@ from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
 
 from rtcompile.errors import ModelError, UnsupportedError
 from rtcompile.frontends.resolve_branches import resolve_branches
+from rtcompile.frontends.rewrite_einsum import rewrite_einsum
 from rtcompile.frontends.rewrite_expand import rewrite_expand
 
 __all__ = ["OPSETS", "ImportedGraph", "import_onnx"]
@@ -51,7 +52,7 @@ class ImportedGraph:
 def import_onnx(path: Path) -> ImportedGraph:
     """Read, check and import the model at `path`. Raises ModelError or UnsupportedError."""
     original = _load(path)
-    model = rewrite_expand(resolve_branches(original))
+    model = rewrite_einsum(rewrite_expand(resolve_branches(original)))
     opset = _opset(model, path)
     _refuse_unknown_operators(model, path)
     shapes = _input_shapes(model, path)

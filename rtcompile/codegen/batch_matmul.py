@@ -1,0 +1,90 @@
+"""Products of two small matrices for each row: C[b] = A[b] @ B[b], or A[b] @ transpose(B[b]).
+
+    for b in batches:
+        for panel of B[b]'s columns:           scratch = the panel, packed and padded with zeros
+            the blocks of the dense template:  C[b][rows, panel] = A[b] @ scratch
+
+Attention over fields or positions is of this form. Packing costs a pass over B[b], which the rows
+of A[b] share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.dense import Buffers, DenseShape, Panel, emit_panel, panels
+
+__all__ = ["BatchMatmulShape", "batch_matmul_kernel", "scratch_elements"]
+
+
+@dataclass(frozen=True)
+class BatchMatmulShape:
+    """A[b] is [rows, depth], C[b] is [rows, columns]; `transposed`: B[b] is [columns, depth]."""
+
+    rows: int
+    depth: int
+    columns: int
+    transposed: bool
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel; equal shapes share one."""
+        kind = "nt" if self.transposed else "nn"
+        return f"batch_matmul_{kind}_{self.rows}x{self.depth}x{self.columns}"
+
+
+def scratch_elements(shape: BatchMatmulShape, widest: int) -> int:
+    """Floats of scratch that the kernel needs: one B[b], packed."""
+    return shape.depth * sum(panel.width for panel in panels(shape.columns, widest))
+
+
+def batch_matmul_kernel(shape: BatchMatmulShape, widest: int) -> Any:
+    """A PrimFunc (A*, B*, C*, scratch*, batches)."""
+    cut = panels(shape.columns, widest)
+    dense = DenseShape(shape.depth, shape.columns, "none")
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(shape.name)
+        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+        a = T.arg("a", T.handle("float32"))
+        b = T.arg("b", T.handle("float32"))
+        c = T.arg("c", T.handle("float32"))
+        scratch = T.arg("scratch", T.handle("float32"))
+        batches = T.arg("batches", T.int64())
+        extents = (shape.columns, shape.depth) if shape.transposed else (shape.depth, shape.columns)
+        right = T.decl_buffer((batches, *extents), "float32", data=b)
+        size = scratch_elements(shape, widest)
+        buffers = Buffers(
+            T.decl_buffer((batches * shape.rows, shape.depth), "float32", data=a),
+            T.decl_buffer((size,), "float32", data=scratch),
+            None,
+            T.decl_buffer((batches * shape.rows, shape.columns), "float32", data=c),
+            [],
+        )
+        with T.serial(batches) as batch:
+            offset = 0
+            for panel in cut:
+                _pack(shape, panel, offset, right, buffers.weight, batch)
+                rows = tirx.const(shape.rows, "int64")
+                emit_panel(dense, panel, offset, buffers, rows, batch * shape.rows)
+                offset += shape.depth * panel.width
+    return builder.get()
+
+
+def _pack(
+    shape: BatchMatmulShape, panel: Panel, offset: int, right: Any, packed: Any, batch: Any
+) -> None:
+    """Copy a panel's columns of B[batch] to `packed`, [depth, width], zeros behind the last."""
+    with T.serial(shape.depth) as k:
+        at = offset + k * panel.width
+        with T.serial(panel.valid) as j:
+            column = panel.start + j
+            place = [batch, column, k] if shape.transposed else [batch, k, column]
+            T.buffer_store(packed, right[tuple(place)], [at + j])
+        if panel.valid < panel.width:
+            with T.serial(panel.width - panel.valid) as j:
+                T.buffer_store(packed, tirx.const(0, "float32"), [at + panel.valid + j])

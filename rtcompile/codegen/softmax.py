@@ -1,0 +1,66 @@
+"""Softmax of contiguous rows: exp(x - max) / sum(exp(x - max)).
+
+    for i in range(rows):
+        largest = max over x[i, :]                a vector at a time
+        y[i, :] = exp(x[i, :] - largest)          and their sum, in the lanes of a vector
+        y[i, :] *= 1 / sum
+
+A row with NaN is all NaN, as is one whose largest value is infinite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.lanes import LANES, chunks, fold, reduce_lanes, start_lanes
+from rtcompile.codegen.vector_math import exp
+
+__all__ = ["softmax_kernel", "softmax_name"]
+
+
+def softmax_name(width: int) -> str:
+    """Name of the kernel; equal widths share one."""
+    return f"softmax_{width}"
+
+
+def softmax_kernel(width: int) -> Any:
+    """A PrimFunc (x*, y*, rows) over float32 [rows, width]."""
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(softmax_name(width))
+        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+        x_at = T.arg("x", T.handle("float32"))
+        y_at = T.arg("y", T.handle("float32"))
+        rows = T.arg("rows", T.int64())
+        x = T.decl_buffer((rows, width), "float32", data=x_at)
+        y = T.decl_buffer((rows, width), "float32", data=y_at)
+        with T.serial(rows) as i:
+            lanes = start_lanes(float("-inf"))
+            fold(lanes, width, _larger, lambda j: x[i, j])
+            largest = reduce_lanes(lanes, _larger)
+            _each(width, y, i, lambda j: exp(x[i, j] - largest))
+            sums = start_lanes(0.0)
+            fold(sums, width, lambda a, b: a + b, lambda j: y[i, j])
+            total = reduce_lanes(sums, lambda a, b: a + b)
+            factor = T.Bind(tirx.const(1.0, "float32") / total)
+            _each(width, y, i, lambda j: y[i, j] * factor)
+    return builder.get()
+
+
+def _larger(a: Any, b: Any) -> Any:
+    return tirx.Select(a < b, b, a)
+
+
+def _each(width: int, target: Any, row: Any, value: Any) -> None:
+    """target[row, j] = value(j) for each j, a vector at a time."""
+    whole = width // LANES
+    if whole:
+        with T.serial(whole) as i, T.vectorized(LANES) as j:
+            T.buffer_store(target, value(i * LANES + j), [row, i * LANES + j])
+    for start, count in chunks(width - whole * LANES):
+        first = whole * LANES + start
+        with T.vectorized(count) as j:
+            T.buffer_store(target, value(first + j), [row, first + j])
