@@ -111,15 +111,26 @@ class Network:
         weights = self.softmax(self.add(fit, self._far_behind(length, steps)))
         return self.reshape(self.matmul(self.reshape(weights, (1, steps)), keys), (width,))
 
+    def mean(self, x: Value, length: str) -> Value:
+        """The mean of the elements [L, d] of a sequence whose length is the input `length`."""
+        steps = x.shape[0]
+        present = self.mul(x, self.reshape(self._inside(length, steps), (steps, 1)))
+        count = self._node("Cast", [length], (1,), to=TensorProto.FLOAT)
+        return self._elementwise("Div", self.sum(present, 1), count)
+
     def _far_behind(self, length: str, steps: int) -> Value:
         """Zero for the elements of a sequence, a large negative number behind its end."""
-        places = self.constant(f"places_{steps}", np.arange(steps, dtype=np.int64).reshape(1, -1))
-        given = self._input(length, TensorProto.INT64, (1,))
-        beyond = self._node("Less", [places, given.name], (steps,))
-        inside = self._node("Cast", [beyond.name], (steps,), to=TensorProto.FLOAT)
         one = self.constant("one", np.ones((1, 1), np.float32))
         far = self.constant("far", np.full((1, 1), 1e9, np.float32))
-        return self.mul(self.sub(inside, Value(one, (1,))), Value(far, (1,)))
+        beyond = self.sub(self._inside(length, steps), Value(one, (1,)))
+        return self.mul(beyond, Value(far, (1,)))
+
+    def _inside(self, length: str, steps: int) -> Value:
+        """One for the elements of a sequence, zero behind its end."""
+        places = self.constant(f"places_{steps}", np.arange(steps, dtype=np.int64).reshape(1, -1))
+        given = self._input(length, TensorProto.INT64, (1,))
+        found = self._node("Less", [places, given.name], (steps,))
+        return self._node("Cast", [found.name], (steps,), to=TensorProto.FLOAT)
 
     # -- operators ------------------------------------------------------------------------------
 

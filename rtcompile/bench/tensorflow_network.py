@@ -71,6 +71,9 @@ class TensorFlowNetwork:
     def _mul(self, a: Any, b: Any) -> Any:
         return a * b
 
+    def _div(self, a: Any, b: Any) -> Any:
+        return a / b
+
     def _less(self, a: Any, b: Any) -> Any:
         return a < b
 

@@ -15,6 +15,7 @@ from rtcompile.features.plan import (
     Boundaries,
     Feature,
     Input,
+    Log10Normalizer,
     MinMaxNormalizer,
     ZScoreNormalizer,
 )
@@ -26,7 +27,8 @@ __all__ = ["number_column", "reads_numbers"]
 def reads_numbers(feature: Feature) -> bool:
     """Whether a feature is a number a row, perhaps normalized or bucketized by boundaries."""
     plain = isinstance(feature.operator, Values) and isinstance(feature.inputs[0], Input)
-    scaled = isinstance(feature.normalizer, ZScoreNormalizer | MinMaxNormalizer | None)
+    known = ZScoreNormalizer | MinMaxNormalizer | Log10Normalizer | None
+    scaled = isinstance(feature.normalizer, known)
     cut = isinstance(feature.bucketizer, Boundaries | None)
     single = feature.numeric and feature.value_dim == 1 and feature.sequence is None
     return plain and scaled and cut and single
@@ -42,6 +44,10 @@ def number_column(feature: Feature, values: Sequence[Any]) -> Column | None:
     by = feature.normalizer
     if isinstance(by, ZScoreNormalizer):
         numbers = (numbers - by.mean) / by.standard_deviation
+    elif isinstance(by, Log10Normalizer):
+        large = numbers > by.threshold
+        logs = np.log10(numbers, where=large, out=np.zeros_like(numbers))
+        numbers = np.where(large, logs, by.default)
     elif isinstance(by, MinMaxNormalizer):
         numbers = (numbers - by.minimum) / (by.maximum - by.minimum)
     with np.errstate(over="ignore"):

@@ -14,7 +14,7 @@ from models.workloads.scale import FULL, SMALL
 from rtcompile.bench.workloads import Prepared, prepare
 
 # Building the others takes seconds each.
-_FAST = ("ep1", "recom")
+_FAST = ("ep1", "recom", "dlrm", "dcnv2")
 _NAMES = [
     name if name in _FAST else pytest.param(name, marks=pytest.mark.slow) for name in WORKLOADS
 ]
@@ -24,6 +24,11 @@ _SIZES = {
     "ep1": {"id_feature": 67, "raw_feature": 170, "lookup_feature": 756, "sequence": 32},
     "ep2": {"id_feature": 306, "raw_feature": 77, "lookup_feature": 60, "match_feature": 1000},
     "recom": {"raw_feature": 880 + 32, "id_feature": 50 + 50 + 15 + 5},
+    "dlrm": {"raw_feature": 13, "id_feature": 26},
+    "dcnv2": {"raw_feature": 13, "id_feature": 26},
+    "din": {"raw_feature": 1, "id_feature": 15, "sequence": 3},
+    "mmoe": {"raw_feature": 1, "id_feature": 15},
+    "dssm": {"raw_feature": 1, "id_feature": 15, "sequence": 3},
 }
 _BYTES = {"ep1": (100, 50_000), "ep2": (150, 500_000)}
 
