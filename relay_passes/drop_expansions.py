@@ -34,7 +34,7 @@ class _Rewriter(relax.PyExprMutator):
         left, right = op.args
         wanted = shape_of(op)
         sources = [self._unexpanded(left), self._unexpanded(right)]
-        for pair in ((sources[0], right), (left, sources[1])):
+        for pair in ((sources[0], sources[1]), (sources[0], right), (left, sources[1])):
             if pair[0] is None or pair[1] is None or not _broadcasts(*pair, wanted):
                 continue
             self._report.applied += 1

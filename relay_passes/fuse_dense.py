@@ -74,12 +74,13 @@ class _Matcher:
         if name in _ACTIVATIONS:
             dense = self._sum(self._only_reader(call.args[0]))
             return None if dense is None else replace(dense, activation=_ACTIVATIONS[name])
-        return self._sum(call)
+        return self._sum(call, whole=True)
 
     def _only_reader(self, expression: Any) -> Any:
         return self._bound.get(expression) if self._uses.get(expression) == 1 else None
 
-    def _plain(self, call: Any) -> _Dense | None:
+    def _plain(self, call: Any, whole: bool) -> _Dense | None:
+        """A matmul alone; refused once, where it is the `whole` of what is matched."""
         if call_name(call) != "relax.matmul":
             return None
         source, weight = call.args
@@ -88,16 +89,18 @@ class _Matcher:
         if matrix is None or matrix.ndim != 2 or extents is None or len(extents) < 2:
             return None
         if str(matrix.dtype) != "float32" or dtype_of(source) != "float32":
-            self._report.refused.append(f"matmul of {dtype_of(source)} by {matrix.dtype}")
+            if whole:
+                self._report.refused.append(f"matmul of {dtype_of(source)} by {matrix.dtype}")
             return None
         return _Dense(source, weight, np.zeros(matrix.shape[1], "float32"))
 
-    def _sum(self, call: Any) -> _Dense | None:
+    def _sum(self, call: Any, whole: bool = False) -> _Dense | None:
         """A matmul, or the sum of one and of what can be added to it."""
         if call_name(call) != "relax.add":
-            return self._plain(call)
+            return self._plain(call, whole)
         for operand, other in (call.args, tuple(reversed(call.args))):
-            if not isinstance(operand, relax.Var):
+            # A product that is broadcast to what is added to it has fewer rows than the sum.
+            if not isinstance(operand, relax.Var) or not _same_shape(operand, call):
                 continue
             dense = self._sum(self._only_reader(operand))
             added = None if dense is None else self._added(dense, other, shape_of(call))
@@ -117,6 +120,11 @@ class _Matcher:
         if form is None or dtype_of(other) != "float32" or len(dense.addends) == _MOST_ADDENDS:
             return None
         return replace(dense, addends=(*dense.addends, (form, other)))
+
+
+def _same_shape(a: Any, b: Any) -> bool:
+    left, right = shape_of(a), shape_of(b)
+    return left is not None and right is not None and list(map(str, left)) == list(map(str, right))
 
 
 def _form(addend: tuple[Any, ...] | None, result: tuple[Any, ...] | None) -> str | None:
@@ -143,14 +151,12 @@ def _form(addend: tuple[Any, ...] | None, result: tuple[Any, ...] | None) -> str
 class _Rewriter(relax.PyExprMutator):
     def __init__(self, mod: IRModule, report: PassReport) -> None:
         super().__init__(mod)
-        self._report = report
         self._matcher = _Matcher(mod["main"], report)
 
     def visit_call_(self, op: Any) -> Any:
         dense = self._matcher.match(op)
         if dense is None:
             return super().visit_call_(op)
-        self._report.applied += 1
         addends = [self.visit_expr(addend) for _, addend in dense.addends]
         arguments = [self.visit_expr(dense.source), dense.weight, relax.const(dense.bias), *addends]
         return relax.op.call_dps_packed(dense.name, relax.Tuple(arguments), out_ty=op.ty)
@@ -158,4 +164,13 @@ class _Rewriter(relax.PyExprMutator):
 
 def fuse_dense(mod: IRModule, report: PassReport) -> IRModule:
     """Rewrite every dense layer of `main`. Idempotent."""
-    return rewrite_main(mod, _Rewriter(mod, report))
+    rewritten = rewrite_main(mod, _Rewriter(mod, report))
+    # Not as they are matched: a layer is, from its matmul on, and only its end is left.
+    report.applied += _layers(rewritten) - _layers(mod)
+    return rewritten
+
+
+def _layers(mod: IRModule) -> int:
+    values = bindings(mod["main"]).values()
+    kernels = [v.args[0] for v in values if call_name(v) == "relax.call_dps_packed"]
+    return sum(str(kernel.global_symbol).startswith(f"{DENSE}.") for kernel in kernels)

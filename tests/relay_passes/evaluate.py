@@ -1,0 +1,247 @@
+"""A graph's value by numpy, operator by operator: what the passes must keep.
+
+Products are summed in float64 in the order of the contracted axis, then rounded, so that two graphs
+that compute the same in the same order agree to the bit. Every value is checked against the type
+that the graph gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+from tvm import relax, tirx
+from tvm.ir import IRModule
+
+from relay_passes.matching import bindings, call_name, constant_array, static_int
+
+Array = npt.NDArray[Any]
+
+
+def evaluate(mod: IRModule, *inputs: Array, rows: int | None = None) -> tuple[Array, ...]:
+    """The results of `main`. `rows` is the batch where no input tells."""
+    function = mod["main"]
+    graph = _Graph(function, rows)
+    with np.errstate(all="ignore"):
+        return graph.run(inputs)
+
+
+def _ordered_sum(products: Array, axis: int) -> Array:
+    total = np.zeros(np.delete(products.shape, axis), np.float64)
+    for part in np.moveaxis(products, axis, 0):
+        total = total + part
+    return total.astype(np.float32)
+
+
+def _matmul(a: Array, b: Array) -> Array:
+    wide = a.astype(np.float64)[..., :, :, None] * b.astype(np.float64)[..., None, :, :]
+    return _ordered_sum(wide, wide.ndim - 2)
+
+
+def _einsum(equation: str, a: Array, b: Array) -> Array:
+    """One axis is contracted, the last of `a`."""
+    left, result = equation.replace(" ", "").split("->")
+    if "..." in left:
+        axes = "xyz"[: a.ndim - len(left.split(",")[0].replace("...", ""))]
+        left, result = left.replace("...", axes), result.replace("...", axes)
+    source, matrix = left.split(",")
+    every = result + "".join(label for label in source if label not in result)
+    wide = np.einsum(f"{source},{matrix}->{every}", a.astype(np.float64), b.astype(np.float64))
+    for axis in range(len(every) - 1, len(result) - 1, -1):
+        wide = _ordered_sum(wide, axis)
+    return wide.astype(np.float32)
+
+
+def _conv1d(x: Array, kernel: Array) -> Array:
+    width = x.shape[2] - kernel.shape[2] + 1
+    taps = [x[:, :, at : at + width] for at in range(kernel.shape[2])]
+    parts = [
+        np.swapaxes(_matmul(np.swapaxes(tap, 1, 2), kernel[:, :, at].T), 1, 2)
+        for at, tap in enumerate(taps)
+    ]
+    return np.sum(parts, axis=0, dtype=np.float32)
+
+
+def _sigmoid(x: Array) -> Array:
+    return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(np.float32)
+
+
+def _dense(name: str, x: Array, matrix: Array, bias: Array, *addends: Array) -> Array:
+    """y = activation(x @ matrix + bias + addends), each addend's rows as its form says."""
+    activation, *forms = name.removeprefix("rtc.dense.").split(".")
+    columns = matrix.shape[1]
+    y = _matmul(x, matrix).reshape(-1, columns)
+    for form, addend in zip(forms, addends, strict=True):
+        at = np.arange(len(y))
+        kind, count = form.rstrip("0123456789"), form.lstrip("abcdefghijklmnopqrstuvwxyz")
+        row = {
+            "each": lambda at, count: at,
+            "div": lambda at, count: at // int(count),
+            "mod": lambda at, count: at % int(count),
+            "one": lambda at, count: at * 0,
+        }[kind](at, count)
+        y = y + addend.reshape(-1, columns)[row]
+    y = (y + bias).reshape(*x.shape[:-1], columns)
+    return {
+        "none": lambda v: v,
+        "relu": lambda v: np.maximum(v, np.float32(0)),
+        "sigmoid": _sigmoid,
+        "tanh": np.tanh,
+    }[activation](y)
+
+
+def _lookup(name: str, table: Array, ids: Array) -> Array:
+    column = name.removeprefix("rtc.embedding_lookup").removeprefix(".")
+    if column:
+        ids = ids[:, int(column)][:, None]
+    if (ids != np.floor(ids)).any() or (ids < -len(table)).any() or (ids >= len(table)).any():
+        raise ValueError("an id that the table does not have")
+    return table[ids.astype(np.int64)]
+
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.divide,
+    "power": np.power,
+    "maximum": np.maximum,
+    "less": np.less,
+    "where": np.where,
+    "isfinite": np.isfinite,
+    "negative": np.negative,
+    "square": np.square,
+    "exp": np.exp,
+    "tanh": np.tanh,
+    "sigmoid": _sigmoid,
+    "nn.relu": lambda x: np.maximum(x, np.float32(0)),
+    "matmul": _matmul,
+    "nn.conv1d": _conv1d,
+}
+
+
+class _Graph:
+    def __init__(self, function: Any, rows: int | None) -> None:
+        self._function, self._rows = function, rows
+        self._values: dict[Any, Any] = {}
+        self._extents: dict[Any, int] = {}
+
+    def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """The results, of these parameters."""
+        for param, array in zip(self._function.params, inputs, strict=True):
+            for extent, size in zip(param.ty.shape.values, array.shape, strict=True):
+                if isinstance(extent, tirx.Var):
+                    assert self._extents.setdefault(extent, size) == size
+            self._bind(param, array)
+        for var, value in bindings(self._function).items():
+            self._bind(var, self._value(value))
+        found = self._value(self._function.body.body)
+        return found if isinstance(found, tuple) else (found,)
+
+    def _bind(self, var: Any, value: Any) -> None:
+        if isinstance(var.ty, relax.TensorType):
+            assert str(value.dtype) == str(var.ty.dtype), f"{var}: {value.dtype} != {var.ty}"
+            if var.ty.shape is not None:
+                wanted = self._shape(var.ty.shape.values)
+                assert value.shape == wanted, f"{var}: {value.shape} != {wanted}"
+        self._values[var] = value
+
+    def _shape(self, extents: Any) -> tuple[int, ...]:
+        return tuple(self._extent(extent) for extent in extents)
+
+    def _extent(self, extent: Any) -> int:
+        known = static_int(extent)
+        if known is not None:
+            return known
+        if isinstance(extent, tirx.Var):
+            return self._extents[extent] if extent in self._extents else self._given_rows()
+        replaced = tirx.stmt_functor.substitute(extent, self._extents)
+        return int(tvm.arith.Analyzer().simplify(replaced))
+
+    def _given_rows(self) -> int:
+        assert self._rows is not None, "no input tells the batch"
+        return self._rows
+
+    def _value(self, expression: Any) -> Any:
+        array = constant_array(expression)
+        if array is not None:
+            return array
+        if isinstance(expression, relax.Var):
+            return self._values[expression]
+        if isinstance(expression, relax.Tuple):
+            return tuple(self._value(part) for part in expression.fields)
+        if isinstance(expression, relax.TupleGetItem):
+            return self._value(expression.tuple_value)[expression.index]
+        if isinstance(expression, relax.ShapeExpr):
+            return self._shape(expression.values)
+        return self._call(expression)
+
+    def _call(self, call: Any) -> Any:
+        name = (call_name(call) or "").removeprefix("relax.")
+        if name == "call_dps_packed":
+            return self._kernel(call)
+        args = [self._value(arg) for arg in call.args if not _is_index(name, arg)]
+        if name in _OPERATORS:
+            return _OPERATORS[name](*args)
+        return getattr(self, f"_{name.replace('.', '_')}")(call, *args)
+
+    def _kernel(self, call: Any) -> Array:
+        name, args = str(call.args[0].global_symbol), self._value(call.args[1])
+        wanted = self._shape(call.ty_args[0].shape.values)
+        kernel, _, rest = name.removeprefix("rtc.").partition(".")
+        if kernel == "dense":
+            return _dense(name, *args)
+        if kernel == "embedding_lookup":
+            return _lookup(name, *args)
+        if kernel == "concat":
+            return np.concatenate(args, int(rest))
+        assert name == "rtc.spread", name
+        return np.broadcast_to(args[0], wanted)
+
+    def _reshape(self, call: Any, x: Array, shape: tuple[int, ...]) -> Array:
+        return x.reshape(shape)
+
+    def _squeeze(self, call: Any, x: Array) -> Array:
+        return x.squeeze(tuple(int(a) for a in call.attrs.axis))
+
+    def _expand_dims(self, call: Any, x: Array) -> Array:
+        return np.expand_dims(x, tuple(int(a) for a in call.attrs.axis))
+
+    def _flatten(self, call: Any, x: Array) -> Array:
+        return x.reshape(-1)
+
+    def _permute_dims(self, call: Any, x: Array) -> Array:
+        return x.transpose([int(a) for a in call.attrs.axes])
+
+    def _concat(self, call: Any, parts: tuple[Array, ...]) -> Array:
+        return np.concatenate(parts, int(call.attrs.axis))
+
+    def _sum(self, call: Any, x: Array) -> Array:
+        axes = tuple(int(a) for a in call.attrs.axis)
+        wide = x.sum(axes, dtype=np.float64, keepdims=bool(call.attrs.keepdims))
+        return wide.astype(np.float32)
+
+    def _einsum(self, call: Any, operands: tuple[Array, ...]) -> Array:
+        return _einsum(str(call.attrs.subscripts), *operands)
+
+    def _take(self, call: Any, table: Array, ids: Array) -> Array:
+        return table.take(ids, int(call.attrs.axis), mode="raise")
+
+    def _astype(self, call: Any, x: Array) -> Array:
+        return x.astype(str(call.attrs.dtype))
+
+    def _strided_slice(self, call: Any, x: Array) -> Array:
+        axes, begins, ends = (
+            [int(getattr(f, "value", f)) for f in arg.fields] for arg in call.args[1:4]
+        )
+        index = [slice(None)] * x.ndim
+        for axis, begin, end in zip(axes, begins, ends, strict=True):
+            index[axis] = slice(begin, end)
+        return x[tuple(index)]
+
+
+def _is_index(name: str, argument: Any) -> bool:
+    return name == "strided_slice" and isinstance(argument, relax.Tuple)
