@@ -16,6 +16,7 @@ from runtime.artifact import Artifact, read_artifact
 from runtime.columns import Column
 from runtime.errors import ArtifactError, RequestError
 from runtime.feature_stage import check_fields
+from runtime.helpers import Helpers
 from runtime.items import ItemTable
 from runtime.log_lines import Difference, differences, row_values, to_lines
 from runtime.machine import check_target
@@ -29,17 +30,18 @@ __all__ = ["Ranker", "load"]
 def load(path: str | Path, threads: int = 1) -> Ranker:
     """Load the artifact at `path`.
 
-    `threads` is how many threads one request may spread over; only 1 is supported so far. Requests
-    themselves run side by side: a ranker may be called from any number of threads.
+    `threads` is how many threads one request may spread over: its rows are cut into ranges, of 128
+    at least. Requests themselves run side by side: any number of threads may call a ranker.
 
     Raises ArtifactError for a file that cannot be read or is damaged, TargetError where it was
     compiled for another machine.
     """
-    if threads != 1:
-        raise RequestError(f"threads={threads}: a request runs on one thread so far; pass 1")
+    if not isinstance(threads, int) or threads < 1:
+        raise RequestError(f"threads={threads!r}: a count from 1 on is needed")
     artifact = read_artifact(path)
     check_target(artifact.path, artifact.manifest["target"])
-    return Ranker(artifact, _load_module(artifact))
+    helpers = Helpers(threads) if threads > 1 else None
+    return Ranker(artifact, _load_module(artifact), helpers)
 
 
 def _load_module(artifact: Artifact) -> Any:
@@ -70,12 +72,12 @@ def _ranking(cross: Stage, artifact: Artifact, module: Any, constants: Any) -> R
 class Ranker:
     """Scores requests with one artifact. Reentrant."""
 
-    def __init__(self, artifact: Artifact, module: Any) -> None:
+    def __init__(self, artifact: Artifact, module: Any, helpers: Helpers | None = None) -> None:
         self._artifact = artifact
         self._module = module  # keeps the library mapped
         constants = tvm_ffi.from_dlpack(artifact.constants)
         stages = artifact.manifest["stages"]
-        self._stage = Stage(module["cross"], stages["cross"], constants)
+        self._stage = Stage(module["cross"], stages["cross"], constants, helpers)
         self._ranking = (
             _ranking(self._stage, artifact, module, constants)
             if artifact.manifest["kind"] == "ranking"

@@ -13,6 +13,7 @@ import tvm_ffi
 
 from runtime.arrays import aligned_block, aligned_empty
 from runtime.errors import RequestError, UnknownIdError
+from runtime.helpers import ROWS_A_THREAD, Helpers
 
 __all__ = ["Port", "Results", "Stage"]
 
@@ -63,10 +64,20 @@ class _Workspace:
 
 
 class Stage:
-    """Runs one main function of the module. Safe to call from many threads at once."""
+    """Runs one main function of the module. Safe to call from many threads at once.
 
-    def __init__(self, function: Any, description: dict[str, Any], constants: Any) -> None:
+    With `helpers`, a call of many rows spreads over its threads and the caller's.
+    """
+
+    def __init__(
+        self,
+        function: Any,
+        description: dict[str, Any],
+        constants: Any,
+        helpers: Helpers | None = None,
+    ) -> None:
         self._function = function
+        self._helpers = helpers
         self._constants = constants
         self._bytes = description["workspace_bytes"]
         self._lookups = description["lookups"]
@@ -130,11 +141,18 @@ class Stage:
 
         Raises RequestError, UnknownIdError.
         """
-        if not rows:
+        if self._helpers is None or rows <= ROWS_A_THREAD:
+            self._call(0, rows, tensors)
+        else:
+            self._helpers.run(rows, lambda begin, end: self._call(begin, end, tensors))
+
+    def _call(self, begin: int, end: int, tensors: Sequence[Any]) -> None:
+        """Rows [begin, end), in a workspace of its own."""
+        if begin == end:
             return
         workspace = self._idle.pop() if self._idle else self._new_workspace()
         workspace.status[0] = 0
-        self._function(0, rows, self._constants, *workspace.tensors, *tensors)
+        self._function(begin, end, self._constants, *workspace.tensors, *tensors)
         code, lookup, given = (int(word) for word in workspace.status[:3])
         self._idle.append(workspace)
         if code == 0:

@@ -1,0 +1,76 @@
+"""A request that spreads over threads gives what one thread gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import rtcompile
+import runtime
+from runtime.helpers import ROWS_A_THREAD, Helpers, ranges
+from tests.onnx_models import TABLE_ROWS, two_input_model
+
+
+@given(rows=st.integers(1, 5000), threads=st.integers(1, 9))
+def test_ranges_cover_every_row_once(rows: int, threads: int) -> None:
+    found = ranges(rows, threads)
+    assert [row for begin, end in found for row in range(begin, end)] == list(range(rows))
+    assert len(found) <= threads
+    assert all(begin % 64 == 0 for begin, _ in found)
+    assert len(found) == 1 or min(end - begin for begin, end in found) >= ROWS_A_THREAD - 64
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("threads")
+    rtcompile.build(two_input_model(folder / "m.onnx"), output=folder / "m.rtc")
+    return folder / "m.rtc"
+
+
+@pytest.mark.parametrize("rows", [1, 127, 128, 129, 256, 1000])
+def test_threads_change_nothing(artifact: Path, rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    given = {
+        "X": rng.normal(size=(rows, 5)).astype(np.float32),
+        "ids": rng.integers(0, TABLE_ROWS, rows),
+    }
+    want = runtime.load(artifact).predict(given)["Y"]
+    for threads in (2, 3):
+        got = runtime.load(artifact, threads=threads).predict(given)["Y"]
+        np.testing.assert_array_equal(got, want)
+
+
+def test_an_error_in_a_helper_is_raised(artifact: Path) -> None:
+    ranker = runtime.load(artifact, threads=2)
+    ids = np.zeros(1000, np.int64)
+    ids[900] = TABLE_ROWS + 5
+    with pytest.raises(runtime.UnknownIdError, match="id 15 is outside"):
+        ranker.predict({"X": np.zeros((1000, 5), np.float32), "ids": ids})
+    ids[900] = 0
+    assert ranker.predict({"X": np.zeros((1000, 5), np.float32), "ids": ids})["Y"].shape == (
+        1000,
+        1,
+    )
+
+
+def test_every_range_is_waited_for() -> None:
+    done: list[tuple[int, int]] = []
+
+    def work(begin: int, end: int) -> None:
+        if begin == 0:
+            raise ValueError("first")
+        done.append((begin, end))
+
+    with pytest.raises(ValueError, match="first"):
+        Helpers(3).run(1000, work)
+    assert len(done) == 2
+
+
+@pytest.mark.parametrize("threads", [0, -1, "2", None])
+def test_bad_counts(artifact: Path, threads: object) -> None:
+    with pytest.raises(runtime.RequestError, match="a count from 1 on is needed"):
+        runtime.load(artifact, threads=threads)  # type: ignore[arg-type]
