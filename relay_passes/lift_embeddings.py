@@ -44,7 +44,7 @@ class _Ids:
         value = self._bound.get(expression)
         return value if call_name(value) == f"relax.{name}" else None
 
-    def unwrapped(self, ids: Any) -> Any:
+    def unwrapped(self, ids: Any, rows: int) -> Any:
         """x of where(less(x, 0), add(x, rows), x); `ids` itself where it has another form."""
         where = self._call(ids, "where")
         if where is None:
@@ -52,9 +52,23 @@ class _Ids:
         condition, wrapped, plain = where.args
         less, add = self._call(condition, "less"), self._call(wrapped, "add")
         known = less is not None and add is not None
-        if known and less.args[0].same_as(plain) and add.args[0].same_as(plain):
-            return plain
-        return ids
+        if not known or not less.args[0].same_as(plain) or not add.args[0].same_as(plain):
+            return ids
+        return plain if _is(less.args[1], 0) and self._is_count(add.args[1], rows) else ids
+
+    def _is_count(self, expression: Any, rows: int) -> bool:
+        """Whether it is `rows`, or the first extent of a constant of so many, as imported."""
+        if constant_array(expression) is not None:
+            return _is(expression, rows)
+        cast = self._call(expression, "astype")
+        take = self._call(expression if cast is None else cast.args[0], "take")
+        if take is None or not _is(take.args[1], 0):
+            return False
+        extents = self._call(take.args[0], "shape_to_tensor")
+        shape = None if extents is None else self._bound.get(extents.args[0], extents.args[0])
+        if call_name(shape) == "relax.shape_of":
+            return (shape_of(shape.args[0]) or (None,))[0] == rows
+        return isinstance(shape, relax.ShapeExpr) and static_int(shape.values[0]) == rows
 
     def column(self, ids: Any) -> tuple[Any, int] | None:
         """(X, column) of ids that are a cast column of a float matrix, else None."""
@@ -63,7 +77,7 @@ class _Ids:
             return None
         source = cast.args[0]
         where = self._call(source, "where")
-        if where is not None:  # of what is not finite, to zero
+        if where is not None and self._zeroes_not_finite(where):
             source = next((a for a in where.args[1:] if isinstance(a, relax.Var)), source)
         part = self._call(source, "strided_slice")
         if part is None or dtype_of(part.args[0]) != "float32":
@@ -75,6 +89,19 @@ class _Ids:
         if starts[0] not in ([1], [-1]) or starts[1] is None or not isinstance(extents[1], int):
             return None
         return part.args[0], starts[1][0] % extents[1]
+
+    def _zeroes_not_finite(self, where: Any) -> bool:
+        condition, yes, no = where.args
+        negated = self._call(condition, "logical_not")
+        zero, kept = (yes, no) if negated is not None else (no, yes)
+        finite = self._call(condition if negated is None else negated.args[0], "isfinite")
+        return _is(zero, 0) and finite is not None and bool(finite.args[0].same_as(kept))
+
+
+def _is(expression: Any, value: int) -> bool:
+    """Whether `expression` is a constant of this one value."""
+    array = constant_array(expression)
+    return array is not None and array.size == 1 and bool((array == value).all())
 
 
 def _integers(argument: Any) -> list[int] | None:
@@ -103,7 +130,7 @@ class _Rewriter(relax.PyExprMutator):
         if constant_array(ids) is not None:
             return super().visit_call_(op)  # a constant: folded later
         self._report.applied += 1
-        name, source = EMBEDDING_LOOKUP, self._ids.unwrapped(ids)
+        name, source = EMBEDDING_LOOKUP, self._ids.unwrapped(ids, matrix.shape[0])
         column = self._ids.column(source)
         if column is not None:
             source, name = column[0], f"{EMBEDDING_LOOKUP}.{column[1]}"

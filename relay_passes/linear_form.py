@@ -28,6 +28,8 @@ __all__ = ["LinearForm", "Term", "linear_form"]
 
 Array = npt.NDArray[np.float32]
 
+_THROUGH_VIEWS = ("relax.concat", "relax.reshape")
+
 
 @dataclass
 class Term:
@@ -90,6 +92,8 @@ class _Decomposition:
             "relax.multiply": self._scaled,
             "relax.reshape": self._reshaped,
         }.get(name or "")
+        if name not in _THROUGH_VIEWS and not _same(leading, shape[:-1]):
+            handler = None  # its operands, broadcast, have no view of their own
         early = self._times.get(x) is not BindingTime.CROSS
         expands = name in ("relax.multiply", "relax.reshape")
         if handler is not None and (not early or expands) and handler(value, weight, leading):

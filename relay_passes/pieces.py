@@ -96,6 +96,8 @@ def _of_reshape(value: Any, axis: int, bound: Mapping[Any, Any]) -> list[Piece] 
     target, source = shape_of(value), shape_of(value.args[0])
     if target is None or source is None or len(target) != 3 or len(source) != 2 or axis != 1:
         return None
+    if str(target[0]) != str(source[0]):
+        return None
     depth = target[2]
     inner = pieces(value.args[0], 1, bound)
     if inner is None or not isinstance(depth, int):

@@ -7,7 +7,7 @@
 In the cross graph a user's value has one row. Element-wise operators read it as it is, broadcast;
 for any other it is spread:   call_dps_packed("rtc.spread", (value,)).
 A value that only repeats another one (a product with ones) moves to its readers: it would be larger
-to keep and no faster to read.
+to keep and no faster to read. One of the user's moves only where all its readers broadcast.
 """
 
 from __future__ import annotations
@@ -95,8 +95,18 @@ class _Cut:
         for var, value in reversed(list(self._bound.items())):
             times = readers.get(var, [])
             late = bool(times) and all(time is BindingTime.CROSS for time in times)
-            if self._times[var] in _EARLY and late and _only_repeats(value):
+            if self._times[var] not in _EARLY or not late or not _only_repeats(value):
+                continue
+            # What has one row in the cross stage is spread only where it is a parameter.
+            if self._times[var] is BindingTime.ITEM or self._is_broadcast(var):
                 self._times[var] = BindingTime.CROSS
+
+    def _is_broadcast(self, var: Any) -> bool:
+        """Whether every reader is an operator that broadcasts."""
+        values = self._bound.values()
+        readers = [v for v in values if any(read.same_as(var) for read in reads(v))]
+        is_result = any(var.same_as(result) for result in self._results)
+        return not is_result and all(call_name(value) in _BROADCASTING for value in readers)
 
     def _read_later(self, time: BindingTime) -> list[Any]:
         """The values of a stage that the cross stage reads, in order; not the graph's inputs."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm
 from tvm import relax, tirx
 from tvm.ir import IRModule
 
@@ -112,6 +111,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "less": np.less,
     "where": np.where,
     "isfinite": np.isfinite,
+    "logical_not": np.logical_not,
     "negative": np.negative,
     "square": np.square,
     "exp": np.exp,
@@ -158,8 +158,9 @@ class _Graph:
             return known
         if isinstance(extent, tirx.Var):
             return self._extents[extent] if extent in self._extents else self._given_rows()
-        replaced = tirx.stmt_functor.substitute(extent, self._extents)
-        return int(tvm.arith.Analyzer().simplify(replaced))
+        if isinstance(extent, tirx.Mul):
+            return self._extent(extent.a) * self._extent(extent.b)
+        raise NotImplementedError(f"extent {extent}")
 
     def _given_rows(self) -> int:
         assert self._rows is not None, "no input tells the batch"
