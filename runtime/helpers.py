@@ -14,7 +14,7 @@ ROWS_A_THREAD = 2 * _TILE
 
 
 def ranges(rows: int, threads: int) -> list[tuple[int, int]]:
-    """At most `threads` ranges that cover `rows`, of about equal size, each but the last of tiles."""
+    """At most `threads` ranges that cover `rows`, of about equal size, in whole tiles."""
     tiles = -(-rows // _TILE)
     count = max(1, min(threads, rows // ROWS_A_THREAD))
     edges = [min(rows, tiles * part // count * _TILE) for part in range(count)] + [rows]
