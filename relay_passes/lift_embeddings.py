@@ -51,8 +51,9 @@ class _Ids:
             return ids
         condition, wrapped, plain = where.args
         less, add = self._call(condition, "less"), self._call(wrapped, "add")
-        known = less is not None and add is not None
-        if not known or not less.args[0].same_as(plain) or not add.args[0].same_as(plain):
+        if less is None or add is None:
+            return ids
+        if not less.args[0].same_as(plain) or not add.args[0].same_as(plain):
             return ids
         return plain if _is(less.args[1], 0) and self._is_count(add.args[1], rows) else ids
 
@@ -61,11 +62,13 @@ class _Ids:
         if constant_array(expression) is not None:
             return _is(expression, rows)
         cast = self._call(expression, "astype")
-        take = self._call(expression if cast is None else cast.args[0], "take")
+        take = self._call(cast.args[0] if cast is not None else expression, "take")
         if take is None or not _is(take.args[1], 0):
             return False
         extents = self._call(take.args[0], "shape_to_tensor")
-        shape = None if extents is None else self._bound.get(extents.args[0], extents.args[0])
+        if extents is None:
+            return False
+        shape: Any = self._bound.get(extents.args[0], extents.args[0])
         if call_name(shape) == "relax.shape_of":
             return (shape_of(shape.args[0]) or (None,))[0] == rows
         return isinstance(shape, relax.ShapeExpr) and static_int(shape.values[0]) == rows
@@ -94,7 +97,7 @@ class _Ids:
         condition, yes, no = where.args
         negated = self._call(condition, "logical_not")
         zero, kept = (yes, no) if negated is not None else (no, yes)
-        finite = self._call(condition if negated is None else negated.args[0], "isfinite")
+        finite = self._call(negated.args[0] if negated is not None else condition, "isfinite")
         return _is(zero, 0) and finite is not None and bool(finite.args[0].same_as(kept))
 
 

@@ -40,20 +40,6 @@ def _matmul(a: Array, b: Array) -> Array:
     return _ordered_sum(wide, wide.ndim - 2)
 
 
-def _einsum(equation: str, a: Array, b: Array) -> Array:
-    """One axis is contracted, the last of `a`."""
-    left, result = equation.replace(" ", "").split("->")
-    if "..." in left:
-        axes = "xyz"[: a.ndim - len(left.split(",")[0].replace("...", ""))]
-        left, result = left.replace("...", axes), result.replace("...", axes)
-    source, matrix = left.split(",")
-    every = result + "".join(label for label in source if label not in result)
-    wide = np.einsum(f"{source},{matrix}->{every}", a.astype(np.float64), b.astype(np.float64))
-    for axis in range(len(every) - 1, len(result) - 1, -1):
-        wide = _ordered_sum(wide, axis)
-    return wide.astype(np.float32)
-
-
 def _conv1d(x: Array, kernel: Array) -> Array:
     width = x.shape[2] - kernel.shape[2] + 1
     taps = [x[:, :, at : at + width] for at in range(kernel.shape[2])]
@@ -66,6 +52,11 @@ def _conv1d(x: Array, kernel: Array) -> Array:
 
 def _sigmoid(x: Array) -> Array:
     return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(np.float32)
+
+
+def _softmax(x: Array, axis: int = -1) -> Array:
+    powers = np.exp(np.moveaxis(x, axis, -1) - x.max(axis, keepdims=True).swapaxes(axis, -1))
+    return np.moveaxis(powers / _ordered_sum(powers, powers.ndim - 1)[..., None], -1, axis)
 
 
 def _dense(name: str, x: Array, matrix: Array, bias: Array, *addends: Array) -> Array:
@@ -199,11 +190,18 @@ class _Graph:
             return _lookup(name, *args)
         if kernel == "concat":
             return np.concatenate(args, int(rest))
+        if kernel == "softmax":
+            return _softmax(args[0].reshape(-1, int(rest))).reshape(wanted)
+        if kernel == "batch_matmul":
+            return _matmul(args[0], args[1] if rest == "nn" else np.swapaxes(args[1], -1, -2))
         assert name == "rtc.spread", name
         return np.broadcast_to(args[0], wanted)
 
     def _reshape(self, call: Any, x: Array, shape: tuple[int, ...]) -> Array:
         return x.reshape(shape)
+
+    def _nn_softmax(self, call: Any, x: Array) -> Array:
+        return _softmax(x, int(call.attrs.axis))
 
     def _squeeze(self, call: Any, x: Array) -> Array:
         return x.squeeze(tuple(int(a) for a in call.attrs.axis))
@@ -224,9 +222,6 @@ class _Graph:
         axes = tuple(int(a) for a in call.attrs.axis)
         wide = x.sum(axes, dtype=np.float64, keepdims=bool(call.attrs.keepdims))
         return wide.astype(np.float32)
-
-    def _einsum(self, call: Any, operands: tuple[Array, ...]) -> Array:
-        return _einsum(str(call.attrs.subscripts), *operands)
 
     def _take(self, call: Any, table: Array, ids: Array) -> Array:
         return table.take(ids, int(call.attrs.axis), mode="raise")
