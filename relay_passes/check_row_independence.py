@@ -1,7 +1,8 @@
 """Refuse a graph whose rows depend on each other: it could not run in tiles of rows.
 
 The batch is the one symbolic extent. An operator that reduces, concatenates, normalises or
-contracts along an axis whose extent contains it mixes rows. Operators that only move rows about
+contracts along an axis whose extent contains it mixes rows; so does one whose result has it on two
+axes (x @ transpose(x)). Operators that only move rows about
 (reshape, transpose) are fine: they move them back before the end, or the outputs would not be a
 row each.
 """
@@ -66,6 +67,7 @@ def check_row_independence(mod: IRModule, report: PassReport) -> IRModule:
     """Return `mod` unchanged, or raise RowDependenceError that names the operator."""
     for var, value in bindings(mod["main"]).items():
         name = call_name(value)
+        _check_one_batch_axis(var, name or "")
         if name == "relax.concat":
             operands, axes_of = list(_fields(value.args[0])), _MIXING[name]
         elif name in _MIXING:
@@ -76,6 +78,16 @@ def check_row_independence(mod: IRModule, report: PassReport) -> IRModule:
         for operand in operands:
             _check(var, name, value, operand, axes_of)
     return mod
+
+
+def _check_one_batch_axis(var: Any, name: str) -> None:
+    extents = shape_of(var) if isinstance(var.ty, relax.TensorType) else None
+    if sum(not isinstance(extent, int) for extent in extents or ()) > 1:
+        shape = ", ".join(str(extent) for extent in extents or ())
+        raise RowDependenceError(
+            f"{name.removeprefix('relax.')} ({var.name}) gives a tensor of shape ({shape}), with "
+            "the batch on two axes: each row is paired with the other rows of the request"
+        )
 
 
 def _fields(expression: Any) -> Any:

@@ -70,3 +70,12 @@ def test_rows_that_only_move_about_pass() -> None:
 
     _, report = run(check_row_independence, network(X, body))
     assert report.applied == 0
+
+
+def test_rows_by_rows_are_refused() -> None:
+    def body(emit: Any, x: Any) -> Any:
+        flat = emit(op.reshape(x, (x.ty.shape.values[0], 6)))
+        return emit(op.matmul(flat, emit(op.permute_dims(flat))))
+
+    with pytest.raises(RowDependenceError, match="the batch on two axes"):
+        run(check_row_independence, network(X, body))
