@@ -41,6 +41,7 @@ def describe_stage(program: StageProgram) -> dict[str, Any]:
         "workspace_bytes": max(program.workspace_bytes, 64),
         "lookups": [{"table": lookup.table, "rows": lookup.rows} for lookup in program.lookups],
         "features": list(program.features),
+        "input_table": program.input_table,
         "output_table": program.output_table,
         "calls": len(program.calls),
         "kernels": len(program.kernels),

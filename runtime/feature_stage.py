@@ -86,7 +86,7 @@ class FeatureStage:
         places = [i for i, spec in enumerate(self._specs) if spec.side == "item"]
         words[places] = items.stored.descriptors
         if places:
-            words[places, Word.PLACES] = items.place_array.__array_interface__["data"][0]
+            words[places, Word.PLACES] = items.places.__array_interface__["data"][0]
         columns = aligned_empty(words.size, "int64")
         columns[:] = words.reshape(-1)
         with self._scratch.lent(bound, shared) as scratch:

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm_ffi
 
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec
 from runtime.column_store import ColumnStore, StoredColumns
 from runtime.encode import encode
 from runtime.errors import RequestError, UnknownItemError
+from runtime.input_table import address
 from runtime.read_items import read_items
 from runtime.stage import Port
 
@@ -43,12 +43,12 @@ Compute = Callable[[Mapping[str, Sequence[object]], int], list[npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a request reads: the items' places, and the tensors these are places in."""
+    """What a request reads: the items' places, and where the arrays lie these are places in."""
 
-    places: Any
-    tensors: Sequence[Any]
-    place_array: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
+    addresses: npt.NDArray[np.int64]
     stored: StoredColumns
+    alive: Sequence[Any]  # the arrays behind `addresses`
 
 
 class _State:
@@ -60,7 +60,7 @@ class _State:
         self.arrays = [aligned_empty(capacity * p.row_elements, p.dtype) for p in ports]
         for array in self.arrays:
             array[:] = 0
-        self.tensors = [tvm_ffi.from_dlpack(array) for array in self.arrays]
+        self.addresses = np.array([address(array) for array in self.arrays], np.int64)
         self.raw: list[bytes] = []
         self.index: dict[Any, int] = {}
 
@@ -118,8 +118,7 @@ class ItemTable:
             raise RequestError(f"items: {error}") from error
         places = aligned_empty(len(found), "int64")
         places[:] = found
-        tensor = tvm_ffi.from_dlpack(places)
-        return Snapshot(tensor, state.tensors, places, state.store.snapshot)
+        return Snapshot(places, state.addresses, state.store.snapshot, state.arrays)
 
     def raw(self, items: Sequence[object]) -> dict[str, list[object]]:
         """The raw fields of items: column -> a value an item."""

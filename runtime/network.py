@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from runtime.input_table import InputTable
 from runtime.stage import Results, Stage
 
 __all__ = ["Network"]
@@ -19,13 +20,14 @@ class Network:
         self.stage = stage
         self._sources = [(str(name), int(at)) for name, at in sources]
 
-    def fill(self, rows: int, given: Mapping[str, Sequence[Any]], results: Results) -> None:
-        """Run into the memory of `results`. `given`: stage -> its outputs, as tensors."""
-        tensors = [given[name][at] for name, at in self._sources]
-        self.stage.call(rows, [*tensors, *results.arguments])
+    def table(self, given: Results) -> InputTable:
+        """A table of inputs that lie in the results of one stage, where they stay."""
+        table = self.stage.input_table()
+        table.addresses[:] = [given.addresses[at] for _, at in self._sources]
+        return table
 
     def run(
         self, rows: int, given: Mapping[str, Sequence[npt.NDArray[Any]]]
     ) -> list[npt.NDArray[Any]]:
-        """Run on aligned arrays; one array [rows, ...] an output."""
+        """Run on aligned arrays; one array [rows, ...] an output. `given`: stage -> its outputs."""
         return self.stage.run(rows, [given[name][at] for name, at in self._sources])

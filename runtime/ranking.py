@@ -17,6 +17,7 @@ from runtime.item_stage import ItemStage
 from runtime.items import ItemTable, Snapshot
 from runtime.network import Network
 from runtime.stage import Results, Stage
+from runtime.user_memory import CrossInputs, UserMemory
 
 __all__ = ["Ranking"]
 
@@ -55,16 +56,16 @@ class Ranking:
             for side in ("user", "item")
             if (name := f"{side}_network") in stages
         }
-        self._sources = [(str(stage), int(at)) for stage, at in stages["cross"]["sources"]]
-        kept = [source for source in self._sources if source[0] in _OF_ITEM]
+        sources = [(str(stage), int(at)) for stage, at in stages["cross"]["sources"]]
+        kept = [source for source in sources if source[0] in _OF_ITEM]
         stage = ItemStage(self._features.get("item"), self._networks.get("item"), kept)
         mixed = self._features["context"].item_specs if "context" in self._features else ()
         self.items = ItemTable(self._fields["item"], stage.ports, stage.compute, mixed)
         # Where the cross stage finds its inputs: (what the stage gave, which of it).
         places = {source: ("kept", at) for at, source in enumerate(kept)}
-        self._order = [places.get(source, source) for source in self._sources]
-        # The user stage's results, one set a running request. Lists append and pop atomically.
-        self._idle: list[tuple[Results, Results]] = []
+        self._inputs = CrossInputs([places.get(source, source) for source in sources])
+        # Lists append and pop atomically.
+        self._idle: list[UserMemory] = []
         self._outputs = [port.name for port in cross.outputs]
 
     def rank(
@@ -73,23 +74,15 @@ class Ranking:
         """See `Ranker.rank`."""
         ids = as_ids(items)
         rows = len(ids)
-        of_user, of_network = self._idle.pop() if self._idle else self._user_results()
-        user_columns = self._fill_user(user, of_user)
-        network = self._networks.get("user")
-        if network:
-            network.fill(1, {"user": of_user.tensors}, of_network)
+        memory = self._idle.pop() if self._idle else self._new_memory()
+        user_columns = self._fill_user(user, memory.features)
+        memory.run_network()
         snapshot = self.items.snapshot(ids)
         of_context = self._context(context, rows, user_columns, snapshot)
-        given = {
-            "user": of_user.tensors,
-            "user_network": of_network.tensors,
-            "kept": snapshot.tensors,
-            "context": of_context.tensors,
-        }
         results = self._cross.allocate(rows)
-        tensors = [given[stage][place] for stage, place in self._order]
-        self._cross.call(rows, [*tensors, snapshot.places, *results.arguments])
-        self._idle.append((of_user, of_network))
+        inputs = memory.cross_inputs(snapshot, of_context)
+        self._cross.call(rows, [inputs, *results.arguments])
+        self._idle.append(memory)
         return dict(zip(self._outputs, self._cross.shaped(rows, results.arrays), strict=True))
 
     def extract(
@@ -136,12 +129,9 @@ class Ranking:
     def _names(self, side: str) -> tuple[str, ...]:
         return self._fields[side]
 
-    def _user_results(self) -> tuple[Results, Results]:
-        stage, network = self._features.get("user"), self._networks.get("user")
-        return (
-            stage.allocate(1) if stage else Results([], []),
-            network.stage.allocate(1) if network else Results([], []),
-        )
+    def _new_memory(self) -> UserMemory:
+        features, network = self._features.get("user"), self._networks.get("user")
+        return UserMemory(features, network, self._cross, self._inputs)
 
     def _fill_user(self, user: object, results: Results) -> Columns:
         fields = check_fields("user", user, self._names("user"))
@@ -157,7 +147,7 @@ class Ranking:
         columns, _ = self._context_columns({} if context is None else context, rows)
         stage = self._features.get("context")
         if stage is None:
-            return Results([], [])
+            return Results([], [], [])
         results = stage.allocate(rows)
         if stage.is_mixed:
             stage.fill_mixed({"user": user, "context": columns}, items, rows, results)

@@ -14,6 +14,7 @@ import tvm_ffi
 from runtime.arrays import aligned_block, aligned_empty
 from runtime.errors import RequestError, UnknownIdError
 from runtime.helpers import ROWS_A_THREAD, Helpers
+from runtime.input_table import InputTable
 
 __all__ = ["Port", "Results", "Stage"]
 
@@ -44,13 +45,15 @@ class Port:
 class Results:
     """Memory for a stage's outputs. `arguments`: as its function takes them."""
 
-    def __init__(self, arrays: list[npt.NDArray[Any]], arguments: list[Any]) -> None:
+    def __init__(
+        self, arrays: list[npt.NDArray[Any]], addresses: list[int], arguments: list[Any]
+    ) -> None:
         self.arrays, self.arguments = arrays, arguments
+        self.addresses = np.array(addresses, np.int64)
 
-    @cached_property
-    def tensors(self) -> list[Any]:
-        """The outputs, as another stage's inputs."""
-        return [tvm_ffi.from_dlpack(array) for array in self.arrays]
+
+def _row_bytes(ports: Sequence[Port]) -> list[int]:
+    return [0 if p.per_request else p.row_elements * np.dtype(p.dtype).itemsize for p in ports]
 
 
 def _flat(arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
@@ -84,11 +87,9 @@ class Stage:
         self._features = description["features"]
         self.inputs = tuple(_port(port) for port in description["inputs"])
         self.outputs = tuple(_port(port) for port in description["outputs"])
+        self._input_table: bool = description["input_table"]
         self._output_table: bool = description["output_table"]
-        self._row_bytes = [
-            0 if p.per_request else p.row_elements * np.dtype(p.dtype).itemsize
-            for p in self.outputs
-        ]
+        self._row_bytes = _row_bytes(self.outputs)
         # One workspace a running call. Lists append and pop atomically.
         self._idle: list[_Workspace] = []
 
@@ -103,8 +104,16 @@ class Stage:
         `sizes`: elements of the flat outputs whose size the data decides, by port name.
         """
         results = self.allocate(rows, sizes)
-        self.call(rows, [*map(tvm_ffi.from_dlpack, _flat(inputs)), *results.arguments])
+        if self._input_table:
+            given = [self.input_table().set(inputs).tensor]
+        else:
+            given = list(map(tvm_ffi.from_dlpack, _flat(inputs)))
+        self.call(rows, [*given, *results.arguments])
         return self.shaped(rows, results.arrays, sizes)
+
+    def input_table(self) -> InputTable:
+        """A table for the addresses of the inputs."""
+        return InputTable(_row_bytes(self.inputs))
 
     def allocate(self, rows: int, sizes: Mapping[str, int] | None = None) -> Results:
         """Memory for the outputs of `rows` rows; of `sizes` elements where that is given."""
@@ -116,11 +125,11 @@ class Stage:
             ]
         )
         if not self._output_table:
-            return Results(arrays, list(map(tvm_ffi.from_dlpack, arrays)))
+            return Results(arrays, addresses, list(map(tvm_ffi.from_dlpack, arrays)))
         table = aligned_empty(max(2 * len(arrays), 1), "int64")
         table[0 : 2 * len(arrays) : 2] = addresses
         table[1::2] = self._row_bytes
-        return Results(arrays, [tvm_ffi.from_dlpack(table)])
+        return Results(arrays, addresses, [tvm_ffi.from_dlpack(table)])
 
     def shaped(
         self,
@@ -137,7 +146,7 @@ class Stage:
         ]
 
     def call(self, rows: int, tensors: Sequence[Any]) -> None:
-        """Run on flat aligned tensors, inputs then the outputs' arguments.
+        """Run on flat aligned tensors, inputs (or their table) then the outputs' arguments.
 
         Raises RequestError, UnknownIdError.
         """

@@ -97,6 +97,7 @@ class NetworkLowering:
         widest_panel: int,
         table_names: Mapping[bytes, str],
     ) -> None:
+        program.input_table = True
         self._table_names = table_names
         self._mod = mod
         self._main = mod["main"]
@@ -129,7 +130,7 @@ class NetworkLowering:
 
     def _place_input(self, index: int, source: Source) -> Pointer:
         """Where a tile finds an input: in its buffer, or spread or gathered in the workspace."""
-        given, port = Pointer(Space.INPUT, index=index), self._program.inputs[index]
+        given, port = Pointer(Space.INPUT_TABLE, 2 * index), self._program.inputs[index]
         if source is Source.ROWS:
             return given
         if source is Source.USER:
@@ -137,7 +138,7 @@ class NetworkLowering:
         target = self._pin(port.row_elements, port.dtype)
         name = gather_rows_name(port.dtype)
         self._program.kernels.setdefault(name, gather_rows_kernel(port.dtype))
-        places = Pointer(Space.INPUT, index=len(self._program.inputs) - 1)
+        places = Pointer(Space.INPUT_TABLE, 2 * (len(self._program.inputs) - 1))
         self._call(name, (given, places, target), 1, (port.row_elements,))
         return target
 

@@ -43,6 +43,7 @@ class Space:
     CONSTANTS = "constants"
     WORKSPACE = "workspace"
     INPUT = "input"
+    INPUT_TABLE = "input_table"  # an input by its place in a table of addresses
     OUTPUT = "output"
     OUTPUT_TABLE = "output_table"  # an output by its place in a table of addresses
     STATUS = "status"
@@ -119,6 +120,7 @@ class StageProgram:
 
     With `output_table` the outputs are not arguments of their own: one int64 [outputs, 2] has the
     address of each and its bytes a row, so that calls that differ in their output share a loop.
+    `input_table`: the inputs likewise.
     """
 
     name: str
@@ -133,3 +135,4 @@ class StageProgram:
     features: list[str] = field(default_factory=list)  # names, for messages
     workspace_bytes: int = 0
     output_table: bool = False
+    input_table: bool = False

@@ -49,7 +49,11 @@ def stage_main(program: StageProgram, functions: dict[str, Any], constants_bytes
             Space.WORKSPACE: T.arg("workspace", T.buffer((workspace_bytes,), "uint8")),
             Space.STATUS: T.arg("status", T.buffer((STATUS_WORDS,), "int64")),
         }
-        inputs = [_port_buffer("input", i, port) for i, port in enumerate(program.inputs)]
+        if program.input_table:
+            size = max(2 * len(program.inputs), 1)
+            memory[Space.INPUT_TABLE] = T.arg("inputs", T.buffer((size,), "int64"))
+        given = () if program.input_table else program.inputs
+        inputs = [_port_buffer("input", i, port) for i, port in enumerate(given)]
         if program.output_table:
             size = max(2 * len(program.outputs), 1)
             memory[Space.OUTPUT_TABLE] = T.arg("outputs", T.buffer((size,), "int64"))
@@ -111,8 +115,8 @@ class _Emitter:
         T.evaluate(tvm.ir.Call(function, arguments, ret_ty=return_type))
 
     def _address(self, pointer: Pointer, offset: Any) -> Any:
-        if pointer.space == Space.OUTPUT_TABLE:
-            table = self._memory[Space.OUTPUT_TABLE]
+        if pointer.space in (Space.INPUT_TABLE, Space.OUTPUT_TABLE):
+            table = self._memory[pointer.space]
             address = T.Bind(table[offset] + self._start * table[offset + 1])
             reinterpret = tvm.ir.Op.get("tirx.reinterpret")
             pointer_type = tvm.ir.PointerType(tvm.ir.PrimType("uint8"))

@@ -1,0 +1,33 @@
+"""A network's inputs as its function takes them: the address of each and its bytes a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tvm_ffi
+
+from runtime.arrays import aligned_empty
+
+__all__ = ["InputTable", "address"]
+
+
+def address(array: Any) -> int:
+    """Where an array lies."""
+    return int(array.__array_interface__["data"][0])
+
+
+class InputTable:
+    """int64 [inputs, 2]. Whoever sets an address keeps the memory alive until the call returns."""
+
+    def __init__(self, row_bytes: Sequence[int]) -> None:
+        self._words = aligned_empty(max(2 * len(row_bytes), 1), "int64")
+        self._words[1 : 2 * len(row_bytes) : 2] = row_bytes
+        self.addresses = self._words[0 : 2 * len(row_bytes) : 2]
+        self.tensor = tvm_ffi.from_dlpack(self._words)
+
+    def set(self, arrays: Sequence[Any]) -> InputTable:
+        """The addresses of `arrays`, one an input."""
+        self.addresses[:] = np.fromiter(map(address, arrays), np.int64, len(arrays))
+        return self
