@@ -11,7 +11,7 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.columns import EncodedColumn
 from rtcompile.codegen.features.scratch import Scratch
-from rtcompile.codegen.features.tir import i64
+from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.features.plan import Feature, Input
 from rtcompile.features.reference_cells import spreads
 
@@ -46,12 +46,20 @@ class InputView:
         if not self.sequence:
             return
         begin, end = self._elements
-        at = place
+        # Conditions end in memory: the simplifier would try all cases of all columns, for minutes.
+        at = Cell("int64", place)
         if self.spread:
-            at = tirx.Select(end - begin == i64(1), i64(0), place)
-        inside = T.Bind(begin + at < end)
-        first, last = self.column.values(T.Bind(tirx.Select(inside, begin + at, begin)))
-        self.first, self.end = first, T.Bind(tirx.Select(inside, last, first))
+            with T.If(end - begin == i64(1)), T.Then():
+                at.set(i64(0))
+        inside = T.Bind(begin + at.get() < end)
+        entry = Cell("int64", begin)
+        with T.If(inside), T.Then():
+            entry.add(at.get())
+        self.first, last = self.column.values(T.Bind(entry.get()))
+        past = Cell("int64", self.first)
+        with T.If(inside), T.Then():
+            past.set(last)
+        self.end = T.Bind(past.get())
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import Cell, f64
+from rtcompile.codegen.features.tir import Cell, f64, i64
 
 __all__ = ["Vector", "vector_function"]
 
@@ -25,9 +25,12 @@ class Vector:
 
     def spread(self, place: Any, fill: float) -> Any:
         """One number; the only one counts for every place, `fill` for those behind the last."""
-        number = self.at(T.Bind(tirx.min(place, self.count - 1)))
-        here = tirx.Or(self.count == 1, place < self.count)
-        return T.Bind(tirx.Select(here, number, f64(fill)))
+        number = Cell("float64", self.at(i64(0)))
+        with T.If(self.count > i64(1)), T.Then():
+            number.set(f64(fill))
+            with T.If(place < self.count), T.Then():
+                number.set(self.at(place))
+        return T.Bind(number.get())
 
 
 def _fold(count: Any, start: float, step: Callable[[Any, Any], Any]) -> Any:

@@ -187,3 +187,23 @@ def test_shorter_vectors_are_filled_up(keys: dict[str, Any], values: list[int]) 
         {"a": [[1, 2, 3], [4]], "b": [[10, 20], [10]]}, _feature("expr_feature", **given, **keys)
     )
     assert column.values.tolist() == values
+
+
+@pytest.mark.parametrize("marked", [[], ["ilng", "ilat"]])
+def test_an_expression_over_a_grouped_sequence(marked: list[str]) -> None:
+    side = "user" if marked else "item"
+    reads = [f"{side}:ilng", f"{side}:ilat", "user:ulng", "user:ulat"]
+    common = {"operator_name": "SeqExpr", "boundaries": [0, 150, 1500], "default_value": "0"}
+    feature = _feature("custom_feature", expression=reads, formula="spherical_distance", **common)
+    group = {"sequence_name": "s", "sequence_delim": "|", "features": [feature]}
+    feature["sequence_fields"] = marked
+    columns: dict[str, list[Any]] = {
+        "s__ilng": ["113.728|116.4074", "121.4737", None],
+        "s__ilat": ["23.002|39.9042", "31.2304", None],
+        "ulng": ["113.1057", "116.4074", None],
+        "ulat": ["22.5614", "39.9042", None],
+    }
+    column = _run(columns, group)
+    assert column.values.tolist() == [1, 3, 2, 1]
+    assert column.seq_lengths is not None
+    assert column.seq_lengths.tolist() == [2, 1, 1]
