@@ -105,9 +105,9 @@ def latency_table(latencies: Iterable[Latency]) -> Table:
     """Microseconds a request, and how many times as long each peer takes."""
     found = list(latencies)
     peers = list(dict.fromkeys(peer for latency in found for peer in latency.peers))
-    table = Table(title="raw fields to scores, one thread, median µs a request")
+    table = Table(title="raw fields to scores, one core, median µs a request")
     table.add_column("model")
-    for name in ("items", "rtcompile", "requests/s a core", *peers):
+    for name in ("items", "rtcompile", "requests/s", *peers):
         table.add_column(name, justify="right")
     for latency in found:
         cells = [f"{latency.microseconds:,.0f}", f"{latency.requests_per_second:,.0f}"]

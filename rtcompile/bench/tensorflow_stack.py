@@ -57,7 +57,7 @@ class TensorFlowStack:
                 columns.update(zip(names, tf.unstack(tensor), strict=True))
             return network(inputs(columns))
 
-        function = tf.function(run, input_signature=signature)
+        function = tf.function(run, input_signature=signature, autograph=False)
         self._call = function.get_concrete_function()
 
     def prepared(
