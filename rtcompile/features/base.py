@@ -36,7 +36,14 @@ from rtcompile.features.vocabulary import (
 )
 from runtime.text_steps import MissingLibraryError
 
-__all__ = ["TEXT_BUCKETIZERS", "Context", "Inputs", "make_feature", "split_default"]
+__all__ = [
+    "NUMBER_BUCKETIZERS",
+    "TEXT_BUCKETIZERS",
+    "Context",
+    "Inputs",
+    "make_feature",
+    "split_default",
+]
 
 TEXT_BUCKETIZERS = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file")
 NUMBER_BUCKETIZERS = ("boundaries", "num_buckets")
@@ -56,6 +63,7 @@ class Context:
     grouped: bool = False
     side: Side = Side.USER  # of a grouped sequence's columns
     known: Mapping[str, Feature] = field(default_factory=dict)  # features so far, by name
+    broken: set[str] = field(default_factory=set)  # names of those that could not be read
 
     def problem(self, key: str, message: str) -> None:
         """Note a problem of one key."""
@@ -121,9 +129,14 @@ class Context:
     def _other(self, key: str, name: str) -> Input | Feature | None:
         group = f"{self.sequence.group}__{name}" if self.sequence and self.grouped else name
         found = self.known.get(group) or self.known.get(name)
-        if found is None:
+        if found is None and name not in self.broken:
             self.problem(key, f"feature:{name} names no feature that stands before this one")
-        elif isinstance(found.operator, Values) and not found.default and len(found.inputs) == 1:
+        if (
+            found
+            and isinstance(found.operator, Values)
+            and not found.default
+            and len(found.inputs) == 1
+        ):
             column = found.inputs[0]
             if isinstance(column, Input) and column.steps:
                 return column  # its texts, as whole as they came

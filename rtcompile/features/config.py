@@ -46,6 +46,7 @@ from rtcompile.features.schema import (
 )
 from rtcompile.features.text_normalizer import text_normalizer
 from rtcompile.features.tokenize_feature import tokenize_feature
+from rtcompile.features.validate import converted
 
 __all__ = ["SUPPORTED_TYPES", "load_config"]
 
@@ -144,8 +145,11 @@ def _features(content: Any, folder: Path, hash: str | None, problems: list[str])
         problems.append(f"hash: {chosen!r} is not allowed; use one of {', '.join(HASHES)}")
     features: list[Feature] = []
     known: dict[str, Feature] = {}
+    broken: set[str] = set()
     for index, item in enumerate(content["features"]):
-        context = Context(f"features[{index}]", folder, str(chosen), problems, known=known)
+        context = Context(
+            f"features[{index}]", folder, str(chosen), problems, known=known, broken=broken
+        )
         features.extend(_entry(item, context))
         known.update({feature.name: feature for feature in features})
     for name, count in Counter(feature.name for feature in features).items():
@@ -183,7 +187,7 @@ def _sequence(item: Mapping[str, Any], context: Context) -> list[Feature]:
     for index, inner in enumerate(schema.features):
         path = f"{context.path}.features[{index}]"
         common = (context.base_dir, context.hash, context.problems, sequence, True, Side(side))
-        feature = _feature(inner, Context(path, *common, known))
+        feature = _feature(inner, Context(path, *common, known, context.broken))
         if feature:
             found.append(feature)
             known[feature.name] = feature
@@ -196,13 +200,18 @@ def _feature(item: Mapping[str, Any], context: Context) -> Feature | None:
     kind = given.removeprefix(_SEQUENCE) if plain_sequence else given
     if kind not in SUPPORTED_TYPES:
         context.problem("feature_type", _unknown_type(given, kind))
+        context.broken.add(str(item.get("feature_name")))
         return None
     schema_type, convert = SUPPORTED_TYPES[kind]
-    try:
-        schema = schema_type.model_validate(dict(item))
-    except ValidationError as error:
-        context.problems.extend(problems_of(error, context.path, schema_type))
-        return None
+
+    def named(schema: FeatureSchema, context: Context) -> Feature:
+        return convert(schema, _named(schema, context, kind, plain_sequence), context)
+
+    return converted(item, schema_type, context, named)
+
+
+def _named(schema: FeatureSchema, context: Context, kind: str, plain_sequence: bool) -> str:
+    """The output's name; a sequence of its own goes to `context`."""
     name = schema.feature_name
     if plain_sequence or (schema.is_sequence and not context.grouped):
         delimiter = (schema.sequence_delim or ";").encode()
@@ -211,7 +220,7 @@ def _feature(item: Mapping[str, Any], context: Context) -> Feature | None:
         context.problem("feature_type", f"sequence keys need the type {_SEQUENCE}{kind}")
     if context.grouped and context.sequence is not None:
         name = f"{context.sequence.group}__{name}"
-    return convert(schema, name, context)
+    return name
 
 
 def _unknown_type(given: str, kind: str) -> str:

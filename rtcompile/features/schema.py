@@ -74,12 +74,17 @@ def _numbers_of_text(given: Any) -> Any:
     return given if None in numbers else numbers
 
 
+def _text_of_number(given: Any) -> Any:
+    """A number as its text; anything else as it is."""
+    return str(given) if isinstance(given, int | float) and not isinstance(given, bool) else given
+
+
 class FeatureSchema(_Schema):
     """What every feature type has."""
 
     feature_type: str
     feature_name: str = Field(min_length=1)
-    default_value: str | None = None
+    default_value: Annotated[str | None, BeforeValidator(_text_of_number)] = None
     value_type: str = "string"
     separator: str = Field("\x1d", min_length=1)
     need_prefix: bool | None = None
@@ -97,14 +102,14 @@ class FeatureSchema(_Schema):
     # Bucketizers and normalizer; each type says which of them it takes.
     hash_bucket_size: int | None = Field(None, ge=1, le=1 << 63)
     num_buckets: int | None = Field(None, ge=1, le=1 << 62)
-    vocab_list: list[str] | None = None
+    vocab_list: list[Annotated[str, BeforeValidator(_text_of_number)]] | None = None
     vocab_dict: dict[str, int] | None = None
     vocab_file: str | None = Field(None, min_length=1)
     default_bucketize_value: int | None = Field(None, ge=0)
     boundaries: Annotated[list[float] | None, BeforeValidator(_numbers_of_text)] = Field(
         None, validation_alias=AliasChoices("boundaries", "bucketize_boundaries")
     )
-    normalizer: str | None = None
+    normalizer: Annotated[str | None, BeforeValidator(lambda text: text or None)] = None
     # Sequences.
     sequence_delim: str | None = Field(None, min_length=1)
     sequence_length: int | None = Field(None, ge=1, le=100_000)

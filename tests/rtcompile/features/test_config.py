@@ -144,13 +144,43 @@ def test_bad_features(feature: Any, message: str) -> None:
 
 
 def test_every_problem_is_told_at_once() -> None:
-    group = {"sequence_name": "s", "features": [_id(hash_bucket_size=-1), _id(extra=1)]}
+    group = {
+        "sequence_name": "s",
+        "features": [_id(hash_bucket_size=-1), _id(feature_name="g", extra=1)],
+    }
     with pytest.raises(ConfigError) as caught:
         load_config(_config(_id(hash_bucket_size=0), _raw(boundaries=[1, 1]), group, hash="md5"))
     problems = caught.value.problems
     assert len(problems) == 5
     assert any("features[2].features[1].extra" in problem for problem in problems)
     assert any("hash: 'md5' is not allowed" in problem for problem in problems)
+
+
+def test_problems_behind_a_wrong_key_are_told_too() -> None:
+    first = _id(hash_bucket_size=0, expression="f", colour="red")
+    second = _raw(value_dim=-1, default_value="1\x1dx", normalizer="method=log", boundaries=[1, 1])
+    third = _id(feature_name="g", expression="feature:f")
+    fourth = {"feature_type": "raw_feature", "feature_name": "h", "expression": 1}
+    with pytest.raises(ConfigError) as caught:
+        load_config(_config(first, second, third, fourth, _id(expression="feature:h")))
+    told = [problem.partition(": ")[0] for problem in caught.value.problems]
+    assert sorted(told) == [
+        "features[0], features[4]",
+        "features[0].colour",
+        "features[0].expression",
+        "features[0].hash_bucket_size",
+        "features[1].boundaries",
+        "features[1].normalizer",
+        "features[1].value_dim",
+        "features[3].expression",
+    ]
+
+
+def test_numbers_where_texts_are_meant() -> None:
+    words = _id(hash_bucket_size=None, vocab_list=[7, "a"], default_value=-1)
+    plan = load_config(_config(words, _raw(default_value=0.5, normalizer="")))
+    assert [feature.default for feature in plan.features] == [(b"-1",), (b"0.5",)]
+    assert dict(plan.features[0].bucketizer.entries)[b"7"] == 2  # type: ignore[union-attr]
 
 
 def test_a_name_is_used_once() -> None:
