@@ -18,10 +18,11 @@ __all__ = ["ALIGNMENT", "align", "aligned_block", "aligned_empty", "aligned_rows
 
 ALIGNMENT = 64
 
-_ITEM_BYTES = {
-    name: np.dtype(name).itemsize
+_DTYPES = {
+    name: np.dtype(name)
     for name in ("bool", "int8", "uint8", "int32", "int64", "float16", "float32", "float64")
 }
+_ITEM_BYTES = {name: dtype.itemsize for name, dtype in _DTYPES.items()}
 
 
 def align(size: int) -> int:
@@ -58,17 +59,21 @@ def aligned_rows(value: object, name: str, dtype: str, shape: tuple[int, ...]) -
         array = np.asarray(value)
     except ValueError as error:
         raise RequestError(f"input {name!r}: not a rectangular array: {error}") from error
-    if array.dtype.hasobject or not np.can_cast(array.dtype, dtype, "same_kind"):
+    same = array.dtype == _DTYPES[dtype]
+    if not same and (array.dtype.hasobject or not np.can_cast(array.dtype, dtype, "same_kind")):
         raise RequestError(
             f"input {name!r}: dtype {array.dtype} cannot be converted to {dtype} without loss"
         )
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
         wanted = ", ".join(["rows", *map(str, shape)])
         raise RequestError(f"input {name!r}: shape {array.shape} is not ({wanted})")
-    exact = array.dtype == np.dtype(dtype) and array.flags.c_contiguous and array.flags.writeable
-    if exact and array.ctypes.data % ALIGNMENT == 0:
+    exact = same and array.flags.c_contiguous and array.flags.writeable
+    if exact and array.__array_interface__["data"][0] % ALIGNMENT == 0:
         return array
     copy = aligned_empty(array.size, dtype).reshape(array.shape)
+    if same:
+        copy[...] = array
+        return copy
     with np.errstate(over="ignore", invalid="ignore"):
         np.copyto(copy, array, casting="same_kind")
     return copy

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tvm_ffi
 
 from runtime.arrays import aligned_empty
@@ -27,7 +26,6 @@ class InputTable:
         self.addresses = self._words[0 : 2 * len(row_bytes) : 2]
         self.tensor = tvm_ffi.from_dlpack(self._words)
 
-    def set(self, arrays: Sequence[Any]) -> InputTable:
-        """The addresses of `arrays`, one an input."""
-        self.addresses[:] = np.fromiter(map(address, arrays), np.int64, len(arrays))
-        return self
+    def set(self, arrays: Sequence[Any]) -> None:
+        """Enter the addresses of `arrays`, one an input."""
+        self.addresses[:] = [address(array) for array in arrays]

@@ -90,8 +90,9 @@ class Stage:
         self._input_table: bool = description["input_table"]
         self._output_table: bool = description["output_table"]
         self._row_bytes = _row_bytes(self.outputs)
-        # One workspace a running call. Lists append and pop atomically.
+        # One workspace and one input table a running call. Lists append and pop atomically.
         self._idle: list[_Workspace] = []
+        self._tables: list[InputTable] = []
 
     def run(
         self,
@@ -105,10 +106,13 @@ class Stage:
         """
         results = self.allocate(rows, sizes)
         if self._input_table:
-            given = [self.input_table().set(inputs).tensor]
+            table = self._tables.pop() if self._tables else self.input_table()
+            table.set(inputs)
+            self.call(rows, [table.tensor, *results.arguments])
+            self._tables.append(table)
         else:
-            given = list(map(tvm_ffi.from_dlpack, _flat(inputs)))
-        self.call(rows, [*given, *results.arguments])
+            given = map(tvm_ffi.from_dlpack, _flat(inputs))
+            self.call(rows, [*given, *results.arguments])
         return self.shaped(rows, results.arrays, sizes)
 
     def input_table(self) -> InputTable:
