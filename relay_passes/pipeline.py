@@ -109,15 +109,15 @@ def to_stages(mod: IRModule, report: Report) -> tuple[StageGraph, ...]:
     stage, cross.
     """
     staged = split_stages(_run(STAGE, mod, report), report.start("split_stages"))
-    return tuple(replace(s, module=to_kernels(s.module, report)) for s in staged)
+    return tuple(replace(s, module=to_kernels(s.module, report, s.time.value)) for s in staged)
 
 
-def to_kernels(mod: IRModule, report: Report) -> IRModule:
-    """Phase 3 over `mod`, whose `main` is the network of one stage."""
-    return _run(KERNELS, mod, report)
+def to_kernels(mod: IRModule, report: Report, stage: str = "") -> IRModule:
+    """Phase 3 over `mod`, whose `main` is the network of one `stage`."""
+    return _run(KERNELS, mod, report, stage)
 
 
-def _run(passes: tuple[GraphPass, ...], mod: IRModule, report: Report) -> IRModule:
+def _run(passes: tuple[GraphPass, ...], mod: IRModule, report: Report, stage: str = "") -> IRModule:
     for graph_pass in passes:
-        mod = graph_pass(mod, report.start(graph_pass.__name__))
+        mod = graph_pass(mod, report.start(graph_pass.__name__, stage))
     return mod

@@ -9,11 +9,12 @@ __all__ = ["PassReport", "Report"]
 
 @dataclass
 class PassReport:
-    """The doings of one pass over one module."""
+    """The doings of one pass over one module: the whole network, or that of a `stage`."""
 
     name: str
     applied: int = 0
     refused: list[str] = field(default_factory=list)
+    stage: str = ""
 
 
 @dataclass
@@ -22,8 +23,8 @@ class Report:
 
     passes: list[PassReport] = field(default_factory=list)
 
-    def start(self, name: str) -> PassReport:
+    def start(self, name: str, stage: str = "") -> PassReport:
         """Open the record of the pass that runs next."""
-        record = PassReport(name)
+        record = PassReport(name, stage=stage)
         self.passes.append(record)
         return record

@@ -52,9 +52,10 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 def show_build(result: BuildResult, path: Path, explain: bool) -> None:
     """What a build did."""
     if explain:
-        table = Table("pass", "applied", "refused")
+        table = Table("stage", "pass", "applied", "refused")
         for record in result.report.passes:
-            table.add_row(record.name, str(record.applied), "\n".join(record.refused))
+            refused = "\n".join(record.refused)
+            table.add_row(record.stage or "all", record.name, str(record.applied), refused)
         console.print(table)
     if result.verification:
         checked = result.verification
@@ -78,8 +79,9 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             _add_ports(table, name, stage)
     output.print(table)
     for name, stage in manifest["stages"].items():
+        operators = f"{stage['operators']} operators, " if "operators" in stage else ""
         output.print(
-            f"{name}: {stage['calls']} calls of {stage['kernels']} kernels, "
+            f"{name}: {operators}{stage['calls']} calls of {stage['kernels']} kernels, "
             f"{stage['workspace_bytes'] / 1024:.0f} KB of workspace"
         )
     rows = sum(table["rows"] for table in manifest["tables"])
