@@ -178,7 +178,9 @@ def _sequence(item: Mapping[str, Any], context: Context) -> list[Feature]:
     sequence = Sequence(
         schema.sequence_name, schema.sequence_delim.encode(), schema.sequence_length
     )
-    side = (schema.sequence_pk or "user:").partition(":")[0]
+    side, named, _ = (schema.sequence_pk or "").partition(":")
+    if not named:  # a bare name, or none: a behaviour sequence is the user's
+        side = Side.USER.value
     if side not in [s.value for s in Side]:
         context.problem("sequence_pk", f"{schema.sequence_pk!r} is not allowed; write user:NAME")
         side = Side.USER.value

@@ -108,7 +108,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         (_expr(expression="a+c"), "unknown name 'c'"),
         (_expr(expression="rnd()"), "rnd at position 0: a feature must be reproducible"),
         (_expr(expression="dot(a)"), "dot at position 0 takes 2 variables"),
-        ({"sequence_name": "s", "sequence_pk": "x", "features": []}, "sequence_pk: 'x' is not"),
+        ({"sequence_name": "s", "sequence_pk": "x:y", "features": []}, "sequence_pk: 'x:y' is not"),
         (_id(feature_type="id_featur"), "did you mean 'id_feature'"),
         (_id(feature_type="tokenise_feature"), "did you mean 'tokenize_feature'"),
         (_custom(operator_name="Edits"), "'Edits' is not built in, as EditDistance, Regex"),
@@ -227,3 +227,14 @@ def test_vocabulary_files_are_found_beside_the_config(tmp_path: Path) -> None:
     feature = _id(hash_bucket_size=None, vocab_file="words.txt", default_bucketize_value=0)
     (tmp_path / "fg.json").write_text(json.dumps(_config(feature)))
     assert load_config(tmp_path / "fg.json").features[0].bucketizer.size == 8  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("key", "side"), [("clicks", Side.USER), ("user:clicks", Side.USER), ("item:views", Side.ITEM)]
+)
+def test_the_side_of_a_sequence(key: str, side: Side) -> None:
+    inner = {"feature_type": "id_feature", "feature_name": "f", "expression": "x", "num_buckets": 9}
+    inner["expression"] = f"{side.value}:x"
+    sequence = {"sequence_name": "s", "sequence_pk": key, "features": [inner]}
+    (feature,) = load_config({"features": [sequence]}).features
+    assert (feature.side, feature.name) == (side, "s__f")
