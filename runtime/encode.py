@@ -332,6 +332,9 @@ def _numbers(
 ) -> tuple[int, int, int, int]:
     counts: list[int] = []
     numbers, numbers_at = builder.numbers, len(builder.numbers)
+    if set(map(type, entries)) == {float} and not any(map(math.isnan, entries)):  # type: ignore[arg-type]
+        numbers += entries  # type: ignore[arg-type]
+        return builder.starts(repeat(1, len(entries))), 0, numbers_at, Split.LIST
     for entry in entries:
         if entry.__class__ is float and not math.isnan(entry):
             numbers.append(entry)
