@@ -41,7 +41,7 @@ def pieces(expression: Any, axis: int, bound: Mapping[Any, Any]) -> list[Piece] 
         left, right = value.args
         if right.same_as(left):
             return _mapped(value, (left,), axis, bound)
-        if isinstance(right, tuple) or _is_scalar(right):
+        if _is_scalar(right):
             return _mapped(value, (left,), axis, bound)
     if name == "relax.reshape":
         return _of_reshape(value, axis, bound)
