@@ -13,7 +13,7 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import bindings, call_name, constant_array, rewrite_main, shape_of
+from relay_passes.matching import bindings, call_name, expanded_source, rewrite_main, shape_of
 from relay_passes.report import PassReport
 
 __all__ = ["drop_expansions"]
@@ -33,7 +33,7 @@ class _Rewriter(relax.PyExprMutator):
             return super().visit_call_(op)
         left, right = op.args
         wanted = shape_of(op)
-        sources = [self._unexpanded(left), self._unexpanded(right)]
+        sources = [expanded_source(self._bound.get(left)), expanded_source(self._bound.get(right))]
         for pair in ((sources[0], sources[1]), (sources[0], right), (left, sources[1])):
             if pair[0] is None or pair[1] is None or not _broadcasts(*pair, wanted):
                 continue
@@ -41,19 +41,6 @@ class _Rewriter(relax.PyExprMutator):
             moved = [self.visit_expr(operand) for operand in pair]
             return relax.Call(op.op, moved, op.attrs)
         return super().visit_call_(op)
-
-    def _unexpanded(self, operand: Any) -> Any:
-        """x of an operand multiply(x, ones) that has another shape than x; else None."""
-        value: Any = self._bound.get(operand)
-        if call_name(value) != "relax.multiply":
-            return None
-        for source, factor in (value.args, tuple(reversed(value.args))):
-            array = constant_array(factor)
-            if array is None or not isinstance(source, relax.Var) or not (array == 1).all():
-                continue
-            if str(shape_of(source)) != str(shape_of(operand)):
-                return source
-        return None
 
 
 def _broadcasts(left: Any, right: Any, wanted: tuple[Any, ...] | None) -> bool:

@@ -13,6 +13,7 @@ __all__ = [
     "call_name",
     "constant_array",
     "dtype_of",
+    "expanded_source",
     "rewrite_main",
     "shape_of",
     "static_int",
@@ -48,6 +49,19 @@ def shape_of(expression: Any) -> tuple[Any, ...] | None:
 def dtype_of(expression: Any) -> str:
     """Element type of a tensor, such as "float32"."""
     return str(expression.ty.dtype)
+
+
+def expanded_source(value: Any) -> Any:
+    """x of an expansion as imported, multiply(x, ones) of another shape than x; else None."""
+    if call_name(value) != "relax.multiply":
+        return None
+    for source, factor in (value.args, tuple(reversed(value.args))):
+        array = constant_array(factor)
+        if array is None or not isinstance(source, relax.Var) or not (array == 1).all():
+            continue
+        if str(shape_of(source)) != str(shape_of(value)):
+            return source
+    return None
 
 
 def static_int(extent: Any) -> int | None:

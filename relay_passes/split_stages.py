@@ -20,7 +20,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from relay_passes.binding_times import SIDES, BindingTime, binding_times, reads
-from relay_passes.matching import bindings, call_name, constant_array, shape_of
+from relay_passes.matching import bindings, call_name, expanded_source, shape_of
 from relay_passes.report import PassReport
 
 __all__ = ["SPREAD", "StageGraph", "ValueSource", "split_stages"]
@@ -95,7 +95,7 @@ class _Cut:
         for var, value in reversed(list(self._bound.items())):
             times = readers.get(var, [])
             late = bool(times) and all(time is BindingTime.CROSS for time in times)
-            if self._times[var] not in _EARLY or not late or not _only_repeats(value):
+            if self._times[var] not in _EARLY or not late or expanded_source(value) is None:
                 continue
             # What has one row in the cross stage is spread only where it is a parameter.
             if self._times[var] is BindingTime.ITEM or self._is_broadcast(var):
@@ -235,17 +235,6 @@ def _needed(kept: list[Any], bound: Mapping[Any, Any]) -> set[Any]:
             found.add(var)
             open_vars += reads(bound[var]) if var in bound else []
     return found
-
-
-def _only_repeats(value: Any) -> bool:
-    """Whether `value` is a product with ones, larger than what it reads."""
-    if call_name(value) != "relax.multiply":
-        return False
-    for source, factor in (value.args, tuple(reversed(value.args))):
-        array = constant_array(factor)
-        if array is not None and isinstance(source, relax.Var) and bool((array == 1).all()):
-            return str(shape_of(source)) != str(shape_of(value))
-    return False
 
 
 def _index(variables: list[Any], var: Any) -> int:
