@@ -121,18 +121,25 @@ def inspect_command(artifact: Path, as_json: bool) -> None:
 
 @main.command("bench")
 @click.argument("what", required=False)
-@click.option("--against", multiple=True, help="Peer; several may be given. [default: all]")
+@click.option("--against", multiple=True, help="Peers, with commas between. [default: all]")
 @click.option("--rows", help="Item counts. [default: the workload's own, else 1,100,512]")
 @click.option("--threads", default=1, show_default=True, help="Threads of each; 1 so far.")
+@click.option("--models", help="Of zoo: names, with commas between. [default: all]")
 @click.option("--json", "as_json", type=_PATH, help="Also write the figures here.")
 def bench_command(
-    what: str | None, against: tuple[str, ...], rows: str | None, threads: int, as_json: Path | None
+    what: str | None,
+    against: tuple[str, ...],
+    rows: str | None,
+    threads: int,
+    models: str | None,
+    as_json: Path | None,
 ) -> None:
-    """Measure WHAT beside peers: an artifact, a workload, or `features`; by default the demo's
-    models."""
+    """Measure WHAT beside peers: a workload, an ONNX graph, the models of a library (`zoo`), an
+    artifact, or `features`; by default the demo's models."""
     from rtcompile.bench.command import run_bench
 
-    run_bench(what, against, rows, threads, as_json)
+    peers = tuple(peer for given in against for peer in given.split(","))
+    run_bench(what, peers, rows, threads, models, as_json)
 
 
 @main.command("demo")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,10 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from rtcompile.bench.features import FeatureTiming
-    from rtcompile.bench.latency import Latency
     from rtcompile.conductor import BuildResult
 
 __all__ = [
     "console",
-    "feature_table",
-    "latency_table",
     "output",
     "progress_bar",
     "show_build",
@@ -101,32 +97,3 @@ def _add_ports(table: Table, name: str, stage: dict[str, Any]) -> None:
                 head = [_ROWS_OF[sources[index].removesuffix("_network")]]
             shape = ", ".join([*head, *map(str, port["shape"])])
             table.add_row(name, kind[:-1], port["name"], port["dtype"], f"({shape})")
-
-
-def latency_table(latencies: Iterable[Latency]) -> Table:
-    """Microseconds a request, and how many times as long each peer takes."""
-    found = list(latencies)
-    peers = list(dict.fromkeys(peer for latency in found for peer in latency.peers))
-    table = Table(title="raw fields to scores, one core, median µs a request")
-    table.add_column("model")
-    for name in ("items", "rtcompile", "requests/s", *peers):
-        table.add_column(name, justify="right")
-    for latency in found:
-        cells = [f"{latency.microseconds:,.0f}", f"{latency.requests_per_second:,.0f}"]
-        cells += [f"{latency.peers[peer]:,.0f} ({latency.ratios()[peer]:.2f}x)" for peer in peers]
-        table.add_row(latency.model, str(latency.rows), *cells)
-    return table
-
-
-def feature_table(timings: Iterable[FeatureTiming]) -> Table:
-    """Nanoseconds a value, and how many times as long each peer takes."""
-    rows = list(timings)
-    peers = list(rows[0].peers) if rows else []
-    table = Table("feature", "of a", "rtcompile, ns", *[f"{peer}, ns" for peer in peers])
-    for timing in rows:
-        cells = [
-            "-" if taken is None else f"{taken:,.1f} ({taken / timing.rtcompile:.1f}x)"
-            for taken in timing.peers.values()
-        ]
-        table.add_row(timing.name, timing.unit, f"{timing.rtcompile:,.1f}", *cells)
-    return table

@@ -12,7 +12,8 @@ from models.movielens.demo import NAMES, Comparison, Prepared, compare, prepare
 from models.workloads.design import Request
 from rtcompile.bench.latency import Latency, measure
 from rtcompile.bench.peers import Peers
-from rtcompile.console import console, latency_table, output
+from rtcompile.bench.tables import latency_table
+from rtcompile.console import console, output
 from rtcompile.errors import NetworkError
 
 __all__ = ["ROWS", "bench_models", "load_data", "run_demo"]

@@ -57,7 +57,7 @@ def verify_network(
         ranker = runtime.load(path)
         largest, total = 0.0, 0
         for rows in _ROW_COUNTS:
-            inputs = generate_inputs(graph, ranker.input_ports, rows, seed=rows)
+            inputs = generate_inputs(graph.model, ranker.input_ports, rows, seed=rows)
             expected = session.run(list(graph.outputs), inputs)
             actual = ranker.predict(inputs)
             for name, want in zip(graph.outputs, expected, strict=True):
@@ -76,12 +76,11 @@ def open_session(graph: ImportedGraph) -> Any:
         raise ModelError(f"ONNX Runtime cannot load the model: {error}") from error
 
 
-def generate_inputs(
-    graph: ImportedGraph, ports: Any, rows: int, seed: int
-) -> dict[str, npt.NDArray[Any]]:
-    """Random inputs of `rows` rows: numbers from a normal distribution, ids within their tables."""
+def generate_inputs(model: Any, ports: Any, rows: int, seed: int) -> dict[str, npt.NDArray[Any]]:
+    """Random inputs of `rows` rows for an onnx.ModelProto: numbers from a normal distribution, ids
+    within their tables. `ports`: a ranker's input ports."""
     rng = np.random.default_rng(seed)
-    ids = id_columns(graph.model)
+    ids = id_columns(model)
     inputs: dict[str, npt.NDArray[Any]] = {}
     for port in ports:
         shape = port.shape if port.per_request else (rows, *port.shape)

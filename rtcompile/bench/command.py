@@ -1,10 +1,11 @@
-"""`rtcompile bench`: the demo's models, one of them, a workload, an artifact, or the features."""
+"""`rtcompile bench`: the demo's models, a workload, graphs, an artifact, or the features."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from models.movielens.demo import NAMES, prepare
 from models.workloads.catalog import WORKLOADS
 from rtcompile.artifact import write_atomically
 from rtcompile.bench.features import time_features, time_stage
+from rtcompile.bench.graphs import ENGINES, Graph, bench_graph, is_zoo, onnx_graph, zoo_graphs
 from rtcompile.bench.latency import Latency
 from rtcompile.bench.peers import PEERS
+from rtcompile.bench.tables import feature_table, latency_table, summary
 from rtcompile.bench.timing import side_by_side
 from rtcompile.bench.workloads import bench_workload
-from rtcompile.console import console, feature_table, latency_table, output
+from rtcompile.console import console, output
 from rtcompile.demo import ROWS, bench_models, load_data
 from rtcompile.errors import DataError, UnsupportedError
 
@@ -31,7 +34,12 @@ _DEMO_PEERS = ("usual-stack", "onnxruntime")
 
 
 def run_bench(
-    what: str | None, against: tuple[str, ...], rows: str | None, threads: int, as_json: Path | None
+    what: str | None,
+    against: tuple[str, ...],
+    rows: str | None,
+    threads: int,
+    models: str | None,
+    as_json: Path | None,
 ) -> None:
     """Print the table; write the figures to `as_json` too. Raises DataError, UnsupportedError."""
     if what == "features":
@@ -40,19 +48,54 @@ def run_bench(
     counts = _counts(rows) if rows is not None else ()
     if threads != 1:
         raise UnsupportedError(f"--threads {threads}: a request runs on one thread so far; give 1")
-    unknown = [peer for peer in against if peer not in PEERS]
+    chosen = tuple(models.split(",")) if models else ()
+    if chosen and not (what and is_zoo(what)):
+        raise DataError("--models chooses among the models of zoo")
+    graphs = what is not None and (is_zoo(what) or what.endswith(".onnx"))
+    known = ENGINES if graphs else PEERS
+    unknown = [peer for peer in against if peer not in known]
     if unknown:
-        raise DataError(f"--against {unknown[0]}: not a peer; known are {', '.join(PEERS)}")
-    if what is not None and Path(what).is_file():
+        raise DataError(f"--against {unknown[0]}: not a peer; known are {', '.join(known)}")
+    if graphs:
+        assert what is not None
+        latencies = _graphs(what, chosen, against or ENGINES, counts or ROWS)
+    elif what is not None and Path(what).is_file():
         if against:
             raise DataError("--against: a peer needs the model; an artifact alone has none")
         latencies = _artifact(Path(what), counts or ROWS)
     else:
         latencies = _models(what, against, counts)
-    output.print(latency_table(latencies))
-    if as_json is not None:
-        data = json.dumps([asdict(latency) for latency in latencies], indent=1).encode()
-        write_atomically(as_json, [(0, data)], len(data))
+    output.print(latency_table(latencies, graphs))
+    for line in summary(latencies) if graphs else ():
+        output.print(line, soft_wrap=True)
+    _write(as_json, [asdict(latency) for latency in latencies])
+
+
+def _write(path: Path | None, figures: object) -> None:
+    if path is not None:
+        data = json.dumps(figures, indent=1).encode()
+        write_atomically(path, [(0, data)], len(data))
+
+
+def _graphs(
+    what: str, models: tuple[str, ...], against: tuple[str, ...], counts: tuple[int, ...]
+) -> list[Latency]:
+    found: list[Latency] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="rtcompile-") as folder,
+        console.status(f"{what}: starting") as status,
+    ):
+        given: Iterable[Graph] = (
+            zoo_graphs(what, models, Path(folder), status.update)
+            if is_zoo(what)
+            else [onnx_graph(Path(what))]
+        )
+        for graph in given:
+            taken = bench_graph(graph, counts, against, Path(folder), status.update, console.print)
+            found += taken
+            ratios = [f"{one.best_ratio:.2f}x at {one.rows}" for one in taken if one.best_ratio]
+            console.print(f"{graph.name}: {', '.join(ratios) or 'done'}")
+    return found
 
 
 def _features(as_json: Path | None) -> None:
@@ -65,10 +108,7 @@ def _features(as_json: Path | None) -> None:
         f"{stage.features:,} features (300 id, 100 raw, 500 lookup, 100 match): built in "
         f"{stage.build_seconds:.1f} s, {stage.microseconds:,.0f} µs for {stage.items} items"
     )
-    if as_json is not None:
-        figures = {"features": [asdict(timing) for timing in timings], "stage": asdict(stage)}
-        data = json.dumps(figures, indent=1).encode()
-        write_atomically(as_json, [(0, data)], len(data))
+    _write(as_json, {"features": [asdict(one) for one in timings], "stage": asdict(stage)})
 
 
 def _counts(rows: str) -> tuple[int, ...]:
@@ -87,7 +127,7 @@ def _models(what: str | None, against: tuple[str, ...], counts: tuple[int, ...])
     if what in _DEMO:
         return _demo([what], against, counts)
     if what not in WORKLOADS:
-        known = [*_DEMO, *WORKLOADS]
+        known = [*_DEMO, *WORKLOADS, "zoo", "features"]
         near = difflib.get_close_matches(what, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(

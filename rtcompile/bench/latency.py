@@ -28,6 +28,11 @@ class Latency:
         return {name: taken / self.microseconds for name, taken in self.peers.items()}
 
     @property
+    def best_ratio(self) -> float | None:
+        """How many times as long the best peer takes; None where there is none."""
+        return min(self.ratios().values(), default=None)
+
+    @property
     def requests_per_second(self) -> float:
         """What one core serves."""
         return 1e6 / self.microseconds

@@ -14,6 +14,7 @@ from itertools import cycle
 from typing import Any
 
 from models.workloads.design import Request
+from rtcompile.bench.engines import PACKAGES, openvino_request
 from rtcompile.bench.tensorflow_stack import TensorFlowStack
 from rtcompile.bench.usual_stack import UsualStack
 from rtcompile.errors import UnsupportedError
@@ -25,7 +26,6 @@ Call = Callable[[], object]
 _Maker = Callable[[Sequence[Request], Sequence[str]], Call]
 
 PEERS = ("usual-stack", "tensorflow", "onnxruntime", "openvino")
-_PACKAGES = {"tensorflow": "tensorflow-cpu", "openvino": "openvino"}
 
 
 def in_turn(calls: Iterable[Call]) -> Call:
@@ -53,7 +53,7 @@ class Peers:
             try:
                 self._makers[name] = makers[name]()
             except ImportError:
-                say(f"{name} is not installed (pip install {_PACKAGES[name]}): left out")
+                say(f"{name} is not installed (pip install {PACKAGES[name]}): left out")
             except UnsupportedError as error:
                 say(f"{error}: left out")
 
@@ -89,17 +89,7 @@ class Peers:
         return partial(self._usual.session.run, None, self._prepared(requests, items))
 
     def _openvino(self) -> _Maker:
-        import openvino
-
-        settings = {
-            "INFERENCE_NUM_THREADS": 1,
-            "NUM_STREAMS": 1,
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
-        core = openvino.Core()
-        compiled = core.compile_model(str(self._usual.bound.path), "CPU", settings)
-        running = compiled.create_infer_request()
+        running = openvino_request(self._usual.bound.path)
 
         def make(requests: Sequence[Request], items: Sequence[str]) -> Call:
             inputs = self._prepared(requests, items)

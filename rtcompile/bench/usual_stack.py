@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from rtcompile.bench.bound_model import bind_model
+from rtcompile.bench.engines import onnxruntime_session
 from rtcompile.bench.usual_maps import MapMemory, reads_map
 from rtcompile.bench.usual_numbers import number_column, reads_numbers
 from rtcompile.binding import BoundInput, Form
@@ -35,10 +35,7 @@ class UsualStack:
 
     def __init__(self, model: Path, features: Path, embeddings: Path | None) -> None:
         self.bound = bind_model(model, features, embeddings)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(model.read_bytes(), options)
+        self.session = onnxruntime_session(model)
         self._outputs = list(self.bound.outputs)
         self._memories = {b.feature.name: _Memory(b.feature) for b in self.bound.inputs}
         self._items: dict[str, dict[str, Any]] = {}

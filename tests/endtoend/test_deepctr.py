@@ -13,7 +13,7 @@ import runtime
 pytest.importorskip("torch", reason="the models come from torch (extra: torch)")
 pytest.importorskip("sklearn", reason="deepctr-torch needs it")
 
-from tests.endtoend.deepctr_zoo import MODELS, export, rows
+from models.zoo.deepctr import FEWEST_ROWS, MODELS, export, inputs
 
 
 @pytest.mark.slow
@@ -23,8 +23,8 @@ def test_scores_agree_with_torch(name: str, tmp_path: Path) -> None:
     rtcompile.build(exported.path, output=tmp_path / "m.rtc")
     ranker = runtime.load(tmp_path / "m.rtc")
     for count in (1, 7, 100, 513):
-        if name == "DCNMix" and count == 1:
-            continue  # as exported, the graph squeezes a batch of one away
-        x = rows(count, count)
-        for got, want in zip(ranker.predict({"X": x}).values(), exported.reference(x), strict=True):
+        if count < FEWEST_ROWS.get(name, 1):
+            continue
+        x = inputs(count, count)
+        for got, want in zip(ranker.predict(x).values(), exported.reference(x), strict=True):
             np.testing.assert_allclose(got, want, atol=1e-4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["MODELS", "Exported", "export"]
+__all__ = ["FEWEST_ROWS", "MODELS", "Exported", "export", "inputs"]
 
 SPARSE, DENSE, VOCABULARY, DIMENSION = 26, 13, 100, 8
 
@@ -22,6 +22,9 @@ _SINGLE = ["WDL", "DeepFM", "xDeepFM", "DCN", "DCNMix", "AutoInt", "NFM", "PNN",
 _SINGLE += ["IFM", "DIFM", "MLR", "AFN"]
 _MULTI = ["ESMM", "MMOE", "PLE", "SharedBottom"]
 MODELS = (*_SINGLE, *_MULTI)
+
+# As exported, its graph squeezes a batch of one away.
+FEWEST_ROWS: Mapping[str, int] = {"DCNMix": 2}
 
 
 @dataclass(frozen=True)
@@ -31,19 +34,20 @@ class Exported:
     path: Path
     module: torch.nn.Module
 
-    def reference(self, x: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+    def reference(self, given: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """The original's outputs, one array an output."""
         with torch.no_grad():
-            result = self.module(torch.from_numpy(x))
+            result = self.module(torch.from_numpy(given["X"]))
         results = result if isinstance(result, list | tuple) else [result]
         return [r.numpy() for r in results]
 
 
-def rows(count: int, seed: int) -> npt.NDArray[np.float32]:
-    """Float32 [count, 39]: 26 columns of ids, then 13 of numbers."""
+def inputs(count: int, seed: int) -> dict[str, npt.NDArray[Any]]:
+    """X, float32 [count, 39]: 26 columns of ids, then 13 of numbers."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, VOCABULARY, (count, SPARSE))
-    return np.concatenate([ids, rng.normal(size=(count, DENSE))], axis=1).astype(np.float32)
+    numbers = rng.normal(size=(count, DENSE))
+    return {"X": np.concatenate([ids, numbers], axis=1).astype(np.float32)}
 
 
 def _import_deepctr() -> Any:
@@ -105,7 +109,7 @@ def export(name: str, folder: Path, dynamo: bool = False) -> Exported:
     """Build the model `name` and export it to `folder`."""
     module = _build(name)
     path = folder / f"{name}.onnx"
-    sample = torch.from_numpy(rows(3, 0))
+    sample = torch.from_numpy(inputs(3, 0)["X"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(

@@ -1,0 +1,1 @@
+"""Models of open libraries with seeded random weights, as ONNX graphs."""
