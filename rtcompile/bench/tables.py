@@ -25,8 +25,9 @@ _CUT = {
 _WIDTH = 80
 
 
-def _narrow(title: str | None = None) -> Table:
-    return Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+def _narrow(title: str, gap: int) -> Table:
+    padding = (0, gap, 0, 0)
+    return Table(title=title, box=box.SIMPLE_HEAD, padding=padding, title_justify="left")
 
 
 def _peers(latencies: Iterable[Latency]) -> list[str]:
@@ -50,7 +51,7 @@ def _latency_table(
 ) -> Table:
     peers = _peers(found)
     what = "inputs" if graphs else "raw fields"
-    table = _narrow(f"{what} to scores, one core, median µs a request")
+    table = _narrow(f"{what} to scores, one core, median µs a request", 0 if cut else 1)
     table.add_column("model", overflow="fold")
     with_best = graphs and len(peers) > 1
     last = ["best"] if with_best else []
