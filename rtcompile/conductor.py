@@ -36,7 +36,7 @@ from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
 from rtcompile.rows import read_rows
 from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
-from rtcompile.targets import CpuTarget, resolve_target
+from rtcompile.targets import CpuTarget, resolve_target, runs_here
 from rtcompile.verify import Verification, verify_network
 from rtcompile.verify_ranking import verify_ranking
 
@@ -66,6 +66,11 @@ def build(
     options = options or BuildOptions()
     model, output = Path(model), Path(output)
     target = resolve_target(options.target)
+    if options.verify and not runs_here(target):
+        raise UnsupportedError(
+            f"a build for {target.name} cannot be verified on this machine, which cannot run it: "
+            "build there, or build with --no-verify"
+        )
     plan = _features(options)
     progress("import the graph")
     graph = import_onnx(model)
@@ -131,12 +136,12 @@ def _lower(
     constants: ConstantStore,
     target: CpuTarget,
 ) -> Stages:
-    names, widest = _table_names(graph), target.widest_panel
+    names, registers = _table_names(graph), target.registers
     if plan is not None:
-        return lower_ranking(staged, ports, plan, bound, constants, widest, names)
+        return lower_ranking(staged, ports, plan, bound, constants, registers, names)
     stages = Stages()
     program = StageProgram(CROSS, *ports)
-    lower_network(staged[-1].module, program, constants, widest, names)
+    lower_network(staged[-1].module, program, constants, registers, names)
     stages.add(program, describe_stage(program))
     return stages
 

@@ -1,54 +1,100 @@
-"""The CPUs that a module can be compiled for, and what each must be able to do."""
+"""The CPUs that a module can be compiled for: what each must be able to do, and its registers."""
 
 from __future__ import annotations
 
 import difflib
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rtcompile.errors import UnsupportedError
 
-__all__ = ["TARGETS", "CpuTarget", "resolve_target"]
+__all__ = ["TARGETS", "CpuTarget", "Registers", "resolve_target", "runs_here"]
+
+_FLOAT_BITS = 32
+_NARROWEST = 8
+
+
+@dataclass(frozen=True)
+class Registers:
+    """The vector registers of a CPU: how many, of how many bits, and whether a product is fused.
+
+    A dense block keeps rows x columns of sums in registers. A step of its depth loads a row of
+    weights and broadcasts one value of each row: the weights take a register a vector, the
+    broadcast one, and so does a product that is not fused with its addition.
+    """
+
+    count: int
+    bits: int
+    fused: bool = True
+
+    def block_rows(self, columns: int) -> int:
+        """Rows of a block of `columns` columns: as many as the registers hold."""
+        vectors = max(1, columns * _FLOAT_BITS // self.bits)
+        return (self.count - vectors - (1 if self.fused else 2)) // vectors
+
+    def widest_panel(self) -> int:
+        """Columns of the block that multiplies most often a load; a power of two, 8 at least."""
+        widths = [_NARROWEST << k for k in range(5)]
+        return max((w for w in widths if self.block_rows(w) > 0), key=self._products_a_load)
+
+    def _products_a_load(self, columns: int) -> float:
+        rows, vectors = self.block_rows(columns), max(1, columns * _FLOAT_BITS // self.bits)
+        return rows * vectors / (rows + vectors)
 
 
 @dataclass(frozen=True)
 class CpuTarget:
-    """A CPU level. `features` are the flags of /proc/cpuinfo that the machine must show.
-
-    `widest_panel`: columns of the widest dense panel that fits the vector registers with 6 rows.
-    """
+    """A CPU level. `features` are the flags of /proc/cpuinfo that the machine must show."""
 
     name: str
     machine: str
     features: tuple[str, ...]
-    widest_panel: int
+    registers: Registers
     mcpu: str
     mattr: tuple[str, ...] = ()
-    triple: str = ""
+
+    @property
+    def triple(self) -> str:
+        """The GNU name of the machine, as compilers and linkers take it."""
+        return f"{self.machine}-linux-gnu"
 
     def tvm_target(self) -> dict[str, Any]:
         """The target as TVM takes it."""
-        target: dict[str, Any] = {"kind": "llvm", "mcpu": self.mcpu, "num-cores": 1}
+        target: dict[str, Any] = {
+            "kind": "llvm",
+            "mtriple": self.triple,
+            "mcpu": self.mcpu,
+            "num-cores": 1,
+        }
         if self.mattr:
             target["mattr"] = list(self.mattr)
-        if self.triple:
-            target["mtriple"] = self.triple
         return target
 
 
 _V2 = ("sse4_2", "popcnt", "ssse3")
 _V3 = (*_V2, "avx2", "fma", "bmi2", "f16c")
 _V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+_ARM = ("fp", "asimd")
+_N1 = (*_ARM, "aes", "atomics", "asimddp", "asimdhp", "asimdrdm", "crc32", "fphp", "lrcpc")
+_V1 = (*_N1, "bf16", "fcma", "i8mm", "jscvt")
 
-# From the least to the most able; `host` is the last one this machine can run.
+_SSE, _AVX2, _AVX512 = Registers(16, 128, fused=False), Registers(16, 256), Registers(32, 512)
+_NEON = Registers(32, 128)
+
+# Of each machine from the least to the most able; `host` is the last one that this one can run.
 TARGETS: dict[str, CpuTarget] = {
     target.name: target
     for target in (
-        CpuTarget("x86-64-v2", "x86_64", _V2, 8, "x86-64-v2"),
-        CpuTarget("x86-64-v3", "x86_64", _V3, 16, "x86-64-v3"),
+        CpuTarget("x86-64-v2", "x86_64", _V2, _SSE, "x86-64-v2"),
+        CpuTarget("x86-64-v3", "x86_64", _V3, _AVX2, "x86-64-v3"),
         # LLVM prefers 256-bit vectors at this level; every CPU that has it today gains from 512.
-        CpuTarget("x86-64-v4", "x86_64", _V4, 64, "x86-64-v4", ("-prefer-256-bit",)),
+        CpuTarget("x86-64-v4", "x86_64", _V4, _AVX512, "x86-64-v4", ("-prefer-256-bit",)),
+        CpuTarget("aarch64-generic", "aarch64", _ARM, _NEON, "generic"),
+        CpuTarget("aarch64-neoverse-n1", "aarch64", _N1, _NEON, "neoverse-n1"),
+        # Its two SVE units of 256 bits do as much as its four of NEON, which the kernels fill.
+        CpuTarget("aarch64-neoverse-v1", "aarch64", _V1, _NEON, "neoverse-v1", ("-sve",)),
     )
 }
 
@@ -61,14 +107,19 @@ def cpu_flags() -> frozenset[str]:
     return frozenset()
 
 
+def runs_here(target: CpuTarget) -> bool:
+    """Whether this machine can run the target's code."""
+    return platform.machine() == target.machine and cpu_flags().issuperset(target.features)
+
+
 def resolve_target(name: str) -> CpuTarget:
     """The target called `name`; "host" is the best one that this machine can run."""
     if name == "host":
-        flags = cpu_flags()
-        able = [target for target in TARGETS.values() if flags.issuperset(target.features)]
+        able = [target for target in TARGETS.values() if runs_here(target)]
         if not able:
             raise UnsupportedError(
-                "this machine's CPU is below x86-64-v2: name a --target to compile for another"
+                f"this machine's CPU ({platform.machine()}) is below every target: name a --target "
+                f"to compile for another ({', '.join(TARGETS)})"
             )
         return able[-1]
     if name not in TARGETS:

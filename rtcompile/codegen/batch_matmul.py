@@ -18,6 +18,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.dense import Buffers, DenseShape, Panel, emit_panel, panels
+from rtcompile.targets import Registers
 
 __all__ = ["BatchMatmulShape", "batch_matmul_kernel", "scratch_elements"]
 
@@ -38,14 +39,14 @@ class BatchMatmulShape:
         return f"batch_matmul_{kind}_{self.rows}x{self.depth}x{self.columns}"
 
 
-def scratch_elements(shape: BatchMatmulShape, widest: int) -> int:
+def scratch_elements(shape: BatchMatmulShape, registers: Registers) -> int:
     """Floats of scratch that the kernel needs: one B[b], packed."""
-    return shape.depth * sum(panel.width for panel in panels(shape.columns, widest))
+    return shape.depth * sum(panel.width for panel in panels(shape.columns, registers))
 
 
-def batch_matmul_kernel(shape: BatchMatmulShape, widest: int) -> Any:
+def batch_matmul_kernel(shape: BatchMatmulShape, registers: Registers) -> Any:
     """A PrimFunc (A*, B*, C*, scratch*, batches)."""
-    cut = panels(shape.columns, widest)
+    cut = panels(shape.columns, registers)
     dense = DenseShape(shape.depth, shape.columns, "none")
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
@@ -57,7 +58,7 @@ def batch_matmul_kernel(shape: BatchMatmulShape, widest: int) -> Any:
         batches = T.arg("batches", T.int64())
         extents = (shape.columns, shape.depth) if shape.transposed else (shape.depth, shape.columns)
         right = T.decl_buffer((batches, *extents), "float32", data=b)
-        size = scratch_elements(shape, widest)
+        size = scratch_elements(shape, registers)
         buffers = Buffers(
             T.decl_buffer((batches * shape.rows, shape.depth), "float32", data=a),
             T.decl_buffer((size,), "float32", data=scratch),

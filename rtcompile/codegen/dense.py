@@ -28,6 +28,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.vector_math import sigmoid, tanh
+from rtcompile.targets import Registers
 
 __all__ = [
     "Buffers",
@@ -39,6 +40,11 @@ __all__ = [
     "pack_weight",
     "panels",
 ]
+
+
+# A narrow panel's registers would hold more. Blocks of 8 rows gain a quarter at 64 rows of 8
+# columns and lose a third at 7 rows, which they cut less well.
+_MOST_ROWS = 6
 
 
 @dataclass(frozen=True)
@@ -58,20 +64,24 @@ class DenseShape:
 
 @dataclass(frozen=True)
 class Panel:
-    """`width` packed columns from column `start` on, of which `valid` are stored."""
+    """`width` packed columns from column `start` on, of which `valid` are stored.
+
+    `rows`: of the blocks that it is multiplied in.
+    """
 
     start: int
     width: int
     valid: int
+    rows: int
 
 
-def panels(columns: int, widest: int) -> tuple[Panel, ...]:
-    """Cut `columns` into panels of `widest`, then halves down to 8, then one padded panel."""
-    cut, start, width = [], 0, widest
+def panels(columns: int, registers: Registers) -> tuple[Panel, ...]:
+    """Cut `columns` into the widest panels, then halves down to 8, then one padded panel."""
+    cut, start, width = [], 0, registers.widest_panel()
     while start < columns:
         if columns - start >= width or width == 8:
             valid = min(width, columns - start)
-            cut.append(Panel(start, width, valid))
+            cut.append(Panel(start, width, valid, min(registers.block_rows(width), _MOST_ROWS)))
             start += valid
         else:
             width //= 2
@@ -95,13 +105,12 @@ def pack_bias(bias: npt.NDArray[np.float32], cut: tuple[Panel, ...]) -> npt.NDAr
     return padded
 
 
-def dense_kernel(shape: DenseShape, widest: int) -> Any:
+def dense_kernel(shape: DenseShape, registers: Registers) -> Any:
     """The kernel as a PrimFunc (x*, packed W*, packed b*, addends*, y*, rows).
 
-    `widest` is the panel width that fills the registers of the target in blocks of 6 rows: 64 for
-    AVX-512, 16 for AVX2 and NEON.
+    Its blocks fill the registers: 6 rows by 64 columns for AVX-512, by 16 for AVX2 and NEON.
     """
-    cut = panels(shape.columns, widest)
+    cut = panels(shape.columns, registers)
     packed = sum(panel.width for panel in cut)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
@@ -140,15 +149,13 @@ class Buffers:
 def emit_panel(
     shape: DenseShape, panel: Panel, offset: int, at: Buffers, rows: Any, first: Any = 0
 ) -> None:
-    """`rows` rows from `first` on, by one panel: blocks of 6, of 3, then single ones."""
-    sixes = rows // 6
-    threes = (rows - sixes * 6) // 3
-    with T.serial(sixes) as block:
-        _emit_block(shape, panel, offset, at, first + block * 6, 6)
-    with T.serial(threes) as block:
-        _emit_block(shape, panel, offset, at, first + sixes * 6 + block * 3, 3)
-    with T.serial(rows - sixes * 6 - threes * 3) as row:
-        _emit_block(shape, panel, offset, at, first + sixes * 6 + threes * 3 + row, 1)
+    """`rows` rows from `first` on, by one panel: in blocks of its rows, of half, then single."""
+    done = tirx.const(0, "int64")
+    for height in dict.fromkeys((panel.rows, panel.rows // 2, 1)):
+        blocks = T.Bind((rows - done) // height)
+        with T.serial(blocks) as block:
+            _emit_block(shape, panel, offset, at, first + done + block * height, height)
+        done = T.Bind(done + blocks * height)
 
 
 def _emit_block(

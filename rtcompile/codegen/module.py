@@ -1,4 +1,7 @@
-"""Compile the stages into one shared library that needs libc, libm and libtvm_ffi only."""
+"""Compile the stages into one shared library that needs libc, libm and libtvm_ffi only.
+
+LLVM writes an object file for any machine; `link.py` makes it a library.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 import tvm
 
+from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.stage_main import stage_main
 from rtcompile.codegen.wrapping import with_wrapping
@@ -33,13 +37,13 @@ def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
 
 
 def compile_stages(stages: list[StageProgram], constants_bytes: int, target: CpuTarget) -> bytes:
-    """The shared library's bytes."""
+    """The shared library's bytes. Raises ToolchainError."""
+    linker = find_linker(target)
     module = stages_to_module(stages, constants_bytes)
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        path = Path(folder) / "module.so"
+        compiled = Path(folder) / "module.o"
         try:
-            executable = tvm.compile(module, target=target.tvm_target())
-            executable.export_library(str(path), options=["-lm", "-Wl,-s"])
+            tvm.compile(module, target=target.tvm_target()).mod.write_to_file(str(compiled), "o")
         except (RuntimeError, ValueError, TypeError, OSError) as error:
             raise ToolchainError(f"compiling for {target.name} failed: {error}") from error
-        return path.read_bytes()
+        return link(linker, compiled)

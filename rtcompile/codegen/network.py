@@ -55,6 +55,7 @@ from rtcompile.codegen.spread_rows import (
     spread_rows_name,
 )
 from rtcompile.errors import UnsupportedError
+from rtcompile.targets import Registers
 
 __all__ = ["NetworkLowering", "Source", "lower_network", "network_ports"]
 
@@ -73,7 +74,7 @@ def lower_network(
     mod: Any,
     program: StageProgram,
     constants: ConstantStore,
-    widest_panel: int,
+    registers: Registers,
     table_names: Mapping[bytes, str],
     sources: Sequence[Source] = (),
 ) -> None:
@@ -83,7 +84,7 @@ def lower_network(
     of each input what its buffer holds; without it, every buffer holds the rows. Where a source is
     ITEM, the program's last input is the items' places, int64 [rows].
     """
-    NetworkLowering(mod, program, constants, widest_panel, table_names).run(sources)
+    NetworkLowering(mod, program, constants, registers, table_names).run(sources)
 
 
 class NetworkLowering:
@@ -94,7 +95,7 @@ class NetworkLowering:
         mod: Any,
         program: StageProgram,
         constants: ConstantStore,
-        widest_panel: int,
+        registers: Registers,
         table_names: Mapping[bytes, str],
     ) -> None:
         program.input_table = True
@@ -103,7 +104,7 @@ class NetworkLowering:
         self._main = mod["main"]
         self._program = program
         self._constants = constants
-        self._widest = widest_panel
+        self._registers = registers
         self._plan = MemoryPlan()
         self._bound = by_level(bindings(self._main))
         self._roots: dict[Any, tuple[Any, int]] = {}  # variable -> (producer, which result)
@@ -290,8 +291,8 @@ class NetworkLowering:
         activation, *forms = str(value.args[0].global_symbol)[len(DENSE) + 1 :].split(".")
         shape = DenseShape(matrix.shape[0], matrix.shape[1], activation, tuple(forms))
         if shape.name not in self._program.kernels:
-            self._program.kernels[shape.name] = dense_kernel(shape, self._widest)
-        cut = panels(shape.columns, self._widest)
+            self._program.kernels[shape.name] = dense_kernel(shape, self._registers)
+        cut = panels(shape.columns, self._registers)
         pointers = (
             self._at(source),
             self._constants.add(pack_weight(matrix, cut)),
@@ -322,9 +323,9 @@ class NetworkLowering:
         transposed = str(value.args[0].global_symbol).endswith(".nt")
         shape = BatchMatmulShape(source[-2], source[-1], result[-1], transposed)
         if shape.name not in self._program.kernels:
-            self._program.kernels[shape.name] = batch_matmul_kernel(shape, self._widest)
+            self._program.kernels[shape.name] = batch_matmul_kernel(shape, self._registers)
         pointers = [self._at(left), self._at(right), self._place((var, 0), var.ty)]
-        scratch = self._plan.take(4 * scratch_elements(shape, self._widest))
+        scratch = self._plan.take(4 * scratch_elements(shape, self._registers))
         pointers.append(Pointer(Space.WORKSPACE, scratch))
         self._call(shape.name, tuple(pointers), rows_factor(result[:-2]))
         self._plan.give(scratch)

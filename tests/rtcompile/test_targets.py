@@ -1,0 +1,115 @@
+"""Targets: the blocks that their registers hold, and what LLVM makes of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import tvm
+
+from rtcompile.codegen.dense import DenseShape, dense_kernel
+from rtcompile.codegen.link import find_linker, link
+from rtcompile.errors import ToolchainError, UnsupportedError
+from rtcompile.targets import TARGETS, CpuTarget, resolve_target, runs_here
+
+# A product of whole registers, fused with its sum where the target can.
+_PRODUCTS = {
+    "x86-64-v2": r"mulps\s+.*%xmm\d+$",
+    "x86-64-v3": r"vfmadd\w+ps\s+.*%ymm\d+$",
+    "x86-64-v4": r"vfmadd\w+ps\s+.*%zmm\d+$",
+    "aarch64-generic": r"fmla\s+v\d+\.4s,",
+    "aarch64-neoverse-n1": r"fmla\s+v\d+\.4s,",
+    "aarch64-neoverse-v1": r"fmla\s+v\d+\.4s,",
+}
+_STACK = re.compile(r"\(%rsp|\[sp")
+_TARGETS = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "rows"),
+    [
+        ("x86-64-v2", 8, 6),
+        ("x86-64-v3", 16, 6),
+        ("x86-64-v4", 64, 6),
+        ("aarch64-neoverse-n1", 16, 6),
+    ],
+)
+def test_a_block_fills_the_registers(name: str, columns: int, rows: int) -> None:
+    registers = TARGETS[name].registers
+    assert registers.widest_panel() == columns
+    assert registers.block_rows(columns) == rows
+
+
+def _loops(assembly: str) -> list[list[str]]:
+    """Instructions of every loop of one basic block."""
+    found, label, body = [], "", []
+    for line in map(str.strip, assembly.splitlines()):
+        if re.match(r"\.LBB\w+:", line):
+            label, body = line.split(":")[0], []
+        elif line and not line.startswith("."):
+            body.append(line)
+            if label and re.fullmatch(rf"(j|b)[a-z.]*\s+{re.escape(label)}", line):
+                found.append(body)
+                label = ""
+    return found
+
+
+@_TARGETS
+def test_the_inner_loop_multiplies_whole_registers_and_leaves_the_stack_alone(
+    target: CpuTarget,
+) -> None:
+    registers = target.registers
+    kernel = dense_kernel(DenseShape(512, 128, "relu"), registers)
+    module = tvm.IRModule({"dense": kernel.with_attr("global_symbol", "dense")})
+    assembly = tvm.compile(module, target=target.tvm_target()).mod.inspect_source("asm")
+    product = re.compile(_PRODUCTS[target.name])
+    counts = {}
+    for number, loop in enumerate(_loops(assembly)):
+        counts[number] = sum(bool(product.match(line)) for line in loop)
+        if counts[number]:
+            assert not [line for line in loop if _STACK.search(line)], loop
+    columns = registers.widest_panel()
+    vectors = registers.block_rows(columns) * columns * 32 // registers.bits
+    assert max(counts.values()) == vectors
+
+
+@_TARGETS
+def test_host_is_among_what_runs_here(target: CpuTarget) -> None:
+    host = resolve_target("host")
+    assert runs_here(host)
+    if target.machine == host.machine and runs_here(target):
+        assert set(target.features) <= set(host.features)
+
+
+def test_an_unknown_target_is_refused_with_a_near_name() -> None:
+    with pytest.raises(UnsupportedError, match="did you mean 'aarch64-neoverse-n1'"):
+        resolve_target("aarch64-neoverse-n2")
+
+
+@_TARGETS
+def test_no_linker_is_an_error_that_says_what_to_install(
+    target: CpuTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ToolchainError, match=r"install gcc.*rtcompile\[cross\]"):
+        find_linker(target)
+
+
+def test_a_linker_of_the_target_comes_before_ziglang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert find_linker(TARGETS["aarch64-generic"]) == ("/bin/aarch64-linux-gnu-gcc",)
+    assert find_linker(TARGETS["x86-64-v2"]) == ("/bin/gcc",)
+
+
+def test_a_linker_that_fails_is_quoted(tmp_path: Path) -> None:
+    broken = tmp_path / "m.o"
+    broken.write_text("no object file")
+    with pytest.raises(ToolchainError, match=r"linking failed: .*m\.o"):
+        link(find_linker(resolve_target("host")), broken)
+    with pytest.raises(ToolchainError, match="cannot be started"):
+        link((str(tmp_path / "nothing"),), broken)
