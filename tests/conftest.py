@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,27 @@ from hypothesis import settings
 
 import rtcompile
 import runtime
+from tests.emulation.forced import force_target, why_not
 from tests.onnx_models import two_input_model
 
 # Times differ between machines; no test is decided by one.
 settings.register_profile("default", deadline=None, max_examples=50)
 settings.load_profile("default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--target", help="compile for this target, and emulate it if it is AArch64")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _target(request: pytest.FixtureRequest) -> Iterator[None]:
+    name = request.config.getoption("--target")
+    with pytest.MonkeyPatch.context() as patch:
+        if name:
+            reason = why_not(name)
+            assert reason is None, reason
+            force_target(patch, name)
+        yield
 
 
 @pytest.fixture(scope="session")

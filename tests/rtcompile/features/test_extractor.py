@@ -80,7 +80,7 @@ def extractor(request: pytest.FixtureRequest) -> FeatureExtractor:
     return compile_features(CONFIG, hash=request.param)
 
 
-def _same(extractor: FeatureExtractor, columns: dict[str, list[Any]]) -> None:
+def assert_as_reference(extractor: FeatureExtractor, columns: dict[str, list[Any]]) -> None:
     expected, found = extract(extractor.plan, columns), extractor(columns)
     assert list(found) == list(expected)
     for name, want in expected.items():
@@ -129,7 +129,7 @@ COLUMNS = {
 @given(rows=st.lists(st.fixed_dictionaries(COLUMNS), max_size=5))
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 def test_hostile_rows(extractor: FeatureExtractor, rows: list[dict[str, Any]]) -> None:
-    _same(extractor, {name: [row[name] for row in rows] for name in COLUMNS})
+    assert_as_reference(extractor, {name: [row[name] for row in rows] for name in COLUMNS})
 
 
 def test_many_rows_cross_the_tiles(extractor: FeatureExtractor) -> None:
@@ -141,20 +141,20 @@ def test_many_rows_cross_the_tiles(extractor: FeatureExtractor) -> None:
 
     columns: dict[str, list[Any]] = {name: [text(i) for i in range(333)] for name in COLUMNS}
     columns["number"] = rng.normal(size=333).tolist()
-    _same(extractor, columns)
+    assert_as_reference(extractor, columns)
 
 
 def test_long_values(extractor: FeatureExtractor) -> None:
     columns: dict[str, list[Any]] = {name: ["x" * 10_000_000] for name in COLUMNS}
     columns["clicks"] = ["y;" * 1_000_000]
-    _same(extractor, columns)
+    assert_as_reference(extractor, columns)
 
 
 def test_a_column_of_one_row_counts_for_all(extractor: FeatureExtractor) -> None:
     columns: dict[str, list[Any]] = {name: ["1", "2", "3"] for name in COLUMNS}
     columns["text"] = ["a,b"]
     assert extractor(columns)["hashed"].lengths.tolist() == [2, 2, 2]  # type: ignore[union-attr]
-    _same(extractor, columns)
+    assert_as_reference(extractor, columns)
 
 
 def test_no_rows(extractor: FeatureExtractor) -> None:
@@ -171,7 +171,7 @@ def test_arrow_columns(extractor: FeatureExtractor) -> None:
     arrays["pairs"] = pa.array([[("a", 2.0)], [], None], pa.map_(pa.string(), pa.float32()))
     arrays["number"] = pa.array([1, None, 3])
     plain = {name: array.to_pylist() for name, array in arrays.items()}
-    _same(extractor, plain)
+    assert_as_reference(extractor, plain)
     table = extractor(pa.table(arrays))
     np.testing.assert_array_equal(table["hashed"].values, extractor(plain)["hashed"].values)
 
