@@ -17,10 +17,9 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any
 
-from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import bindings
+from relay_passes.matching import bindings, reads
 
 __all__ = ["SIDES", "BindingTime", "binding_times", "join", "with_sides"]
 
@@ -63,12 +62,3 @@ def binding_times(function: Any) -> dict[Any, BindingTime]:
     for var, value in bindings(function).items():
         times[var] = join(times[read] for read in reads(value) if read in times)
     return times
-
-
-def reads(value: Any) -> list[Any]:
-    """The variables that an expression reads."""
-    found: list[Any] = []
-    relax.analysis.post_order_visit(
-        value, lambda node: found.append(node) if isinstance(node, relax.Var) else None
-    )
-    return found

@@ -23,6 +23,7 @@ from relay_passes.matching import (
     call_name,
     constant_array,
     dtype_of,
+    integers,
     rewrite_main,
     shape_of,
     static_int,
@@ -86,7 +87,7 @@ class _Ids:
         if part is None or dtype_of(part.args[0]) != "float32":
             return None
         extents, width = shape_of(part.args[0]), shape_of(source)
-        starts = [_integers(argument) for argument in part.args[1:3]]
+        starts = [integers(argument) for argument in part.args[1:3]]
         if extents is None or len(extents) != 2 or width is None or width[1:] != (1,):
             return None
         if starts[0] not in ([1], [-1]) or starts[1] is None or not isinstance(extents[1], int):
@@ -105,12 +106,6 @@ def _is(expression: Any, value: int) -> bool:
     """Whether `expression` is a constant of this one value."""
     array = constant_array(expression)
     return array is not None and array.size == 1 and bool((array == value).all())
-
-
-def _integers(argument: Any) -> list[int] | None:
-    fields = argument.fields if isinstance(argument, relax.Tuple) else []
-    values = [static_int(getattr(field, "value", field)) for field in fields]
-    return None if None in values or not values else [v for v in values if v is not None]
 
 
 @relax.expr_functor.mutator

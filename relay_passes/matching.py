@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy.typing as npt
@@ -14,6 +15,8 @@ __all__ = [
     "constant_array",
     "dtype_of",
     "expanded_source",
+    "integers",
+    "reads",
     "rewrite_main",
     "shape_of",
     "static_int",
@@ -64,6 +67,13 @@ def expanded_source(value: Any) -> Any:
     return None
 
 
+def integers(argument: Any) -> list[int] | None:
+    """The values of a tuple of numbers, such as the axes of a slice; None where one is symbolic."""
+    fields = argument.fields if isinstance(argument, relax.Tuple) else []
+    values = [static_int(getattr(field, "value", field)) for field in fields]
+    return None if None in values or not values else [v for v in values if v is not None]
+
+
 def static_int(extent: Any) -> int | None:
     """The value of a constant extent, or None where it is symbolic."""
     if isinstance(extent, int):
@@ -78,18 +88,26 @@ def bindings(function: Any) -> dict[Any, Any]:
     return {b.var: b.value for block in function.body.blocks for b in block.bindings}
 
 
+def reads(expression: Any) -> list[Any]:
+    """The variables that an expression of a straight-line function reads, each once.
+
+    (`post_order_visit` goes through the types of variables too: seconds for a split in hundreds.)
+    """
+    if isinstance(expression, relax.Var):
+        return [expression]
+    if isinstance(expression, relax.Call):
+        inner = expression.args
+    elif isinstance(expression, relax.Tuple):
+        inner = expression.fields
+    else:
+        inner = [expression.tuple_value] if isinstance(expression, relax.TupleGetItem) else []
+    return list(dict.fromkeys(var for part in inner for var in reads(part)))
+
+
 def use_counts(function: Any) -> dict[Any, int]:
-    """How often each variable of a function is read, its result included."""
-    counts: dict[Any, int] = {}
-
-    def count(expression: Any) -> None:
-        if isinstance(expression, relax.Var):
-            counts[expression] = counts.get(expression, 0) + 1
-
-    for value in bindings(function).values():
-        relax.analysis.post_order_visit(value, count)
-    relax.analysis.post_order_visit(function.body.body, count)
-    return counts
+    """How many values of a function read each variable; its result counts as one."""
+    values = [*bindings(function).values(), function.body.body]
+    return dict(Counter(var for value in values for var in reads(value)))
 
 
 def rewrite_main(mod: IRModule, mutator: Any) -> IRModule:

@@ -16,10 +16,11 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from relay_passes.check_row_independence import check_row_independence
+from relay_passes.constant_folding import fold_constants
 from relay_passes.drop_expansions import drop_expansions
 from relay_passes.fuse_dense import fuse_dense
+from relay_passes.gather_blocks import gather_blocks
 from relay_passes.lift_batch_matmuls import lift_batch_matmuls
-from relay_passes.lift_concats import lift_concats
 from relay_passes.lift_embeddings import lift_embeddings
 from relay_passes.lift_softmax import lift_softmax
 from relay_passes.lower_unit_axes import lower_unit_axes
@@ -39,13 +40,11 @@ GraphPass = Callable[[IRModule, PassReport], IRModule]
 
 def canonicalize(mod: IRModule, report: PassReport) -> IRModule:
     """Upstream's clean-up passes, until the graph is in A-normal form without dead code."""
+    mod = fold_constants(relax.transform.DecomposeOpsForInference()(mod))
     return tvm.ir.transform.Sequential(
         [
-            relax.transform.DecomposeOpsForInference(),
-            relax.transform.FoldConstant(),
             relax.transform.CanonicalizeBindings(),
             relax.transform.EliminateCommonSubexpr(),
-            relax.transform.FoldConstant(),
             relax.transform.DeadCodeElimination(["main"]),
         ]
     )(mod)
@@ -92,7 +91,7 @@ KERNELS: tuple[GraphPass, ...] = (
     fuse_dense,
     lift_batch_matmuls,
     lift_softmax,
-    lift_concats,
+    gather_blocks,
     legalize,
 )
 

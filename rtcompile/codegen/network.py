@@ -8,7 +8,7 @@ The graph is Relax in A-normal form. Every binding is one of
     call_dps_packed("rtc.embedding_lookup.COL", (W, X))  the same by a column of floats
     call_dps_packed("rtc.batch_matmul.KIND", (a, b))  two small matrices a row
     call_dps_packed("rtc.softmax.WIDTH", (x,))      softmax of contiguous rows
-    call_dps_packed("rtc.concat.AXIS", parts)       one copy for all parts
+    call_dps_packed("rtc.blocks.ROWS", (..., table))  one copy for all parts, products among them
     reshape(x), tuples and their items              no code: another name for the same memory
 Anything else is refused by name.
 """
@@ -26,18 +26,19 @@ import tvm_ffi
 from tvm import relax
 
 from relay_passes.fuse_dense import DENSE
+from relay_passes.gather_blocks import BLOCKS
 from relay_passes.lift_batch_matmuls import BATCH_MATMUL
-from relay_passes.lift_concats import CONCAT
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
 from relay_passes.lift_softmax import SOFTMAX
-from relay_passes.matching import bindings, call_name, constant_array, shape_of, static_int
+from relay_passes.matching import bindings, call_name, constant_array, reads, shape_of, static_int
+from relay_passes.row_blocks import row_width
 from relay_passes.split_stages import SPREAD
 from rtcompile.codegen.batch_matmul import (
     BatchMatmulShape,
     batch_matmul_kernel,
     scratch_elements,
 )
-from rtcompile.codegen.concat import concat_kernel, concat_name
+from rtcompile.codegen.blocks import BlockCopy, BlocksKernel, blocks_kernel, kernel_widths
 from rtcompile.codegen.constants import ConstantStore, array_digest
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
 from rtcompile.codegen.dense import DenseShape, dense_kernel, pack_bias, pack_weight, panels
@@ -176,11 +177,7 @@ class NetworkLowering:
         return (var, 0)
 
     def _operands(self, value: Any) -> list[Any]:
-        found: list[Any] = []
-        relax.analysis.post_order_visit(
-            value, lambda node: found.append(node) if isinstance(node, relax.Var) else None
-        )
-        return [operand for operand in found if operand in self._roots]
+        return [operand for operand in reads(value) if operand in self._roots]
 
     def _results(self) -> list[Any]:
         body = self._main.body.body
@@ -308,7 +305,7 @@ class NetworkLowering:
             DENSE: self._emit_dense,
             EMBEDDING_LOOKUP: self._emit_lookup,
             BATCH_MATMUL: self._emit_batch_matmul,
-            CONCAT: self._emit_concat,
+            BLOCKS: self._emit_blocks,
             SOFTMAX: self._emit_softmax,
             SPREAD: self._emit_spread,
         }
@@ -345,28 +342,33 @@ class NetworkLowering:
         place = self._spread(self._at(source), elements, str(var.ty.dtype))
         self._places[(var, 0)] = place
 
-    def _emit_concat(self, var: Any, value: Any) -> None:
-        extents, dtype = shape_of(var) or (), str(var.ty.dtype)
-        axis = int(str(value.args[0].global_symbol)[len(CONCAT) + 1 :])
-        target_width = math.prod(extents[axis:])
-        target, size = self._place((var, 0), var.ty), np.dtype(dtype).itemsize
-        arenas: dict[Pointer, list[tuple[int, int, int]]] = {}
-        offset = 0
-        for part in value.args[1].fields:
-            width, at = math.prod((shape_of(part) or ())[axis:]), self._at(part)
-            # Parts in the workspace share a call; an input is an arena of its own.
-            shared = at.space in (Space.WORKSPACE, Space.CONSTANTS)
-            arena = Pointer(at.space) if shared else at
-            source = at.offset // size if shared else 0
-            arenas.setdefault(arena, []).append((source, width, offset))
-            offset += width
-        name = concat_name(dtype)
-        if name not in self._program.kernels:
-            self._program.kernels[name] = concat_kernel(dtype)
-        for arena, descriptors in arenas.items():
-            table = self._constants.add(np.array(descriptors, np.int64))
-            scalars = (len(descriptors), target_width)
-            self._call(name, (arena, table, target), rows_factor(extents[:axis]), scalars)
+    def _emit_blocks(self, var: Any, value: Any) -> None:
+        *sources, last = value.args[1].fields
+        rows, dtype = int(str(value.args[0].global_symbol)[len(BLOCKS) + 1 :]), str(var.ty.dtype)
+        table, target = constant_array(last), self._place((var, 0), var.ty)
+        assert table is not None  # gather_blocks made it
+        size = np.dtype(dtype).itemsize
+        origins = [_origin(self._at(source), size) for source in sources]
+        steps = [row_width(source, rows) or 0 for source in sources]
+        groups: dict[tuple[Pointer, ...], list[BlockCopy]] = {}
+        place = 0
+        for left, left_at, right, right_at, width in table.tolist():
+            operands = [(left, left_at)] + ([(right, right_at)] if right >= 0 else [])
+            arenas = tuple(origins[source][0] for source, _ in operands)
+            reads = tuple((origins[source][1] + at, steps[source]) for source, at in operands)
+            groups.setdefault(arenas, []).append(BlockCopy(reads, width, place))
+            place += width
+        for arenas, copies in groups.items():
+            for width, chosen in kernel_widths(copies).items():
+                kernel = BlocksKernel(dtype, len(arenas) == 2, width)
+                if kernel.name not in self._program.kernels:
+                    self._program.kernels[kernel.name] = blocks_kernel(kernel)
+                places = self._constants.add(np.array([c.row() for c in chosen], np.int64))
+                factor, scalars = (
+                    rows_factor((shape_of(var) or ())[:1]) * rows,
+                    (len(chosen), place),
+                )
+                self._call(kernel.name, (*arenas, places, target), factor, scalars)
 
     def _emit_lookup(self, var: Any, value: Any) -> None:
         table, ids = value.args[1].fields
@@ -386,6 +388,15 @@ class NetworkLowering:
         self._call(shape.name, pointers, rows_factor(extents) // width, scalars)
 
 
+def _origin(at: Pointer, size: int) -> tuple[Pointer, int]:
+    """The arena that a place is read from, and how many elements of `size` bytes into it.
+
+    What lies in the workspace shares an arena; an input is one of its own.
+    """
+    shared = at.space in (Space.WORKSPACE, Space.CONSTANTS)
+    return (Pointer(at.space), at.offset // size) if shared else (at, 0)
+
+
 def by_level(bound: dict[Any, Any]) -> dict[Any, Any]:
     """The bindings in an order that puts equal kernels side by side.
 
@@ -394,11 +405,7 @@ def by_level(bound: dict[Any, Any]) -> dict[Any, Any]:
     """
     levels: dict[Any, int] = {}
     for var, value in bound.items():
-        read: list[int] = [0]
-        relax.analysis.post_order_visit(
-            value, lambda node, read=read: read.append(levels.get(node, 0))
-        )
-        levels[var] = max(read) + 1
+        levels[var] = 1 + max((levels.get(read, 0) for read in reads(value)), default=0)
     order = sorted(bound, key=lambda var: (levels[var], _kernel_of(bound[var])))
     return {var: bound[var] for var in order}
 

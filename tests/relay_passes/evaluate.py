@@ -92,6 +92,18 @@ def _lookup(name: str, table: Array, ids: Array) -> Array:
     return table[ids.astype(np.int64)]
 
 
+def _blocks(rows: int, *args: Array) -> Array:
+    """Blocks of the sources' rows, and products of two, one behind the other."""
+    *sources, table = args
+    flat = [source.reshape(len(source) * rows, -1) for source in sources]
+    parts = []
+    for left, left_at, right, right_at, width in table.tolist():
+        part = flat[left][:, left_at : left_at + width]
+        assert part.shape[1] == width
+        parts.append(part if right < 0 else part * flat[right][:, right_at : right_at + width])
+    return np.concatenate(parts, 1)
+
+
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "add": np.add,
     "subtract": np.subtract,
@@ -188,8 +200,8 @@ class _Graph:
             return _dense(name, *args)
         if kernel == "embedding_lookup":
             return _lookup(name, *args)
-        if kernel == "concat":
-            return np.concatenate(args, int(rest))
+        if kernel == "blocks":
+            return _blocks(int(rest), *args).reshape(wanted)
         if kernel == "softmax":
             return _softmax(args[0].reshape(-1, int(rest))).reshape(wanted)
         if kernel == "batch_matmul":
@@ -222,6 +234,12 @@ class _Graph:
         axes = tuple(int(a) for a in call.attrs.axis)
         wide = x.sum(axes, dtype=np.float64, keepdims=bool(call.attrs.keepdims))
         return wide.astype(np.float32)
+
+    def _split(self, call: Any, x: Array) -> tuple[Array, ...]:
+        at = call.attrs.indices_or_sections
+        sections = static_int(at)
+        cuts = sections if sections is not None else [int(i) for i in at]
+        return tuple(np.split(x, cuts, int(call.attrs.axis)))
 
     def _take(self, call: Any, table: Array, ids: Array) -> Array:
         return table.take(ids, int(call.attrs.axis), mode="raise")
