@@ -58,6 +58,11 @@ class ColumnSpec:
         return self.kind not in ("number", "present", "function")
 
     @cached_property
+    def has_numbers(self) -> bool:
+        """Whether the column has numbers, or weights."""
+        return bool(self.pair) or self.kind in ("number", "present")
+
+    @cached_property
     def split_here(self) -> bool:
         """Whether strings are split while encoding, not by the kernel."""
         whole = self.listed or self.kind == "terms" or len(self.separator) != 1

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec
-from runtime.encode import COLUMN_WORDS, PADDING, ColumnPart, Mode, Word, encode
+from runtime.encode import Encoder
+from runtime.encoded import COLUMN_WORDS, PADDING, ColumnPart, Mode, Word
 
 __all__ = ["ColumnStore", "StoredColumns"]
 
@@ -80,6 +81,7 @@ class ColumnStore:
 
     def __init__(self, specs: Sequence[ColumnSpec]) -> None:
         self._specs = tuple(replace(spec, listed=True) for spec in specs)
+        self._encoder = Encoder(self._specs, lambda name: f"item field {name!r}")
         self._columns = [_Column() for _ in specs]
         self._splits = [0] * len(self._specs)
         self._longest = 0
@@ -89,7 +91,7 @@ class ColumnStore:
         """Encode and append rows. RequestError was raised before: the item stage read the same."""
         if not self._specs or not rows:
             return
-        encoded = encode(self._specs, columns, rows, lambda name: f"item field {name!r}")
+        encoded = self._encoder.rows(columns, rows)
         for index, (spec, column) in enumerate(zip(self._specs, self._columns, strict=True)):
             part = encoded.part(index, spec)
             if part.rows is not None:

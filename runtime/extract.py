@@ -11,7 +11,8 @@ import tvm_ffi
 
 from runtime.column_spec import read_specs
 from runtime.columns import Column
-from runtime.encode import Encoded
+from runtime.encode import Encoder
+from runtime.encoded import Encoded
 from runtime.scratch import Scratch
 from runtime.stage import Stage
 
@@ -19,7 +20,10 @@ __all__ = ["ColumnStage"]
 
 
 class ColumnStage:
-    """Features of encoded columns, as columns. Safe to call from many threads at once."""
+    """Features of encoded columns, as columns. Safe to call from many threads at once.
+
+    `where` names a raw column in messages.
+    """
 
     def __init__(
         self,
@@ -27,11 +31,13 @@ class ColumnStage:
         description: dict[str, Any],
         constants: Any,
         assets: Mapping[str, bytes],
+        where: Callable[[str], str] = repr,
     ) -> None:
         self._stage = Stage(function, description, constants)
         self._scratch = Scratch(description)
         self._features: list[dict[str, Any]] = description["columns_out"]
-        self.specs = read_specs(description["columns"], assets)
+        self.encoder = Encoder(read_specs(description["columns"], assets), where)
+        self.specs = self.encoder.specs
 
     def run(self, encoded: Encoded) -> dict[str, Column]:
         """Every feature of `encoded.rows` rows, in the order of the config."""

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import tvm_ffi
 
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec, read_specs
-from runtime.encode import COLUMN_WORDS, Mode, Word, encode
+from runtime.encode import Encoder
+from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Word
 from runtime.errors import RequestError
 from runtime.items import Snapshot
 from runtime.scratch import Scratch
 from runtime.stage import Port, Results, Stage
 
-__all__ = ["FeatureStage", "check_fields"]
+__all__ = ["FeatureStage", "check_fields", "where"]
 
 
 class FeatureStage:
@@ -32,11 +32,15 @@ class FeatureStage:
         constants: Any,
         assets: Mapping[str, bytes],
     ) -> None:
-        self._side = side
         self._stage = Stage(function, description, constants)
-        self._specs = read_specs(description["columns"], assets)
+        specs = read_specs(description["columns"], assets)
         self._scratch = Scratch(description)
-        self.columns = tuple(dict.fromkeys(spec.name for spec in self._specs if spec.name))
+        self.columns = tuple(dict.fromkeys(spec.name for spec in specs if spec.name))
+        self._columns = len(specs)
+        self._parts = {one: _Part(one, specs) for one in ("user", "item", "context")}
+        self._encoder = Encoder(specs, where(side))
+        # Whether it reads columns of several sides.
+        self.is_mixed = any(spec.side != side for spec in specs)
 
     @property
     def ports(self) -> tuple[Port, ...]:
@@ -45,7 +49,7 @@ class FeatureStage:
 
     def run(self, columns: Mapping[str, Sequence[object]], rows: int) -> list[npt.NDArray[Any]]:
         """One array [rows, ...] a port. `columns`: name -> a value a row."""
-        encoded = encode(self._specs, columns, rows, self._where)
+        encoded = self._encoder.rows(columns, rows)
         with self._scratch.lent(encoded.bound, encoded.shared) as scratch:
             return self._stage.run(rows, (encoded.columns, scratch))
 
@@ -55,64 +59,65 @@ class FeatureStage:
 
     def fill(self, columns: Mapping[str, Sequence[object]], rows: int, results: Results) -> None:
         """`run` into the memory of `allocate`."""
-        encoded = encode(self._specs, columns, rows, self._where)
+        self._fill(self._encoder.rows(columns, rows), results)
+
+    def fill_one(self, fields: Mapping[str, object], results: Results) -> None:
+        """`fill` of a single row. `fields`: name -> value."""
+        self._fill(self._encoder.one(fields), results)
+
+    def _fill(self, encoded: Encoded, results: Results) -> None:
         with self._scratch.lent(encoded.bound, encoded.shared) as scratch:
             given = map(tvm_ffi.from_dlpack, (encoded.columns, scratch))
-            self._stage.call(rows, [*given, *results.arguments])
+            self._stage.call(encoded.rows, [*given, *results.arguments])
 
     def fill_mixed(
         self,
-        parts: Mapping[str, Mapping[str, Sequence[object]]],
+        user: Mapping[str, object],
+        context: Mapping[str, Sequence[object]],
         items: Snapshot,
         rows: int,
         results: Results,
     ) -> None:
-        """`fill`, of columns of every side: of the request's user, of its items, of each row.
-
-        `parts`: "user" and "context" -> their raw columns.
-        """
-        words = np.zeros((len(self._specs), COLUMN_WORDS), np.int64)
-        alive: list[Any] = [items]
-        bound, shared = items.stored.longest, 0
-        for side, mode in (("user", Mode.ONE), ("context", Mode.ROWS)):
-            places = [i for i, spec in enumerate(self._specs) if spec.side == side]
-            specs = [self._specs[i] for i in places]
-            count = 1 if side == "user" else rows
-            encoded = encode(specs, parts[side], count, lambda n, s=side: f"{s} field {n!r}", mode)  # type: ignore[misc]
-            words[places] = encoded.columns.reshape(-1, COLUMN_WORDS)
-            bound += encoded.bound
-            shared += encoded.shared
-            alive.append(encoded)
-        places = [i for i, spec in enumerate(self._specs) if spec.side == "item"]
+        """`fill`, of columns of every side: of the request's user, of its items, of each row."""
+        columns = aligned_empty(self._columns * COLUMN_WORDS, "int64")
+        words = columns.reshape(-1, COLUMN_WORDS)
+        of_user = self._parts["user"].encoder.one(user, Mode.ONE)
+        of_context = self._parts["context"].encoder.rows(context, rows)
+        for side, encoded in (("user", of_user), ("context", of_context)):
+            words[self._parts[side].places] = encoded.columns.reshape(-1, COLUMN_WORDS)
+        places = self._parts["item"].places
         words[places] = items.stored.descriptors
-        if places:
-            words[places, Word.PLACES] = items.places.__array_interface__["data"][0]
-        columns = aligned_empty(words.size, "int64")
-        columns[:] = words.reshape(-1)
-        with self._scratch.lent(bound, shared) as scratch:
+        words[places, Word.PLACES] = items.places.__array_interface__["data"][0]
+        bound = items.stored.longest + of_user.bound + of_context.bound
+        with self._scratch.lent(bound, of_user.shared + of_context.shared) as scratch:
             given = map(tvm_ffi.from_dlpack, (columns, scratch))
             self._stage.call(rows, [*given, *results.arguments])
-        del alive  # what the descriptors point into, until here
+        del items, of_user, of_context  # what the descriptors point into, until here
 
     @property
     def item_specs(self) -> tuple[ColumnSpec, ...]:
         """The item columns that it reads beside those of other sides."""
-        return tuple(spec for spec in self._specs if spec.side == "item")
-
-    @property
-    def is_mixed(self) -> bool:
-        """Whether it reads columns of several sides."""
-        return any(spec.side != self._side for spec in self._specs)
-
-    def _where(self, name: str) -> str:
-        return f"{self._side} field {name!r}"
+        return self._parts["item"].encoder.specs
 
 
-def check_fields(side: str, given: object, wanted: Sequence[str]) -> Mapping[str, Any]:
+class _Part:
+    """The columns of one side, and where they stand among all."""
+
+    def __init__(self, side: str, specs: Sequence[ColumnSpec]) -> None:
+        self.places = [i for i, spec in enumerate(specs) if spec.side == side]
+        self.encoder = Encoder([specs[i] for i in self.places], where(side))
+
+
+def where(side: str) -> Callable[[str], str]:
+    """How messages name the fields of a side."""
+    return lambda name: f"{side} field {name!r}"
+
+
+def check_fields(side: str, given: object, wanted: Mapping[str, object]) -> Mapping[str, Any]:
     """`given` as the mapping of fields that a side needs. Raises RequestError for any other."""
     if not isinstance(given, Mapping):
         raise RequestError(f"{side}: a mapping of fields, not {type(given).__name__}")
-    if given.keys() == set(wanted):
+    if given.keys() == wanted.keys():
         return given
     missing = [name for name in wanted if name not in given]
     surplus = [name for name in given if name not in wanted]

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec
 from runtime.column_store import ColumnStore, StoredColumns
-from runtime.encode import encode
+from runtime.encode import Encoder
 from runtime.errors import RequestError, UnknownItemError
 from runtime.input_table import address
 from runtime.read_items import read_items
@@ -87,6 +87,7 @@ class ItemTable:
         self._columns, self._ports, self._compute = tuple(columns), ports, compute
         # Raw columns that features read together with the user's: kept encoded.
         self._specs = tuple(specs)
+        self._encoder = Encoder(self._specs, lambda name: f"item field {name!r}")
         self._lock = threading.Lock()  # one writer at a time
         self._state = self._new_state(_SMALLEST)
 
@@ -215,7 +216,7 @@ class ItemTable:
     def _check_encoding(self, columns: Mapping[str, Sequence[object]], rows: int) -> None:
         """Raise what appending would, before anything changes."""
         if self._specs:
-            encode(self._specs, columns, rows, lambda name: f"item field {name!r}")
+            self._encoder.rows(columns, rows)
 
     def _pack(self, columns: Mapping[str, Sequence[object]], count: int) -> list[bytes]:
         wanted = [columns[name] for name in self._columns]

@@ -184,7 +184,7 @@ class Ranker:
         if self._ranking is not None:
             raise RequestError(f"predict: {self._artifact.path} has features; call rank")
         ports = self._stage.inputs
-        given = check_fields("inputs", inputs, tuple(port.name for port in ports))
+        given = check_fields("inputs", inputs, dict.fromkeys(port.name for port in ports))
         arrays: list[npt.NDArray[Any]] = []
         rows: int | None = None
         for port in ports:

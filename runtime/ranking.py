@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.columns import Column
-from runtime.encode import encode
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
-from runtime.feature_stage import FeatureStage, check_fields
+from runtime.feature_stage import FeatureStage, check_fields, where
 from runtime.item_stage import ItemStage
 from runtime.items import ItemTable, Snapshot
 from runtime.network import Network
@@ -20,8 +19,6 @@ from runtime.stage import Results, Stage
 from runtime.user_memory import CrossInputs, UserMemory
 
 __all__ = ["Ranking"]
-
-Columns = Mapping[str, Sequence[object]]
 
 _SIDES = ("user", "item", "context")
 _OF_ITEM = ("item", "item_network")
@@ -39,7 +36,8 @@ class Ranking:
         fields: Mapping[str, Sequence[str]],
         assets: Mapping[str, bytes],
     ) -> None:
-        self._fields = {side: tuple(names) for side, names in fields.items()}
+        # As the keys of mappings: what is compared with a request's.
+        self._fields = {side: dict.fromkeys(names) for side, names in fields.items()}
         self._cross = cross
         self._features = {
             side: FeatureStage(side, module[side], stages[side], constants, assets)
@@ -47,7 +45,7 @@ class Ranking:
             if side in stages
         }
         self._extract = {
-            side: ColumnStage(module[name], stages[name], constants, assets)
+            side: ColumnStage(module[name], stages[name], constants, assets, where(side))
             for side in _SIDES
             if (name := f"extract_{side}") in stages
         }
@@ -60,7 +58,7 @@ class Ranking:
         kept = [source for source in sources if source[0] in _OF_ITEM]
         stage = ItemStage(self._features.get("item"), self._networks.get("item"), kept)
         mixed = self._features["context"].item_specs if "context" in self._features else ()
-        self.items = ItemTable(self._fields["item"], stage.ports, stage.compute, mixed)
+        self.items = ItemTable(tuple(self._fields["item"]), stage.ports, stage.compute, mixed)
         # Where the cross stage finds its inputs: (what the stage gave, which of it).
         places = {source: ("kept", at) for at, source in enumerate(kept)}
         self._inputs = CrossInputs([places.get(source, source) for source in sources])
@@ -75,10 +73,10 @@ class Ranking:
         ids = as_ids(items)
         rows = len(ids)
         memory = self._idle.pop() if self._idle else self._new_memory()
-        user_columns = self._fill_user(user, memory.features)
+        fields = self._fill_user(user, memory.features)
         memory.run_network()
         snapshot = self.items.snapshot(ids)
-        of_context = self._context(context, rows, user_columns, snapshot)
+        of_context = self._context(context, rows, fields, snapshot)
         results = self._cross.allocate(rows)
         inputs = memory.cross_inputs(snapshot, of_context)
         self._cross.call(rows, [inputs, *results.arguments])
@@ -126,23 +124,22 @@ class Ranking:
             found.update(self._columns(side, columns, rows))
         return found
 
-    def _names(self, side: str) -> tuple[str, ...]:
+    def _names(self, side: str) -> Mapping[str, None]:
         return self._fields[side]
 
     def _new_memory(self) -> UserMemory:
         features, network = self._features.get("user"), self._networks.get("user")
         return UserMemory(features, network, self._cross, self._inputs)
 
-    def _fill_user(self, user: object, results: Results) -> Columns:
+    def _fill_user(self, user: object, results: Results) -> Mapping[str, object]:
         fields = check_fields("user", user, self._names("user"))
-        columns = {name: (value,) for name, value in fields.items()}
         stage = self._features.get("user")
         if stage:
-            stage.fill(columns, 1, results)
-        return columns
+            stage.fill_one(fields, results)
+        return fields
 
     def _context(
-        self, context: object | None, rows: int, user: Columns, items: Snapshot
+        self, context: object | None, rows: int, user: Mapping[str, object], items: Snapshot
     ) -> Results:
         columns, _ = self._context_columns({} if context is None else context, rows)
         stage = self._features.get("context")
@@ -150,7 +147,7 @@ class Ranking:
             return Results([], [], [])
         results = stage.allocate(rows)
         if stage.is_mixed:
-            stage.fill_mixed({"user": user, "context": columns}, items, rows, results)
+            stage.fill_mixed(user, columns, items, rows, results)
         else:
             stage.fill(columns, rows, results)
         return results
@@ -176,7 +173,7 @@ class Ranking:
         stage = self._extract.get(side)
         if stage is None:
             return {}
-        return stage.run(encode(stage.specs, columns, rows, lambda n: f"{side} field {n!r}"))
+        return stage.run(stage.encoder.rows(columns, rows))
 
 
 def as_ids(items: object) -> list[Any]:

@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 __all__ = [
+    "NUMBERS",
+    "Values",
     "is_list",
+    "is_several",
     "keys_and_values",
+    "listed",
     "nested_text",
     "number_of",
     "numbers_of",
@@ -27,7 +32,12 @@ __all__ = [
     "texts_of",
 ]
 
+# Of a column, or of a row that has several.
+Values = Sequence[Any] | npt.NDArray[Any]
+
+NUMBERS = (float, int, np.number, np.bool_)
 _LISTS = (list, tuple, np.ndarray)
+_SINGLE = frozenset((str, int, float, bytes, type(None)))
 _LARGEST_EXACT = 1 << 53
 _REAL = re.compile(
     rb"[ \t\n\r\v\f]*([+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf|infinity))"
@@ -39,6 +49,18 @@ _REAL = re.compile(
 def is_list(value: object) -> bool:
     """Whether a value is several."""
     return isinstance(value, _LISTS)
+
+
+def is_several(value: object) -> bool:
+    """Whether a value is a list or a mapping."""
+    if value.__class__ in _SINGLE:
+        return False
+    return isinstance(value, (*_LISTS, Mapping))
+
+
+def listed(values: npt.NDArray[Any]) -> list[Any]:
+    """An array as a list; of dtypes that values can have, as plain Python values."""
+    return values.tolist() if values.ndim == 1 and values.dtype.kind in "biufUSO" else list(values)
 
 
 def text_of(value: object) -> bytes:
@@ -58,10 +80,14 @@ def text_of(value: object) -> bytes:
     )
 
 
-def texts_of(values: Iterable[object]) -> list[bytes]:
-    """`text_of` each; plain strings without a call of it."""
+def texts_of(values: Iterable[Any]) -> list[bytes]:
+    """`text_of` each; plain strings and bytes without a call of it."""
     return [
-        value.encode("utf-8", "surrogatepass") if value.__class__ is str else text_of(value)
+        value.encode("utf-8", "surrogatepass")
+        if value.__class__ is str
+        else value
+        if value.__class__ is bytes
+        else text_of(value)
         for value in values
     ]
 
@@ -100,7 +126,7 @@ def numbers_of(value: object, separator: bytes) -> list[float]:
     parts: list[Any] = list(value) if is_list(value) else [value]  # type: ignore[call-overload]
     found: list[float] = []
     for part in parts:
-        if isinstance(part, float | int | np.number | np.bool_):
+        if isinstance(part, NUMBERS):
             found.append(number_of(part))
         elif is_list(value):
             found.append(parse_number(text_of(part)))

@@ -33,7 +33,6 @@ from rtcompile.features.plan import FeaturePlan
 from rtcompile.features.reference import extract
 from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
-from runtime.encode import encode
 from runtime.extract import ColumnStage
 
 __all__ = ["FeatureTiming", "StageTiming", "time_features", "time_stage"]
@@ -93,7 +92,7 @@ class _Kernels:
         stage = ColumnStage(self._module[program.name], description, self._constants, {})
         names = [spec.name for spec in stage.specs if spec.name]
         rows = max(len(case.columns[name]) for name in names)
-        encoded = encode(stage.specs, case.columns, rows, str)
+        encoded = stage.encoder.rows(case.columns, rows)
         return stage.prepared(encoded)
 
 

@@ -22,7 +22,6 @@ from rtcompile.features.plan import FeaturePlan
 from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
 from runtime.columns import Column
-from runtime.encode import encode
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
 
@@ -84,7 +83,7 @@ class FeatureExtractor:
         memory[:] = np.frombuffer(compiled.constants, np.uint8)
         held = tvm_ffi.from_dlpack(memory)
         description, assets = compiled.description, compiled.assets
-        self._stage = ColumnStage(self._module[STAGE], description, held, assets)
+        self._stage = ColumnStage(self._module[STAGE], description, held, assets, _where)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"plan": self.plan, "compiled": self._compiled}
@@ -118,7 +117,7 @@ class FeatureExtractor:
         values = {name: _values(columns[name]) for name in self.columns}
         rows = _row_count({name: len(column) for name, column in values.items()})
         try:
-            return self._stage.run(encode(self._stage.specs, values, rows, _where))
+            return self._stage.run(self._stage.encoder.rows(values, rows))
         except RequestError as error:
             raise DataError(str(error)) from error
 

@@ -21,7 +21,7 @@ from rtcompile.describe import describe_columns
 from rtcompile.features.config import load_config
 from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
-from runtime.encode import Encoded, encode
+from runtime.encoded import COLUMN_WORDS, Encoded, Word
 from runtime.extract import ColumnStage
 from tests.rtcompile.features.test_extractor import CONFIG
 from tests.rtcompile.features.test_operators import FEATURES
@@ -119,11 +119,11 @@ class Batches:
                 make = _number if spec.name in ("number", "c") else _value
                 count = 1 if shared and spec.name in _USERS else _ROWS
                 columns[spec.name] = [make(rng) for _ in range(count)]
-        encoded = encode(self._stage.specs, columns, _ROWS, str)
+        encoded = self._stage.encoder.rows(columns, _ROWS)
         _words(file, _ROWS, len(self._stage.specs))
         for index, spec in enumerate(self._stage.specs):
             part = encoded.part(index, spec)
-            _words(file, part.split, encoded.positions[index][2])
+            _words(file, part.split, int(encoded.columns[index * COLUMN_WORDS + Word.MODE]))
             offsets = None if part.offsets is None else part.offsets - part.offsets[0]
             for array in (part.rows, part.values, offsets, part.text, part.numbers):
                 # A map's table is found by ROWS and NUMBERS: nothing may stand there before.

@@ -17,7 +17,7 @@ from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.tir import i64
 from rtcompile.features.library_operator import RESULT_BYTES
-from runtime.encode import COLUMN_WORDS, Word
+from runtime.encoded import COLUMN_WORDS, Word
 
 __all__ = ["emit_library_numbers", "emit_library_text", "library_scratch_bytes"]
 

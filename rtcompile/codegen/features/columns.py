@@ -9,7 +9,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, i64
-from runtime.encode import COLUMN_WORDS, Mode, Split, Word
+from runtime.encoded import COLUMN_WORDS, Mode, Split, Word
 
 __all__ = ["EncodedColumn"]
 

@@ -28,7 +28,7 @@ from rtcompile.codegen.features.quick_hash import mixed, quick_hash
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import split_text
-from runtime.encode import COLUMN_WORDS, Mode, Word
+from runtime.encoded import COLUMN_WORDS, Mode, Word
 
 __all__ = [
     "MOST_BYTES_A_VALUE",
