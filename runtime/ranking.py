@@ -15,12 +15,13 @@ from runtime.feature_stage import FeatureStage, check_fields, where
 from runtime.item_stage import ItemStage
 from runtime.items import ItemTable, Snapshot
 from runtime.network import Network
+from runtime.request_memory import CrossInputs, RequestMemory
 from runtime.stage import Results, Stage
-from runtime.user_memory import CrossInputs, UserMemory
 
 __all__ = ["Ranking"]
 
 _SIDES = ("user", "item", "context")
+_LISTS = (list, tuple, np.ndarray)
 _OF_ITEM = ("item", "item_network")
 
 
@@ -63,7 +64,7 @@ class Ranking:
         places = {source: ("kept", at) for at, source in enumerate(kept)}
         self._inputs = CrossInputs([places.get(source, source) for source in sources])
         # Lists append and pop atomically.
-        self._idle: list[UserMemory] = []
+        self._idle: list[RequestMemory] = []
         self._outputs = [port.name for port in cross.outputs]
 
     def rank(
@@ -76,7 +77,8 @@ class Ranking:
         fields = self._fill_user(user, memory.features)
         memory.run_network()
         snapshot = self.items.snapshot(ids)
-        of_context = self._context(context, rows, fields, snapshot)
+        of_context = memory.context(rows)
+        self._fill_context(context, rows, fields, snapshot, of_context)
         results = self._cross.allocate(rows)
         inputs = memory.cross_inputs(snapshot, of_context)
         self._cross.call(rows, [inputs, *results.arguments])
@@ -127,9 +129,10 @@ class Ranking:
     def _names(self, side: str) -> Mapping[str, None]:
         return self._fields[side]
 
-    def _new_memory(self) -> UserMemory:
-        features, network = self._features.get("user"), self._networks.get("user")
-        return UserMemory(features, network, self._cross, self._inputs)
+    def _new_memory(self) -> RequestMemory:
+        user, context = self._features.get("user"), self._features.get("context")
+        network = self._networks.get("user")
+        return RequestMemory(user, context, network, self._cross, self._inputs)
 
     def _fill_user(self, user: object, results: Results) -> Mapping[str, object]:
         fields = check_fields("user", user, self._names("user"))
@@ -138,26 +141,29 @@ class Ranking:
             stage.fill_one(fields, results)
         return fields
 
-    def _context(
-        self, context: object | None, rows: int, user: Mapping[str, object], items: Snapshot
-    ) -> Results:
+    def _fill_context(
+        self,
+        context: object | None,
+        rows: int,
+        user: Mapping[str, object],
+        items: Snapshot,
+        results: Results,
+    ) -> None:
         columns, _ = self._context_columns({} if context is None else context, rows)
         stage = self._features.get("context")
         if stage is None:
-            return Results([], [], [])
-        results = stage.allocate(rows)
+            return
         if stage.is_mixed:
             stage.fill_mixed(user, columns, items, rows, results)
         else:
             stage.fill(columns, rows, results)
-        return results
 
     def _context_columns(
         self, context: object, rows: int | None
     ) -> tuple[Mapping[str, Sequence[object]], int]:
         columns = check_fields("context", context, self._names("context"))
         for name, values in columns.items():
-            if not isinstance(values, list | tuple | np.ndarray):
+            if not isinstance(values, _LISTS):
                 raise RequestError(
                     f"context field {name!r}: a list with a value an item, not "
                     f"{type(values).__name__}"

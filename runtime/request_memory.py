@@ -1,4 +1,4 @@
-"""Memory of one running request: what the user's stages write, and the cross stage's inputs."""
+"""Memory of one running request: what the stages before write, and the cross stage's inputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from runtime.items import Snapshot
 from runtime.network import Network
 from runtime.stage import Results, Stage
 
-__all__ = ["CrossInputs", "UserMemory"]
+__all__ = ["CrossInputs", "RequestMemory"]
+
+_FEWEST_ROWS = 64
 
 
 class CrossInputs:
@@ -37,23 +39,33 @@ class CrossInputs:
             addresses[places] = given[outputs]
 
 
-class UserMemory:
+class RequestMemory:
     """Made once a request that runs at the same time, and used again."""
 
     def __init__(
         self,
         features: FeatureStage | None,
+        context: FeatureStage | None,
         network: Network | None,
         cross: Stage,
         inputs: CrossInputs,
     ) -> None:
         self._network, self._inputs = network, inputs
+        self._context_features, self._rows = context, -1
+        self._context = Results([], [], [])
         self.features = features.allocate(1) if features else Results([], [], [])
         self.results = network.stage.allocate(1) if network else Results([], [], [])
         self._table = network.table(self.features) if network else None
         self._cross = cross.input_table()
         inputs.put("user", self.features.addresses, self._cross.addresses)
         inputs.put("user_network", self.results.addresses, self._cross.addresses)
+
+    def context(self, rows: int) -> Results:
+        """For the features of `rows` rows. It grows, so that its pages are there the next time."""
+        if self._context_features and rows > self._rows:
+            self._rows = max(_FEWEST_ROWS, rows + rows // 4)
+            self._context = self._context_features.allocate(self._rows)
+        return self._context
 
     def run_network(self) -> None:
         """The user's share of the network, once the features are there."""
