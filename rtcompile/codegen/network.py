@@ -9,6 +9,7 @@ The graph is Relax in A-normal form. Every binding is one of
     call_dps_packed("rtc.batch_matmul.KIND", (a, b))  two small matrices a row
     call_dps_packed("rtc.softmax.WIDTH", (x,))      softmax of contiguous rows
     call_dps_packed("rtc.blocks.ROWS", (..., table))  one copy for all parts, products among them
+    call_dps_packed("rtc.recurrence.CELL", (p, R, r, given))  all steps of a recurrent layer
     reshape(x), tuples and their items              no code: another name for the same memory
 Anything else is refused by name.
 """
@@ -31,6 +32,7 @@ from relay_passes.lift_batch_matmuls import BATCH_MATMUL
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
 from relay_passes.lift_softmax import SOFTMAX
 from relay_passes.matching import bindings, call_name, constant_array, reads, shape_of, static_int
+from relay_passes.recurrence import RECURRENCE, RecurrenceForm
 from relay_passes.row_blocks import row_width
 from relay_passes.split_stages import SPREAD
 from rtcompile.codegen.batch_matmul import (
@@ -47,6 +49,12 @@ from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.memory_plan import MemoryPlan
 from rtcompile.codegen.program import TILE, KernelCall, Lookup, Pointer, Port, Space, StageProgram
+from rtcompile.codegen.recurrence import (
+    RecurrenceShape,
+    pack_recurrent,
+    recurrence_kernel,
+)
+from rtcompile.codegen.recurrence import scratch_elements as recurrence_scratch
 from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
 from rtcompile.codegen.softmax import softmax_kernel, softmax_name
 from rtcompile.codegen.spread_rows import (
@@ -308,6 +316,7 @@ class NetworkLowering:
             BLOCKS: self._emit_blocks,
             SOFTMAX: self._emit_softmax,
             SPREAD: self._emit_spread,
+            RECURRENCE: self._emit_recurrence,
         }
         for prefix, emit in emitters.items():
             if name == prefix or name.startswith(prefix + "."):
@@ -325,6 +334,29 @@ class NetworkLowering:
         scratch = self._plan.take(4 * scratch_elements(shape, self._registers))
         pointers.append(Pointer(Space.WORKSPACE, scratch))
         self._call(shape.name, tuple(pointers), rows_factor(result[:-2]))
+        self._plan.give(scratch)
+
+    def _emit_recurrence(self, var: Any, value: Any) -> None:
+        form = RecurrenceForm.of(str(value.args[0].global_symbol))
+        share, matrix, inner, *given = value.args[1].fields
+        recurrent = constant_array(matrix)
+        assert recurrent is not None  # the importer takes constants only
+        results = list(var.ty.fields)
+        sequence = (var, 0) in self._last_use or (var, 0) in self._places
+        steps = (shape_of(share) or ())[1]
+        shape = RecurrenceShape(form, recurrent.shape[0], int(steps), sequence)
+        if shape.name not in self._program.kernels:
+            self._program.kernels[shape.name] = recurrence_kernel(shape, self._widest)
+        kept = range(0 if sequence else 1, len(results))
+        scratch = self._plan.take(4 * recurrence_scratch(shape, TILE))
+        pointers = (
+            self._at(share),
+            self._constants.add(pack_recurrent(recurrent, shape, self._widest)),
+            *map(self._at, (inner, *given)),
+            *(self._place((var, place), results[place]) for place in kept),
+            Pointer(Space.WORKSPACE, scratch),
+        )
+        self._call(shape.name, pointers, 1)
         self._plan.give(scratch)
 
     def _emit_softmax(self, var: Any, value: Any) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError
 from tvm import tirx
-from tvm.relax.frontend.onnx import from_onnx
-from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map
+from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
 
 from rtcompile.errors import ModelError, UnsupportedError
+from rtcompile.frontends.recurrent import RECURRENT, convert_recurrent
 from rtcompile.frontends.resolve_branches import resolve_branches
 from rtcompile.frontends.rewrite_einsum import rewrite_einsum
 from rtcompile.frontends.rewrite_expand import rewrite_expand
@@ -60,7 +60,9 @@ def import_onnx(path: Path) -> ImportedGraph:
     try:
         # The importer prints which operator it was converting when it failed.
         with contextlib.redirect_stdout(said):
-            module = from_onnx(model, shape_dict=shapes, opset=opset, keep_params_in_input=False)
+            module = _Importer(shapes, "float32").from_onnx(model.graph, opset)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{path}: {error}") from error
     except _IMPORT_FAILURES as error:
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         where = said.getvalue().strip().splitlines()[:1]
@@ -69,6 +71,21 @@ def import_onnx(path: Path) -> ImportedGraph:
         ) from error
     outputs = tuple(output.name for output in model.graph.output)
     return ImportedGraph(module, tuple(shapes), outputs, original)
+
+
+class _Importer(ONNXGraphImporter):
+    """TVM's importer, and ours of the operators that it does not have."""
+
+    def _check_for_unsupported_ops(self, graph: Any) -> None:
+        """Nothing: `_refuse_unknown_operators` names all of them."""
+
+    def _convert_operator(self, op_name: str, inputs: Any, attrs: Any, opset: int) -> Any:
+        if op_name in RECURRENT:
+            try:
+                return convert_recurrent(self.bb, op_name, inputs, attrs)
+            except UnsupportedError as error:
+                raise UnsupportedError(f"node {attrs['tvm_custom']['name']}: {error}") from error
+        return super()._convert_operator(op_name, inputs, attrs, opset)
 
 
 def _load(path: Path) -> Any:
@@ -104,7 +121,7 @@ def _refuse_unknown_operators(model: Any, path: Path) -> None:
         name = node.name or f"#{index}"
         if node.domain not in ("", "ai.onnx"):
             unknown.append(f"node {name}: {node.domain}.{node.op_type} is of a foreign domain")
-        elif node.op_type not in known:
+        elif node.op_type not in known and node.op_type not in RECURRENT:
             unknown.append(f"node {name}: {node.op_type} has no importer")
     if unknown:
         raise UnsupportedError(f"{path}: unsupported operators:\n  - " + "\n  - ".join(unknown))

@@ -46,7 +46,15 @@ def _resolve(model: Any, position: int) -> Any:
     del resolved.graph.node[:]
     resolved.graph.node.extend(body)
     resolved.graph.initializer.extend(branch.initializer)
-    return resolved
+    return _without_dead_nodes(resolved)
+
+
+def _without_dead_nodes(model: Any) -> Any:
+    """`model` without what computed the condition, perhaps by what has no importer."""
+    nodes = _needed(model, *(output.name for output in model.graph.output))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 def _inlined(branch: Any, node: Any) -> list[Any]:
@@ -96,14 +104,24 @@ def _reads_data(model: Any, cone: list[Any]) -> bool:
     return any(name in inputs for node in cone if node.op_type != "Shape" for name in node.input)
 
 
-def _needed(model: Any, name: str) -> list[Any]:
-    """Every node that `name` depends on, in the graph's order."""
-    wanted, nodes = {name}, []
+def _needed(model: Any, *names: str) -> list[Any]:
+    """Every node that one of `names` depends on, in the graph's order."""
+    wanted, nodes = set(names), []
     for node in reversed(model.graph.node):
         if wanted.intersection(node.output):
             nodes.append(node)
-            wanted.update(node.input)
+            wanted.update(_reads(node))
     return nodes[::-1]
+
+
+def _reads(node: Any) -> set[str]:
+    """What a node reads, its branches included."""
+    found = set(node.input)
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            found.update(name for inner in attribute.g.node for name in _reads(inner))
+            found.update(output.name for output in attribute.g.output)
+    return found
 
 
 def _data_inputs(model: Any, shapes: list[Any]) -> set[str]:
