@@ -70,4 +70,10 @@ ZOOS: dict[str, Zoo] = {
         ("torch", "sklearn", "tqdm", "deepctr_torch"),
         "pip install torch scikit-learn tqdm && pip install --no-deps deepctr-torch",
     ),
+    "rechub": Zoo(
+        "torch-rechub",
+        "models.zoo.rechub",
+        ("torch", "sklearn", "tqdm", "pandas", "torch_rechub"),
+        "pip install torch scikit-learn tqdm pandas && pip install --no-deps torch-rechub",
+    ),
 }

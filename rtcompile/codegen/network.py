@@ -346,12 +346,12 @@ class NetworkLowering:
         steps = (shape_of(share) or ())[1]
         shape = RecurrenceShape(form, recurrent.shape[0], int(steps), sequence)
         if shape.name not in self._program.kernels:
-            self._program.kernels[shape.name] = recurrence_kernel(shape, self._widest)
+            self._program.kernels[shape.name] = recurrence_kernel(shape, self._registers)
         kept = range(0 if sequence else 1, len(results))
         scratch = self._plan.take(4 * recurrence_scratch(shape, TILE))
         pointers = (
             self._at(share),
-            self._constants.add(pack_recurrent(recurrent, shape, self._widest)),
+            self._constants.add(pack_recurrent(recurrent, shape, self._registers)),
             *map(self._at, (inner, *given)),
             *(self._place((var, place), results[place]) for place in kept),
             Pointer(Space.WORKSPACE, scratch),

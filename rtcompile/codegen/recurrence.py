@@ -33,8 +33,9 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from relay_passes.recurrence import GATES, RecurrenceForm
-from rtcompile.codegen.dense import Panel, panels
+from rtcompile.codegen.dense import Panel
 from rtcompile.codegen.vector_math import sigmoid, tanh
+from rtcompile.targets import Registers
 
 __all__ = [
     "RecurrenceShape",
@@ -46,6 +47,9 @@ __all__ = [
 
 # Rows of state for each row of a tile: this step's and the next's; z and r * state behind them.
 _STATES = {"gru_first": 4}
+
+_NARROWEST = 8
+_MOST_ROWS = 6
 
 
 @dataclass(frozen=True)
@@ -64,19 +68,28 @@ class RecurrenceShape:
         return f"{form}_{self.steps}x{self.units}" + ("_sequence" if self.sequence else "")
 
 
-def recurrence_panels(shape: RecurrenceShape, widest: int) -> tuple[Panel, ...]:
-    """Panels of units. All gates of one, for a block of rows, fit the vector registers."""
-    return panels(shape.units, max(8, widest // (4 if GATES[shape.form.cell] > 1 else 2)))
+def recurrence_panels(shape: RecurrenceShape, registers: Registers) -> tuple[Panel, ...]:
+    """Panels of units, a vector wide. All gates of one, for a block of rows, fit the registers."""
+    cut: list[Panel] = []
+    start, width, gates = 0, max(_NARROWEST, registers.bits // 32), GATES[shape.form.cell]
+    while start < shape.units:
+        if shape.units - start >= width or width == _NARROWEST:
+            rows = max(1, min(registers.block_rows(gates * width), _MOST_ROWS))
+            cut.append(Panel(start, width, min(width, shape.units - start), rows))
+            start += cut[-1].valid
+        else:
+            width //= 2
+    return tuple(cut)
 
 
 def pack_recurrent(
-    matrix: npt.NDArray[np.float32], shape: RecurrenceShape, widest: int
+    matrix: npt.NDArray[np.float32], shape: RecurrenceShape, registers: Registers
 ) -> npt.NDArray[np.float32]:
     """R, [units, gates * units], for the kernel: by passes, panels, [k, gate, width]."""
     gates = matrix.reshape(shape.units, GATES[shape.form.cell], shape.units)
     parts = []
     for taken in _passes(shape.form.cell):
-        for panel in recurrence_panels(shape, widest):
+        for panel in recurrence_panels(shape, registers):
             packed = np.zeros((shape.units, len(taken), panel.width), np.float32)
             columns = slice(panel.start, panel.start + panel.valid)
             packed[:, :, : panel.valid] = gates[:, list(taken), columns]
@@ -94,16 +107,15 @@ def scratch_elements(shape: RecurrenceShape, rows: int) -> int:
     return _STATES.get(shape.form.cell, 2) * rows * shape.units
 
 
-def recurrence_kernel(shape: RecurrenceShape, widest: int) -> Any:
+def recurrence_kernel(shape: RecurrenceShape, registers: Registers) -> Any:
     """A PrimFunc (p*, R*, bias*, [h0*, [c0*]], [lengths*], [y*], last*, [memory*], scratch*, rows).
 
     float32 but `lengths`, int32; the brackets as the shape's form says, memory for an LSTM.
     """
     form = shape.form
     gates = GATES[form.cell]
-    cut = recurrence_panels(shape, widest)
+    cut = recurrence_panels(shape, registers)
     packed = shape.units * gates * sum(panel.width for panel in cut)
-    heights = (6, 3, 1) if widest >= 64 else (3, 1)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
@@ -123,7 +135,7 @@ def recurrence_kernel(shape: RecurrenceShape, widest: int) -> Any:
             name: T.decl_buffer(extents.get(name, (rows, shape.units)), _dtype(name), data=handle)
             for name, handle in handles.items()
         }
-        _Kernel(shape, cut, buffers, rows, heights).emit()
+        _Kernel(shape, cut, buffers, rows).emit()
     return builder.get()
 
 
@@ -154,10 +166,8 @@ class _At:
 class _Kernel:
     """Emits the body of a kernel."""
 
-    def __init__(
-        self, shape: RecurrenceShape, cut: Any, buffers: Any, rows: Any, heights: Any
-    ) -> None:
-        self._shape, self._cut, self._heights = shape, cut, heights
+    def __init__(self, shape: RecurrenceShape, cut: Any, buffers: Any, rows: Any) -> None:
+        self._shape, self._cut = shape, cut
         self._at, self._rows = buffers, rows
         self._cell = shape.form.cell
 
@@ -190,7 +200,7 @@ class _Kernel:
     def _blocks(self, taken: Sequence[int], offset: int, at: _At) -> None:
         """All rows of a panel, in blocks from the highest on."""
         done: Any = tirx.const(0, "int64")
-        for height in self._heights:
+        for height in dict.fromkeys((at.panel.rows, max(1, at.panel.rows // 2), 1)):
             count = T.Bind(tirx.floordiv(self._rows - done, height))
             with T.serial(count) as block:
                 row = T.Bind(done + block * height)

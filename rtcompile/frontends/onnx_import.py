@@ -18,6 +18,7 @@ from tvm import tirx
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
 
 from rtcompile.errors import ModelError, UnsupportedError
+from rtcompile.frontends.fold_ranges import fold_ranges
 from rtcompile.frontends.recurrent import RECURRENT, convert_recurrent
 from rtcompile.frontends.resolve_branches import resolve_branches
 from rtcompile.frontends.rewrite_einsum import rewrite_einsum
@@ -52,7 +53,7 @@ class ImportedGraph:
 def import_onnx(path: Path) -> ImportedGraph:
     """Read, check and import the model at `path`. Raises ModelError or UnsupportedError."""
     original = _load(path)
-    model = rewrite_einsum(rewrite_expand(resolve_branches(original)))
+    model = rewrite_einsum(rewrite_expand(fold_ranges(resolve_branches(original))))
     opset = _opset(model, path)
     _refuse_unknown_operators(model, path)
     shapes = _input_shapes(model, path)

@@ -152,3 +152,33 @@ def test_onnx_is_not_changed_by_the_import(tmp_path: Path, model_path: Path) -> 
     before = onnx.load(str(model_path)).SerializeToString()
     rtcompile.build(model_path, output=tmp_path / "m.rtc")
     assert onnx.load(str(model_path)).SerializeToString() == before
+
+
+@pytest.mark.parametrize("axis", [1, 0])
+def test_positions_of_a_fixed_extent(tmp_path: Path, axis: int) -> None:
+    """Range(0, Shape(X)[1], 1) is a constant; of the batch it is not, and is refused."""
+    nodes = [
+        helper.make_node("Shape", ["X"], ["s"]),
+        helper.make_node("Gather", ["s", "axis"], ["end"], axis=0),
+        helper.make_node("Range", ["zero", "end", "one"], ["r"]),
+        helper.make_node("Cast", ["r"], ["f"], to=_FLOAT),
+        helper.make_node("Unsqueeze", ["f", "last"], ["column"]),
+        helper.make_node("Add", ["X", "column"], ["Y"]),
+    ]
+    constants = {name: np.array(value) for name, value in (("zero", 0), ("one", 1), ("axis", axis))}
+    constants["last"] = np.array([1])
+    path = save(
+        tmp_path / "m.onnx",
+        nodes,
+        constants,
+        {"X": (_FLOAT, ["n", 4, 3])},
+        {"Y": (_FLOAT, ["n", 4, 3])},
+    )
+    if axis == 0:
+        with pytest.raises(UnsupportedError):
+            rtcompile.build(path, output=tmp_path / "m.rtc")
+        return
+    rtcompile.build(path, output=tmp_path / "m.rtc")
+    x = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32)
+    got = runtime.load(tmp_path / "m.rtc").predict({"X": x})["Y"]
+    np.testing.assert_array_equal(got, x + np.arange(4, dtype=np.float32)[:, None])

@@ -93,7 +93,7 @@ def test_a_library(library: ModuleType, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["zoo:smll"], 30, "zoo:smll: known are zoo, zoo:deepctr, zoo:small"),
+        (["zoo:smll"], 30, "zoo:smll: known are zoo, zoo:deepctr, zoo:rechub, zoo:small"),
         (["zoo:small", "--models", "Three"], 30, "--models Three: not in zoo:small"),
         (["zoo:small", "--against", "tensorflow"], 30, "known are onnxruntime, openvino"),
         (["ep1", "--models", "One"], 30, "--models chooses among the models of zoo"),
