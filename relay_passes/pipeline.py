@@ -22,6 +22,7 @@ from relay_passes.fuse_dense import fuse_dense
 from relay_passes.gather_blocks import gather_blocks
 from relay_passes.lift_batch_matmuls import lift_batch_matmuls
 from relay_passes.lift_embeddings import lift_embeddings
+from relay_passes.lift_products import lift_products
 from relay_passes.lift_softmax import lift_softmax
 from relay_passes.lower_unit_axes import lower_unit_axes
 from relay_passes.matvec_to_matmul import matvec_to_matmul
@@ -33,7 +34,7 @@ from relay_passes.split_stages import StageGraph, split_stages
 from relay_passes.split_sums import split_sums
 from relay_passes.view_reshapes import view_reshapes
 
-__all__ = ["KERNELS", "SIMPLIFY", "STAGE", "simplify", "to_kernels", "to_stages"]
+__all__ = ["KERNELS", "KERNELS_APART", "SIMPLIFY", "STAGE", "simplify", "to_kernels", "to_stages"]
 
 GraphPass = Callable[[IRModule, PassReport], IRModule]
 
@@ -58,6 +59,16 @@ def legalize(mod: IRModule, report: PassReport) -> IRModule:
             relax.transform.AnnotateTIROpPattern(),
             relax.transform.FuseOps(),
             relax.transform.FuseTIR(),
+            relax.transform.DeadCodeElimination(["main"]),
+        ]
+    )(mod)
+
+
+def legalize_apart(mod: IRModule, report: PassReport) -> IRModule:
+    """`legalize` with a kernel an operator: nothing is fused."""
+    return tvm.ir.transform.Sequential(
+        [
+            relax.transform.LegalizeOps(skip_ops=["relax.reshape"]),
             relax.transform.DeadCodeElimination(["main"]),
         ]
     )(mod)
@@ -95,25 +106,37 @@ KERNELS: tuple[GraphPass, ...] = (
     legalize,
 )
 
+# Instead of KERNELS, to measure what fusion gains: the same templates, each for one operator.
+KERNELS_APART: tuple[GraphPass, ...] = (
+    lift_products,
+    lift_batch_matmuls,
+    lift_softmax,
+    gather_blocks,
+    legalize_apart,
+)
+
 
 def simplify(mod: IRModule, report: Report) -> IRModule:
     """Phase 1 over `mod`, whose `main` is the whole network."""
     return _run(SIMPLIFY, mod, report)
 
 
-def to_stages(mod: IRModule, report: Report) -> tuple[StageGraph, ...]:
+def to_stages(mod: IRModule, report: Report, fusion: bool = True) -> tuple[StageGraph, ...]:
     """Phases 2 and 3: the stages of a simplified network, as kernels.
 
     The sides of its inputs are noted by `binding_times.with_sides`; without them there is one
-    stage, cross.
+    stage, cross. Without `fusion`, each operator is a kernel of its own.
     """
     staged = split_stages(_run(STAGE, mod, report), report.start("split_stages"))
-    return tuple(replace(s, module=to_kernels(s.module, report, s.time.value)) for s in staged)
+    return tuple(
+        replace(stage, module=to_kernels(stage.module, report, stage.time.value, fusion))
+        for stage in staged
+    )
 
 
-def to_kernels(mod: IRModule, report: Report, stage: str = "") -> IRModule:
+def to_kernels(mod: IRModule, report: Report, stage: str = "", fusion: bool = True) -> IRModule:
     """Phase 3 over `mod`, whose `main` is the network of one `stage`."""
-    return _run(KERNELS, mod, report, stage)
+    return _run(KERNELS if fusion else KERNELS_APART, mod, report, stage)
 
 
 def _run(passes: tuple[GraphPass, ...], mod: IRModule, report: Report, stage: str = "") -> IRModule:

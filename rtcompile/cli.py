@@ -123,7 +123,9 @@ def inspect_command(artifact: Path, as_json: bool) -> None:
 @click.argument("what", required=False)
 @click.option("--against", multiple=True, help="Peers, with commas between. [default: all]")
 @click.option("--rows", help="Item counts. [default: the workload's own, else 1,100,512]")
-@click.option("--threads", default=1, show_default=True, help="Threads of each; 1 so far.")
+@click.option("--threads", type=click.IntRange(1), default=1, help="Requests/s of so many threads.")
+@click.option("--profile", is_flag=True, help="Show the time by stage and by kernel.")
+@click.option("--without", multiple=True, help="Gain of staging, fusion, item-cache; or all.")
 @click.option("--models", help="Of zoo: names, with commas between. [default: all]")
 @click.option("--json", "as_json", type=_PATH, help="Also write the figures here.")
 def bench_command(
@@ -131,15 +133,27 @@ def bench_command(
     against: tuple[str, ...],
     rows: str | None,
     threads: int,
+    profile: bool,
+    without: tuple[str, ...],
     models: str | None,
     as_json: Path | None,
 ) -> None:
     """Measure WHAT beside peers: a workload, an ONNX graph, the models of a library (`zoo`), an
-    artifact, or `features`; by default the demo's models."""
+    artifact, or `features`; by default the demo's models.
+
+    --threads, --profile and --without measure WHAT beside itself.
+    """
+    from rtcompile.bench.bench_options import BenchOptions
     from rtcompile.bench.command import run_bench
 
-    peers = tuple(peer for given in against for peer in given.split(","))
-    run_bench(what, peers, rows, threads, models, as_json)
+    peers, parts = _listed(against), _listed(without)
+    options = BenchOptions(peers, rows, threads, models, profile, parts, as_json)
+    run_bench(what, options)
+
+
+def _listed(given: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in an option that may be given several times, with commas between."""
+    return tuple(name for one in given for name in one.split(","))
 
 
 @main.command("demo")

@@ -25,6 +25,7 @@ from rtcompile.binding import BoundInput, bind
 from rtcompile.codegen.constants import ConstantStore, array_digest
 from rtcompile.codegen.module import compile_stages
 from rtcompile.codegen.network import lower_network, network_ports
+from rtcompile.codegen.probes import add_probes
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.describe import describe_stage
 from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
@@ -81,13 +82,17 @@ def build(
         simplified = simplify(graph.module, report)
         ports = network_ports(simplified["main"], graph.inputs, graph.outputs)
         bound = _bind(plan, ports[0], graph, options) if plan else ()
-        if plan:
+        if plan and "staging" not in options.without:
             simplified = with_sides(simplified, [BINDING_TIMES[b.side] for b in bound])
-        staged = to_stages(simplified, report)
+        staged = to_stages(simplified, report, fusion="fusion" not in options.without)
     except PassError as error:
         raise UnsupportedError(f"{model}: {error}") from error
     progress("generate code")
     stages = _lower(graph, staged, ports, plan, bound, constants, target)
+    if options.profile:
+        for program in stages.programs:
+            probes = add_probes(program, target.machine)
+            stages.descriptions[program.name]["probes"] = probes
     assets = _assets(plan, constants)
     data = constants.to_bytes()
     progress("compile")

@@ -7,7 +7,15 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["BuildOptions"]
+from rtcompile.errors import ConfigError
+
+__all__ = ["ABLATIONS", "BuildOptions"]
+
+# Parts that a build can go without, and what is built then. Scores stay the same.
+ABLATIONS = {
+    "staging": "the whole network runs for every row; features stay with their sides",
+    "fusion": "bias, addends, activations and element-wise operators run as kernels of their own",
+}
 
 
 @dataclass(frozen=True)
@@ -18,6 +26,9 @@ class BuildOptions:
     of `rtcompile.targets.TARGETS`, or "host". `embeddings`: a safetensors file, or a folder of
     them, with the tables that are not in the graph. `calibration`: real rows to verify on beside
     the generated ones, .parquet or .jsonl. `verify`: compare with the original before writing.
+
+    For measurements: `profile` has the artifact count the time of each kernel, which
+    `Ranker.profile` reports; `without` turns parts of the compiler off (see ABLATIONS).
     """
 
     features: str | Path | None = None
@@ -25,6 +36,15 @@ class BuildOptions:
     embeddings: str | Path | None = None
     calibration: str | Path | None = None
     verify: bool = True
+    profile: bool = False
+    without: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        unknown = [part for part in self.without if part not in ABLATIONS]
+        if unknown:
+            raise ConfigError(
+                f"without {unknown[0]!r}: no part of the compiler; known are {', '.join(ABLATIONS)}"
+            )
 
     def digest(self) -> str:
         """SHA-256 over every field."""

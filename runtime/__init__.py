@@ -18,6 +18,7 @@ from runtime.errors import (
     UnknownItemError,
 )
 from runtime.log_lines import Difference
+from runtime.profile import KernelTime, Profile
 from runtime.ranker import Ranker, load
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "Column",
     "Difference",
     "InferenceError",
+    "KernelTime",
+    "Profile",
     "Ranker",
     "RequestError",
     "TargetError",

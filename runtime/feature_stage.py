@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from runtime.encode import Encoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Word
 from runtime.errors import RequestError
 from runtime.items import Snapshot
+from runtime.profile import KernelTime, Stopwatch, TimedEncoder
 from runtime.scratch import Scratch
 from runtime.stage import Port, Results, Stage
 
@@ -35,10 +37,12 @@ class FeatureStage:
         self._stage = Stage(function, description, constants)
         specs = read_specs(description["columns"], assets)
         self._scratch = Scratch(description)
+        # A profiled build times the encoding too.
+        self._watch = Stopwatch() if "probes" in description else None
         self.columns = tuple(dict.fromkeys(spec.name for spec in specs if spec.name))
         self._columns = len(specs)
-        self._parts = {one: _Part(one, specs) for one in ("user", "item", "context")}
-        self._encoder = Encoder(specs, where(side))
+        self._parts = {one: self._part(one, specs) for one in ("user", "item", "context")}
+        self._encoder = self._timed(Encoder(specs, where(side)))
         # Whether it reads columns of several sides.
         self.is_mixed = any(spec.side != side for spec in specs)
 
@@ -94,18 +98,34 @@ class FeatureStage:
             self._stage.call(rows, [*given, *results.arguments])
         del items, of_user, of_context  # what the descriptors point into, until here
 
+    def profile(self, name: str, tick: float) -> list[KernelTime]:
+        """See `Stage.profile`."""
+        return self._stage.profile(name, tick)
+
+    def encoding_taken(self) -> int:
+        """Nanoseconds of encoding since the last time, of a profiled build."""
+        return self._watch.taken() if self._watch else 0
+
+    def _part(self, side: str, specs: Sequence[ColumnSpec]) -> _Part:
+        places = [i for i, spec in enumerate(specs) if spec.side == side]
+        encoder = Encoder([specs[i] for i in places], where(side))
+        return _Part(places, self._timed(encoder))
+
+    def _timed(self, encoder: Encoder) -> Encoder | TimedEncoder:
+        return TimedEncoder(encoder, self._watch) if self._watch else encoder
+
     @property
     def item_specs(self) -> tuple[ColumnSpec, ...]:
         """The item columns that it reads beside those of other sides."""
         return self._parts["item"].encoder.specs
 
 
+@dataclass(frozen=True)
 class _Part:
     """The columns of one side, and where they stand among all."""
 
-    def __init__(self, side: str, specs: Sequence[ColumnSpec]) -> None:
-        self.places = [i for i, spec in enumerate(specs) if spec.side == side]
-        self.encoder = Encoder([specs[i] for i in self.places], where(side))
+    places: list[int]
+    encoder: Encoder | TimedEncoder
 
 
 def where(side: str) -> Callable[[str], str]:

@@ -20,6 +20,7 @@ from runtime.helpers import Helpers
 from runtime.items import ItemTable
 from runtime.log_lines import Difference, differences, row_values, to_lines
 from runtime.machine import check_target
+from runtime.profile import Profile, nanoseconds_a_tick
 from runtime.ranking import Ranking
 from runtime.stage import Port, Stage
 from runtime.text_steps import MissingLibraryError
@@ -93,6 +94,19 @@ class Ranker:
     def input_ports(self) -> tuple[Port, ...]:
         """The network's inputs: name, dtype, extents behind the row axis."""
         return self._stage.inputs
+
+    def profile(self) -> Profile:
+        """The time of each kernel since the last call of this, and of encoding; call it while no
+        request runs.
+
+        Raises RequestError where the artifact was not built with `profile`.
+        """
+        if "probes" not in self.manifest["stages"]["cross"]:
+            raise RequestError(f"profile: {self._artifact.path} was built without profile")
+        tick = nanoseconds_a_tick(self._module["counter"])
+        if self._ranking is not None:
+            return self._ranking.profile(tick)
+        return Profile(tuple(self._stage.profile("cross", tick)), {})
 
     # -- an artifact with features --------------------------------------------------------------
 

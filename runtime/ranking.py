@@ -15,6 +15,7 @@ from runtime.feature_stage import FeatureStage, check_fields, where
 from runtime.item_stage import ItemStage
 from runtime.items import ItemTable, Snapshot
 from runtime.network import Network
+from runtime.profile import KernelTime, Profile
 from runtime.request_memory import CrossInputs, RequestMemory
 from runtime.stage import Results, Stage
 
@@ -125,6 +126,17 @@ class Ranking:
                 raise RequestError(f"{side} fields {listed} are missing among {list(columns)}")
             found.update(self._columns(side, columns, rows))
         return found
+
+    def profile(self, tick: float) -> Profile:
+        """See `Ranker.profile`."""
+        kernels: list[KernelTime] = []
+        for side, features in self._features.items():
+            kernels += features.profile(side, tick)
+        for side, network in self._networks.items():
+            kernels += network.stage.profile(f"{side}_network", tick)
+        kernels += self._cross.profile("cross", tick)
+        encoding = {side: f.encoding_taken() for side, f in self._features.items()}
+        return Profile(tuple(kernels), encoding)
 
     def _names(self, side: str) -> Mapping[str, None]:
         return self._fields[side]

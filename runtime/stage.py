@@ -15,6 +15,7 @@ from runtime.arrays import aligned_block, aligned_empty
 from runtime.errors import RequestError, UnknownIdError
 from runtime.helpers import ROWS_A_THREAD, Helpers
 from runtime.input_table import InputTable
+from runtime.profile import WORDS_A_STEP, KernelTime, step_times
 
 __all__ = ["Port", "Results", "Stage"]
 
@@ -85,6 +86,7 @@ class Stage:
         self._bytes = description["workspace_bytes"]
         self._lookups = description["lookups"]
         self._features = description["features"]
+        self._probes: Sequence[Any] = description.get("probes", ())
         self.inputs = tuple(_port(port) for port in description["inputs"])
         self.outputs = tuple(_port(port) for port in description["outputs"])
         self._input_table: bool = description["input_table"]
@@ -182,9 +184,17 @@ class Stage:
                 f"id {given} is outside table {table['table']!r}, which has {table['rows']} rows"
             )
 
+    def profile(self, name: str, tick: float) -> list[KernelTime]:
+        """What a profiled build counted since the last time, while no call runs.
+
+        `tick`: nanoseconds of one.
+        """
+        words = [workspace.status[_STATUS_WORDS:] for workspace in self._idle]
+        return step_times(name, self._probes, words, tick)
+
     def _new_workspace(self) -> _Workspace:
         memory = aligned_empty(self._bytes, "uint8")
-        status = aligned_empty(_STATUS_WORDS, "int64")
+        status = aligned_empty(_STATUS_WORDS + WORDS_A_STEP * len(self._probes), "int64")
         status[:] = 0
         return _Workspace(status, (tvm_ffi.from_dlpack(memory), tvm_ffi.from_dlpack(status)))
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import json
 import tempfile
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 import runtime
-from models.movielens.demo import NAMES, prepare
+from models.movielens.demo import prepare
 from models.workloads.catalog import WORKLOADS
-from rtcompile.artifact import write_atomically
+from rtcompile.bench.bench_options import BenchOptions
 from rtcompile.bench.features import time_features, time_stage
-from rtcompile.bench.graphs import ENGINES, Graph, bench_graph, is_zoo, onnx_graph, zoo_graphs
+from rtcompile.bench.graphs import ENGINES, bench_graph, graphs, is_zoo
 from rtcompile.bench.latency import Latency
+from rtcompile.bench.modes import run_mode, write_figures
 from rtcompile.bench.peers import PEERS
+from rtcompile.bench.subjects import MOVIELENS, is_subject
 from rtcompile.bench.tables import feature_table, latency_table, summary
 from rtcompile.bench.timing import side_by_side
 from rtcompile.bench.workloads import bench_workload
@@ -29,28 +29,47 @@ from rtcompile.errors import DataError, UnsupportedError
 
 __all__ = ["run_bench"]
 
-_DEMO = {f"movielens-{name}": name for name in NAMES}
 _DEMO_PEERS = ("usual-stack", "onnxruntime")
 
 
-def run_bench(
-    what: str | None,
-    against: tuple[str, ...],
-    rows: str | None,
-    threads: int,
-    models: str | None,
-    as_json: Path | None,
-) -> None:
-    """Print the table; write the figures to `as_json` too. Raises DataError, UnsupportedError."""
-    if what == "features":
-        _features(as_json)
-        return
-    counts = _counts(rows) if rows is not None else ()
-    if threads != 1:
-        raise UnsupportedError(f"--threads {threads}: a request runs on one thread so far; give 1")
-    chosen = tuple(models.split(",")) if models else ()
-    if chosen and not (what and is_zoo(what)):
+def run_bench(what: str | None, options: BenchOptions) -> None:
+    """Print the tables; write the figures to a file too. Raises DataError, UnsupportedError."""
+    counts = _counts(options.rows) if options.rows is not None else ()
+    models = tuple(options.models.split(",")) if options.models else ()
+    if models and not (what and is_zoo(what)):
         raise DataError("--models chooses among the models of zoo")
+    if options.threads > 1 or options.profile or options.without:
+        _check_mode(what, options)
+        run_mode(what or "movielens-din", models, counts, options)
+    elif what == "features":
+        _features(options.json)
+    else:
+        _against_peers(what, models, counts, options)
+
+
+def _check_mode(what: str | None, options: BenchOptions) -> None:
+    given = {"--threads": options.threads > 1, "--profile": options.profile}
+    given |= {"--without": bool(options.without), "--against": bool(options.against)}
+    chosen = [name for name, is_given in given.items() if is_given]
+    if len(chosen) > 1:
+        raise DataError(f"{' and '.join(chosen)} are measured one at a time")
+    if what is not None and not is_subject(what):
+        _refuse(what)
+
+
+def _refuse(what: str) -> NoReturn:
+    known = [*MOVIELENS, *WORKLOADS, "zoo", "features"]
+    if what in known or Path(what).is_file():
+        raise DataError(f"{what}: give a workload, an ONNX graph or zoo: it is built anew for this")
+    near = difflib.get_close_matches(what, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise DataError(f"{what}: neither a file nor a workload{hint} Workloads: {', '.join(known)}")
+
+
+def _against_peers(
+    what: str | None, models: tuple[str, ...], counts: tuple[int, ...], options: BenchOptions
+) -> None:
+    against = options.against
     graphs = what is not None and (is_zoo(what) or what.endswith(".onnx"))
     known = ENGINES if graphs else PEERS
     unknown = [peer for peer in against if peer not in known]
@@ -58,7 +77,7 @@ def run_bench(
         raise DataError(f"--against {unknown[0]}: not a peer; known are {', '.join(known)}")
     if graphs:
         assert what is not None
-        latencies = _graphs(what, chosen, against or ENGINES, counts or ROWS)
+        latencies = _graphs(what, models, against or ENGINES, counts or ROWS)
     elif what is not None and Path(what).is_file():
         if against:
             raise DataError("--against: a peer needs the model; an artifact alone has none")
@@ -68,13 +87,7 @@ def run_bench(
     output.print(latency_table(latencies, graphs))
     for line in summary(latencies) if graphs else ():
         output.print(line, soft_wrap=True)
-    _write(as_json, [asdict(latency) for latency in latencies])
-
-
-def _write(path: Path | None, figures: object) -> None:
-    if path is not None:
-        data = json.dumps(figures, indent=1).encode()
-        write_atomically(path, [(0, data)], len(data))
+    write_figures(options.json, [asdict(latency) for latency in latencies])
 
 
 def _graphs(
@@ -85,12 +98,7 @@ def _graphs(
         tempfile.TemporaryDirectory(prefix="rtcompile-") as folder,
         console.status(f"{what}: starting") as status,
     ):
-        given: Iterable[Graph] = (
-            zoo_graphs(what, models, Path(folder), status.update)
-            if is_zoo(what)
-            else [onnx_graph(Path(what))]
-        )
-        for graph in given:
+        for graph in graphs(what, models, Path(folder), status.update):
             taken = bench_graph(graph, counts, against, Path(folder), status.update, console.print)
             found += taken
             ratios = [f"{one.best_ratio:.2f}x at {one.rows}" for one in taken if one.best_ratio]
@@ -108,7 +116,7 @@ def _features(as_json: Path | None) -> None:
         f"{stage.features:,} features (300 id, 100 raw, 500 lookup, 100 match): built in "
         f"{stage.build_seconds:.1f} s, {stage.microseconds:,.0f} µs for {stage.items} items"
     )
-    _write(as_json, {"features": [asdict(one) for one in timings], "stage": asdict(stage)})
+    write_figures(as_json, {"features": [asdict(one) for one in timings], "stage": asdict(stage)})
 
 
 def _counts(rows: str) -> tuple[int, ...]:
@@ -123,16 +131,11 @@ def _counts(rows: str) -> tuple[int, ...]:
 
 def _models(what: str | None, against: tuple[str, ...], counts: tuple[int, ...]) -> list[Latency]:
     if what is None:
-        return _demo(list(_DEMO), against, counts)
-    if what in _DEMO:
+        return _demo(list(MOVIELENS), against, counts)
+    if what in MOVIELENS:
         return _demo([what], against, counts)
     if what not in WORKLOADS:
-        known = [*_DEMO, *WORKLOADS, "zoo", "features"]
-        near = difflib.get_close_matches(what, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DataError(
-            f"{what}: neither a file nor a workload{hint} Workloads: {', '.join(known)}"
-        )
+        _refuse(what)
     with console.status(f"{what}: starting") as status:
         return bench_workload(
             what,
@@ -149,7 +152,7 @@ def _demo(names: list[str], against: tuple[str, ...], counts: tuple[int, ...]) -
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         for name in names:
             with console.status(f"{name}: building"):
-                prepared = prepare(_DEMO[name], data, Path(folder))
+                prepared = prepare(MOVIELENS[name], data, Path(folder))
             with console.status(f"{name}: measuring"):
                 found += bench_models(prepared, counts or ROWS, against or _DEMO_PEERS)
     return found
@@ -161,7 +164,7 @@ def _artifact(path: Path, counts: tuple[int, ...]) -> list[Latency]:
     if ranker.manifest["kind"] != "graph":
         raise UnsupportedError(
             f"{path}: has features, and a bench needs real requests; give a workload: "
-            f"{', '.join([*_DEMO, *WORKLOADS])}"
+            f"{', '.join([*MOVIELENS, *WORKLOADS])}"
         )
     found = []
     for count in counts:

@@ -24,7 +24,7 @@ from rtcompile.bench.timing import side_by_side
 from rtcompile.errors import DataError, ModelError, UnsupportedError
 from rtcompile.verify import generate_inputs
 
-__all__ = ["ENGINES", "Graph", "bench_graph", "is_zoo", "onnx_graph", "zoo_graphs"]
+__all__ = ["ENGINES", "Graph", "bench_graph", "graphs", "is_zoo", "onnx_graph", "zoo_graphs"]
 
 ENGINES = ("onnxruntime", "openvino")
 
@@ -58,6 +58,14 @@ def onnx_graph(path: Path) -> Graph:
 def is_zoo(what: str) -> bool:
     """Whether `what` means the models of libraries: "zoo" for all, or "zoo:LIBRARY"."""
     return what == "zoo" or what.startswith("zoo:")
+
+
+def graphs(what: str, models: Sequence[str], folder: Path, progress: Say) -> Iterator[Graph]:
+    """The graph of an ONNX file, or those of `models` of a zoo. Raises what the two below raise."""
+    if is_zoo(what):
+        yield from zoo_graphs(what, models, folder, progress)
+    else:
+        yield onnx_graph(Path(what))
 
 
 def zoo_graphs(what: str, models: Sequence[str], folder: Path, progress: Say) -> Iterator[Graph]:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rtcompile.bench.features import FeatureTiming
-from rtcompile.bench.latency import Latency
+if TYPE_CHECKING:
+    from rtcompile.bench.ablation import Ablation
+    from rtcompile.bench.features import FeatureTiming
+    from rtcompile.bench.latency import Latency
+    from rtcompile.bench.profile import RequestProfile
+    from rtcompile.bench.threads import Throughput
 
-__all__ = ["feature_table", "latency_table", "summary"]
+
+__all__ = [
+    "ablation_table",
+    "feature_table",
+    "latency_table",
+    "profile_tables",
+    "summary",
+    "throughput_table",
+]
 
 # Where a header may be cut, where the columns do not fit side by side.
 _CUT = {
@@ -23,6 +36,7 @@ _CUT = {
     "requests/s": "req/s",
 }
 _WIDTH = 80
+_KERNELS = 15  # that a profile shows
 
 
 def _narrow(title: str, gap: int) -> Table:
@@ -106,4 +120,63 @@ def feature_table(timings: Iterable[FeatureTiming]) -> Table:
             for taken in timing.peers.values()
         ]
         table.add_row(timing.name, timing.unit, f"{timing.rtcompile:,.1f}", *cells)
+    return table
+
+
+def throughput_table(throughputs: Iterable[Throughput]) -> Table:
+    """Requests a second of one thread and of several."""
+    found = list(throughputs)
+    table = _narrow("requests a second, median of rounds in turns", 1)
+    table.add_column("model", overflow="fold")
+    threads = found[0].threads if found else 0
+    for name in ("rows", "1 thread", f"{threads} threads", "ratio", "one request spread"):
+        table.add_column(name, justify="right")
+    for one in found:
+        figures = f"{one.one:,.0f}", f"{one.all:,.0f}", f"{one.ratio:.2f}x", f"{one.spread:.2f}x"
+        table.add_row(one.model, str(one.rows), *figures)
+    return table
+
+
+def ablation_table(ablations: Iterable[Ablation]) -> Table:
+    """Microseconds a request, and how many times as long it takes without each part."""
+    found = list(ablations)
+    table = _narrow("one core, median µs a request, and without a part", 1)
+    table.add_column("model", overflow="fold")
+    parts = list(dict.fromkeys(part for one in found for part in one.without))
+    for name in ("rows", "rtcompile", *parts):
+        table.add_column(name, justify="right")
+    for one in found:
+        cells = [f"{one.without[p]:,.0f} ({one.without[p] / one.microseconds:.2f}x)" for p in parts]
+        table.add_row(one.model, str(one.rows), f"{one.microseconds:,.0f}", *cells)
+    return table
+
+
+def profile_tables(profiles: Iterable[RequestProfile]) -> list[Table]:
+    """Two tables a profile: by stage, and by kernel."""
+    return [table for one in profiles for table in (_by_stage(one), _by_kernel(one))]
+
+
+def _by_stage(profile: RequestProfile) -> Table:
+    title = f"{profile.model}, {profile.rows} rows: {profile.microseconds:,.0f} µs a request"
+    table = _narrow(title, 1)
+    table.add_column("stage")
+    for name in ("µs", "share"):
+        table.add_column(name, justify="right")
+    for name, taken in profile.stages.items():
+        table.add_row(name, f"{taken:,.1f}", f"{taken / profile.microseconds:.1%}")
+    return table
+
+
+def _by_kernel(profile: RequestProfile) -> Table:
+    shown = profile.kernels[:_KERNELS]
+    table = _narrow(f"its {len(shown)} longest kernels of {len(profile.kernels)}", 1)
+    table.add_column("stage")
+    table.add_column("kernel", overflow="fold")
+    for name in ("calls", "ns a call", "µs", "share"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in shown:
+        micros = one.nanoseconds / 1e3
+        each = one.nanoseconds / max(one.calls, 1)
+        figures = f"{each:,.0f}", f"{micros:,.1f}", f"{micros / profile.microseconds:.1%}"
+        table.add_row(one.stage, one.kernel, f"{one.calls:,}", *figures)
     return table

@@ -12,6 +12,7 @@ from typing import Any
 import tvm
 
 from rtcompile.codegen.link import find_linker, link
+from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.stage_main import stage_main
 from rtcompile.codegen.wrapping import with_wrapping
@@ -22,7 +23,7 @@ __all__ = ["compile_stages", "stages_to_module"]
 
 
 def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
-    """One IRModule: every kernel once, and a main function a stage."""
+    """One IRModule: every kernel once, a main function a stage, the counter of a profiled build."""
     functions: dict[str, Any] = {}
     module: dict[Any, Any] = {}
     for stage in stages:
@@ -33,6 +34,9 @@ def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
                 module[global_var] = kernel
         main = stage_main(stage, functions, constants_bytes)
         module[tvm.ir.GlobalVar(stage.name)] = with_wrapping(main) if stage is stages[0] else main
+    counters = {stage.counter for stage in stages if stage.counter}
+    for intrinsic in counters:
+        module[tvm.ir.GlobalVar(COUNTER)] = counter_function(intrinsic)
     return tvm.IRModule(module)
 
 

@@ -120,7 +120,7 @@ class StageProgram:
 
     With `output_table` the outputs are not arguments of their own: one int64 [outputs, 2] has the
     address of each and its bytes a row, so that calls that differ in their output share a loop.
-    `input_table`: the inputs likewise.
+    `input_table`: the inputs likewise. `counter`: the intrinsic that a profiled build times with.
     """
 
     name: str
@@ -136,3 +136,4 @@ class StageProgram:
     workspace_bytes: int = 0
     output_table: bool = False
     input_table: bool = False
+    counter: str = ""

@@ -23,8 +23,8 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.probes import emit_probed, status_words
 from rtcompile.codegen.program import TILE, CallLoop, KernelCall, Pointer, Port, Space, StageProgram
-from rtcompile.codegen.status import STATUS_WORDS
 
 __all__ = ["stage_main"]
 
@@ -47,7 +47,7 @@ def stage_main(program: StageProgram, functions: dict[str, Any], constants_bytes
         memory = {
             Space.CONSTANTS: T.arg("constants", T.buffer((constants_bytes,), "uint8")),
             Space.WORKSPACE: T.arg("workspace", T.buffer((workspace_bytes,), "uint8")),
-            Space.STATUS: T.arg("status", T.buffer((STATUS_WORDS,), "int64")),
+            Space.STATUS: T.arg("status", T.buffer((status_words(program),), "int64")),
         }
         if program.input_table:
             size = max(2 * len(program.inputs), 1)
@@ -61,14 +61,14 @@ def stage_main(program: StageProgram, functions: dict[str, Any], constants_bytes
         outputs = [_port_buffer("output", i, port) for i, port in enumerate(ports)]
         once = tirx.const(0, "int64"), tirx.const(TILE, "int64")
         emitter = _Emitter(program, functions, (memory, inputs, outputs), *once)
-        for first_call in program.prologue:
-            emitter.emit(first_call)
+        for step, first_call in enumerate(program.prologue):
+            emitter.emit(step, first_call)
         with T.serial(tirx.floordiv(end - begin + (TILE - 1), TILE)) as tile:
             start = T.Bind(begin + tile * TILE)
             rows = T.Bind(tirx.min(tirx.const(TILE, "int64"), end - start))
             emitter = _Emitter(program, functions, (memory, inputs, outputs), start, rows)
-            for call in program.calls:
-                emitter.emit(call)
+            for step, call in enumerate(program.calls, len(program.prologue)):
+                emitter.emit(step, call)
     return builder.get()
 
 
@@ -90,7 +90,11 @@ class _Emitter:
         self._start = start
         self._rows = rows
 
-    def emit(self, call: KernelCall | CallLoop) -> None:
+    def emit(self, step: int, call: KernelCall | CallLoop) -> None:
+        """The `step`-th of the stage, timed where the build is profiled."""
+        emit_probed(self._program, self._memory[Space.STATUS], step, lambda: self._emit(call))
+
+    def _emit(self, call: KernelCall | CallLoop) -> None:
         """One call, or a loop of calls whose places are read from the constants."""
         if isinstance(call, KernelCall):
             offsets = [pointer.offset for pointer in call.pointers]

@@ -143,7 +143,6 @@ def test_bench(artifact: Path, artifact_path: Path, tmp_path: Path) -> None:
     assert [figure["rows"] for figure in json.loads(figures.read_text())] == [1, 2]
     for arguments, message in (
         (["--rows", "x"], "--rows x: counts from 1 on"),
-        (["--threads", "2"], "one thread so far"),
         (["--against", "torch"], "not a peer; known are usual-stack, tensorflow"),
         (["movielens-dim"], "did you mean 'movielens-din'"),
         ([str(artifact)], "give a workload"),

@@ -1,0 +1,68 @@
+"""Measurements of a subject beside itself: of its threads, its stages, its build without a part."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from rtcompile.artifact import write_atomically
+from rtcompile.bench.ablation import PARTS, ablate
+from rtcompile.bench.bench_options import BenchOptions
+from rtcompile.bench.graphs import Say
+from rtcompile.bench.profile import profile_subject
+from rtcompile.bench.subjects import Subject, subjects
+from rtcompile.bench.tables import ablation_table, profile_tables, throughput_table
+from rtcompile.bench.threads import measure_threads
+from rtcompile.console import console, output
+from rtcompile.errors import DataError
+
+__all__ = ["run_mode", "write_figures"]
+
+# (subject, row counts, folder, progress) -> figures
+_Measure = Callable[[Subject, Sequence[int], Path, Say], Sequence[Any]]
+
+
+def run_mode(
+    what: str, models: Sequence[str], counts: Sequence[int], options: BenchOptions
+) -> None:
+    """Print the tables of the measurement that `options` ask for, over what `what` names."""
+    measure, show = _mode(options)
+    figures: list[Any] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="rtcompile-") as folder,
+        console.status(f"{what}: starting") as status,
+    ):
+        for subject in subjects(what, models, Path(folder), status.update):
+            figures += measure(subject, counts or subject.rows, Path(folder), status.update)
+    for table in show(figures):
+        output.print(table)
+    write_figures(options.json, [asdict(one) for one in figures])
+
+
+def _mode(options: BenchOptions) -> tuple[_Measure, Callable[[Any], Sequence[Table]]]:
+    if options.profile:
+        return profile_subject, profile_tables
+    if options.without:
+        parts = PARTS if "all" in options.without else options.without
+        unknown = [part for part in parts if part not in PARTS]
+        if unknown:
+            raise DataError(f"--without {unknown[0]}: known are {', '.join(PARTS)}, all")
+        return lambda s, rows, f, p: ablate(s, parts, rows, f, p), lambda o: [ablation_table(o)]
+    threads = options.threads
+    return (
+        lambda s, rows, f, p: measure_threads(s, threads, rows, f, p),
+        lambda o: [throughput_table(o)],
+    )
+
+
+def write_figures(path: Path | None, figures: object) -> None:
+    """As JSON, where a path is given."""
+    if path is not None:
+        data = json.dumps(figures, indent=1).encode()
+        write_atomically(path, [(0, data)], len(data))

@@ -1,0 +1,94 @@
+"""`rtcompile bench WHAT --threads N`: requests a second of N threads beside those of one.
+
+All threads call one ranker, each with requests of its own, as a service does. Beside that, one
+large request that spreads its rows over the threads (`runtime.load(..., threads=N)`). One thread
+and N take turns, so that a slow minute of the machine falls on both.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+from rtcompile.bench.graphs import Say
+from rtcompile.bench.peers import Call, in_turn
+from rtcompile.bench.subjects import Subject
+from rtcompile.bench.timing import side_by_side
+
+__all__ = ["Throughput", "measure_threads", "requests_per_second"]
+
+_ROUNDS, _SECONDS = 7, 0.5
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Requests a second of `rows` rows: of one thread, and of `threads` in all.
+
+    `ratio` is the median of the rounds' ratios. `spread`: how many times as fast one request is
+    when it spreads over the threads.
+    """
+
+    model: str
+    rows: int
+    threads: int
+    one: float
+    all: float
+    ratio: float
+    spread: float
+
+
+def measure_threads(
+    subject: Subject, threads: int, rows: Sequence[int], folder: Path, progress: Say
+) -> list[Throughput]:
+    """Build once, measure at each of `rows`."""
+    path = subject.build(folder / f"{subject.name}.rtc", progress)
+    ranker, spreading = subject.load(path), subject.load(path, threads)
+    progress(f"{subject.name}: measuring")
+    found = []
+    for count in rows:
+        calls = subject.calls(ranker, count)
+        requests_per_second(calls, threads, 0.1)
+        rounds = [
+            (requests_per_second(calls, 1, _SECONDS), requests_per_second(calls, threads, _SECONDS))
+            for _ in range(_ROUNDS)
+        ]
+        taken = side_by_side(
+            {"one": in_turn(calls), "spread": in_turn(subject.calls(spreading, count))}
+        )
+        one, several = (statistics.median(side) for side in zip(*rounds, strict=True))
+        ratio = statistics.median(b / a for a, b in rounds)
+        spread = taken["one"] / taken["spread"]
+        found.append(Throughput(subject.name, count, threads, one, several, ratio, spread))
+    return found
+
+
+def requests_per_second(calls: Sequence[Call], threads: int, seconds: float) -> float:
+    """What `threads` threads do in `seconds`; each makes the calls in turn, from its own on."""
+    done = [0] * threads
+    ready = threading.Barrier(threads + 1)
+    stop = threading.Event()
+
+    def work(which: int) -> None:
+        turn = cycle(islice(cycle(calls), which, which + len(calls)))
+        stopped, count = stop.is_set, 0
+        ready.wait()
+        while not stopped():
+            next(turn)()
+            count += 1
+        done[which] = count
+
+    workers = [threading.Thread(target=work, args=(which,)) for which in range(threads)]
+    for worker in workers:
+        worker.start()
+    ready.wait()
+    begin = time.perf_counter()
+    time.sleep(seconds)
+    stop.set()
+    for worker in workers:
+        worker.join()
+    return sum(done) / (time.perf_counter() - begin)

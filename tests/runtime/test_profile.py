@@ -1,0 +1,90 @@
+"""A profiled artifact counts each kernel; one without has nothing to tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rtcompile
+import runtime
+from rtcompile import BuildOptions
+from rtcompile.codegen.probes import add_probes
+from rtcompile.codegen.program import StageProgram
+from rtcompile.errors import ConfigError, UnsupportedError
+from runtime.profile import nanoseconds_a_tick
+from tests.onnx_models import two_input_model
+from tests.ranking_model import USER, items, ranking_model
+
+
+def _given(rows: int) -> dict[str, np.ndarray]:
+    return {"X": np.ones((rows, 5), np.float32), "ids": np.zeros(rows, np.int64)}
+
+
+def test_a_graph(tmp_path: Path) -> None:
+    model = two_input_model(tmp_path / "m.onnx")
+    rtcompile.build(model, BuildOptions(profile=True), output=tmp_path / "p.rtc")
+    rtcompile.build(model, output=tmp_path / "m.rtc")
+    ranker, plain = runtime.load(tmp_path / "p.rtc"), runtime.load(tmp_path / "m.rtc")
+    ranker.predict(_given(3))
+    ranker.profile()
+    np.testing.assert_array_equal(ranker.predict(_given(130))["Y"], plain.predict(_given(130))["Y"])
+    profile = ranker.profile()
+    assert {one.stage for one in profile.kernels} == {"cross"}
+    (lookup,) = [one for one in profile.kernels if one.kernel.startswith("embedding_lookup")]
+    assert lookup.calls == 3  # tiles
+    assert all(one.nanoseconds > 0 for one in profile.kernels)
+    assert ranker.profile().kernels == ()
+    with pytest.raises(runtime.RequestError, match="built without profile"):
+        plain.profile()
+
+
+def test_spread_over_threads_all_count(tmp_path: Path) -> None:
+    model = two_input_model(tmp_path / "m.onnx")
+    rtcompile.build(model, BuildOptions(profile=True), output=tmp_path / "p.rtc")
+    ranker = runtime.load(tmp_path / "p.rtc", threads=2)
+    ranker.predict(_given(640))
+    assert {one.calls for one in ranker.profile().kernels} == {10, 20}
+
+
+def test_a_ranking_by_stage(tmp_path: Path) -> None:
+    model = ranking_model(tmp_path)
+    options = BuildOptions(features=model.features, embeddings=model.embeddings, profile=True)
+    rtcompile.build(model.onnx, options, output=tmp_path / "p.rtc")
+    ranker = runtime.load(tmp_path / "p.rtc")
+    ranker.items.upsert(items(5))
+    assert {one.stage for one in ranker.profile().kernels} >= {"item"}
+    ids = ranker.items.ids()
+    ranker.rank(USER, ids, {"position": [0] * len(ids)})
+    profile = ranker.profile()
+    assert {"user", "context", "cross"} <= {one.stage for one in profile.kernels}
+    assert "item" not in {one.stage for one in profile.kernels}
+    assert profile.encoding["user"] > 0
+    assert profile.encoding["context"] > 0
+    assert profile.encoding["item"] == 0
+
+
+def test_the_length_of_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000
+
+    def counter(tensor: object) -> None:
+        np.from_dlpack(tensor)[0] = now * 2  # type: ignore[arg-type, call-overload]
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += int(seconds * 1e9)
+
+    monkeypatch.setattr("time.perf_counter_ns", lambda: now)
+    monkeypatch.setattr("time.sleep", sleep)
+    assert nanoseconds_a_tick(counter) == 0.5
+
+
+def test_a_machine_without_a_known_counter() -> None:
+    with pytest.raises(UnsupportedError, match="no counter is known for riscv64"):
+        add_probes(StageProgram("cross", (), ()), "riscv64")
+
+
+def test_what_is_no_part_of_the_compiler() -> None:
+    with pytest.raises(ConfigError, match="known are staging, fusion"):
+        BuildOptions(without=("tuning",))
