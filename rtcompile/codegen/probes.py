@@ -30,7 +30,8 @@ __all__ = ["COUNTER", "add_probes", "counter_function", "emit_probed", "status_w
 
 COUNTER = "counter"  # the function's name in the module
 
-_INTRINSICS = {"x86_64": "llvm.readcyclecounter", "aarch64": "llvm.readsteadycounter"}
+# LLVM reads the one that a user's process may read.
+_INTRINSIC, _MACHINES = "llvm.readcyclecounter", ("x86_64", "aarch64")
 _WORDS_A_STEP = 2
 
 
@@ -39,9 +40,9 @@ def add_probes(program: StageProgram, machine: str) -> list[dict[str, Any]]:
 
     Raises UnsupportedError for a machine whose counter is not known.
     """
-    if machine not in _INTRINSICS:
+    if machine not in _MACHINES:
         raise UnsupportedError(f"profile: no counter is known for {machine}")
-    program.counter = _INTRINSICS[machine]
+    program.counter = _INTRINSIC
     found = []
     for step in [*program.prologue, *program.calls]:
         form, count = (step.form, step.count) if isinstance(step, CallLoop) else (step, 1)

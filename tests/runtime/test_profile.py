@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tvm
 
 import rtcompile
 import runtime
 from rtcompile import BuildOptions
-from rtcompile.codegen.probes import add_probes
+from rtcompile.codegen.probes import COUNTER, add_probes, counter_function
 from rtcompile.codegen.program import StageProgram
 from rtcompile.errors import ConfigError, UnsupportedError
+from rtcompile.targets import TARGETS
 from runtime.profile import nanoseconds_a_tick
 from tests.onnx_models import two_input_model
 from tests.ranking_model import USER, items, ranking_model
@@ -78,6 +80,18 @@ def test_the_length_of_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.perf_counter_ns", lambda: now)
     monkeypatch.setattr("time.sleep", sleep)
     assert nanoseconds_a_tick(counter) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("target", "instruction"), [("x86-64-v2", "rdtsc"), ("aarch64-generic", "CNTVCT_EL0")]
+)
+def test_the_counter_of_a_machine(target: str, instruction: str) -> None:
+    program = StageProgram("cross", (), ())
+    add_probes(program, TARGETS[target].machine)
+    counter = counter_function(program.counter)
+    module = tvm.IRModule({tvm.ir.GlobalVar(COUNTER): counter})
+    compiled = tvm.compile(module, target=TARGETS[target].tvm_target())
+    assert instruction in compiled.mod.inspect_source("asm")
 
 
 def test_a_machine_without_a_known_counter() -> None:
