@@ -20,7 +20,8 @@ from runtime.encode import Encoder
 
 __all__ = ["KernelTime", "Profile", "Stopwatch", "TimedEncoder", "nanoseconds_a_tick", "step_times"]
 
-_P, _T = ParamSpec("_P"), TypeVar("_T")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 WORDS_A_STEP = 2
 _CALIBRATION = 0.02  # seconds
