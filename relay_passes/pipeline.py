@@ -19,6 +19,7 @@ from relay_passes.check_row_independence import check_row_independence
 from relay_passes.constant_folding import fold_constants
 from relay_passes.drop_expansions import drop_expansions
 from relay_passes.fuse_dense import fuse_dense
+from relay_passes.fuse_outer_products import fuse_outer_products
 from relay_passes.gather_blocks import gather_blocks
 from relay_passes.lift_batch_matmuls import lift_batch_matmuls
 from relay_passes.lift_embeddings import lift_embeddings
@@ -29,6 +30,7 @@ from relay_passes.matvec_to_matmul import matvec_to_matmul
 from relay_passes.pointwise_conv_to_matmul import pointwise_conv_to_matmul
 from relay_passes.report import PassReport, Report
 from relay_passes.resolve_squeeze import resolve_squeeze
+from relay_passes.sink_permutes import sink_permutes
 from relay_passes.split_products import split_products
 from relay_passes.split_stages import StageGraph, split_stages
 from relay_passes.split_sums import split_sums
@@ -86,6 +88,7 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     # Before the dense layers: a matmul must see through squeeze and expand_dims.
     view_reshapes,
     lower_unit_axes,
+    sink_permutes,
     canonicalize,
 )
 
@@ -100,6 +103,7 @@ STAGE: tuple[GraphPass, ...] = (
 
 KERNELS: tuple[GraphPass, ...] = (
     fuse_dense,
+    fuse_outer_products,
     lift_batch_matmuls,
     lift_softmax,
     gather_blocks,

@@ -3,6 +3,7 @@
 The graph is Relax in A-normal form. Every binding is one of
     call_tir(kernel, inputs)                        a legalised, fused kernel
     call_dps_packed("rtc.dense.ACT.FORMS", (x, W, b, addends))  the dense template
+    call_dps_packed("rtc.outer_dense.ACT", (a, b, W, bias))  a dense layer of an outer product
     call_dps_packed("rtc.spread", (x,))             the user's row for every row, once a request
     call_dps_packed("rtc.embedding_lookup", (W, i)) a checked look-up in a lifted table
     call_dps_packed("rtc.embedding_lookup.COL", (W, X))  the same by a column of floats
@@ -27,6 +28,7 @@ import tvm_ffi
 from tvm import relax
 
 from relay_passes.fuse_dense import DENSE
+from relay_passes.fuse_outer_products import OUTER_DENSE, SYMMETRIC
 from relay_passes.gather_blocks import BLOCKS
 from relay_passes.lift_batch_matmuls import BATCH_MATMUL
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
@@ -48,6 +50,7 @@ from rtcompile.codegen.embedding_lookup import LookupShape, lookup_kernel
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.memory_plan import MemoryPlan
+from rtcompile.codegen.outer_dense import OuterDenseShape, outer_dense_kernel
 from rtcompile.codegen.program import TILE, KernelCall, Lookup, Pointer, Port, Space, StageProgram
 from rtcompile.codegen.recurrence import (
     RecurrenceShape,
@@ -307,10 +310,31 @@ class NetworkLowering:
         )
         self._call(shape.name, pointers, rows_factor((shape_of(source) or ())[:-1]))
 
+    def _emit_outer_dense(self, var: Any, value: Any) -> None:
+        left, right, weight, bias = value.args[1].fields
+        matrix, row = constant_array(weight), constant_array(bias)
+        assert matrix is not None and row is not None  # fuse_dense matched constants
+        activation, *kind = str(value.args[0].global_symbol)[len(OUTER_DENSE) + 1 :].split(".")
+        rows, columns = (int((shape_of(source) or ())[-1]) for source in (left, right))
+        symmetric = kind == [SYMMETRIC]
+        shape = OuterDenseShape(rows, columns, matrix.shape[1], activation, symmetric)
+        if shape.name not in self._program.kernels:
+            self._program.kernels[shape.name] = outer_dense_kernel(shape, self._registers)
+        cut = panels(shape.columns, self._registers)
+        pointers = (
+            self._at(left),
+            self._at(right),
+            self._constants.add(pack_weight(matrix, cut)),
+            self._constants.add(pack_bias(row, cut)),
+            self._place((var, 0), var.ty),
+        )
+        self._call(shape.name, pointers, rows_factor((shape_of(left) or ())[:-1]))
+
     def _emit_named(self, var: Any, value: Any) -> None:
         name = str(value.args[0].global_symbol)
         emitters = {
             DENSE: self._emit_dense,
+            OUTER_DENSE: self._emit_outer_dense,
             EMBEDDING_LOOKUP: self._emit_lookup,
             BATCH_MATMUL: self._emit_batch_matmul,
             BLOCKS: self._emit_blocks,

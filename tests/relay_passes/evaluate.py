@@ -92,6 +92,17 @@ def _lookup(name: str, table: Array, ids: Array) -> Array:
     return table[ids.astype(np.int64)]
 
 
+def _outer_dense(form: str, a: Array, b: Array, matrix: Array, bias: Array) -> Array:
+    """A dense layer over the products of two vectors; of pairs (h, m >= h) where symmetric."""
+    activation, *kind = form.split(".")
+    products = a[..., :, None] * b[..., None, :]
+    if kind:
+        flat = products[(..., *np.triu_indices(a.shape[-1]))]
+    else:
+        flat = products.reshape(*a.shape[:-1], -1)
+    return _dense(f"rtc.dense.{activation}", flat, matrix, bias)
+
+
 def _blocks(rows: int, *args: Array) -> Array:
     """Blocks of the sources' rows, and products of two, one behind the other."""
     *sources, table = args
@@ -200,6 +211,8 @@ class _Graph:
             return _dense(name, *args)
         if kernel == "embedding_lookup":
             return _lookup(name, *args)
+        if kernel == "outer_dense":
+            return _outer_dense(rest, *args)
         if kernel == "blocks":
             return _blocks(int(rest), *args).reshape(wanted)
         if kernel == "softmax":

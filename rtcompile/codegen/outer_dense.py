@@ -1,0 +1,146 @@
+"""A dense layer over the outer product of two vectors a row, which is never stored.
+
+    y[r, :] = act(sum over h, m of  a[r, h] * b[r, m] * W[h * M + m, :]  + bias)
+
+The blocks are the dense template's (`dense.py`); for each h the block's products a[r, h] * b[r, :]
+are computed into a few vectors, from which the multiplications by W read them:
+
+    for panel of columns, for each 6 rows:         acc[6, 64] = bias
+        for h in H:
+            z[6, M] = a[rows, h] * b[rows, :]
+            for m in M:                            acc[i, :] += z[i, m] * W_panel[h * M + m, :]
+        y[rows, panel] = act(acc)
+
+`symmetric`: a is b, and W has a row for each pair m >= h only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.dense import Panel, panels
+from rtcompile.codegen.lanes import chunks
+from rtcompile.codegen.vector_math import sigmoid, tanh
+from rtcompile.targets import Registers
+
+__all__ = ["OuterDenseShape", "outer_dense_kernel"]
+
+_CURVES = {"sigmoid": sigmoid, "tanh": tanh}
+
+
+@dataclass(frozen=True)
+class OuterDenseShape:
+    """a is [rows, left], b [rows, right], y [rows, columns]."""
+
+    left: int
+    right: int
+    columns: int
+    activation: str  # "none", "relu", "sigmoid" or "tanh"
+    symmetric: bool
+
+    @property
+    def depth(self) -> int:
+        """Rows of W."""
+        pairs = self.left * (self.left + 1) // 2
+        return pairs if self.symmetric else self.left * self.right
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel; equal shapes share one."""
+        kind = ["symmetric"] if self.symmetric else []
+        extents = f"{self.left}x{self.right}x{self.columns}"
+        return "_".join([f"outer_dense_{extents}", self.activation, *kind])
+
+
+def outer_dense_kernel(shape: OuterDenseShape, registers: Registers) -> Any:
+    """The kernel as a PrimFunc (a*, b*, packed W*, packed bias*, y*, rows)."""
+    cut = panels(shape.columns, registers)
+    packed = sum(panel.width for panel in cut)
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(shape.name)
+        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+        names = ("a", "b", "w", "bias", "y")
+        a, b, w, bias, y = [T.arg(name, T.handle("float32")) for name in names]
+        rows = T.arg("rows", T.int64())
+        buffers = _Buffers(
+            T.decl_buffer((rows, shape.left), "float32", data=a),
+            T.decl_buffer((rows, shape.right), "float32", data=b),
+            T.decl_buffer((shape.depth * packed,), "float32", data=w),
+            T.decl_buffer((packed,), "float32", data=bias),
+            T.decl_buffer((rows, shape.columns), "float32", data=y),
+        )
+        offset = 0
+        for panel in cut:
+            _emit_panel(shape, panel, offset, buffers, rows)
+            offset += shape.depth * panel.width
+    return builder.get()
+
+
+@dataclass(frozen=True)
+class _Buffers:
+    left: Any
+    right: Any
+    weight: Any
+    bias: Any
+    target: Any
+
+
+def _emit_panel(shape: OuterDenseShape, panel: Panel, offset: int, at: _Buffers, rows: Any) -> None:
+    """All rows by one panel: in blocks of its rows, of half, then single."""
+    done = tirx.const(0, "int64")
+    for height in dict.fromkeys((panel.rows, panel.rows // 2, 1)):
+        blocks = T.Bind((rows - done) // height)
+        with T.serial(blocks) as block:
+            _emit_block(shape, panel, offset, at, done + block * height, height)
+        done = T.Bind(done + blocks * height)
+
+
+def _emit_block(
+    shape: OuterDenseShape, panel: Panel, offset: int, at: _Buffers, row: Any, height: int
+) -> None:
+    """`height` rows by one panel."""
+    acc = [T.alloc_buffer((panel.width,), "float32") for _ in range(height)]
+    products = [T.alloc_buffer((shape.right,), "float32") for _ in range(height)]
+    for i in range(height):
+        with T.vectorized(panel.width) as j:
+            T.buffer_store(acc[i], at.bias[panel.start + j], [j])
+    with T.serial(shape.left) as h:
+        for i in range(height):
+            _multiply(shape, at, products[i], row + i, h)
+        first = h if shape.symmetric else 0
+        skipped = h * (h + 1) // 2 if shape.symmetric else 0
+        base = T.Bind(offset + (h * shape.right - skipped) * panel.width)
+        with T.serial(shape.right - first) as step:
+            m = T.Bind(first + step)
+            for i in range(height):
+                with T.vectorized(panel.width) as j:
+                    term = products[i][m] * at.weight[base + m * panel.width + j]
+                    T.buffer_store(acc[i], acc[i][j] + term, [j])
+    for i in range(height):
+        _store(shape, panel, acc[i], at.target, row + i)
+
+
+def _multiply(shape: OuterDenseShape, at: _Buffers, products: Any, row: Any, h: Any) -> None:
+    """products[:] = a[row, h] * b[row, :]"""
+    factor = T.Bind(at.left[row, h])
+    for start, lanes in chunks(shape.right):
+        with T.vectorized(lanes) if lanes > 1 else T.unroll(1) as j:
+            T.buffer_store(products, factor * at.right[row, start + j], [start + j])
+
+
+def _store(shape: OuterDenseShape, panel: Panel, acc: Any, target: Any, row: Any) -> None:
+    """The activation of a row's accumulator, into the columns that are there."""
+    if shape.activation in _CURVES:
+        with T.vectorized(panel.width) as j:
+            T.buffer_store(acc, _CURVES[shape.activation](acc[j]), [j])
+    kind = T.vectorized if panel.valid == panel.width else T.unroll
+    with kind(panel.valid) as j:
+        value = acc[j]
+        if shape.activation == "relu":
+            value = tirx.max(value, tirx.const(0, "float32"))
+        T.buffer_store(target, value, [row, panel.start + j])
