@@ -31,7 +31,7 @@ from tests.relay_passes.modules import (
 _FOLDER = Path(pipeline.__file__).parent
 # Files that hold no pass: what several passes share.
 _SHARED = {"__init__", "constant_folding", "errors", "linear_form", "matching", "pieces"}
-_SHARED |= {"pipeline", "report", "row_blocks"}
+_SHARED |= {"pipeline", "recurrence", "report", "row_blocks"}
 _PASSES = {path.stem for path in _FOLDER.glob("*.py")} - _SHARED
 _LISTED = {graph_pass.__name__ for graph_pass in (*SIMPLIFY, *STAGE, *KERNELS, *KERNELS_APART)}
 _UPSTREAM = {"canonicalize", "legalize", "legalize_apart"}
