@@ -41,6 +41,20 @@ def main(debug: bool) -> None:
 @click.option("-o", "--output", required=True, type=_PATH, help="Where the artifact goes (.rtc).")
 @click.option("--features", type=_PATH, help="Feature config (fg.json).")
 @click.option("--embeddings", type=_PATH, help="Tables that are not in the graph (.safetensors).")
+@click.option(
+    "--embedding-dtype",
+    default="fp32",
+    show_default=True,
+    type=click.Choice(["fp32", "fp16", "bf16", "int8", "int4"]),
+    help="What embedding tables are stored in.",
+)
+@click.option(
+    "--table-dtype",
+    "table_dtypes",
+    multiple=True,
+    metavar="NAME=DTYPE",
+    help="The dtype of one table, instead of --embedding-dtype.",
+)
 @click.option("--calibration", type=_PATH, help="Real rows to verify on (.parquet, .jsonl).")
 @click.option("--target", default="host", show_default=True, help="CPU to compile for.")
 @click.option("--verify/--no-verify", default=True, show_default=True)
@@ -50,6 +64,8 @@ def build_command(
     output: Path,
     features: Path | None,
     embeddings: Path | None,
+    embedding_dtype: str,
+    table_dtypes: tuple[str, ...],
     calibration: Path | None,
     target: str,
     verify: bool,
@@ -63,12 +79,21 @@ def build_command(
         features=features,
         target=target,
         embeddings=embeddings,
+        embedding_dtype=embedding_dtype,
+        table_dtypes=tuple(map(_table_dtype, table_dtypes)),
         calibration=calibration,
         verify=verify,
     )
     with console.status("starting") as status:
         result = build(model, options, output=output, progress=status.update)
     show_build(result, output, explain)
+
+
+def _table_dtype(given: str) -> tuple[str, str]:
+    name, equals, dtype = given.rpartition("=")
+    if not (name and equals):
+        raise click.BadParameter(f"{given!r}: NAME=DTYPE is needed", param_hint="--table-dtype")
+    return name, dtype
 
 
 @main.command("rank")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
 
 from relay_passes.binding_times import with_sides
 from relay_passes.errors import PassError
@@ -22,7 +21,7 @@ from relay_passes.report import Report
 from relay_passes.split_stages import StageGraph
 from rtcompile.artifact import write_artifact
 from rtcompile.binding import BoundInput, bind
-from rtcompile.codegen.constants import ConstantStore, array_digest
+from rtcompile.codegen.constants import ConstantStore, Table
 from rtcompile.codegen.module import compile_stages
 from rtcompile.codegen.network import lower_network, network_ports
 from rtcompile.codegen.probes import add_probes
@@ -37,6 +36,8 @@ from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
 from rtcompile.rows import read_rows
 from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
+from rtcompile.stored_tables import Original, table_digests, with_stored_tables
+from rtcompile.table_dtypes import table_dtypes
 from rtcompile.targets import CpuTarget, resolve_target, runs_here
 from rtcompile.verify import Verification, verify_network
 from rtcompile.verify_ranking import verify_ranking
@@ -72,12 +73,13 @@ def build(
             f"a build for {target.name} cannot be verified on this machine, which cannot run it: "
             "build there, or build with --no-verify"
         )
+    dtypes = table_dtypes(options.embedding_dtype, options.table_dtypes)
     plan = _features(options)
     progress("import the graph")
     graph = import_onnx(model)
     progress("optimize the graph")
     report = Report()
-    constants = ConstantStore()
+    constants = ConstantStore(dtypes)
     try:
         simplified = simplify(graph.module, report)
         ports = network_ports(simplified["main"], graph.inputs, graph.outputs)
@@ -88,7 +90,9 @@ def build(
     except PassError as error:
         raise UnsupportedError(f"{model}: {error}") from error
     progress("generate code")
-    stages = _lower(graph, staged, ports, plan, bound, constants, target)
+    digests = table_digests(graph.model)
+    stages = _lower(digests, staged, ports, plan, bound, constants, target)
+    dtypes.check_names(table.name for table in constants.tables)
     if options.profile:
         for program in stages.programs:
             probes = add_probes(program, target.machine)
@@ -103,11 +107,13 @@ def build(
     verification = None
     if options.verify:
         progress("verify against the original")
+        original = Original(graph, bound)
+        stored = with_stored_tables(original, constants.stored_values(), digests)
         if plan:
             rows = read_rows(options.calibration, plan) if options.calibration else None
-            verification = verify_ranking(graph, plan, bound, manifest, sections, rows)
+            verification = verify_ranking(plan, original, stored, manifest, sections, rows)
         else:
-            verification = verify_network(graph, manifest, sections)
+            verification = verify_network(graph, stored, manifest, sections)
     progress("write the artifact")
     write_artifact(output, manifest, sections)
     return BuildResult(manifest, report, verification)
@@ -133,7 +139,7 @@ def _bind(
 
 
 def _lower(
-    graph: ImportedGraph,
+    digests: dict[str, bytes],
     staged: tuple[StageGraph, ...],
     ports: tuple[tuple[Port, ...], tuple[Port, ...]],
     plan: FeaturePlan | None,
@@ -141,7 +147,7 @@ def _lower(
     constants: ConstantStore,
     target: CpuTarget,
 ) -> Stages:
-    names, registers = _table_names(graph), target.registers
+    names, registers = {digest: name for name, digest in digests.items()}, target.registers
     if plan is not None:
         return lower_ranking(staged, ports, plan, bound, constants, registers, names)
     stages = Stages()
@@ -158,15 +164,6 @@ def _assets(plan: FeaturePlan | None, constants: ConstantStore) -> dict[str, dic
         at = constants.add(np.frombuffer(asset.data, np.uint8))
         found[asset.name] = {"offset": at.offset, "length": len(asset.data)}
     return found
-
-
-def _table_names(graph: ImportedGraph) -> dict[bytes, str]:
-    tensors = graph.model.graph.initializer
-    return {
-        array_digest(numpy_helper.to_array(tensor)): tensor.name
-        for tensor in tensors
-        if len(tensor.dims) == 2
-    }
 
 
 def _manifest(
@@ -186,10 +183,7 @@ def _manifest(
         },
         "fields": {side.value: plan.columns(side) for side in Side} if plan else {},
         "stages": stages.descriptions,
-        "tables": [
-            {"name": t.name, "offset": t.offset, "rows": t.rows, "dimension": t.dimension}
-            for t in constants.tables
-        ],
+        "tables": [_describe_table(table) for table in constants.tables],
         "provenance": {
             "model": model.name,
             "model_sha256": _digest(model),
@@ -198,6 +192,18 @@ def _manifest(
             "rtcompile": version("rtcompile"),
             "tvm": version("apache-tvm"),
         },
+    }
+
+
+def _describe_table(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "offset": table.offset,
+        "bytes": table.bytes,
+        "rows": table.rows,
+        "dimension": table.format.dimension,
+        "dtype": table.format.dtype,
+        "note": table.note,
     }
 
 

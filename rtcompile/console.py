@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -53,11 +54,19 @@ def show_build(result: BuildResult, path: Path, explain: bool) -> None:
             refused = "\n".join(record.refused)
             table.add_row(record.stage or "all", record.name, str(record.applied), refused)
         console.print(table)
+        if result.manifest["tables"]:
+            console.print(_embedding_tables(result.manifest["tables"]))
     if result.verification:
         checked = result.verification
         console.print(
             f"verified on {checked.rows} rows, largest difference {checked.largest_difference:.1e}"
         )
+        if checked.from_original:
+            moved = checked.from_original
+            console.print(
+                f"stored tables move scores by {moved.largest:.1e} at most, {moved.mean:.1e} on "
+                "average, from the original's"
+            )
     size, target = path.stat().st_size / 1e6, result.manifest["target"]["name"]
     console.print(f"wrote {path} ({size:.1f} MB, {target})")
 
@@ -80,9 +89,29 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             f"{name}: {operators}{stage['calls']} calls of {stage['kernels']} kernels, "
             f"{stage['workspace_bytes'] / 1024:.0f} KB of workspace"
         )
-    rows = sum(table["rows"] for table in manifest["tables"])
-    output.print(f"{len(manifest['tables'])} embedding tables, {rows} rows")
+    if manifest["tables"]:
+        output.print(_embedding_tables(manifest["tables"]))
     output.print(f"target {manifest['target']['name']}, built with {manifest['provenance']}")
+
+
+def _embedding_tables(tables: list[dict[str, Any]]) -> Table:
+    """The tables, and what they would take in fp32."""
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown.add_column("embedding table", overflow="fold")
+    for name in ("rows", "dimension", "dtype", "bytes", "of fp32", "note"):
+        text = name in ("dtype", "note")
+        shown.add_column(name, justify="left" if text else "right", no_wrap=True)
+    total, single = 0, 0
+    for table in tables:
+        full = 4 * table["rows"] * table["dimension"]
+        total, single = total + table["bytes"], single + full
+        cells = (f"{table['rows']:,}", str(table["dimension"]), table["dtype"])
+        share = f"{table['bytes'] / full:.2f}"
+        shown.add_row(table["name"], *cells, f"{table['bytes']:,}", share, table["note"])
+    shown.add_section()
+    rows = f"{sum(table['rows'] for table in tables):,}"
+    shown.add_row(f"{len(tables)} tables", rows, "", "", f"{total:,}", f"{total / single:.2f}", "")
+    return shown
 
 
 _ROWS_OF = {"user": "1", "item": "items", "context": "rows"}

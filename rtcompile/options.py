@@ -24,8 +24,11 @@ class BuildOptions:
 
     `features`: path of an fg.json, or None for a graph that takes its own inputs. `target`: a name
     of `rtcompile.targets.TARGETS`, or "host". `embeddings`: a safetensors file, or a folder of
-    them, with the tables that are not in the graph. `calibration`: real rows to verify on beside
-    the generated ones, .parquet or .jsonl. `verify`: compare with the original before writing.
+    them, with the tables that are not in the graph. `embedding_dtype`: what tables are stored in,
+    fp32, fp16, bf16, int8 or int4; small ones stay in fp32 (`rtcompile/table_dtypes.py`).
+    `table_dtypes`: (table name, dtype) pairs that hold instead. `calibration`: real rows to verify
+    on beside the generated ones, .parquet or .jsonl. `verify`: compare with the original before
+    writing.
 
     For measurements: `profile` has the artifact count the time of each kernel, which
     `Ranker.profile` reports; `without` turns parts of the compiler off (see ABLATIONS).
@@ -34,6 +37,8 @@ class BuildOptions:
     features: str | Path | None = None
     target: str = "host"
     embeddings: str | Path | None = None
+    embedding_dtype: str = "fp32"
+    table_dtypes: tuple[tuple[str, str], ...] = ()
     calibration: str | Path | None = None
     verify: bool = True
     profile: bool = False

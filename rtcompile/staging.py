@@ -19,7 +19,7 @@ from relay_passes.binding_times import BindingTime
 from relay_passes.split_stages import StageGraph, ValueSource
 from rtcompile.binding import BoundInput, Form
 from rtcompile.codegen.constants import ConstantStore
-from rtcompile.codegen.features.lower import FeatureStage, TablePlace
+from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.network import Source, lower_network, network_ports
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.describe import describe_columns, describe_stage
@@ -166,8 +166,7 @@ def _add_input(stage: FeatureStage, b: BoundInput, constants: ConstantStore) -> 
         assert b.table is not None
         assert b.feature.embedding is not None
         name = b.feature.embedding.table
-        at = constants.add_table(name, b.table)
-        stage.add_pooled(b.feature, b.port, TablePlace(name, at, *b.table.shape))
+        stage.add_pooled(b.feature, b.port, constants.add_table(name, b.table))
 
 
 def _add_columns(stages: Stages, side: Side, plan: FeaturePlan, constants: ConstantStore) -> None:

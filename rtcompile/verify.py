@@ -2,12 +2,14 @@
 
 The network runs beside ONNX Runtime on generated rows, at row counts below, at and above the size
 of a tile, so that the tiling and the remainders are compared too. Ids are drawn from the range of
-the tables that they look up.
+the tables that they look up. Where tables are in a lower precision, the original reads the values
+that they hold, and the distance from the true original is reported beside (`stored_tables.py`).
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,11 @@ from rtcompile.codegen.program import TILE
 from rtcompile.errors import ModelError, VerificationError
 from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import ImportedGraph
+from rtcompile.stored_tables import Original
 
 __all__ = [
     "TOLERANCE",
+    "ScoreDifference",
     "Verification",
     "generate_inputs",
     "largest_difference",
@@ -38,19 +42,52 @@ TOLERANCE = 1e-4
 _ROW_COUNTS = (2, 7, TILE, TILE + 37)
 
 
+@dataclass
+class ScoreDifference:
+    """How far scores are from the original's: absolute, relative to an output's largest above 1."""
+
+    largest: float = 0.0
+    total: float = 0.0
+    scores: int = 0
+
+    @property
+    def mean(self) -> float:
+        """Over all scores."""
+        return self.total / max(self.scores, 1)
+
+    def add(self, want: Iterable[npt.NDArray[Any]], got: Iterable[npt.NDArray[Any]]) -> None:
+        """Outputs of both, in the same order."""
+        for one, other in zip(want, got, strict=True):
+            moved = _differences(one, other)
+            self.largest = max(self.largest, float(np.max(moved, initial=0.0)))
+            self.total, self.scores = self.total + float(moved.sum()), self.scores + moved.size
+
+
 @dataclass(frozen=True)
 class Verification:
-    """The largest difference seen, over `rows` rows in all."""
+    """The largest difference from what the kernels compute, seen over `rows` rows in all.
+
+    `from_original`: that from the original, where tables are in a lower precision.
+    """
 
     largest_difference: float
     rows: int
+    from_original: ScoreDifference | None = None
 
 
 def verify_network(
-    graph: ImportedGraph, manifest: dict[str, Any], sections: dict[str, bytes]
+    graph: ImportedGraph,
+    stored: Original | None,
+    manifest: dict[str, Any],
+    sections: dict[str, bytes],
 ) -> Verification:
-    """Run both on the same rows. Raises VerificationError that names the worst output."""
-    session = open_session(graph)
+    """Run both on the same rows. Raises VerificationError that names the worst output.
+
+    `stored`: the original on the tables as they are stored, where they are not in fp32.
+    """
+    session = open_session(stored.graph if stored else graph)
+    true = open_session(graph) if stored else None
+    moved = ScoreDifference()
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         path = Path(folder) / "candidate.rtc"
         write_artifact(path, manifest, sections)
@@ -62,8 +99,10 @@ def verify_network(
             actual = ranker.predict(inputs)
             for name, want in zip(graph.outputs, expected, strict=True):
                 largest = max(largest, largest_difference(name, want, actual[name], rows))
+            if true is not None:
+                moved.add(true.run(list(graph.outputs), inputs), actual.values())
             total += rows
-    return Verification(largest, total)
+    return Verification(largest, total, moved if true else None)
 
 
 def open_session(graph: ImportedGraph) -> Any:
@@ -104,13 +143,17 @@ def largest_difference(
         )
     if want.size == 0:
         return 0.0
-    scale = max(1.0, float(np.nanmax(np.abs(want), initial=0.0)))
-    same = (want == got) | (np.isnan(want) & np.isnan(got))
-    difference = np.where(same, 0.0, np.abs(want.astype(np.float64) - got) / scale)
-    worst = float(np.max(difference))
+    worst = float(np.max(_differences(want, got)))
     if not worst <= TOLERANCE:
         raise VerificationError(
             f"output {name!r} differs from ONNX Runtime's by {worst:.3g} at {rows} rows, above the "
             f"tolerance of {TOLERANCE:g}: the artifact was not written"
         )
     return worst
+
+
+def _differences(want: npt.NDArray[Any], got: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    scale = max(1.0, float(np.nanmax(np.abs(want), initial=0.0)))
+    same = (want == got) | (np.isnan(want) & np.isnan(got))
+    with np.errstate(invalid="ignore"):
+        return np.where(same, 0.0, np.abs(want.astype(np.float64) - got) / scale)

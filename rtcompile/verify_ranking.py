@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 import runtime
 from rtcompile.artifact import write_artifact
-from rtcompile.binding import BoundInput
 from rtcompile.codegen.program import TILE
 from rtcompile.errors import VerificationError
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.plan import Feature, FeaturePlan, Side
 from rtcompile.features.reference import extract_feature
-from rtcompile.frontends.onnx_import import ImportedGraph
-from rtcompile.verify import Verification, largest_difference, open_session
+from rtcompile.stored_tables import Original
+from rtcompile.verify import ScoreDifference, Verification, largest_difference, open_session
 from runtime.columns import Column
 
 __all__ = ["verify_ranking"]
@@ -38,18 +38,21 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 def verify_ranking(
-    graph: ImportedGraph,
     plan: FeaturePlan,
-    bound: Sequence[BoundInput],
+    original: Original,
+    stored: Original | None,
     manifest: dict[str, Any],
     sections: dict[str, bytes],
     rows: Columns | None,
 ) -> Verification:
-    """Raises VerificationError that names the worst output or feature."""
+    """Raises VerificationError that names the worst output or feature.
+
+    `stored`: the original on the tables as they are stored, where they are not in fp32.
+    """
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         path = Path(folder) / "candidate.rtc"
         write_artifact(path, manifest, sections)
-        check = _Check(graph, plan, bound, runtime.load(path))
+        check = _Check(plan, original, stored, runtime.load(path))
         for count in _ITEM_COUNTS:
             rng = np.random.default_rng(count)
             user, items, context = (
@@ -64,7 +67,7 @@ def verify_ranking(
                 for side in (Side.USER, Side.ITEM, Side.CONTEXT)
             )
             check.request(user, items, context, 1)
-    return Verification(check.largest, check.rows)
+    return Verification(check.largest, check.rows, check.moved if stored else None)
 
 
 class _Check:
@@ -72,14 +75,16 @@ class _Check:
 
     def __init__(
         self,
-        graph: ImportedGraph,
         plan: FeaturePlan,
-        bound: Sequence[BoundInput],
+        original: Original,
+        stored: Original | None,
         ranker: runtime.Ranker,
     ) -> None:
-        self._graph, self._plan, self._bound, self._ranker = graph, plan, bound, ranker
-        self._session = open_session(graph)
-        self.largest, self.rows = 0.0, 0
+        self._plan, self._ranker = plan, ranker
+        self._names = original.graph.outputs
+        self._kernels = _Scores(stored or original)
+        self._true = _Scores(original) if stored else None
+        self.largest, self.rows, self.moved = 0.0, 0, ScoreDifference()
 
     def request(self, user: Columns, items: Columns, context: Columns, count: int) -> None:
         """One user, `count` items."""
@@ -91,16 +96,12 @@ class _Check:
         compiled = self._ranker.extract(one, ids, context)
         for feature in self._plan.features:
             _compare(feature, columns[feature.name], compiled[feature.name])
-        inputs = graph_inputs(self._bound, columns)
-        rows = {
-            name: np.repeat(array, count, 0) if len(array) != count else array
-            for name, array in inputs.items()
-        }
-        expected = self._session.run(list(self._graph.outputs), rows)
         scores = self._ranker.rank(one, ids, context)
-        for name, want in zip(self._graph.outputs, expected, strict=True):
+        for name, want in zip(self._names, self._kernels.of(columns, count), strict=True):
             difference = largest_difference(name, want, scores[name], count)
             self.largest = max(self.largest, difference)
+        if self._true is not None:
+            self.moved.add(self._true.of(columns, count), scores.values())
         self.rows += count
 
     def _reference(self, sides: Mapping[Side, Columns]) -> dict[str, Column]:
@@ -108,6 +109,22 @@ class _Check:
             feature.name: extract_feature(feature, *_columns_of(feature, sides))
             for feature in self._plan.features
         }
+
+
+class _Scores:
+    """An original in ONNX Runtime, on features."""
+
+    def __init__(self, original: Original) -> None:
+        self._original, self._session = original, open_session(original.graph)
+
+    def of(self, columns: Mapping[str, Column], count: int) -> list[npt.NDArray[Any]]:
+        """Every output for `count` rows; features of one row count for all."""
+        rows = {
+            name: np.repeat(array, count, 0) if len(array) != count else array
+            for name, array in graph_inputs(self._original.bound, columns).items()
+        }
+        found: list[npt.NDArray[Any]] = self._session.run(list(self._original.graph.outputs), rows)
+        return found
 
 
 def _columns_of(feature: Feature, sides: Mapping[Side, Columns]) -> tuple[Columns, int]:

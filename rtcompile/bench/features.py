@@ -23,7 +23,7 @@ import tvm_ffi
 from rtcompile.bench.feature_cases import DIMENSION, TABLE_ROWS, Case, cases, thousand
 from rtcompile.bench.timing import side_by_side
 from rtcompile.codegen.constants import ConstantStore
-from rtcompile.codegen.features.lower import FeatureStage, TablePlace
+from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.module import compile_stages
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.describe import describe_columns
@@ -65,12 +65,11 @@ class _Kernels:
         constants = ConstantStore()
         self._stages: list[tuple[StageProgram, dict[str, Any]]] = []
         self.plans: list[FeaturePlan] = []
-        at = constants.add_table("table", table)
+        place = constants.add_table("table", table)
         for number, case in enumerate(given):
             plan = load_config({"features": case.features}, hash="farmhash")
             stage = FeatureStage(f"case_{number}", constants)
             if case.pooled:
-                place = TablePlace("table", at, *table.shape)
                 stage.add_pooled(plan.features[0], Port("f", "float32", (table.shape[1],)), place)
             else:
                 for feature in plan.features:

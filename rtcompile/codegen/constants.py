@@ -13,7 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rtcompile.codegen.pack_table import pack_table, unpack_table
 from rtcompile.codegen.program import Pointer, Space, align
+from rtcompile.codegen.table_format import TableFormat
+from rtcompile.errors import EmbeddingsError
+from rtcompile.table_dtypes import TableDtypes
 from runtime.artifact import PAGE
 
 __all__ = ["ConstantStore", "Table", "array_digest"]
@@ -26,18 +30,39 @@ def array_digest(array: npt.NDArray[Any]) -> bytes:
 
 @dataclass(frozen=True)
 class Table:
-    """An embedding table of `rows` x `dimension` float32 at `offset` bytes."""
+    """An embedding table of `rows` rows of `format` from `offset` on, its header first.
+
+    `note`: why it has not the dtype that tables have by default, or "".
+    """
 
     name: str
     offset: int
     rows: int
-    dimension: int
+    format: TableFormat
+    note: str = ""
+
+    @property
+    def at(self) -> Pointer:
+        """Where it lies."""
+        return Pointer(Space.CONSTANTS, self.offset)
+
+    @property
+    def bytes(self) -> int:
+        """Size, header included."""
+        return self.format.header_bytes + self.rows * self.format.row_bytes
 
 
 class ConstantStore:
-    """Collects constants while a module is lowered. Equal bytes share a place."""
+    """Collects constants while a module is lowered. Equal bytes share a place.
 
-    def __init__(self) -> None:
+    `dtypes` decides how each embedding table is stored.
+    """
+
+    def __init__(self, dtypes: TableDtypes | None = None) -> None:
+        self._dtypes = dtypes or TableDtypes()
+        self._originals: dict[str, npt.NDArray[np.float32]] = {}
+        self._packed: dict[str, bytes] = {}
+        self._unnamed: set[str] = set()
         self._parts: list[bytes] = []
         self._places: dict[bytes, int] = {}
         self._size = 0
@@ -50,14 +75,50 @@ class ConstantStore:
             self._places[data] = self._append(data)
         return Pointer(Space.CONSTANTS, self._places[data])
 
-    def add_table(self, name: str, table: npt.NDArray[np.float32]) -> Pointer:
-        """Place an embedding table [rows, dimension]. The same name is the same table."""
+    def add_table(self, name: str | None, table: npt.NDArray[np.float32]) -> Table:
+        """Place an embedding table [rows, dimension], once for all that read it.
+
+        `name` is None for one that is no table of the model; it gets a name. EmbeddingsError where
+        another table has this name, or a value has no place in the table's dtype.
+        """
+        known = self._known(name, table)
+        if known is not None:
+            return known
+        rows, dimension = table.shape
+        dtype, note = self._dtypes.choose(name, rows, dimension)
+        label = f"table_{len(self.tables)}" if name is None else name
+        stored = TableFormat(dtype, dimension)
+        if name is None:
+            self._unnamed.add(label)
+        self._packed[label] = pack_table(label, table, stored).tobytes()
+        self._originals[label] = table
+        offset = self._append(self._packed[label])
+        self.tables.append(Table(label, offset, rows, stored, note))
+        return self.tables[-1]
+
+    def _known(self, name: str | None, table: npt.NDArray[np.float32]) -> Table | None:
         for known in self.tables:
-            if known.name == name:
-                return Pointer(Space.CONSTANTS, known.offset)
-        offset = self._append(np.ascontiguousarray(table, np.float32).tobytes())
-        self.tables.append(Table(name, offset, table.shape[0], table.shape[1]))
-        return Pointer(Space.CONSTANTS, offset)
+            matches = known.name in self._unnamed if name is None else known.name == name
+            if not matches:
+                continue
+            if np.array_equal(self._originals[known.name], table, equal_nan=True):
+                return known
+            if name is not None:
+                raise EmbeddingsError(
+                    f"two tables that differ are called {name!r}: one of the graph and one of the "
+                    "embeddings; rename one"
+                )
+        return None
+
+    def stored_values(self) -> dict[str, npt.NDArray[np.float32]]:
+        """What kernels read of each table that is not in fp32, by its name."""
+        return {
+            table.name: unpack_table(
+                np.frombuffer(self._packed[table.name], np.uint8), table.format
+            )
+            for table in self.tables
+            if table.format.dtype != "fp32"
+        }
 
     def _append(self, data: bytes) -> int:
         offset = self._size

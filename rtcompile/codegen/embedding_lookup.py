@@ -3,7 +3,7 @@
     for i in range(count):
         given = ids[i]                          # or X[i, column], a float that must be an integer
         id = given + (given < 0 ? rows_in_table : 0)        # ONNX counts from the end below zero
-        if 0 <= id < rows_in_table:  out[i, :] = table[id, :]
+        if 0 <= id < rows_in_table:  out[i, :] = table[id, :]      # as float32; see table_format
         else:                        out[i, :] = 0;  status = (1, lookup, given)
 
 `status` is an int64[4] that the caller clears and reads: a request with an id that the model does
@@ -14,6 +14,7 @@ for an id, sets status 2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tvm import tirx
@@ -21,6 +22,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.status import STATUS_WORDS, Status, report
+from rtcompile.codegen.table_format import TableFormat, TableReader
 
 __all__ = ["LookupShape", "lookup_kernel"]
 
@@ -32,14 +34,15 @@ _LARGEST_FLOAT_ID = float(1 << 24)
 class LookupShape:
     """What a look-up kernel is specialised for. `width` is the columns of X, 1 for plain ids."""
 
-    dimension: int
+    table: TableFormat
     id_dtype: str  # "int32", "int64", or "float32" for a column of a matrix
     width: int = 1
 
     @property
     def name(self) -> str:
         """Name of the kernel; equal shapes share one."""
-        return f"embedding_lookup_{self.dimension}_{self.id_dtype}_{self.width}"
+        table = f"{self.table.dtype}_{self.table.dimension}"
+        return f"embedding_lookup_{table}_{self.id_dtype}_{self.width}"
 
 
 def lookup_kernel(shape: LookupShape) -> Any:
@@ -47,7 +50,7 @@ def lookup_kernel(shape: LookupShape) -> Any:
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-        table_at = T.arg("table", T.handle("float32"))
+        table_at = T.arg("table", T.handle(shape.table.storage))
         ids_at = T.arg("ids", T.handle(shape.id_dtype))
         out_at = T.arg("out", T.handle("float32"))
         status_at = T.arg("status", T.handle("int64"))
@@ -55,22 +58,27 @@ def lookup_kernel(shape: LookupShape) -> Any:
         table_rows = T.arg("table_rows", T.int64())
         number = T.arg("number", T.int64())
         column = T.arg("column", T.int64())
-        table = T.decl_buffer((table_rows, shape.dimension), "float32", data=table_at)
+        dimension = shape.table.dimension
+        table = TableReader(shape.table, table_at)
         ids = T.decl_buffer((count, shape.width), shape.id_dtype, data=ids_at)
-        out = T.decl_buffer((count, shape.dimension), "float32", data=out_at)
+        out = T.decl_buffer((count, dimension), "float32", data=out_at)
         status = T.decl_buffer((STATUS_WORDS,), "int64", data=status_at)
         with T.serial(count) as i:
             value = T.Bind(ids[i, column])
             given = T.Bind(_as_integer(value, shape))
             row = T.Bind(tirx.Select(given < 0, given + table_rows, given))
             with T.If(tirx.And(row >= 0, row < table_rows)):
-                with T.Then(), T.vectorized(shape.dimension) as j:
-                    T.buffer_store(out, table[row, j], [i, j])
+                with T.Then():
+                    table.columns(row, partial(_store, out, i))
                 with T.Else():
-                    with T.vectorized(shape.dimension) as j:
+                    with T.vectorized(dimension) as j:
                         T.buffer_store(out, tirx.const(0, "float32"), [i, j])
                     report(status, _code(value, shape), number, given)
     return builder.get()
+
+
+def _store(out: Any, row: Any, column: Any, value: Any) -> None:
+    T.buffer_store(out, value, [row, column])
 
 
 def _is_integral(value: Any) -> Any:

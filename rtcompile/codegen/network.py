@@ -432,15 +432,15 @@ class NetworkLowering:
         assert matrix is not None  # lift_embeddings matched a constant
         column = str(value.args[0].global_symbol)[len(EMBEDDING_LOOKUP) + 1 :]
         width = int(extents[1]) if column else 1
-        shape = LookupShape(matrix.shape[1], str(ids.ty.dtype), width)
+        name = self._table_names.get(array_digest(matrix))
+        stored = self._constants.add_table(name, matrix)
+        shape = LookupShape(stored.format, str(ids.ty.dtype), width)
         if shape.name not in self._program.kernels:
             self._program.kernels[shape.name] = lookup_kernel(shape)
-        name = self._table_names.get(array_digest(matrix), f"table_{len(self._constants.tables)}")
-        at = self._constants.add_table(name, matrix)
-        pointers = (at, self._at(ids), self._place((var, 0), var.ty), Pointer(Space.STATUS))
+        pointers = (stored.at, self._at(ids), self._place((var, 0), var.ty), Pointer(Space.STATUS))
         number = len(self._program.lookups)
-        self._program.lookups.append(Lookup(name, matrix.shape[0]))
-        scalars = (matrix.shape[0], number, int(column or 0))
+        self._program.lookups.append(Lookup(stored.name, stored.rows))
+        scalars = (stored.rows, number, int(column or 0))
         self._call(shape.name, pointers, rows_factor(extents) // width, scalars)
 
 

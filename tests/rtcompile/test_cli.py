@@ -166,3 +166,22 @@ def test_errors(arguments: list[str], code: int, message: str) -> None:
     assert result.exit_code == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_embedding_dtypes(model_path: Path, tmp_path: Path) -> None:
+    output, build = tmp_path / "low.rtc", ("build", model_path, "--explain")
+    result = _run(*build, "--embedding-dtype", "int8", "-o", output)
+    assert result.exit_code == 0, result.stderr
+    assert "fewer than 64 rows" in result.stderr
+    assert "stored tables" not in result.stderr
+    result = _run(*build, "--table-dtype", "table=int4", "-o", output)
+    assert result.exit_code == 0, result.stderr
+    assert "stored tables move scores by" in result.stderr
+    shown = _run("inspect", output).stdout
+    assert "int4" in shown
+    (table,) = json.loads(_run("inspect", output, "--json").stdout)["tables"]
+    assert table["dtype"] == "int4"
+    assert table["bytes"] == 64 + 10 * (2 + 4)
+    assert table["note"] == "chosen by name"
+    for wrong, code in (("table", 2), ("table=int7", 20), ("tables=int8", 22)):
+        assert _run(*build, "--table-dtype", wrong, "-o", output).exit_code == code

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rtcompile.codegen.constants import ConstantStore
+from rtcompile.codegen.constants import ConstantStore, Table
 from rtcompile.codegen.features.feature_kernel import feature_kernel, kernel_name
 from rtcompile.codegen.features.lengths import lengths_kernel, lengths_kernel_name
 from rtcompile.codegen.features.probe_table import (
@@ -25,23 +25,13 @@ from rtcompile.features.plan import Constant, Feature, Input
 from runtime.column_spec import ColumnSpec
 from runtime.operator_library import LibraryFunction
 
-__all__ = ["FeatureStage", "TablePlace"]
+__all__ = ["FeatureStage"]
 
 _PORTS = (
     Port("columns", "int64", (), per_request=True),
     Port("scratch", "uint8", (), per_request=True),
 )
 _COLUMNS, _SCRATCH = Pointer(Space.INPUT, index=0), Pointer(Space.INPUT, index=1)
-
-
-@dataclass(frozen=True)
-class TablePlace:
-    """An embedding table in the constants."""
-
-    name: str
-    at: Pointer
-    rows: int
-    dimension: int
 
 
 def _place(output: int) -> Pointer:
@@ -107,10 +97,10 @@ class FeatureStage:
         pointers = (self._output(port), Pointer(Space.STATUS))
         self._call(feature, SinkShape(form, port.dtype), pointers, (width, number))
 
-    def add_pooled(self, feature: Feature, port: Port, table: TablePlace) -> None:
+    def add_pooled(self, feature: Feature, port: Port, table: Table) -> None:
         """The pooled embedding: [rows, dimension], or [rows, length, dimension]."""
         assert feature.embedding is not None
-        shape = SinkShape(feature.embedding.pooling, "float32", table.dimension, feature.weighted)
+        shape = SinkShape(feature.embedding.pooling, "float32", table.format, feature.weighted)
         self._program.lookups.append(Lookup(table.name, table.rows))
         number = len(self._program.lookups) - 1
         pointers = (table.at, self._output(port), Pointer(Space.STATUS))

@@ -21,6 +21,7 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.status import Status, report
+from rtcompile.codegen.table_format import TableFormat, TableReader
 
 __all__ = [
     "DenseSink",
@@ -40,19 +41,20 @@ _ANY = 1 << 40
 class SinkShape:
     """What a sink is specialised for: `form` ragged, padded, one, sum or mean.
 
-    `dtype`: of the ids that are written; "float32" for the pooled ones. `dimension`: of the table.
+    `dtype`: of the ids that are written; "float32" for the pooled ones. `table`: of these,
+    the one that is read.
     """
 
     form: str
     dtype: str
-    dimension: int = 1
+    table: TableFormat | None = None
     weighted: bool = False
 
     @property
     def name(self) -> str:
         """Part of the kernel's name."""
-        dimension = f"_{self.dimension}" if self.form in ("sum", "mean") else ""
-        return f"{self.form}{dimension}_{self.dtype}" + ("_weighted" if self.weighted else "")
+        table = f"_{self.table.dtype}_{self.table.dimension}" if self.table else ""
+        return f"{self.form}{table}_{self.dtype}" + ("_weighted" if self.weighted else "")
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -64,8 +66,8 @@ class SinkShape:
             return (self.dtype, "int64")  # values, cursor
         if self.form == "dense":
             return (self.dtype,)  # out
-        if self.form in ("sum", "mean"):
-            return ("float32", "float32", "int64")  # table, out, status
+        if self.table is not None:
+            return (self.table.storage, "float32", "int64")  # table, out, status
         return (self.dtype, "int64")  # out, status
 
 
@@ -162,7 +164,9 @@ class PooledSink(Sink):
 
     def __init__(self, shape: SinkShape, pointers: list[Any], width: Any, number: Any) -> None:
         super().__init__(shape, pointers, width, number)
-        self._table_rows = width  # the scalar of that place
+        assert shape.table is not None
+        self._dimension = shape.table.dimension
+        self._table, self._table_rows = TableReader(shape.table, pointers[0]), width
         self._total = Cell("float32", tirx.const(0, "float32"))
 
     def open(self, slot: Any) -> None:
@@ -173,16 +177,18 @@ class PooledSink(Sink):
 
     def put(self, code: Any, weight: Any) -> None:
         """Add a row of the table, if it has that row."""
-        table, out, status = self._buffers
-        dimension = self._shape.dimension
+        _, out, status = self._buffers
+        dimension = self._dimension
         with T.If(tirx.And(code >= 0, code < self._table_rows)):
             with T.Then():
                 single = None if weight is None else T.Bind(tirx.Cast("float32", weight))
-                with T.vectorized(dimension) as j:
-                    row = table[code * dimension + j]
-                    term = row if single is None else single * row
+
+                def add(j: Any, value: Any) -> None:
                     at = self._slot * dimension + j
+                    term = value if single is None else single * value
                     T.buffer_store(out, out[at] + term, [at])
+
+                self._table.columns(code, add)
                 self._total.add(tirx.const(1, "float32") if single is None else single)
             with T.Else():
                 report(status, Status.ID_OUT_OF_RANGE, self._number, code)
@@ -192,7 +198,7 @@ class PooledSink(Sink):
         """Divide, where the mean is wanted. No id, or weights that sum to zero, leave the sum."""
         if self._shape.form != "mean":
             return
-        out, dimension = self._buffers[1], self._shape.dimension
+        out, dimension = self._buffers[1], self._dimension
         zero = tirx.const(0, "float32")
         divided = tirx.And(self.count.get() > 1, self._total.get() != zero)
         weighted = tirx.And(self.count.get() > 0, self._total.get() != zero)
@@ -204,7 +210,7 @@ class PooledSink(Sink):
 
     def skip(self, slot: Any) -> None:
         """Zeros."""
-        dimension = self._shape.dimension
+        dimension = self._dimension
         with T.vectorized(dimension) as j:
             T.buffer_store(self._buffers[1], tirx.const(0, "float32"), [slot * dimension + j])
 
