@@ -18,6 +18,7 @@ from tvm import tirx
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
 
 from rtcompile.errors import ModelError, UnsupportedError
+from rtcompile.frontends.constant_gather import constant_gather
 from rtcompile.frontends.fold_ranges import fold_ranges
 from rtcompile.frontends.recurrent import RECURRENT, convert_recurrent
 from rtcompile.frontends.resolve_branches import resolve_branches
@@ -75,7 +76,7 @@ def import_onnx(path: Path) -> ImportedGraph:
 
 
 class _Importer(ONNXGraphImporter):
-    """TVM's importer, and ours of the operators that it does not have."""
+    """TVM's importer, and ours of what it does not have or has for run time only."""
 
     def _check_for_unsupported_ops(self, graph: Any) -> None:
         """Nothing: `_refuse_unknown_operators` names all of them."""
@@ -86,6 +87,10 @@ class _Importer(ONNXGraphImporter):
                 return convert_recurrent(self.bb, op_name, inputs, attrs)
             except UnsupportedError as error:
                 raise UnsupportedError(f"node {attrs['tvm_custom']['name']}: {error}") from error
+        if op_name == "Gather":
+            taken = constant_gather(inputs, attrs)
+            if taken is not None:
+                return self.bb.normalize(taken)
         return super()._convert_operator(op_name, inputs, attrs, opset)
 
 

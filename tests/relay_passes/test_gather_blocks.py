@@ -117,6 +117,11 @@ def test_a_concat_along_the_batch_is_refused() -> None:
     assert_stays(gather_blocks, _concat(0), "the batch is on a later axis")
 
 
+def test_a_concat_without_a_batch_is_refused() -> None:
+    mod = network({"x": ("n", 2), "w": (1, 3)}, lambda emit, x, w: op.concat((w, w), 1))
+    assert_stays(gather_blocks, mod, "it has no batch")
+
+
 def test_a_constant_part_is_refused() -> None:
     def body(emit: Any, x: Any) -> Any:
         return op.concat((x, const(np.ones((1, 3)))), 1)
