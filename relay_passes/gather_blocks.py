@@ -83,11 +83,11 @@ class _Rewriter(relax.PyExprMutator):
         if any(not isinstance(extent, int) for extent in shape[max(axis, 1) :]) or axis == 0:
             self._report.refused.append(f"concat on axis {axis}: the batch is on a later axis")
             return None
-        if isinstance(shape[0], int):
-            self._report.refused.append(f"concat on axis {axis}: it has no batch")
-            return None
         if not all(isinstance(part, relax.Var) for part in parts.fields):
             self._report.refused.append(f"concat on axis {axis}: a part is a constant")
+            return None
+        if isinstance(shape[0], int):
+            self._report.refused.append(f"concat on axis {axis}: it has no batch")
             return None
         return axis
 

@@ -45,8 +45,9 @@ def add_probes(program: StageProgram, machine: str) -> list[dict[str, Any]]:
     program.counter = _INTRINSIC
     found = []
     for step in [*program.prologue, *program.calls]:
-        form, count = (step.form, step.count) if isinstance(step, CallLoop) else (step, 1)
-        found.append({"kernel": form.kernel, "calls": count})
+        forms, count = (step.forms, step.count) if isinstance(step, CallLoop) else ((step,), 1)
+        kernels = dict.fromkeys(form.kernel for form in forms)
+        found.append({"kernel": " + ".join(kernels), "calls": count * len(forms)})
     return found
 
 

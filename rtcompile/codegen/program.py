@@ -96,12 +96,13 @@ class KernelCall:
 
 @dataclass(frozen=True)
 class CallLoop:
-    """`count` calls of one form. Their places and scalars lie in the constants, at `table` bytes.
+    """`count` runs of a few calls. Their places and scalars lie in the constants, at `table` bytes.
 
-    The table is int64 [count, pointers + scalars]. `form` gives the kernel, arenas and rows factor.
+    The table is int64 [count, pointers and scalars of all forms]. `forms` give the kernels, arenas
+    and rows factors, in the order of the calls.
     """
 
-    form: KernelCall
+    forms: tuple[KernelCall, ...]
     table: int
     count: int
 

@@ -100,13 +100,16 @@ class _Emitter:
             offsets = [pointer.offset for pointer in call.pointers]
             self._call(call, offsets, [tirx.const(s, "int64") for s in call.scalars])
             return
-        pointers = len(call.form.pointers)
-        columns, first = pointers + len(call.form.scalars), call.table // 8
-        data = self._memory[Space.CONSTANTS].data
+        columns = sum(len(form.pointers) + len(form.scalars) for form in call.forms)
+        first, data = call.table // 8, self._memory[Space.CONSTANTS].data
         places = T.decl_buffer((first + call.count * columns,), "int64", data=data)
         with T.serial(tirx.const(call.count, "int64")) as c:
-            values = [T.Bind(places[first + c * columns + column]) for column in range(columns)]
-            self._call(call.form, values[:pointers], values[pointers:])
+            at = T.Bind(first + c * columns)
+            for form in call.forms:
+                pointers, scalars = len(form.pointers), len(form.scalars)
+                values = [T.Bind(places[at + k]) for k in range(pointers + scalars)]
+                self._call(form, values[:pointers], values[pointers:])
+                at = at + (pointers + scalars)
 
     def _call(self, call: KernelCall, offsets: Any, scalars: Any) -> None:
         arguments = [
