@@ -213,6 +213,6 @@ class Ranker:
                 )
             rows = array.shape[0]
             arrays.append(array)
-        results = self._stage.run(rows or 0, arrays)
+        results = self._stage.answer(rows or 0, arrays)
         names = [port.name for port in self._stage.outputs]
         return dict(zip(names, results, strict=True))

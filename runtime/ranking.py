@@ -80,11 +80,9 @@ class Ranking:
         snapshot = self.items.snapshot(ids)
         of_context = memory.context(rows)
         self._fill_context(context, rows, fields, snapshot, of_context)
-        results = self._cross.allocate(rows)
-        inputs = memory.cross_inputs(snapshot, of_context)
-        self._cross.call(rows, [inputs, *results.arguments])
+        results = self._cross.answer_from(rows, memory.cross_inputs(snapshot, of_context))
         self._idle.append(memory)
-        return dict(zip(self._outputs, self._cross.shaped(rows, results.arrays), strict=True))
+        return dict(zip(self._outputs, results, strict=True))
 
     def extract(
         self, user: object | None, items: object | None, context: object | None

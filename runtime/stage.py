@@ -19,6 +19,7 @@ from runtime.profile import WORDS_A_STEP, KernelTime, step_times
 
 __all__ = ["Port", "Results", "Stage"]
 
+_FEWEST_ROWS = 64
 _STATUS_WORDS = 4
 _STATUS_ID_OUT_OF_RANGE = 1
 _STATUS_NOT_AN_ID = 2
@@ -44,12 +45,16 @@ class Port:
 
 
 class Results:
-    """Memory for a stage's outputs. `arguments`: as its function takes them."""
+    """Memory for a stage's outputs of `rows` rows. `arguments`: as its function takes them."""
 
     def __init__(
-        self, arrays: list[npt.NDArray[Any]], addresses: list[int], arguments: list[Any]
+        self,
+        arrays: list[npt.NDArray[Any]],
+        addresses: list[int],
+        arguments: list[Any],
+        rows: int = 0,
     ) -> None:
-        self.arrays, self.arguments = arrays, arguments
+        self.arrays, self.arguments, self.rows = arrays, arguments, rows
         self.addresses = np.array(addresses, np.int64)
 
 
@@ -61,9 +66,17 @@ def _flat(arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
     return [array.reshape(-1) for array in arrays]
 
 
+def _first_rows(port: Port, array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
+    """A copy of an output's rows, with their extents."""
+    if port.per_request:
+        return array.copy().reshape(port.shape)
+    return array[: rows * port.row_elements].copy().reshape(rows, *port.shape)
+
+
 @dataclass(frozen=True)
 class _Workspace:
     status: npt.NDArray[np.int64]
+    words: memoryview  # of the status: Python's own integers, and no temporary arrays
     tensors: tuple[Any, Any]  # workspace and status, as the function takes them
 
 
@@ -95,6 +108,7 @@ class Stage:
         # One workspace and one input table a running call. Lists append and pop atomically.
         self._idle: list[_Workspace] = []
         self._tables: list[InputTable] = []
+        self._answers: list[Results] = []
 
     def run(
         self,
@@ -117,6 +131,28 @@ class Stage:
             self.call(rows, [*given, *results.arguments])
         return self.shaped(rows, results.arrays, sizes)
 
+    def answer(self, rows: int, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """`run` of a stage that takes a table of inputs, with all memory used again but the copies
+        of the outputs that it returns."""
+        table = self._tables.pop() if self._tables else self.input_table()
+        table.set(inputs)
+        found = self.answer_from(rows, table.tensor)
+        self._tables.append(table)
+        return found
+
+    def answer_from(self, rows: int, table: Any) -> list[npt.NDArray[Any]]:
+        """`answer`, from the tensor of a table of inputs."""
+        results = self._answers.pop() if self._answers else None
+        if results is None or results.rows < rows:
+            results = self.allocate(max(_FEWEST_ROWS, rows + rows // 4))
+        self.call(rows, [table, *results.arguments])
+        found = [
+            _first_rows(port, array, rows)
+            for port, array in zip(self.outputs, results.arrays, strict=True)
+        ]
+        self._answers.append(results)
+        return found
+
     def input_table(self) -> InputTable:
         """A table for the addresses of the inputs."""
         return InputTable(_row_bytes(self.inputs))
@@ -131,11 +167,11 @@ class Stage:
             ]
         )
         if not self._output_table:
-            return Results(arrays, addresses, list(map(tvm_ffi.from_dlpack, arrays)))
+            return Results(arrays, addresses, list(map(tvm_ffi.from_dlpack, arrays)), rows)
         table = aligned_empty(max(2 * len(arrays), 1), "int64")
         table[0 : 2 * len(arrays) : 2] = addresses
         table[1::2] = self._row_bytes
-        return Results(arrays, addresses, [tvm_ffi.from_dlpack(table)])
+        return Results(arrays, addresses, [tvm_ffi.from_dlpack(table)], rows)
 
     def shaped(
         self,
@@ -166,9 +202,10 @@ class Stage:
         if begin == end:
             return
         workspace = self._idle.pop() if self._idle else self._new_workspace()
-        workspace.status[0] = 0
+        words = workspace.words
+        words[0] = 0
         self._function(begin, end, self._constants, *workspace.tensors, *tensors)
-        code, lookup, given = (int(word) for word in workspace.status[:3])
+        code, lookup, given = words[0], words[1], words[2]
         self._idle.append(workspace)
         if code == 0:
             return
@@ -196,7 +233,8 @@ class Stage:
         memory = aligned_empty(self._bytes, "uint8")
         status = aligned_empty(_STATUS_WORDS + WORDS_A_STEP * len(self._probes), "int64")
         status[:] = 0
-        return _Workspace(status, (tvm_ffi.from_dlpack(memory), tvm_ffi.from_dlpack(status)))
+        tensors = (tvm_ffi.from_dlpack(memory), tvm_ffi.from_dlpack(status))
+        return _Workspace(status, status.data, tensors)
 
 
 def _port(description: dict[str, Any]) -> Port:
