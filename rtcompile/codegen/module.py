@@ -19,7 +19,7 @@ from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError
 from rtcompile.targets import CpuTarget
 
-__all__ = ["compile_stages", "stages_to_module"]
+__all__ = ["compile_module", "compile_stages", "stages_to_module"]
 
 
 def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
@@ -40,6 +40,16 @@ def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
     return tvm.IRModule(module)
 
 
+def compile_module(module: Any, target: CpuTarget) -> Any:
+    """The compiled functions, as a runtime module.
+
+    Without TVM's reuse of storage: a panel's sums that lie where a wider panel's were are kept by
+    LLVM in parts of its registers, and put together in every step of the inner loop.
+    """
+    with tvm.transform.PassContext(config={"tirx.disable_storage_rewrite": True}):
+        return tvm.compile(module, target=target.tvm_target()).mod
+
+
 def compile_stages(stages: list[StageProgram], constants_bytes: int, target: CpuTarget) -> bytes:
     """The shared library's bytes. Raises ToolchainError."""
     linker = find_linker(target)
@@ -47,7 +57,7 @@ def compile_stages(stages: list[StageProgram], constants_bytes: int, target: Cpu
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         compiled = Path(folder) / "module.o"
         try:
-            tvm.compile(module, target=target.tvm_target()).mod.write_to_file(str(compiled), "o")
+            compile_module(module, target).write_to_file(str(compiled), "o")
         except (RuntimeError, ValueError, TypeError, OSError) as error:
             raise ToolchainError(f"compiling for {target.name} failed: {error}") from error
         return link(linker, compiled)

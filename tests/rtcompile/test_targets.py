@@ -6,12 +6,16 @@ import importlib.util
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tvm
+from tvm import te, tirx
 
-from rtcompile.codegen.dense import DenseShape, dense_kernel
+from rtcompile.codegen.dense import DenseShape, dense_kernel, panels
+from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.link import find_linker, link
+from rtcompile.codegen.module import compile_module
 from rtcompile.errors import ToolchainError, UnsupportedError
 from rtcompile.targets import TARGETS, CpuTarget, resolve_target, runs_here
 
@@ -24,7 +28,9 @@ _PRODUCTS = {
     "aarch64-neoverse-n1": r"fmla\s+v\d+\.4s,",
     "aarch64-neoverse-v1": r"fmla\s+v\d+\.4s,",
 }
-_STACK = re.compile(r"\(%rsp|\[sp")
+_ANY_PRODUCT = re.compile("vfmadd|fmla|mulps")
+# Vectors between registers and the stack, and parts of vectors between registers.
+_MOVED = re.compile(r"\(%rsp\).*[xyz]mm|[xyz]mm.*\(%rsp\)|\bq\d+.*\[sp|vinsert|vextract")
 _TARGETS = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 
 
@@ -57,23 +63,41 @@ def _loops(assembly: str) -> list[list[str]]:
     return found
 
 
+def _assembly(kernel: Any, target: CpuTarget) -> str:
+    module = tvm.IRModule({"kernel": kernel.with_attr("global_symbol", "kernel")})
+    return str(compile_module(module, target).inspect_source("asm"))
+
+
 @_TARGETS
-def test_the_inner_loop_multiplies_whole_registers_and_leaves_the_stack_alone(
-    target: CpuTarget,
+@pytest.mark.parametrize(
+    "shape",
+    [DenseShape(512, 128, "relu"), DenseShape(180, 36, "relu", ("each", "div8"))],
+    ids=lambda shape: shape.name,
+)
+def test_the_inner_loop_multiplies_whole_registers_and_moves_none(
+    target: CpuTarget, shape: DenseShape
 ) -> None:
     registers = target.registers
-    kernel = dense_kernel(DenseShape(512, 128, "relu"), registers)
-    module = tvm.IRModule({"dense": kernel.with_attr("global_symbol", "dense")})
-    assembly = tvm.compile(module, target=target.tvm_target()).mod.inspect_source("asm")
+    assembly = _assembly(dense_kernel(shape, registers), target)
     product = re.compile(_PRODUCTS[target.name])
     counts = {}
     for number, loop in enumerate(_loops(assembly)):
         counts[number] = sum(bool(product.match(line)) for line in loop)
-        if counts[number]:
-            assert not [line for line in loop if _STACK.search(line)], loop
-    columns = registers.widest_panel()
-    vectors = registers.block_rows(columns) * columns * 32 // registers.bits
-    assert max(counts.values()) == vectors
+        if any(_ANY_PRODUCT.match(line) for line in loop):
+            assert not [line for line in loop if _MOVED.search(line)], loop
+    widest = panels(shape.columns, registers)[0]
+    assert max(counts.values()) == widest.rows * widest.width * 32 // registers.bits
+
+
+@_TARGETS
+def test_what_goes_column_by_column_neither_gathers_nor_scatters(target: CpuTarget) -> None:
+    rows = tirx.Var("rows", "int64")
+    x = te.placeholder((rows, 32), "float32", name="x")
+    w = te.placeholder((32,), "float32", name="w")
+    y = te.compute((rows, 32), lambda i, j: x[i, j] * w[j], name="y")
+    assembly = _assembly(lower_generic(te.create_prim_func([x, w, y]), "kernel").function, target)
+    assert "mul" in assembly
+    assert not re.search("gather|scatter", assembly)
 
 
 @_TARGETS
