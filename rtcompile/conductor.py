@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -30,6 +31,7 @@ from rtcompile.describe import describe_stage
 from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
 from rtcompile.errors import ConfigError, UnsupportedError
 from rtcompile.features.config import load_config
+from rtcompile.features.operators import CallLibrary
 from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
@@ -68,13 +70,9 @@ def build(
     options = options or BuildOptions()
     model, output = Path(model), Path(output)
     target = resolve_target(options.target)
-    if options.verify and not runs_here(target):
-        raise UnsupportedError(
-            f"a build for {target.name} cannot be verified on this machine, which cannot run it: "
-            "build there, or build with --no-verify"
-        )
     dtypes = table_dtypes(options.embedding_dtype, options.table_dtypes)
     plan = _features(options)
+    _check_target(target, plan, options.verify)
     progress("import the graph")
     graph = import_onnx(model)
     progress("optimize the graph")
@@ -126,6 +124,22 @@ def _features(options: BuildOptions) -> FeaturePlan | None:
         if getattr(options, name) is not None:
             raise ConfigError(f"{name} belongs to a feature config: give it with features")
     return None
+
+
+def _check_target(target: CpuTarget, plan: FeaturePlan | None, verify: bool) -> None:
+    """Raise UnsupportedError for what cannot be built on this machine for another."""
+    if verify and not runs_here(target):
+        raise UnsupportedError(
+            f"a build for {target.name} cannot be verified on this machine, which cannot run it: "
+            "build there, or build with --no-verify"
+        )
+    for feature in plan.features if plan else ():
+        library = isinstance(feature.operator, CallLibrary)
+        if library and target.machine != platform.machine():
+            raise UnsupportedError(
+                f"feature {feature.name!r}: its operator_lib_file was compiled for this machine, "
+                f"{platform.machine()}, and cannot go into a build for {target.name}: build there"
+            )
 
 
 def _bind(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from unicorn import (
     UC_HOOK_MEM_UNMAPPED,
     UC_MODE_ARM,
     UC_PROT_ALL,
+    UC_PROT_READ,
+    UC_PROT_WRITE,
     Uc,
     UcError,
 )
@@ -86,13 +89,14 @@ class EmulationError(Exception):
 
 
 class Library:
-    """A loaded library; its functions by name, as in a module of tvm_ffi. Not thread-safe."""
+    """A loaded library; its functions by name, as in a module of tvm_ffi. Calls take turns."""
 
     def __init__(self, path: Path) -> None:
         self._cpu = Uc(UC_ARCH_ARM64, UC_MODE_ARM)
         self._cpu.ctl_set_cpu_model(UC_CPU_ARM64_MAX)
         self._cpu.reg_write(UC_ARM64_REG_CPACR_EL1, 3 << 20)  # vector instructions do not trap
         self._cpu.hook_add(UC_HOOK_MEM_UNMAPPED, self._map)
+        self._turn = threading.Lock()
         self._mapped: set[int] = set()
         self._stack = mmap.mmap(-1, _STACK)
         self._imports: list[tuple[str, Any]] = []
@@ -100,6 +104,9 @@ class Library:
         self._stub_base = _address(self._stubs)
         self._symbols: dict[str, int] = {}
         self._image = self._load(path)
+        # Code is the library's alone: to call this process's own is an error.
+        for memory in (self._image, self._stubs):
+            self._show(_address(memory), len(memory) // _PAGE, UC_PROT_ALL)
         self._cpu.hook_add(
             UC_HOOK_CODE, self._call_import, None, self._stub_base, self._stub_base + _PAGE - 1
         )
@@ -120,7 +127,8 @@ class Library:
             elf = ELFFile(file)
             assert elf.get_machine_arch() == "AArch64", elf.get_machine_arch()
             segments = [s for s in elf.iter_segments() if s["p_type"] == "PT_LOAD"]
-            image = mmap.mmap(-1, max(s["p_vaddr"] + s["p_memsz"] for s in segments))
+            size = max(s["p_vaddr"] + s["p_memsz"] for s in segments)
+            image = mmap.mmap(-1, -(-size // _PAGE) * _PAGE)
             for segment in segments:
                 data, at = segment.data(), segment["p_vaddr"]
                 image[at : at + len(data)] = data
@@ -164,9 +172,12 @@ class Library:
         ):
             count += 1
         at = first * _PAGE
-        cpu.mem_map_ptr(at, count * _PAGE, UC_PROT_ALL, ctypes.c_void_p(at))
-        self._mapped.update(range(first, first + count))
+        self._show(at, count, UC_PROT_READ | UC_PROT_WRITE)
         return True
+
+    def _show(self, at: int, pages: int, rights: int) -> None:
+        self._cpu.mem_map_ptr(at, pages * _PAGE, rights, ctypes.c_void_p(at))
+        self._mapped.update(range(at // _PAGE, at // _PAGE + pages))
 
     # -- calls --------------------------------------------------------------------------------
 
@@ -178,7 +189,8 @@ class Library:
             kind, payload = _packed(argument, held)
             words[2 * index : 2 * index + 2] = kind, payload
         result = words[2 * len(arguments) :]
-        status = self.call(address, 0, words.ctypes.data, len(arguments), result.ctypes.data)
+        with self._turn:
+            status = self.call(address, 0, words.ctypes.data, len(arguments), result.ctypes.data)
         if status & 0xFFFFFFFF:
             raise EmulationError(f"{name} returned {status & 0xFFFFFFFF}")
 

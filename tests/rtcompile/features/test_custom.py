@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rtcompile.features
-from rtcompile.errors import ConfigError
+from rtcompile import BuildOptions, build
+from rtcompile.errors import ConfigError, UnsupportedError
 from rtcompile.features import FeatureExtractor, compile_features
 from rtcompile.features.config import load_config
 from rtcompile.features.reference import extract
+from rtcompile.targets import TARGETS
 
 HEADER = Path(rtcompile.features.__file__).parent
 
@@ -241,6 +245,15 @@ def test_a_library_makes_text(library: Path) -> None:
     assert column.values.tolist() == [2, 4, 0, 3, 2]
     assert column.lengths is not None
     assert column.lengths.tolist() == [2, 1, 2]
+
+
+def test_a_library_is_not_taken_to_another_machine(library: Path) -> None:
+    other = next(t.name for t in TARGETS.values() if t.machine != platform.machine())
+    config, output = library / "fg.json", library / "m.rtc"
+    config.write_text(json.dumps({"features": [_library("Sizes", value_dim=4)]}))
+    options = BuildOptions(features=config, target=other, verify=False)
+    with pytest.raises(UnsupportedError, match="operator_lib_file was compiled for this machine"):
+        build(library / "m.onnx", options, output=output)
 
 
 def test_what_a_library_writes_beyond_its_room_is_cut(library: Path) -> None:
