@@ -25,6 +25,7 @@ from rtcompile.codegen.features.ends import NumberEnd, TextEnd
 from rtcompile.codegen.features.inner import emit_inner
 from rtcompile.codegen.features.inputs import Kernel, Views, walk_entries
 from rtcompile.codegen.features.number_operators import emit_numbers
+from rtcompile.codegen.features.row_keys import has_row_keys
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.sinks import Sink, SinkShape, make_sink
 from rtcompile.codegen.features.slots import Slots, shape_key
@@ -46,13 +47,15 @@ def kernel_name(feature: Feature, sink: SinkShape) -> str:
 def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
     """A PrimFunc.
 
-    (columns*, scratch*, constants*..., sink's pointers*..., rows, start, length, width, number,
-    scalars...), constants and scalars in the order of `slots`.
+    (columns*, scratch*, row keys*, constants*..., sink's pointers*..., rows, start, length, width,
+    number, scalars...), constants and scalars in the order of `slots`; without row keys where the
+    feature has none.
     """
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(kernel_name(feature, shape))
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
         columns_at, scratch_at = T.arg("columns", T.handle("int64")), T.arg("s", T.handle("uint8"))
+        keys_at = T.arg("keys", T.handle("int64")) if has_row_keys(feature) else None
         constants_at = {
             name: (T.arg(f"constant_{i}", T.handle(str(array.dtype))), str(array.dtype))
             for i, (name, array) in enumerate(slots.constants.items())
@@ -66,11 +69,11 @@ def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
             for name, (at, dtype) in constants_at.items()
         }
         columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
+        keys = None if keys_at is None else T.decl_buffer((_ANY,), "int64", data=keys_at)
         if shape.form.startswith("ragged"):
             _reset(sink_at[-1], start)
-        views = Views(
-            feature, Kernel(scalars, constants, Scratch(scratch_at), emit_inner), columns, start
-        )
+        kernel = Kernel(scalars, constants, Scratch(scratch_at), emit_inner, keys)
+        views = Views(feature, kernel, columns, start)
         sink = make_sink(shape, sink_at, width, number)
         sequence = feature.sequence is not None
         _body(views, sink, rows, length if sequence else None)

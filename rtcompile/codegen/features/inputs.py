@@ -83,9 +83,12 @@ class Kernel:
         constants: dict[str, Any],
         scratch: Scratch,
         emit_inner: Callable[[Views, Take], None],
+        row_keys: Any = None,
     ) -> None:
         self.scalars, self.constants, self.scratch = scalars, constants, scratch
         self.emit_inner = emit_inner
+        # Of a tile's rows, where the kernel has them; see `row_keys.py`.
+        self.row_keys = row_keys
 
 
 class Views:
@@ -102,6 +105,7 @@ class Views:
     ) -> None:
         self.feature, self.kernel, self._prefix = feature, kernel, prefix
         self.columns_table = columns
+        self.row: Any = None  # of the tile
         # Whether the reader goes from element to element, and this feature with it.
         self.read_by_sequence = in_sequence
         inside = in_sequence or feature.sequence is not None
@@ -144,6 +148,7 @@ def walk_entries(
     """
     columns = views.columns()
     with T.serial(rows) as i:
+        views.row = i
         for column in columns:
             column.at_row(i)
         if length is None:

@@ -1,7 +1,9 @@
 """lookup and match in TIR: the values that a map has for keys, as texts or as numbers.
 
-for each key (of match: for each pair of keys):
-    a map that all rows share    probe its table
+a map that all rows share, and a row of one key that was hashed for all features (`row_keys.py`):
+    probe its table
+else for each key (of match: for each pair of keys):
+    a map that all rows share    hash the key, probe its table
     any other                    walk the map; with ALL, every hit of it
 """
 
@@ -18,7 +20,8 @@ from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.maps import Found, each_match, find_in_map
 from rtcompile.codegen.features.parse_number import parse_number
 from rtcompile.codegen.features.probe_table import Key, ProbeTable
-from rtcompile.codegen.features.tir import Cell, f64
+from rtcompile.codegen.features.row_keys import RowKeys
+from rtcompile.codegen.features.tir import Cell, f64, i64
 from rtcompile.features.operators import Match
 
 __all__ = ["each_looked_up", "each_number_looked_up"]
@@ -44,19 +47,31 @@ def each_looked_up(views: Views, wanted: Wanted, hit: Hit) -> None:
         return
     shared, probe = ProbeTable.of(table)
 
+    def value(found: Found) -> Key:
+        return table.column.text, T.Bind(found.begin.get()), T.Bind(found.size.get())
+
+    def put(found: Found, given: list[Key], hashed: Any) -> None:
+        at = probe.find(*given, hashed=hashed)
+        with T.If(probe.holds(at)), T.Then():
+            found.set(*probe.text(at))
+
     def keys(given: list[Key]) -> None:
         found = Found()
         with T.If(shared):
             with T.Then():
-                at = probe.find(*given)
-                with T.If(probe.holds(at)), T.Then():
-                    found.set(*probe.text(at))
+                put(found, given, None)
             with T.Else():
                 _walk(found, table, given)
         with T.If(found.here.get() != 0), T.Then():
-            hit(given, (table.column.text, T.Bind(found.begin.get()), T.Bind(found.size.get())))
+            hit(given, value(found))
 
-    _each_keys(views, wanted, keys)
+    def hashed_key(of_row: RowKeys) -> None:
+        found = Found()
+        put(found, of_row.keys, of_row.hash)
+        with T.If(found.here.get() != 0), T.Then():
+            hit(of_row.keys, value(found))
+
+    _each_keys(views, wanted, shared, keys, hashed_key)
 
 
 def each_number_looked_up(views: Views, wanted: Wanted, take: Callable[[Any], None]) -> None:
@@ -91,10 +106,34 @@ def each_number_looked_up(views: Views, wanted: Wanted, take: Callable[[Any], No
         with T.If(valid.get() != 0), T.Then():
             take(T.Bind(number.get()))
 
-    _each_keys(views, wanted, keys)
+    def hashed_key(of_row: RowKeys) -> None:
+        value, is_number = probe.number(probe.find(*of_row.keys, hashed=of_row.hash))
+        with T.If(is_number), T.Then():
+            take(value)
+
+    _each_keys(views, wanted, shared, keys, hashed_key)
 
 
-def _each_keys(views: Views, wanted: Wanted, body: Callable[[list[Key]], None]) -> None:
+def _each_keys(
+    views: Views,
+    wanted: Wanted,
+    shared: Any,
+    body: Callable[[list[Key]], None],
+    hashed_key: Callable[[RowKeys], None],
+) -> None:
+    """`hashed_key` for a row that has one key, and it hashed; else `body` for each."""
+    if views.kernel.row_keys is None:
+        _split_keys(views, wanted, body)
+        return
+    of_row = RowKeys(views)
+    with T.If(tirx.And(shared, of_row.hash != i64(0))):
+        with T.Then():
+            hashed_key(of_row)
+        with T.Else():
+            _split_keys(views, wanted, body)
+
+
+def _split_keys(views: Views, wanted: Wanted, body: Callable[[list[Key]], None]) -> None:
     def level(keys: list[Key]) -> None:
         def token(text: Any, begin: Any, size: Any, weight: Any) -> None:
             found = [*keys, (text, begin, size)]
@@ -122,4 +161,4 @@ def _each_wild(views: Views, wanted: Wanted, hit: Hit) -> None:
     def met(first: Any, second: Any, value: Any) -> None:
         hit([(text, *first), (text, *second)], (text, *value))
 
-    _each_keys(views, wanted, lambda keys: each_match(table, True, keys[0], keys[1], met))
+    _split_keys(views, wanted, lambda keys: each_match(table, True, keys[0], keys[1], met))

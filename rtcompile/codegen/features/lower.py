@@ -16,8 +16,14 @@ from rtcompile.codegen.features.probe_table import (
     table_kernel,
     table_kernel_name,
 )
+from rtcompile.codegen.features.row_keys import (
+    BYTES_A_TILE,
+    has_row_keys,
+    row_keys_kernel,
+    row_keys_kernel_name,
+)
 from rtcompile.codegen.features.sinks import SinkShape
-from rtcompile.codegen.features.slots import collect_slots
+from rtcompile.codegen.features.slots import Slots, collect_slots
 from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.program import KernelCall, Lookup, Pointer, Port, Space, StageProgram
 from rtcompile.features.column_specs import column_readers, column_spec
@@ -50,13 +56,17 @@ class FeatureStage:
 
     def __post_init__(self) -> None:
         self._program = StageProgram(self.name, _PORTS, (), output_table=True)
+        # (separator, columns) -> what makes the keys of a tile's rows
+        self._row_keys: dict[tuple[int, ...], KernelCall] = {}
 
     def finish(self) -> StageProgram:
         """The program, once every output is added."""
         self._program.outputs = tuple(self.outputs)
         self._add_tables()
         order = sorted(self._program.calls, key=lambda call: getattr(call, "kernel", ""))
-        self._program.calls = order  # equal kernels side by side, so that they share a loop
+        # Equal kernels side by side, so that they share a loop; first what others read.
+        keys = sorted(self._row_keys.values(), key=lambda call: call.kernel)
+        self._program.calls = [*keys, *order]
         loop_calls(self._program, self.constants)
         return self._program
 
@@ -145,8 +155,24 @@ class FeatureStage:
         constants = [self.constants.add(array) for array in slots.constants.values()]
         length = feature.sequence.length if feature.sequence else 0
         scalars = (length, *ends, *slots.scalars.values())
-        pointers = (_COLUMNS, _SCRATCH, *constants, *sink)
+        keys = (self._keys(feature, slots),) if has_row_keys(feature) else ()
+        pointers = (_COLUMNS, _SCRATCH, *keys, *constants, *sink)
         self._program.calls.append(KernelCall(name, pointers, 1, scalars, with_start=True))
+
+    def _keys(self, feature: Feature, slots: Slots) -> Pointer:
+        """The keys that the feature looks up, of a tile's rows; see `row_keys.py`."""
+        count = len(feature.inputs) - 1
+        columns = [slots.scalars[f"column_{k + 1}"] for k in range(count)]
+        scalars = (slots.scalars["separator"], *columns)
+        if scalars not in self._row_keys:
+            name = row_keys_kernel_name(count)
+            if name not in self._program.kernels:
+                self._program.kernels[name] = row_keys_kernel(count)
+            keys = Pointer(Space.WORKSPACE, self._program.workspace_bytes)
+            self._program.workspace_bytes += BYTES_A_TILE
+            call = KernelCall(name, (_COLUMNS, keys), 1, scalars, with_start=True)
+            self._row_keys[scalars] = call
+        return self._row_keys[scalars].pointers[1]
 
     def _lengths(self, feature: Feature, out: Pointer, dtype: str) -> None:
         """Of the feature's longest sequence column."""

@@ -12,6 +12,7 @@ column says where the table is and how large: ROWS is its address, NUMBERS the l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tvm
@@ -35,8 +36,11 @@ __all__ = [
     "TABLE_KINDS",
     "Key",
     "ProbeTable",
+    "hash_keys",
+    "pack",
     "table_kernel",
     "table_kernel_name",
+    "unpack",
 ]
 
 SLOT_WORDS = 4
@@ -53,11 +57,13 @@ Key = tuple[Any, Any, Any]  # (text, begin, size)
 Piece = tuple[Any, Any]  # (begin, size)
 
 
-def _pack(piece: Piece) -> Any:
+def pack(piece: Piece) -> Any:
+    """A piece of a text as one word."""
     return T.Bind((piece[0] << 32) | piece[1])
 
 
-def _unpack(word: Any) -> Piece:
+def unpack(word: Any) -> Piece:
+    """The reverse of `pack`."""
     return T.Bind(word >> 32), T.Bind(word & i64((1 << 32) - 1))
 
 
@@ -78,9 +84,9 @@ class ProbeTable:
         shared = tirx.And(column.mode == i64(Mode.ONE), column.table_address != i64(0))
         return T.Bind(shared), ProbeTable(column.table_address, column.table_last, column.text)
 
-    def find(self, *keys: Key) -> Any:
+    def find(self, *keys: Key, hashed: Any = None) -> Any:
         """The first word of the slot that has the keys, or of the empty one where they would be."""
-        return self._find(_hash(keys), keys)
+        return self._find(hash_keys(keys) if hashed is None else hashed, keys)
 
     def _find(self, hashed: Any, keys: tuple[Key, ...]) -> Any:
         slot = Cell("int64", hashed & self._last)
@@ -93,7 +99,7 @@ class ProbeTable:
             with T.If(here == hashed), T.Then():
                 different = Cell("uint64", tirx.const(0, "uint64"))
                 for place, (text, begin, size) in enumerate(keys):
-                    first, length = _unpack(self._words[at + 1 + place])
+                    first, length = unpack(self._words[at + 1 + place])
                     with T.If(length == size):
                         with T.Then():
                             compare_bytes(different, (self._text, first), (text, begin), size)
@@ -110,7 +116,7 @@ class ProbeTable:
 
     def text(self, at: Any) -> Piece:
         """The value of a slot, as text; nothing where the slot is empty."""
-        return _unpack(T.Bind(tirx.Select(self.holds(at), self._words[at + 3], i64(0))))
+        return unpack(T.Bind(tirx.Select(self.holds(at), self._words[at + 3], i64(0))))
 
     def number(self, at: Any) -> tuple[Any, Any]:
         """(the value of a slot as a number, whether it is one)."""
@@ -121,12 +127,12 @@ class ProbeTable:
     def insert(self, keys: tuple[Piece, ...], value: Any) -> None:
         """Put a value under its keys, unless they are there. `value`: a callable for its word."""
         named = tuple((self._text, *key) for key in keys)
-        hashed = _hash(named)
+        hashed = hash_keys(named)
         at = self._find(hashed, named)
         with T.If(tirx.Not(self.holds(at))), T.Then():
             T.buffer_store(self._words, hashed, [at])
             for place, key in enumerate(keys):
-                T.buffer_store(self._words, _pack(key), [at + 1 + place])
+                T.buffer_store(self._words, pack(key), [at + 1 + place])
             T.buffer_store(self._words, value(), [at + 3])
 
     def clear(self) -> None:
@@ -135,7 +141,8 @@ class ProbeTable:
             T.buffer_store(self._words, i64(0), [k * SLOT_WORDS])
 
 
-def _hash(keys: tuple[Key, ...]) -> Any:
+def hash_keys(keys: Sequence[Key]) -> Any:
+    """Of one key or two; never 0."""
     hashed = quick_hash(*keys[0])
     for key in keys[1:]:
         hashed = mixed(hashed, quick_hash(*key))
@@ -185,7 +192,7 @@ def _make(kind: str, view: InputView, columns: Any, number: Any, scratch: Scratc
 
     def word(value: Piece) -> Any:
         if not numeric:
-            return _pack(value)
+            return pack(value)
         parsed, valid = parse_number(view.column.text, *value, scratch)
         return T.Bind(tirx.Select(valid, T.reinterpret("int64", parsed), i64(_NO_NUMBER)))
 

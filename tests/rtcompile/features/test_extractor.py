@@ -210,6 +210,7 @@ def test_features_of_one_shape_share_a_kernel() -> None:
     for feature in plan.features:
         stage.add_column(feature)
     program = stage.finish()
-    assert len(program.kernels) == 3  # lookups, their maps' tables, ids
+    assert len(program.kernels) == 4  # lookups, their maps' tables, a row's keys, ids
     assert [type(call) for call in program.prologue] == [CallLoop]
-    assert [type(call) for call in program.calls] == [CallLoop, CallLoop]
+    assert [type(call) for call in program.calls] == [CallLoop] * 3
+    assert [call.count for call in program.calls if isinstance(call, CallLoop)] == [7, 50, 50]
