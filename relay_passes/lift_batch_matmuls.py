@@ -4,7 +4,7 @@
     matmul(a, permute_dims(b, (..., -1, -2)))   ->   call_dps_packed("rtc.batch_matmul.nt", (a, b))
 
 a is [..., m, k], b is [..., k, n], nt: [..., n, k], of equal leading extents and static m, k, n. A
-product with fewer than `_FEWEST` rows or columns stays generic: it would be packing for nothing.
+product of fewer than 3 rows or of one column stays generic: it would be packing for nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["BATCH_MATMUL", "lift_batch_matmuls"]
 
 BATCH_MATMUL = "rtc.batch_matmul"
 
-_FEWEST = 3
+_FEWEST_ROWS, _FEWEST_COLUMNS = 3, 2
 
 
 @relax.expr_functor.mutator
@@ -75,7 +75,7 @@ def _refusal(left: Any, right: Any, kind: str) -> str:
     if {dtype_of(left), dtype_of(right)} != {"float32"}:
         return f"{dtype_of(left)} by {dtype_of(right)}"
     rows, columns = a[-2], b[-1] if kind == "nn" else b[-2]
-    if min(rows, columns) < _FEWEST:
+    if rows < _FEWEST_ROWS or columns < _FEWEST_COLUMNS:
         return f"{rows} rows by {columns} columns: too small to pack"
     return ""
 

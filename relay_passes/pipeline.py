@@ -31,6 +31,7 @@ from relay_passes.pointwise_conv_to_matmul import pointwise_conv_to_matmul
 from relay_passes.report import PassReport, Report
 from relay_passes.resolve_squeeze import resolve_squeeze
 from relay_passes.resolve_where import resolve_where
+from relay_passes.scale_factors import scale_factors
 from relay_passes.sink_permutes import sink_permutes
 from relay_passes.split_products import split_products
 from relay_passes.split_stages import StageGraph, split_stages
@@ -92,6 +93,7 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     view_reshapes,
     lower_unit_axes,
     sink_permutes,
+    scale_factors,
     canonicalize,
 )
 

@@ -5,6 +5,13 @@
         y[i, :] = exp(x[i, :] - largest)          and their sum, in the lanes of a vector
         y[i, :] *= 1 / sum
 
+A row of 16 to 64 values stays in registers: its last vector ends where the row ends, so that it
+overlaps the one before, and the values that are there twice count once:
+
+        v0, v1 = x[i, 0:16], x[i, 10:26]          of a row of 26
+        v0, v1 = exp(v0 - largest), exp(v1 - largest)
+        sum over v0 and v1[6:];                   y[i, 0:16], y[i, 10:26] = v0 / sum, v1 / sum
+
 A row with NaN is all NaN, as is one whose largest value is infinite.
 """
 
@@ -20,6 +27,8 @@ from rtcompile.codegen.lanes import LANES, chunks, fold, reduce_lanes, start_lan
 from rtcompile.codegen.vector_math import exp
 
 __all__ = ["softmax_kernel", "softmax_name"]
+
+_WIDEST_IN_REGISTERS = 4 * LANES
 
 
 def softmax_name(width: int) -> str:
@@ -37,17 +46,49 @@ def softmax_kernel(width: int) -> Any:
         rows = T.arg("rows", T.int64())
         x = T.decl_buffer((rows, width), "float32", data=x_at)
         y = T.decl_buffer((rows, width), "float32", data=y_at)
+        emit = _in_registers if LANES <= width <= _WIDEST_IN_REGISTERS else _in_memory
         with T.serial(rows) as i:
-            lanes = start_lanes(float("-inf"))
-            fold(lanes, width, _larger, lambda j: x[i, j])
-            largest = reduce_lanes(lanes, _larger)
-            _each(width, y, i, lambda j: exp(x[i, j] - largest))
-            sums = start_lanes(0.0)
-            fold(sums, width, lambda a, b: a + b, lambda j: y[i, j])
-            total = reduce_lanes(sums, lambda a, b: a + b)
-            factor = T.Bind(tirx.const(1.0, "float32") / total)
-            _each(width, y, i, lambda j: y[i, j] * factor)
+            emit(width, x, y, i)
     return builder.get()
+
+
+def _in_memory(width: int, x: Any, y: Any, i: Any) -> None:
+    """A row whose powers are kept in the result."""
+    lanes = start_lanes(float("-inf"))
+    fold(lanes, width, _larger, lambda j: x[i, j])
+    largest = reduce_lanes(lanes, _larger)
+    _each(width, y, i, lambda j: exp(x[i, j] - largest))
+    sums = start_lanes(0.0)
+    fold(sums, width, lambda a, b: a + b, lambda j: y[i, j])
+    total = reduce_lanes(sums, lambda a, b: a + b)
+    factor = T.Bind(tirx.const(1.0, "float32") / total)
+    _each(width, y, i, lambda j: y[i, j] * factor)
+
+
+def _in_registers(width: int, x: Any, y: Any, i: Any) -> None:
+    """A row as whole vectors, the last of which overlaps the one before."""
+    starts = [*range(0, width - LANES, LANES), width - LANES]
+    vectors = [T.alloc_buffer((LANES,), "float32") for _ in starts]
+    lanes = start_lanes(float("-inf"))
+    for start, vector in zip(starts, vectors, strict=True):
+        with T.vectorized(LANES) as j:
+            T.buffer_store(vector, x[i, start + j], [j])
+        with T.vectorized(LANES) as j:
+            T.buffer_store(lanes, _larger(lanes[j], vector[j]), [j])
+    largest = reduce_lanes(lanes, _larger)
+    sums, counted = start_lanes(0.0), 0
+    for start, vector in zip(starts, vectors, strict=True):
+        with T.vectorized(LANES) as j:
+            T.buffer_store(vector, exp(vector[j] - largest), [j])
+        with T.vectorized(LANES) as j:
+            once = tirx.Select(j >= counted - start, vector[j], tirx.const(0.0, "float32"))
+            T.buffer_store(sums, sums[j] + (once if counted > start else vector[j]), [j])
+        counted = start + LANES
+    total = reduce_lanes(sums, lambda a, b: a + b)
+    factor = T.Bind(tirx.const(1.0, "float32") / total)
+    for start, vector in zip(starts, vectors, strict=True):
+        with T.vectorized(LANES) as j:
+            T.buffer_store(y, vector[j] * factor, [i, start + j])
 
 
 def _larger(a: Any, b: Any) -> Any:
