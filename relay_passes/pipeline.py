@@ -30,7 +30,6 @@ from relay_passes.matvec_to_matmul import matvec_to_matmul
 from relay_passes.pointwise_conv_to_matmul import pointwise_conv_to_matmul
 from relay_passes.report import PassReport, Report
 from relay_passes.resolve_squeeze import resolve_squeeze
-from relay_passes.resolve_where import resolve_where
 from relay_passes.scale_factors import scale_factors
 from relay_passes.sink_permutes import sink_permutes
 from relay_passes.split_products import split_products
@@ -84,8 +83,6 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     # Before anything that asks for shapes.
     resolve_squeeze,
     canonicalize,
-    # Behind the folding of the condition.
-    resolve_where,
     check_row_independence,
     pointwise_conv_to_matmul,
     matvec_to_matmul,

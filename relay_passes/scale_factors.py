@@ -61,7 +61,7 @@ class _Rewriter(relax.PyExprMutator):
         if name == "relax.multiply":
             pairs.append(tuple(reversed(op.args)))
         for operand, factor in pairs:
-            scale, product = constant_array(factor), self._bound.get(operand)
+            scale, product = constant_array(factor), self._bound.get(operand, operand)
             if scale is None or scale.size != 1 or call_name(product) != "relax.matmul":
                 continue
             known = [isinstance(arg, relax.Var) and _elements(arg) > 0 for arg in product.args]
