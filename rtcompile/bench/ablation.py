@@ -4,7 +4,8 @@ staging     the whole network is one stage that runs for every row: nothing of i
             request or once an item. Features stay with their sides, as any other stack has them.
 fusion      each operator of the graph is a kernel of its own, over a tile in the cache. The product
             with a constant matrix keeps its template, with nothing drawn in: without it the
-            comparison would be with an unscheduled loop, which is not what fusion saves.
+            comparison would be with an unscheduled loop, which is not what fusion saves. Parts of
+            a concatenation stay one copy, for the same reason.
 item-cache  nothing of an item is kept: its features and its share of the network are computed from
             its raw fields in each request.
 
