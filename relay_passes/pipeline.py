@@ -2,8 +2,8 @@
 
 Phase 1, simplify: straight-line graph, constants folded, nothing dead, nothing twice.
 Phase 2, stage: operators that straddle binding times are split, and the graph is cut by them.
-Phase 3, kernels, stage by stage: look-ups and dense layers leave the graph as named calls, the rest
-is legalised to TIR and fused.
+Phase 3, lift, stage by stage: what has a template leaves the graph as a named call.
+Phase 4, kernels, stage by stage: the rest is legalised to TIR and fused.
 """
 
 from __future__ import annotations
@@ -37,7 +37,18 @@ from relay_passes.split_stages import StageGraph, split_stages
 from relay_passes.split_sums import split_sums
 from relay_passes.view_reshapes import view_reshapes
 
-__all__ = ["KERNELS", "KERNELS_APART", "SIMPLIFY", "STAGE", "simplify", "to_kernels", "to_stages"]
+__all__ = [
+    "KERNELS",
+    "KERNELS_APART",
+    "LIFT",
+    "LIFT_APART",
+    "SIMPLIFY",
+    "STAGE",
+    "lift",
+    "simplify",
+    "to_kernels",
+    "to_stages",
+]
 
 GraphPass = Callable[[IRModule, PassReport], IRModule]
 
@@ -103,23 +114,25 @@ STAGE: tuple[GraphPass, ...] = (
     canonicalize,
 )
 
-KERNELS: tuple[GraphPass, ...] = (
+LIFT: tuple[GraphPass, ...] = (
     fuse_dense,
     fuse_outer_products,
     lift_batch_matmuls,
     lift_softmax,
     gather_blocks,
-    legalize,
 )
 
-# Instead of KERNELS, to measure what fusion gains: the same templates, each for one operator.
-KERNELS_APART: tuple[GraphPass, ...] = (
+KERNELS: tuple[GraphPass, ...] = (legalize,)
+
+# Instead of these, to measure what fusion gains: the same templates, each for one operator.
+LIFT_APART: tuple[GraphPass, ...] = (
     lift_products,
     lift_batch_matmuls,
     lift_softmax,
     gather_blocks,
-    legalize_apart,
 )
+
+KERNELS_APART: tuple[GraphPass, ...] = (legalize_apart,)
 
 
 def simplify(mod: IRModule, report: Report) -> IRModule:
@@ -128,20 +141,22 @@ def simplify(mod: IRModule, report: Report) -> IRModule:
 
 
 def to_stages(mod: IRModule, report: Report, fusion: bool = True) -> tuple[StageGraph, ...]:
-    """Phases 2 and 3: the stages of a simplified network, as kernels.
+    """Phases 2 and 3: the stages of a simplified network, what has a template lifted.
 
     The sides of its inputs are noted by `binding_times.with_sides`; without them there is one
     stage, cross. Without `fusion`, each operator is a kernel of its own.
     """
     staged = split_stages(_run(STAGE, mod, report), report.start("split_stages"))
-    return tuple(
-        replace(stage, module=to_kernels(stage.module, report, stage.time.value, fusion))
-        for stage in staged
-    )
+    return tuple(replace(s, module=lift(s.module, report, s.time.value, fusion)) for s in staged)
+
+
+def lift(mod: IRModule, report: Report, stage: str = "", fusion: bool = True) -> IRModule:
+    """Phase 3 over `mod`, whose `main` is the network of one `stage`."""
+    return _run(LIFT if fusion else LIFT_APART, mod, report, stage)
 
 
 def to_kernels(mod: IRModule, report: Report, stage: str = "", fusion: bool = True) -> IRModule:
-    """Phase 3 over `mod`, whose `main` is the network of one `stage`."""
+    """Phase 4 over a `stage` as `to_stages` leaves it: all that is left becomes TIR."""
     return _run(KERNELS if fusion else KERNELS_APART, mod, report, stage)
 
 

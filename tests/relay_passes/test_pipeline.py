@@ -11,7 +11,17 @@ from tvm.ir import IRModule
 from tvm.relax import op
 
 from relay_passes import pipeline
-from relay_passes.pipeline import KERNELS, KERNELS_APART, SIMPLIFY, STAGE, simplify, to_kernels
+from relay_passes.pipeline import (
+    KERNELS,
+    KERNELS_APART,
+    LIFT,
+    LIFT_APART,
+    SIMPLIFY,
+    STAGE,
+    lift,
+    simplify,
+    to_kernels,
+)
 from relay_passes.report import Report
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
@@ -33,7 +43,8 @@ _FOLDER = Path(pipeline.__file__).parent
 _SHARED = {"__init__", "constant_folding", "errors", "linear_form", "matching", "pieces"}
 _SHARED |= {"pipeline", "recurrence", "report", "row_blocks"}
 _PASSES = {path.stem for path in _FOLDER.glob("*.py")} - _SHARED
-_LISTED = {graph_pass.__name__ for graph_pass in (*SIMPLIFY, *STAGE, *KERNELS, *KERNELS_APART)}
+_PHASES = (*SIMPLIFY, *STAGE, *LIFT, *LIFT_APART, *KERNELS, *KERNELS_APART)
+_LISTED = {graph_pass.__name__ for graph_pass in _PHASES}
 _UPSTREAM = {"canonicalize", "legalize", "legalize_apart"}
 
 
@@ -76,7 +87,7 @@ def _network() -> IRModule:
 
 
 def _phase(number: int, mod: IRModule, report: Report) -> IRModule:
-    return pipeline._run((SIMPLIFY, STAGE, KERNELS)[number], mod, report)
+    return pipeline._run((SIMPLIFY, STAGE, (*LIFT, *KERNELS))[number], mod, report)
 
 
 def test_every_phase_leaves_its_own_result_alone() -> None:
@@ -94,8 +105,8 @@ def test_every_phase_leaves_its_own_result_alone() -> None:
 
 def test_the_passes_are_reported_in_order() -> None:
     report = Report()
-    to_kernels(simplify(_network(), report), report)
-    names = [graph_pass.__name__ for graph_pass in (*SIMPLIFY, *KERNELS)]
+    to_kernels(lift(simplify(_network(), report), report), report)
+    names = [graph_pass.__name__ for graph_pass in (*SIMPLIFY, *LIFT, *KERNELS)]
     assert [record.name for record in report.passes] == names
     applied = {record.name: record.applied for record in report.passes if record.applied}
     assert applied["lift_embeddings"] == 1
@@ -103,7 +114,7 @@ def test_the_passes_are_reported_in_order() -> None:
 
 
 def test_what_is_left_is_kernels() -> None:
-    mod = to_kernels(simplify(_network(), Report()), Report())
+    mod = to_kernels(lift(simplify(_network(), Report()), Report()), Report())
     named = [name for name in calls(mod) if name.startswith("rtc.")]
     assert {name.split(".")[1] for name in named} == {"embedding_lookup", "dense", "blocks"}
     assert {name for name in calls(mod) if not name.startswith("rtc.")} <= {"call_tir", "reshape"}

@@ -1,0 +1,180 @@
+"""The compiler: a model up to its stages once, and from there to as many artifacts as one asks for.
+
+What precedes the stages does not depend on precision: import, simplification, binding, the cut by
+binding times, the lifting of dense layers. `Compiler.compile` goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relay_passes.binding_times import with_sides
+from relay_passes.errors import PassError
+from relay_passes.pipeline import simplify, to_kernels, to_stages
+from relay_passes.report import Report
+from relay_passes.split_stages import StageGraph
+from rtcompile.binding import BoundInput, bind
+from rtcompile.codegen.constants import ConstantStore, Table
+from rtcompile.codegen.module import compile_stages
+from rtcompile.codegen.network import lower_network, network_ports
+from rtcompile.codegen.probes import add_probes
+from rtcompile.codegen.program import StageProgram
+from rtcompile.describe import describe_stage
+from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
+from rtcompile.errors import UnsupportedError
+from rtcompile.features.plan import FeaturePlan, Side
+from rtcompile.frontends.id_inputs import id_columns
+from rtcompile.frontends.onnx_import import import_onnx
+from rtcompile.options import BuildOptions
+from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
+from rtcompile.stored_tables import Original, table_digests, with_stored_tables
+from rtcompile.table_dtypes import table_dtypes
+from rtcompile.targets import CpuTarget
+
+__all__ = ["Candidate", "Compiler"]
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What one compilation made: the artifact's parts, and what the kernels read of its tables."""
+
+    manifest: dict[str, Any]
+    sections: dict[str, bytes]
+    stored_tables: Mapping[str, npt.NDArray[np.float32]]
+
+
+class Compiler:
+    """A model and its features, cut into stages. Raises a subclass of RtcompileError.
+
+    `report` says what the passes did; `plan` is None for a graph that takes its own inputs.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        plan: FeaturePlan | None,
+        options: BuildOptions,
+        target: CpuTarget,
+        progress: Progress,
+    ) -> None:
+        self._model, self._options, self._target, self._progress = model, options, target, progress
+        self._dtypes = table_dtypes(options.embedding_dtype, options.table_dtypes)
+        self.plan = plan
+        self.report = Report()
+        progress("import the graph")
+        graph = import_onnx(model)
+        progress("optimize the graph")
+        bound: tuple[BoundInput, ...] = ()
+        try:
+            simplified = simplify(graph.module, self.report)
+            self.ports = network_ports(simplified["main"], graph.inputs, graph.outputs)
+            if self.plan:
+                tables = _tables(options, graph.model)
+                bound = bind(self.plan, self.ports[0], tables, id_columns(graph.model).whole)
+                if "staging" not in options.without:
+                    simplified = with_sides(simplified, [BINDING_TIMES[b.side] for b in bound])
+            self._staged = to_stages(simplified, self.report, "fusion" not in options.without)
+        except PassError as error:
+            raise UnsupportedError(f"{model}: {error}") from error
+        self.original = Original(graph, bound)
+        self._digests = table_digests(graph.model)
+
+    def compile(self) -> Candidate:
+        """The artifact of the model."""
+        self._progress("generate code")
+        fusion = "fusion" not in self._options.without
+        staged = [
+            replace(s, module=to_kernels(s.module, self.report, s.time.value, fusion))
+            for s in self._staged
+        ]
+        constants = ConstantStore(self._dtypes)
+        stages = self._lower(staged, constants)
+        self._dtypes.check_names(table.name for table in constants.tables)
+        if self._options.profile:
+            for program in stages.programs:
+                probes = add_probes(program, self._target.machine)
+                stages.descriptions[program.name]["probes"] = probes
+        assets = _assets(self.plan, constants)
+        data = constants.to_bytes()
+        self._progress("compile")
+        library = compile_stages(stages.programs, len(data), self._target)
+        manifest = {**self._manifest(stages, constants), "assets": assets}
+        sections = {"module": library, "constants": data}
+        return Candidate(manifest, sections, constants.stored_values())
+
+    def stored(self, candidate: Candidate) -> Original | None:
+        """The original on the tables as a candidate stores them; None where they are the same."""
+        return with_stored_tables(self.original, candidate.stored_tables, self._digests)
+
+    def _lower(self, staged: list[StageGraph], constants: ConstantStore) -> Stages:
+        names = {digest: name for name, digest in self._digests.items()}
+        registers, bound = self._target.registers, self.original.bound
+        if self.plan is not None:
+            return lower_ranking(staged, self.ports, self.plan, bound, constants, registers, names)
+        stages = Stages()
+        program = StageProgram(CROSS, *self.ports)
+        lower_network(staged[-1].module, program, constants, registers, names)
+        stages.add(program, describe_stage(program))
+        return stages
+
+    def _manifest(self, stages: Stages, constants: ConstantStore) -> dict[str, Any]:
+        options, target, plan = self._options, self._target, self.plan
+        return {
+            "kind": "graph" if plan is None else "ranking",
+            "target": {
+                "name": target.name,
+                "machine": target.machine,
+                "features": list(target.features),
+            },
+            "fields": {side.value: plan.columns(side) for side in Side} if plan else {},
+            "stages": stages.descriptions,
+            "tables": [_describe_table(table) for table in constants.tables],
+            "provenance": {
+                "model": self._model.name,
+                "model_sha256": _digest(self._model),
+                "features_sha256": _digest(Path(options.features)) if options.features else None,
+                "options_sha256": options.digest(),
+                "rtcompile": version("rtcompile"),
+                "tvm": version("apache-tvm"),
+            },
+        }
+
+
+def _tables(options: BuildOptions, model: Any) -> list[EmbeddingTables]:
+    given = [] if options.embeddings is None else [load_tables(Path(options.embeddings))]
+    return [*given, graph_tables(model)]
+
+
+def _assets(plan: FeaturePlan | None, constants: ConstantStore) -> dict[str, dict[str, int]]:
+    """Where the files lie among the constants that text is processed with."""
+    found = {}
+    for asset in plan.assets() if plan else ():
+        at = constants.add(np.frombuffer(asset.data, np.uint8))
+        found[asset.name] = {"offset": at.offset, "length": len(asset.data)}
+    return found
+
+
+def _describe_table(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "offset": table.offset,
+        "bytes": table.bytes,
+        "rows": table.rows,
+        "dimension": table.format.dimension,
+        "dtype": table.format.dtype,
+        "note": table.note,
+    }
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
