@@ -18,6 +18,7 @@ from tvm.ir import IRModule
 from relay_passes.check_row_independence import check_row_independence
 from relay_passes.constant_folding import fold_constants
 from relay_passes.drop_expansions import drop_expansions
+from relay_passes.fold_scales import fold_scales
 from relay_passes.fuse_dense import fuse_dense
 from relay_passes.fuse_outer_products import fuse_outer_products
 from relay_passes.gather_blocks import gather_blocks
@@ -101,6 +102,8 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     view_reshapes,
     lower_unit_axes,
     sink_permutes,
+    # Before products are split by stage, while each still stands next to what scales it.
+    fold_scales,
     scale_factors,
     canonicalize,
 )
