@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from tvm import tirx
+from onnx import helper
+from tvm import relax, tirx
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_convert_map
 
 from rtcompile.errors import ModelError, UnsupportedError
@@ -87,11 +89,20 @@ class _Importer(ONNXGraphImporter):
                 return convert_recurrent(self.bb, op_name, inputs, attrs)
             except UnsupportedError as error:
                 raise UnsupportedError(f"node {attrs['tvm_custom']['name']}: {error}") from error
+        if op_name == "Cast" and _is_of_type(inputs[0], attrs["to"]):
+            return inputs[0]  # look-ups of one id through one cast and two are the same then
         if op_name == "Gather":
             taken = constant_gather(inputs, attrs)
             if taken is not None:
                 return self.bb.normalize(taken)
         return super()._convert_operator(op_name, inputs, attrs, opset)
+
+
+def _is_of_type(value: Any, element_type: int) -> bool:
+    """Whether a tensor has this element type of ONNX already."""
+    if not isinstance(value.ty, relax.TensorType):
+        return False
+    return str(value.ty.dtype) == str(np.dtype(helper.tensor_dtype_to_np_dtype(element_type)))
 
 
 def _load(path: Path) -> Any:
