@@ -1,7 +1,7 @@
 """Compute the outer product that a dense layer reads inside of the layer.
 
     dense(reshape(a [n, .., h, 1] * b [n, .., 1, m], (n, .., h * m)), W, bias)
-        ->   call_dps_packed("rtc.outer_dense.ACT", (a [n, .., h], b [n, .., m], W, bias))
+        ->   call_dps_packed("rtc.outer_dense.STEPS", (a [n, .., h], b [n, .., m], W, bias))
     dense(permute(reshape(a [n, h, 1, d] * b [n, 1, m, d], (n, h * m, d)), (0, 2, 1)), W, bias)
         ->   the same of permute(a), permute(b)
 
@@ -9,7 +9,7 @@ The products, h * m values for each row, are never stored: this is a layer of a 
 interaction network (xDeepFM's), or an outer product layer before its matrix. Of a tensor with
 itself only m >= h is multiplied, by the sum of the two rows of W:
 
-    call_dps_packed("rtc.outer_dense.ACT.symmetric", (a, a, W [h * (h + 1) / 2, columns], bias))
+    call_dps_packed("rtc.outer_dense.symmetric.STEPS", (a, a, W [h * (h + 1) / 2, columns], bias))
 
 Exact up to the order of the sums.
 """
@@ -47,8 +47,8 @@ class _Rewriter(relax.PyExprMutator):
 
     def visit_call_(self, op: Any) -> Any:
         kernel = str(op.args[0].global_symbol) if call_name(op) == "relax.call_dps_packed" else ""
-        prefix, _, activation = kernel.rpartition(".")
-        fields = op.args[1].fields if prefix == DENSE else []
+        dense = kernel == DENSE or kernel.startswith(f"{DENSE}.")
+        fields = op.args[1].fields if dense else []
         factors = self._factors(fields[0]) if len(fields) == 3 else None
         if factors is None:
             return super().visit_call_(op)
@@ -59,9 +59,10 @@ class _Rewriter(relax.PyExprMutator):
             self._report.refused.append(f"an outer product of {width} columns")
             return super().visit_call_(op)
         self._report.applied += 1
-        name = f"{OUTER_DENSE}.{activation}"
+        name = OUTER_DENSE
         if left.same_as(right):
             name, matrix = f"{name}.{SYMMETRIC}", _folded(matrix, width)
+        name += kernel.removeprefix(DENSE)
         sources = [self._source(factor, swapped) for factor in (left, right)]
         arguments = relax.Tuple([*sources, relax.const(matrix), fields[2]])
         return relax.op.call_dps_packed(name, arguments, out_ty=op.ty)

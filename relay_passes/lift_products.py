@@ -1,6 +1,6 @@
 """Turn each product with a constant matrix into a call of the dense template, and nothing else.
 
-    matmul(x, W)   ->   call_dps_packed("rtc.dense.none", (x, W, zeros))
+    matmul(x, W)   ->   call_dps_packed("rtc.dense", (x, W, zeros))
 
 x is [..., k], W a constant [k, m]. What `fuse_dense` would draw into the call stays outside: this
 pass stands in its place where a build is made without fusion, so that both have the same kernel for
@@ -41,7 +41,7 @@ class _Rewriter(relax.PyExprMutator):
         self._report.applied += 1
         zeros = relax.const(np.zeros(matrix.shape[1], "float32"))
         arguments = relax.Tuple([self.visit_expr(source), weight, zeros])
-        return relax.op.call_dps_packed(f"{DENSE}.none", arguments, out_ty=op.ty)
+        return relax.op.call_dps_packed(DENSE, arguments, out_ty=op.ty)
 
 
 def lift_products(mod: IRModule, report: PassReport) -> IRModule:

@@ -47,7 +47,7 @@ def scratch_elements(shape: BatchMatmulShape, registers: Registers) -> int:
 def batch_matmul_kernel(shape: BatchMatmulShape, registers: Registers) -> Any:
     """A PrimFunc (A*, B*, C*, scratch*, batches)."""
     cut = panels(shape.columns, registers)
-    dense = DenseShape(shape.depth, shape.columns, "none")
+    dense = DenseShape(shape.depth, shape.columns)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})

@@ -1,23 +1,26 @@
-"""The dense kernel: y = act(x @ W + b + addends), weights packed at build time, any count of rows.
+"""The dense kernel: y = f(x @ W + b, streams), weights packed at build time, any count of rows.
 
 The columns are cut into panels that fit the vector registers; a block of rows by a panel of columns
-is accumulated in registers over the whole depth, and bias and activation are applied on the way
-out. For W of 512 x 100 and AVX-512 this emits
+is accumulated in registers over the whole depth, and the epilogue f is evaluated on the way out.
+For W of 512 x 100 and AVX-512 this emits
 
     for panel of 64 columns, then one of 32:
-        for each 6 rows:                       acc[6, 64] = bias + addends
+        for each 6 rows:                       acc[6, 64] = bias
             for k in 512:                      acc[i, :] += x[i, k] * W_panel[k, :]
-            y[rows, panel] = act(acc)
+            y[rows, panel] = f(acc, streams[rows, panel])
         for each 3 of the remaining rows, then each 1: the same
     the last 4 columns: a panel of 8, its store cut to 4
 
-An addend's row for row i of x is i, i // M, i % M or 0 (`relay_passes/fuse_dense.py`).
+A stream's row for row i of x is i, i // M, i % M or 0 (`relay_passes/fuse_dense.py`). Layers of up
+to 4 columns have a kernel of their own (`narrow_dense.py`).
 Packed weights are the panels one behind the other, each [k, panel width], the last one padded with
 zeros; the bias is padded alike.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,18 +30,22 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.vector_math import sigmoid, tanh
+from relay_passes.epilogue import ACC, Epilogue, Step
+from rtcompile.codegen.epilogue import evaluate, kept_steps, stream_row
 from rtcompile.targets import Registers
 
 __all__ = [
     "Buffers",
     "DenseShape",
     "Panel",
+    "apply_epilogue",
     "dense_kernel",
     "emit_panel",
+    "kernel_name",
     "pack_bias",
     "pack_weight",
     "panels",
+    "stream_buffers",
 ]
 
 
@@ -47,19 +54,30 @@ __all__ = [
 _MOST_ROWS = 6
 
 
+_STORED = Epilogue()
+
+
 @dataclass(frozen=True)
 class DenseShape:
-    """What a dense kernel is specialised for: depth, columns, activation, forms of addends."""
+    """What a dense kernel is specialised for."""
 
     depth: int
     columns: int
-    activation: str  # "none", "relu", "sigmoid" or "tanh"
-    addends: tuple[str, ...] = ()  # "each", "divM", "modM" or "one"
+    epilogue: Epilogue = _STORED
 
     @property
     def name(self) -> str:
         """Name of the kernel; equal shapes share one."""
-        return "_".join([f"dense_{self.depth}x{self.columns}", self.activation, *self.addends])
+        return kernel_name(f"dense_{self.depth}x{self.columns}", self.epilogue)
+
+
+def kernel_name(base: str, epilogue: Epilogue) -> str:
+    """The name of a kernel with an epilogue: its operators, and a digest of all of it."""
+    if not epilogue.steps:
+        return base
+    digest = hashlib.sha256(str(epilogue).encode()).hexdigest()[:8]
+    operators = dict.fromkeys(step.operator for step in epilogue.steps)
+    return "_".join([base, *operators, digest])
 
 
 @dataclass(frozen=True)
@@ -106,7 +124,7 @@ def pack_bias(bias: npt.NDArray[np.float32], cut: tuple[Panel, ...]) -> npt.NDAr
 
 
 def dense_kernel(shape: DenseShape, registers: Registers) -> Any:
-    """The kernel as a PrimFunc (x*, packed W*, packed b*, addends*, y*, rows).
+    """The kernel as a PrimFunc (x*, packed W*, packed b*, streams*, y*, rows).
 
     Its blocks fill the registers: 6 rows by 64 columns for AVX-512, by 16 for AVX2 and NEON.
     """
@@ -118,7 +136,8 @@ def dense_kernel(shape: DenseShape, registers: Registers) -> Any:
         x = T.arg("x", T.handle("float32"))
         w = T.arg("w", T.handle("float32"))
         b = T.arg("b", T.handle("float32"))
-        added = [T.arg(f"r{i}", T.handle("float32")) for i in range(len(shape.addends))]
+        forms = shape.epilogue.streams
+        streams = [T.arg(f"r{i}", T.handle("float32")) for i in range(len(forms))]
         y = T.arg("y", T.handle("float32"))
         rows = T.arg("rows", T.int64())
         buffers = Buffers(
@@ -126,13 +145,22 @@ def dense_kernel(shape: DenseShape, registers: Registers) -> Any:
             T.decl_buffer((shape.depth * packed,), "float32", data=w),
             T.decl_buffer((packed,), "float32", data=b),
             T.decl_buffer((rows, shape.columns), "float32", data=y),
-            [T.decl_buffer((rows, shape.columns), "float32", data=r) for r in added],
+            stream_buffers(shape, streams, rows),
         )
         offset = 0
         for panel in cut:
             emit_panel(shape, panel, offset, buffers, rows)
             offset += shape.depth * panel.width
     return builder.get()
+
+
+def stream_buffers(shape: DenseShape, pointers: Sequence[Any], rows: Any) -> list[Any]:
+    """The streams of a kernel as buffers, [rows, columns] or, by value, [rows, 1]."""
+    widths = [1 if form == "value" else shape.columns for form in shape.epilogue.streams]
+    return [
+        T.decl_buffer((rows, width), "float32", data=pointer)
+        for width, pointer in zip(widths, pointers, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -143,7 +171,7 @@ class Buffers:
     weight: Any
     bias: Any
     target: Any
-    addends: list[Any]
+    streams: list[Any]
 
 
 def emit_panel(
@@ -166,45 +194,103 @@ def _emit_block(
     One small buffer a row: a private function's buffer of 1,024 bytes or more would be allocated
     through the TVM runtime.
     """
+    forms = shape.epilogue.streams
+    added, rest = _without_addends(shape.epilogue)
     acc = [T.alloc_buffer((panel.width,), "float32") for _ in range(height)]
     for i in range(height):
         with T.vectorized(panel.width) as j:
             start = tirx.const(0, "float32") if at.bias is None else at.bias[panel.start + j]
             T.buffer_store(acc[i], start, [j])
-        _add(shape, panel, at, acc[i], row + i)
+        for index in added:
+            _add(forms[index], panel, at.streams[index], acc[i], row + i)
     with T.serial(shape.depth) as k:
         for i in range(height):
             with T.vectorized(panel.width) as j:
                 product = at.source[row + i, k] * at.weight[offset + k * panel.width + j]
                 T.buffer_store(acc[i], acc[i][j] + product, [j])
-    kind = T.vectorized if panel.valid == panel.width else T.unroll
     for i in range(height):
-        if shape.activation in _CURVES:
-            with T.vectorized(panel.width) as j:
-                T.buffer_store(acc[i], _CURVES[shape.activation](acc[i][j]), [j])
+        value = apply_epilogue(
+            rest, panel, list(zip(forms, at.streams, strict=True)), acc[i], row + i
+        )
+        kind = T.vectorized if panel.valid == panel.width else T.unroll
         with kind(panel.valid) as j:
-            value = acc[i][j]
-            if shape.activation == "relu":
-                value = tirx.max(value, tirx.const(0, "float32"))
-            T.buffer_store(at.target, value, [row + i, panel.start + j])
+            T.buffer_store(at.target, value[j], [row + i, panel.start + j])
 
 
-_CURVES = {"sigmoid": sigmoid, "tanh": tanh}
+def _without_addends(epilogue: Epilogue) -> tuple[list[int], Epilogue]:
+    """(the streams that are added first, what is left to do with the sum).
+
+    What is added can start the accumulators: it needs no registers of its own behind the loop.
+    """
+    read = [operand for step in epilogue.steps for operand in step.operands]
+    added, last = [], ACC
+    for index, step in enumerate(epilogue.steps):
+        others = [operand for operand in step.operands if operand != last]
+        addend = step.operator == "add" and len(others) == 1 and ":" in others[0]
+        if not addend or read.count(last) != 1 or others[0].startswith("value"):
+            break
+        added.append(_number(others[0]))
+        last = f"s{index}"
+    names = {f"s{i}": f"s{i - len(added)}" for i in range(len(added), len(epilogue.steps))}
+    names[last] = ACC
+    rest = tuple(
+        Step(step.operator, tuple(names.get(operand, operand) for operand in step.operands))
+        for step in epilogue.steps[len(added) :]
+    )
+    return added, Epilogue(rest)
 
 
-def _add(shape: DenseShape, panel: Panel, at: Buffers, acc: Any, row: Any) -> None:
-    """Add the addends' rows to an accumulator."""
+def _add(form: str, panel: Panel, stream: Any, acc: Any, row: Any) -> None:
+    """Add a stream's row to an accumulator."""
     kind = T.vectorized if panel.valid == panel.width else T.unroll
-    for form, addend in zip(shape.addends, at.addends, strict=True):
-        place = T.Bind(_addend_row(form, row))
-        with kind(panel.valid) as j:
-            T.buffer_store(acc, acc[j] + addend[place, panel.start + j], [j])
+    place = T.Bind(stream_row(form, row))
+    with kind(panel.valid) as j:
+        T.buffer_store(acc, acc[j] + stream[place, panel.start + j], [j])
 
 
-def _addend_row(form: str, row: Any) -> Any:
-    if form == "each":
-        return row
-    if form == "one":
-        return tirx.const(0, "int64")
-    period = tirx.const(int(form[3:]), "int64")
-    return tirx.floordiv(row, period) if form.startswith("div") else tirx.floormod(row, period)
+def apply_epilogue(
+    epilogue: Epilogue, panel: Panel, given: list[tuple[str, Any]], acc: Any, row: Any
+) -> Any:
+    """The buffer of a row's results: the accumulator, overwritten. `given`: forms and streams."""
+    if not epilogue.steps:
+        return acc
+    read = {operand for step in epilogue.steps for operand in step.operands}
+    streams = {
+        index: _stream(form, panel, buffer, row)
+        for index, (form, buffer) in enumerate(given)
+        if f"{form}:{index}" in read
+    }
+    buffers: dict[int, Any] = {}
+
+    def store(index: int, target: Any) -> None:
+        with T.vectorized(panel.width) as j:
+            kept = {step: buffer[j] for step, buffer in buffers.items()}
+            read = lambda text: acc[j] if text == ACC else streams[_number(text)](j)  # noqa: E731
+            T.buffer_store(target, evaluate(epilogue, index, read, kept), [j])
+
+    for index in kept_steps(epilogue):
+        kept = T.alloc_buffer((panel.width,), "float32")
+        store(index, kept)
+        buffers[index] = kept
+    store(len(epilogue.steps) - 1, acc)
+    return acc
+
+
+def _number(operand: str) -> int:
+    return int(operand.split(":")[1])
+
+
+def _stream(form: str, panel: Panel, stream: Any, row: Any) -> Callable[[Any], Any]:
+    """A stream's value by column of the panel. A short panel is copied: it may be the last."""
+    place = T.Bind(stream_row(form, row))
+    if form == "value":
+        value = T.Bind(stream[place, 0])
+        return lambda j: value
+    if panel.valid == panel.width:
+        return lambda j: stream[place, panel.start + j]
+    copied = T.alloc_buffer((panel.width,), "float32")
+    with T.vectorized(panel.width) as j:
+        T.buffer_store(copied, tirx.const(0, "float32"), [j])
+    with T.unroll(panel.valid) as j:
+        T.buffer_store(copied, stream[place, panel.start + j], [j])
+    return lambda j: copied[j]

@@ -2,8 +2,8 @@
 
 The graph is Relax in A-normal form. Every binding is one of
     call_tir(kernel, inputs)                        a legalised, fused kernel
-    call_dps_packed("rtc.dense.ACT.FORMS", (x, W, b, addends))  the dense template
-    call_dps_packed("rtc.outer_dense.ACT", (a, b, W, bias))  a dense layer of an outer product
+    call_dps_packed("rtc.dense.STEPS", (x, W, b, streams))  the dense template and its epilogue
+    call_dps_packed("rtc.outer_dense.STEPS", (a, b, W, bias))  a dense layer of an outer product
     call_dps_packed("rtc.spread", (x,))             the user's row for every row, once a request
     call_dps_packed("rtc.embedding_lookup", (W, i)) a checked look-up in a lifted table
     call_dps_packed("rtc.embedding_lookup.COL", (W, X))  the same by a column of floats
@@ -27,6 +27,7 @@ import tvm
 import tvm_ffi
 from tvm import relax
 
+from relay_passes.epilogue import Epilogue
 from relay_passes.fuse_dense import DENSE
 from relay_passes.fuse_outer_products import OUTER_DENSE, SYMMETRIC
 from relay_passes.gather_blocks import BLOCKS
@@ -50,6 +51,12 @@ from rtcompile.codegen.embedding_lookup import LookupShape, lookup_kernel
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.memory_plan import MemoryPlan
+from rtcompile.codegen.narrow_dense import (
+    MOST_COLUMNS,
+    narrow_dense_kernel,
+    pack_narrow_row,
+    pack_narrow_weight,
+)
 from rtcompile.codegen.outer_dense import OuterDenseShape, outer_dense_kernel
 from rtcompile.codegen.program import TILE, KernelCall, Lookup, Pointer, Port, Space, StageProgram
 from rtcompile.codegen.recurrence import (
@@ -293,19 +300,30 @@ class NetworkLowering:
         return found
 
     def _emit_dense(self, var: Any, value: Any) -> None:
-        source, weight, bias, *addends = value.args[1].fields
+        source, weight, bias, *streams = value.args[1].fields
         matrix, row = constant_array(weight), constant_array(bias)
         assert matrix is not None and row is not None  # fuse_dense matched constants
-        activation, *forms = str(value.args[0].global_symbol)[len(DENSE) + 1 :].split(".")
-        shape = DenseShape(matrix.shape[0], matrix.shape[1], activation, tuple(forms))
+        epilogue = Epilogue.parse(str(value.args[0].global_symbol)[len(DENSE) + 1 :])
+        shape = DenseShape(matrix.shape[0], matrix.shape[1], epilogue)
+        narrow = shape.columns <= MOST_COLUMNS
         if shape.name not in self._program.kernels:
-            self._program.kernels[shape.name] = dense_kernel(shape, self._registers)
+            kernel = narrow_dense_kernel(shape) if narrow else dense_kernel(shape, self._registers)
+            self._program.kernels[shape.name] = kernel
         cut = panels(shape.columns, self._registers)
+
+        def packed(constant: Any) -> Pointer:
+            array = constant.reshape(-1)
+            return self._constants.add(pack_narrow_row(array) if narrow else pack_bias(array, cut))
+
+        weights = pack_narrow_weight(matrix) if narrow else pack_weight(matrix, cut)
         pointers = (
             self._at(source),
-            self._constants.add(pack_weight(matrix, cut)),
-            self._constants.add(pack_bias(row, cut)),
-            *map(self._at, addends),
+            self._constants.add(weights),
+            packed(row),
+            *(
+                packed(constant_array(stream)) if form == "row" else self._at(stream)
+                for form, stream in zip(epilogue.streams, streams, strict=True)
+            ),
             self._place((var, 0), var.ty),
         )
         self._call(shape.name, pointers, rows_factor((shape_of(source) or ())[:-1]))
@@ -314,10 +332,11 @@ class NetworkLowering:
         left, right, weight, bias = value.args[1].fields
         matrix, row = constant_array(weight), constant_array(bias)
         assert matrix is not None and row is not None  # fuse_dense matched constants
-        activation, *kind = str(value.args[0].global_symbol)[len(OUTER_DENSE) + 1 :].split(".")
+        steps = str(value.args[0].global_symbol)[len(OUTER_DENSE) + 1 :]
+        symmetric = steps.startswith(SYMMETRIC)
+        epilogue = Epilogue.parse(steps.removeprefix(SYMMETRIC).removeprefix("."))
         rows, columns = (int((shape_of(source) or ())[-1]) for source in (left, right))
-        symmetric = kind == [SYMMETRIC]
-        shape = OuterDenseShape(rows, columns, matrix.shape[1], activation, symmetric)
+        shape = OuterDenseShape(rows, columns, matrix.shape[1], epilogue, symmetric)
         if shape.name not in self._program.kernels:
             self._program.kernels[shape.name] = outer_dense_kernel(shape, self._registers)
         cut = panels(shape.columns, self._registers)

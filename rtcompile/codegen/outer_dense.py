@@ -1,6 +1,6 @@
 """A dense layer over the outer product of two vectors a row, which is never stored.
 
-    y[r, :] = act(sum over h, m of  a[r, h] * b[r, m] * W[h * M + m, :]  + bias)
+    y[r, :] = f(sum over h, m of  a[r, h] * b[r, m] * W[h * M + m, :]  + bias)
 
 The blocks are the dense template's (`dense.py`); for each h the block's products a[r, h] * b[r, :]
 are computed into a few vectors, from which the multiplications by W read them:
@@ -9,7 +9,7 @@ are computed into a few vectors, from which the multiplications by W read them:
         for h in H:
             z[6, M] = a[rows, h] * b[rows, :]
             for m in M:                            acc[i, :] += z[i, m] * W_panel[h * M + m, :]
-        y[rows, panel] = act(acc)
+        y[rows, panel] = f(acc)
 
 `symmetric`: a is b, and W has a row for each pair m >= h only.
 """
@@ -23,14 +23,12 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.dense import Panel, panels
+from relay_passes.epilogue import Epilogue
+from rtcompile.codegen.dense import Panel, apply_epilogue, kernel_name, panels
 from rtcompile.codegen.lanes import chunks
-from rtcompile.codegen.vector_math import sigmoid, tanh
 from rtcompile.targets import Registers
 
 __all__ = ["OuterDenseShape", "outer_dense_kernel"]
-
-_CURVES = {"sigmoid": sigmoid, "tanh": tanh}
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class OuterDenseShape:
     left: int
     right: int
     columns: int
-    activation: str  # "none", "relu", "sigmoid" or "tanh"
+    epilogue: Epilogue  # without streams
     symmetric: bool
 
     @property
@@ -54,7 +52,7 @@ class OuterDenseShape:
         """Name of the kernel; equal shapes share one."""
         kind = ["symmetric"] if self.symmetric else []
         extents = f"{self.left}x{self.right}x{self.columns}"
-        return "_".join([f"outer_dense_{extents}", self.activation, *kind])
+        return kernel_name("_".join([f"outer_dense_{extents}", *kind]), self.epilogue)
 
 
 def outer_dense_kernel(shape: OuterDenseShape, registers: Registers) -> Any:
@@ -134,13 +132,8 @@ def _multiply(shape: OuterDenseShape, at: _Buffers, products: Any, row: Any, h: 
 
 
 def _store(shape: OuterDenseShape, panel: Panel, acc: Any, target: Any, row: Any) -> None:
-    """The activation of a row's accumulator, into the columns that are there."""
-    if shape.activation in _CURVES:
-        with T.vectorized(panel.width) as j:
-            T.buffer_store(acc, _CURVES[shape.activation](acc[j]), [j])
+    """The epilogue of a row's accumulator, into the columns that are there."""
+    value = apply_epilogue(shape.epilogue, panel, [], acc, row)
     kind = T.vectorized if panel.valid == panel.width else T.unroll
     with kind(panel.valid) as j:
-        value = acc[j]
-        if shape.activation == "relu":
-            value = tirx.max(value, tirx.const(0, "float32"))
-        T.buffer_store(target, value, [row, panel.start + j])
+        T.buffer_store(target, value[j], [row, panel.start + j])

@@ -7,6 +7,7 @@ that the graph gives it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from tvm import relax, tirx
 from tvm.ir import IRModule
 
+from relay_passes.epilogue import Epilogue
 from relay_passes.matching import bindings, call_name, constant_array, static_int
 
 Array = npt.NDArray[Any]
@@ -54,33 +56,49 @@ def _sigmoid(x: Array) -> Array:
     return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(np.float32)
 
 
+def _erf(x: Array) -> Array:
+    return np.vectorize(math.erf, otypes=[np.float32])(x)
+
+
 def _softmax(x: Array, axis: int = -1) -> Array:
     powers = np.exp(np.moveaxis(x, axis, -1) - x.max(axis, keepdims=True).swapaxes(axis, -1))
     return np.moveaxis(powers / _ordered_sum(powers, powers.ndim - 1)[..., None], -1, axis)
 
 
-def _dense(name: str, x: Array, matrix: Array, bias: Array, *addends: Array) -> Array:
-    """y = activation(x @ matrix + bias + addends), each addend's rows as its form says."""
-    activation, *forms = name.removeprefix("rtc.dense.").split(".")
+def _dense(name: str, x: Array, matrix: Array, bias: Array, *streams: Array) -> Array:
+    """y = f(x @ matrix + bias, streams), the steps of f one after the other."""
     columns = matrix.shape[1]
-    y = _matmul(x, matrix).reshape(-1, columns)
-    for form, addend in zip(forms, addends, strict=True):
-        at = np.arange(len(y))
-        kind, count = form.rstrip("0123456789"), form.lstrip("abcdefghijklmnopqrstuvwxyz")
-        row = {
-            "each": lambda at, count: at,
-            "div": lambda at, count: at // int(count),
-            "mod": lambda at, count: at % int(count),
-            "one": lambda at, count: at * 0,
-        }[kind](at, count)
-        y = y + addend.reshape(-1, columns)[row]
-    y = (y + bias).reshape(*x.shape[:-1], columns)
-    return {
-        "none": lambda v: v,
-        "relu": lambda v: np.maximum(v, np.float32(0)),
-        "sigmoid": _sigmoid,
-        "tanh": np.tanh,
-    }[activation](y)
+    acc = (_matmul(x, matrix) + bias).reshape(-1, columns)
+    values: dict[str, Any] = {"acc": acc}
+    epilogue = Epilogue.parse(name.removeprefix("rtc.dense").removeprefix("."))
+
+    def operand(text: str) -> Any:
+        if ":" in text:
+            form, index = text.split(":")
+            return _stream(form, streams[int(index)], len(acc), columns)
+        return values[text] if text in values else np.float32(text)
+
+    result = acc
+    for index, step in enumerate(epilogue.steps):
+        result = _OPERATORS[step.operator](*map(operand, step.operands))
+        values[f"s{index}"] = result
+    return result.reshape(*x.shape[:-1], columns)
+
+
+def _stream(form: str, stream: Array, rows: int, columns: int) -> Array:
+    """The rows of a stream as its form says."""
+    at = np.arange(rows)
+    kind, count = form.rstrip("0123456789"), form.lstrip("abcdefghijklmnopqrstuvwxyz")
+    if kind == "value":
+        return stream.reshape(-1, 1)
+    row = {
+        "each": lambda: at,
+        "div": lambda: at // int(count),
+        "mod": lambda: at % int(count),
+        "one": lambda: at * 0,
+        "row": lambda: at * 0,
+    }[kind]()
+    return stream.reshape(-1, columns)[row]
 
 
 def _lookup(name: str, table: Array, ids: Array) -> Array:
@@ -94,13 +112,14 @@ def _lookup(name: str, table: Array, ids: Array) -> Array:
 
 def _outer_dense(form: str, a: Array, b: Array, matrix: Array, bias: Array) -> Array:
     """A dense layer over the products of two vectors; of pairs (h, m >= h) where symmetric."""
-    activation, *kind = form.split(".")
+    pairs = form.startswith("symmetric")
+    steps = form.removeprefix("symmetric").removeprefix(".")
     products = a[..., :, None] * b[..., None, :]
-    if kind:
+    if pairs:
         flat = products[(..., *np.triu_indices(a.shape[-1]))]
     else:
         flat = products.reshape(*a.shape[:-1], -1)
-    return _dense(f"rtc.dense.{activation}", flat, matrix, bias)
+    return _dense(f"rtc.dense.{steps}", flat, matrix, bias)
 
 
 def _blocks(rows: int, *args: Array) -> Array:
@@ -122,13 +141,21 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "divide": np.divide,
     "power": np.power,
     "maximum": np.maximum,
+    "minimum": np.minimum,
     "less": np.less,
+    "less_equal": np.less_equal,
+    "greater": np.greater,
+    "greater_equal": np.greater_equal,
     "where": np.where,
     "isfinite": np.isfinite,
     "logical_not": np.logical_not,
     "negative": np.negative,
     "square": np.square,
     "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "abs": np.abs,
+    "erf": _erf,
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "nn.relu": lambda x: np.maximum(x, np.float32(0)),

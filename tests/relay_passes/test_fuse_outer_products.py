@@ -37,7 +37,7 @@ def _swap(x: Any) -> Any:
 
 
 def _dense(x: Any, matrix: Any, *extents: int) -> Any:
-    return kernel("rtc.dense.relu", (x, const(matrix), BIAS), x, *extents)
+    return kernel("rtc.dense.maximum acc 0.0", (x, const(matrix), BIAS), x, *extents)
 
 
 def _layer(first: bool = True) -> IRModule:
@@ -75,14 +75,14 @@ def _itself(matrix: Array) -> IRModule:
 def test_a_layer_over_products_reads_the_factors(first: bool) -> None:
     def body(emit: Emit, a: Any, b: Any) -> Any:
         fields = (emit(_swap(a)), emit(_swap(b)), const(weight(8, 2)), BIAS)
-        return kernel("rtc.outer_dense.relu", fields, a, 3, 2)
+        return kernel("rtc.outer_dense.maximum acc 0.0", fields, a, 3, 2)
 
     assert_rewrites(fuse_outer_products, _layer(first), network(INPUTS, body))
 
 
 def test_rows_of_factors_are_read_as_they_are() -> None:
     def body(emit: Emit, a: Any, b: Any) -> Any:
-        return kernel("rtc.outer_dense.relu", (a, b, const(weight(24, 2)), BIAS), a, 2)
+        return kernel("rtc.outer_dense.maximum acc 0.0", (a, b, const(weight(24, 2)), BIAS), a, 2)
 
     assert_rewrites(fuse_outer_products, _rows(), network({"a": ("n", 6), "b": ("n", 4)}, body))
 
@@ -90,7 +90,7 @@ def test_rows_of_factors_are_read_as_they_are() -> None:
 def test_a_tensor_by_itself_is_multiplied_once_a_pair() -> None:
     after, report = run(fuse_outer_products, _itself(weight(16, 2)))
     assert report.applied == 1
-    assert calls(after) == ["permute_dims", "rtc.outer_dense.relu.symmetric"]
+    assert calls(after) == ["permute_dims", "rtc.outer_dense.symmetric.maximum acc 0.0"]
     assert_settled(fuse_outer_products, after)
 
 
@@ -101,7 +101,7 @@ def test_a_permute_before_is_cancelled() -> None:
         return _dense(emit(_swap(flat)), weight(8, 2), 3, 2)
 
     after, _ = run(fuse_outer_products, network({"a": ("n", 3, 2), "b": ("n", 4, 3)}, body))
-    assert calls(after) == ["permute_dims", "rtc.outer_dense.relu"]
+    assert calls(after) == ["permute_dims", "rtc.outer_dense.maximum acc 0.0"]
 
 
 def test_few_columns_are_refused() -> None:
@@ -133,7 +133,7 @@ def test_an_addend_keeps_the_layer() -> None:
         rows, columns = emit(reshape(a, 6, 1)), emit(reshape(b, 1, 4))
         x = emit(reshape(emit(op.multiply(rows, columns)), 24))
         fields = relax.Tuple([x, const(weight(24, 4)), const(np.zeros(4)), b])
-        return kernel("rtc.dense.relu.each", fields.fields, x, 4)
+        return kernel("rtc.dense.add acc each:0; maximum s0 0.0", fields.fields, x, 4)
 
     assert_stays(fuse_outer_products, network({"a": ("n", 6), "b": ("n", 4)}, body))
 

@@ -37,7 +37,7 @@ def _layer(shape: tuple[Any, ...] = ("n", 3), **keys: Any) -> IRModule:
 @pytest.mark.parametrize("shape", [("n", 3), ("n", 4, 3)])
 def test_only_the_product_is_drawn_in(shape: tuple[Any, ...]) -> None:
     def body(emit: Emit, x: Any) -> Any:
-        product = emit(kernel("rtc.dense.none", (x, const(W), const(ZEROS)), x, *shape[1:-1], 2))
+        product = emit(kernel("rtc.dense", (x, const(W), const(ZEROS)), x, *shape[1:-1], 2))
         return op.nn.relu(emit(op.add(product, const(B))))
 
     assert_rewrites(lift_products, _layer(shape), network({"x": shape}, body))

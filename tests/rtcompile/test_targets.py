@@ -12,6 +12,7 @@ import pytest
 import tvm
 from tvm import te, tirx
 
+from relay_passes.epilogue import Epilogue
 from rtcompile.codegen.dense import DenseShape, dense_kernel, panels
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.link import find_linker, link
@@ -71,7 +72,10 @@ def _assembly(kernel: Any, target: CpuTarget) -> str:
 @_TARGETS
 @pytest.mark.parametrize(
     "shape",
-    [DenseShape(512, 128, "relu"), DenseShape(180, 36, "relu", ("each", "div8"))],
+    [
+        DenseShape(512, 128, Epilogue.parse("maximum acc 0.0")),
+        DenseShape(180, 36, Epilogue.parse("add acc each:0; add s0 div8:1; maximum s1 0.0")),
+    ],
     ids=lambda shape: shape.name,
 )
 def test_the_inner_loop_multiplies_whole_registers_and_moves_none(

@@ -1,0 +1,92 @@
+"""Evaluate a dense layer's epilogue: `relay_passes/epilogue.py` says what its text means.
+
+    "sigmoid acc; multiply acc s0"   on a row's accumulator of 64 columns
+
+        s0[0..64) = 1 / (1 + exp(-acc[0..64)))
+        y[row, panel] = acc[0..64) * s0[0..64)
+
+A step that is read more than once, or that is a curve, is kept in a buffer of its own, which LLVM
+holds in registers; the others become part of the expression that reads them. (A curve inside
+another's argument would take TVM's simplifier minutes: `vector_math.py`.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import tirx
+
+from relay_passes.epilogue import ACC, Epilogue
+from rtcompile.codegen.vector_math import erf, exp, log, power, sigmoid, tanh
+
+__all__ = ["KNOWN_STEPS", "Read", "evaluate", "kept_steps", "stream_row"]
+
+Read = Callable[[str], Any]  # the value of an operand that is no number
+
+
+def _number(text: str) -> Any:
+    return tirx.const(float(text), "float32")
+
+
+KNOWN_STEPS: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "divide": lambda a, b: a / b,
+    "maximum": tirx.max,
+    "minimum": tirx.min,
+    "power": power,
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+    "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b,
+    "where": tirx.Select,
+    "exp": exp,
+    "log": log,
+    "sqrt": tirx.sqrt,
+    "erf": erf,
+    "tanh": tanh,
+    "sigmoid": sigmoid,
+    "abs": tirx.abs,
+    "negative": lambda a: tirx.const(0.0, "float32") - a,
+}
+
+_CURVES = ("exp", "log", "erf", "tanh", "sigmoid", "power")
+_TRUTH = ("less", "less_equal", "greater", "greater_equal")
+
+
+def kept_steps(epilogue: Epilogue) -> list[int]:
+    """The steps, by number, that need a buffer; truth values need none, they are compared again."""
+    operands = [operand for step in epilogue.steps for operand in step.operands]
+    return [
+        index
+        for index, step in enumerate(epilogue.steps[:-1])
+        if step.operator in _CURVES
+        or (operands.count(f"s{index}") > 1 and step.operator not in _TRUTH)
+    ]
+
+
+def evaluate(epilogue: Epilogue, index: int, read: Read, kept: dict[int, Any]) -> Any:
+    """The expression of step `index`; a value in `kept` stands for its step."""
+
+    def operand(text: str) -> Any:
+        if text[0] == "s" and text[1:].isdigit():
+            at = int(text[1:])
+            return kept[at] if at in kept else evaluate(epilogue, at, read, kept)
+        if text == ACC or ":" in text:
+            return read(text)
+        return _number(text)
+
+    step = epilogue.steps[index]
+    return KNOWN_STEPS[step.operator](*map(operand, step.operands))
+
+
+def stream_row(form: str, row: Any) -> Any:
+    """The row of a stream that belongs to `row` of x."""
+    if form in ("each", "value"):
+        return row
+    if form in ("one", "row"):
+        return tirx.const(0, "int64")
+    period = tirx.const(int(form[3:]), "int64")
+    return tirx.floordiv(row, period) if form.startswith("div") else tirx.floormod(row, period)
