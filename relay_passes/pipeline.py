@@ -18,7 +18,7 @@ from tvm.ir import IRModule
 from relay_passes.check_row_independence import check_row_independence
 from relay_passes.constant_folding import fold_constants
 from relay_passes.drop_expansions import drop_expansions
-from relay_passes.fold_scales import fold_scales
+from relay_passes.fold_affines import fold_affines
 from relay_passes.fuse_dense import fuse_dense
 from relay_passes.fuse_outer_products import fuse_outer_products
 from relay_passes.gather_blocks import gather_blocks
@@ -29,6 +29,7 @@ from relay_passes.lift_softmax import lift_softmax
 from relay_passes.lower_unit_axes import lower_unit_axes
 from relay_passes.matvec_to_matmul import matvec_to_matmul
 from relay_passes.pointwise_conv_to_matmul import pointwise_conv_to_matmul
+from relay_passes.raise_bounds import raise_bounds
 from relay_passes.report import PassReport, Report
 from relay_passes.resolve_squeeze import resolve_squeeze
 from relay_passes.scale_factors import scale_factors
@@ -95,6 +96,8 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     # Before anything that asks for shapes.
     resolve_squeeze,
     canonicalize,
+    # Before the check of rows: a Max of two tensors would be a reduction along a new axis.
+    raise_bounds,
     check_row_independence,
     pointwise_conv_to_matmul,
     matvec_to_matmul,
@@ -102,9 +105,10 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     view_reshapes,
     lower_unit_axes,
     sink_permutes,
-    # Before products are split by stage, while each still stands next to what scales it.
-    fold_scales,
     scale_factors,
+    canonicalize,
+    # Before products are split by stage, while each still stands next to what scales it.
+    fold_affines,
     canonicalize,
 )
 
