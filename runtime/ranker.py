@@ -199,6 +199,10 @@ class Ranker:
             raise RequestError(f"predict: {self._artifact.path} has features; call rank")
         ports = self._stage.inputs
         given = check_fields("inputs", inputs, dict.fromkeys(port.name for port in ports))
+        names = [port.name for port in self._stage.outputs]
+        few = self._stage.answer_few(given)
+        if few is not None:
+            return dict(zip(names, few, strict=True))
         arrays: list[npt.NDArray[Any]] = []
         rows: int | None = None
         for port in ports:
@@ -214,5 +218,4 @@ class Ranker:
             rows = array.shape[0]
             arrays.append(array)
         results = self._stage.answer(rows or 0, arrays)
-        names = [port.name for port in self._stage.outputs]
         return dict(zip(names, results, strict=True))

@@ -57,6 +57,19 @@ def test_convertible_dtypes_are_converted(ranker: runtime.Ranker, dtype: str) ->
     assert np.array_equal(got, want)
 
 
+def test_memory_that_is_used_again_holds_nothing_of_a_call_before(ranker: runtime.Ranker) -> None:
+    whole = _inputs(65)
+    want = ranker.predict(whole)["Y"]
+    for rows in (64, 3, 65, 1, 0, 64):
+        got = ranker.predict({name: value[:rows] for name, value in whole.items()})["Y"]
+        np.testing.assert_allclose(got, want[:rows], atol=1e-6)
+    with pytest.raises(runtime.RequestError, match="2 rows beside 3"):
+        ranker.predict({"X": whole["X"][:3], "ids": whole["ids"][:2]})
+    with pytest.raises(runtime.UnknownIdError):
+        ranker.predict({"X": whole["X"][:1], "ids": np.array([TABLE_ROWS])})
+    np.testing.assert_allclose(ranker.predict(whole)["Y"], want, atol=1e-6)
+
+
 def test_unaligned_strided_and_read_only_arrays(ranker: runtime.Ranker) -> None:
     inputs = _inputs(9)
     want = ranker.predict(inputs)["Y"]
