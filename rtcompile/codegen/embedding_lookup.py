@@ -1,6 +1,7 @@
 """The embedding look-up kernel: rows of a table by ids, every id checked.
 
     for i in range(count):
+        prefetch(table[ids[i + 12]])            # rows that are decoded, or of many cache lines
         given = ids[i]                          # or X[i, column], a float that must be an integer
         id = given + (given < 0 ? rows_in_table : 0)        # ONNX counts from the end below zero
         if 0 <= id < rows_in_table:  out[i, :] = table[id, :]      # as float32; see table_format
@@ -21,6 +22,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.status import STATUS_WORDS, Status, report
 from rtcompile.codegen.table_format import TableFormat, TableReader
 
@@ -28,6 +30,9 @@ __all__ = ["LookupShape", "lookup_kernel"]
 
 # Floats up to here are exact integers; beyond, an id could not be told from its neighbour.
 _LARGEST_FLOAT_ID = float(1 << 24)
+
+# Rows ahead of the one that is read whose lines are fetched, where the table's format asks for it.
+_AHEAD = 12
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,13 @@ def lookup_kernel(shape: LookupShape) -> Any:
         ids = T.decl_buffer((count, shape.width), shape.id_dtype, data=ids_at)
         out = T.decl_buffer((count, dimension), "float32", data=out_at)
         status = T.decl_buffer((STATUS_WORDS,), "int64", data=status_at)
+        if shape.table.fetched_ahead:
+            with T.serial(tirx.min(count, i64(_AHEAD))) as i:
+                table.prefetch(_near(ids[i, column], table_rows, shape))
         with T.serial(count) as i:
+            if shape.table.fetched_ahead:
+                ahead = tirx.min(i + _AHEAD, count - 1)
+                table.prefetch(_near(ids[ahead, column], table_rows, shape))
             value = T.Bind(ids[i, column])
             given = T.Bind(_as_integer(value, shape))
             row = T.Bind(tirx.Select(given < 0, given + table_rows, given))
@@ -94,6 +105,11 @@ def _as_integer(value: Any, shape: LookupShape) -> Any:
     safe = tirx.Select(_is_integral(value), value, tirx.const(0, "float32"))
     outside = tirx.const(-(1 << 62), "int64")
     return tirx.Select(_is_integral(value), tirx.Cast("int64", safe), outside)
+
+
+def _near(value: Any, rows: Any, shape: LookupShape) -> Any:
+    """A row that can be fetched: the id, or the first or last row where it has none."""
+    return T.Bind(tirx.max(tirx.min(_as_integer(value, shape), rows - 1), i64(0)))
 
 
 def _code(value: Any, shape: LookupShape) -> Any:

@@ -48,6 +48,9 @@ _STORAGE = {
 }
 _BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1}
 _ANY = 1 << 40
+_LINE = 64
+# Of llvm.prefetch: to read, into the nearest cache, data.
+_TO_READ = tuple(tirx.const(value, "int32") for value in (0, 3, 1))
 
 Take = Callable[[Any, Any], None]
 
@@ -85,6 +88,15 @@ class TableFormat:
         return self.row_elements * _BYTES[self.storage]
 
     @property
+    def fetched_ahead(self) -> bool:
+        """Whether it pays to fetch rows before they are read.
+
+        A row of one aligned line is one load, and the CPU runs far enough ahead of the first that
+        misses. Decoding, and rows of many lines, fill its queues before.
+        """
+        return self.coded or self.row_bytes > _LINE
+
+    @property
     def header_bytes(self) -> int:
         """Bytes in front of the first row."""
         return HEADER_BYTES if self.coded else 0
@@ -114,6 +126,20 @@ class TableReader:
         first = row * self._format.dimension
         with T.vectorized(self._format.dimension) as j:
             take(j, self._number(self._elements[first + j]))
+
+    def prefetch(self, row: Any) -> None:
+        """Emit fetches of the cache lines of a row; nothing waits for them.
+
+        A row that begins inside of a line has its last byte fetched too: it may lie in another.
+        """
+        shape = self._format
+        first = T.Bind(row * shape.row_elements + shape.header_bytes)
+        ahead = list(range(0, shape.row_bytes, _LINE))
+        if shape.row_bytes % _LINE:
+            ahead.append(shape.row_bytes - 1)
+        for at in ahead:
+            address = T.address_of(self._elements[first + at // _BYTES[shape.storage]])
+            T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch", address, *_TO_READ))
 
     def _number(self, element: Any) -> Any:
         if self._format.dtype == "bf16":
