@@ -14,6 +14,13 @@ from rtcompile.options import BuildOptions
 __all__ = ["main"]
 
 _PATH = click.Path(path_type=Path)
+_EMBEDDING_DTYPE = click.option(
+    "--embedding-dtype",
+    default="fp32",
+    show_default=True,
+    type=click.Choice(["fp32", "fp16", "bf16", "int8", "int4"]),
+    help="What embedding tables are stored in.",
+)
 
 
 class _Group(click.Group):
@@ -41,13 +48,7 @@ def main(debug: bool) -> None:
 @click.option("-o", "--output", required=True, type=_PATH, help="Where the artifact goes (.rtc).")
 @click.option("--features", type=_PATH, help="Feature config (fg.json).")
 @click.option("--embeddings", type=_PATH, help="Tables that are not in the graph (.safetensors).")
-@click.option(
-    "--embedding-dtype",
-    default="fp32",
-    show_default=True,
-    type=click.Choice(["fp32", "fp16", "bf16", "int8", "int4"]),
-    help="What embedding tables are stored in.",
-)
+@_EMBEDDING_DTYPE
 @click.option(
     "--table-dtype",
     "table_dtypes",
@@ -164,7 +165,7 @@ def bench_command(
     as_json: Path | None,
 ) -> None:
     """Measure WHAT beside peers: a workload, an ONNX graph, the models of a library (`zoo`), an
-    artifact, or `features`; by default the demo's models.
+    artifact, `features` or `embeddings`; by default the demo's models.
 
     --threads, --profile and --without measure WHAT beside itself.
     """
@@ -183,8 +184,9 @@ def _listed(given: tuple[str, ...]) -> tuple[str, ...]:
 
 @main.command("demo")
 @click.option("--keep", type=_PATH, help="Folder for the artifacts; else they are thrown away.")
-def demo_command(keep: Path | None) -> None:
+@_EMBEDDING_DTYPE
+def demo_command(keep: Path | None, embedding_dtype: str) -> None:
     """Build two MovieLens models, rank real requests, compare with the usual stack."""
     from rtcompile.demo import run_demo
 
-    run_demo(keep)
+    run_demo(keep, embedding_dtype)

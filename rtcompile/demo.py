@@ -31,13 +31,13 @@ def load_data() -> Interactions:
         return synthetic()
 
 
-def run_demo(keep: Path | None) -> None:
+def run_demo(keep: Path | None, embedding_dtype: str = "fp32") -> None:
     """Build, rank the test period's requests, print the comparison and the latencies."""
     data = load_data()
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         target = keep or Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        prepared = [_prepare(name, data, target) for name in NAMES]
+        prepared = [_prepare(name, data, target, embedding_dtype) for name in NAMES]
         with console.status("ranking the test period"):
             compared = [compare(one) for one in prepared]
         with console.status("measuring"):
@@ -61,9 +61,15 @@ def bench_models(
     return measure(prepared.name, prepared.ranker, peers, requests, prepared.items, rows)
 
 
-def _prepare(name: str, data: Interactions, folder: Path) -> Prepared:
+def _prepare(name: str, data: Interactions, folder: Path, embedding_dtype: str) -> Prepared:
     with console.status(f"{name}: starting") as status:
-        return prepare(name, data, folder, progress=lambda step: status.update(f"{name}: {step}"))
+        return prepare(
+            name,
+            data,
+            folder,
+            progress=lambda step: status.update(f"{name}: {step}"),
+            embedding_dtype=embedding_dtype,
+        )
 
 
 def _comparison_table(compared: list[Comparison], source: str) -> Table:

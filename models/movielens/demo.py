@@ -55,11 +55,14 @@ def prepare(
     folder: Path,
     target: str = "host",
     progress: Callable[[str], None] = lambda step: None,
+    embedding_dtype: str = "fp32",
 ) -> Prepared:
     """Build the artifact of `name`, "deepfm" or "din", in `folder`, and load the item tables."""
     model, features = FOLDER / f"{name}.onnx", FOLDER / f"fg_{name}.json"
     tables = FOLDER / f"{name}.safetensors"
-    options = rtcompile.BuildOptions(features=features, target=target, embeddings=tables)
+    options = rtcompile.BuildOptions(
+        features=features, target=target, embeddings=tables, embedding_dtype=embedding_dtype
+    )
     artifact = folder / f"{name}.rtc"
     rtcompile.build(model, options, output=artifact, progress=progress)
     ranker = runtime.load(artifact)

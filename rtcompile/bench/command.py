@@ -14,6 +14,7 @@ import runtime
 from models.movielens.demo import prepare
 from models.workloads.catalog import WORKLOADS
 from rtcompile.bench.bench_options import BenchOptions
+from rtcompile.bench.embeddings import lookup_table, time_lookups
 from rtcompile.bench.features import time_features, time_stage
 from rtcompile.bench.graphs import ENGINES, bench_graph, graphs, is_zoo
 from rtcompile.bench.latency import Latency
@@ -43,6 +44,8 @@ def run_bench(what: str | None, options: BenchOptions) -> None:
         run_mode(what or "movielens-din", models, counts, options)
     elif what == "features":
         _features(options.json)
+    elif what == "embeddings":
+        _embeddings(options.json)
     else:
         _against_peers(what, models, counts, options)
 
@@ -58,7 +61,7 @@ def _check_mode(what: str | None, options: BenchOptions) -> None:
 
 
 def _refuse(what: str) -> NoReturn:
-    known = [*MOVIELENS, *WORKLOADS, "zoo", "features"]
+    known = [*MOVIELENS, *WORKLOADS, "zoo", "features", "embeddings"]
     if what in known or Path(what).is_file():
         raise DataError(f"{what}: give a workload, an ONNX graph or zoo: it is built anew for this")
     near = difflib.get_close_matches(what, known, n=1)
@@ -117,6 +120,13 @@ def _features(as_json: Path | None) -> None:
         f"{stage.build_seconds:.1f} s, {stage.microseconds:,.0f} µs for {stage.items} items"
     )
     write_figures(as_json, {"features": [asdict(one) for one in timings], "stage": asdict(stage)})
+
+
+def _embeddings(as_json: Path | None) -> None:
+    with console.status("embeddings: measuring"):
+        timings = time_lookups()
+    output.print(lookup_table(timings))
+    write_figures(as_json, [asdict(one) for one in timings])
 
 
 def _counts(rows: str) -> tuple[int, ...]:
