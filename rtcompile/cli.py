@@ -182,6 +182,35 @@ def _listed(given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for one in given for name in one.split(","))
 
 
+@main.command("tracker")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=9190, show_default=True, help="Port to listen on.")
+def tracker_command(host: str, port: int) -> None:
+    """Hand out workers to `rtcompile tune --tracker`, until it is ended.
+
+    Whoever reaches a tracker or a worker can run programs on the workers' machines: there are no
+    passwords. Listen on loopback, or in a network where everyone may do that.
+    """
+    from rtcompile.tuning.tracker import track
+
+    track(host, port, click.echo)
+
+
+@main.command("worker")
+@click.option("--tracker", required=True, metavar="HOST:PORT", help="Of `rtcompile tracker`.")
+@click.option("--key", required=True, help="What to ask the tracker for, as in `tune --key`.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, help="Port to listen on. [default: a free one]")
+def worker_command(tracker: str, key: str, host: str, port: int) -> None:
+    """Build nothing, run what `rtcompile tune --tracker` sends, until it is ended.
+
+    Whoever reaches a worker can run programs on its machine: there are no passwords.
+    """
+    from rtcompile.tuning.worker import serve
+
+    serve(host, port, tracker, key, click.echo)
+
+
 @main.command("demo")
 @click.option("--keep", type=_PATH, help="Folder for the artifacts; else they are thrown away.")
 @_EMBEDDING_DTYPE

@@ -10,7 +10,8 @@ RtcompileError                  1
 ├── OutputError                40   a result could not be written; nothing half-written is left
 ├── ToolchainError             50   TVM, LLVM or the linker failed on what we generated
 ├── VerificationError          60   the compiled module disagrees with the original
-└── NetworkError               70   a package registry could not be reached
+├── NetworkError               70   a package registry could not be reached
+└── TuningError                75   tuning cannot start or go on: logs, tracker, workers
 
 The number is the exit code of the command line. Code 2 stays click's own usage error; errors of
 `runtime` carry their own codes from 80 on.
@@ -28,6 +29,7 @@ __all__ = [
     "OutputError",
     "RtcompileError",
     "ToolchainError",
+    "TuningError",
     "UnsupportedError",
     "VerificationError",
 ]
@@ -107,3 +109,9 @@ class NetworkError(RtcompileError):
     """A package registry could not be reached."""
 
     exit_code = 70
+
+
+class TuningError(RtcompileError):
+    """Tuning cannot start or go on: its logs, the tracker or the workers."""
+
+    exit_code = 75
