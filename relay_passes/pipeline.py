@@ -3,7 +3,8 @@
 Phase 1, simplify: straight-line graph, constants folded, nothing dead, nothing twice.
 Phase 2, stage: operators that straddle binding times are split, and the graph is cut by them.
 Phase 3, lift, stage by stage: what has a template leaves the graph as a named call.
-Phase 4, kernels, stage by stage: the rest is legalised to TIR and fused.
+Phase 4, kernels, stage by stage: dense layers take the precision that they are given, the rest is
+legalised to TIR and fused.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from relay_passes.fold_affines import fold_affines
 from relay_passes.fuse_dense import fuse_dense
 from relay_passes.fuse_outer_products import fuse_outer_products
 from relay_passes.gather_blocks import gather_blocks
+from relay_passes.keep_lowered import keep_lowered
 from relay_passes.lift_batch_matmuls import lift_batch_matmuls
 from relay_passes.lift_embeddings import lift_embeddings
 from relay_passes.lift_products import lift_products
@@ -29,6 +31,8 @@ from relay_passes.lift_softmax import lift_softmax
 from relay_passes.lower_unit_axes import lower_unit_axes
 from relay_passes.matvec_to_matmul import matvec_to_matmul
 from relay_passes.pointwise_conv_to_matmul import pointwise_conv_to_matmul
+from relay_passes.precision import PrecisionPlan
+from relay_passes.quantize_dense import quantize_dense
 from relay_passes.raise_bounds import raise_bounds
 from relay_passes.report import PassReport, Report
 from relay_passes.resolve_squeeze import resolve_squeeze
@@ -162,8 +166,17 @@ def lift(mod: IRModule, report: Report, stage: str = "", fusion: bool = True) ->
     return _run(LIFT if fusion else LIFT_APART, mod, report, stage)
 
 
-def to_kernels(mod: IRModule, report: Report, stage: str = "", fusion: bool = True) -> IRModule:
-    """Phase 4 over a `stage` as `to_stages` leaves it: all that is left becomes TIR."""
+def to_kernels(
+    mod: IRModule,
+    report: Report,
+    stage: str = "",
+    fusion: bool = True,
+    precision: PrecisionPlan | None = None,
+) -> IRModule:
+    """Phase 4 over a `stage` as `to_stages` leaves it: its layers' precision, then TIR."""
+    if precision is not None:
+        mod = quantize_dense(mod, report.start("quantize_dense", stage), precision)
+        mod = keep_lowered(mod, report.start("keep_lowered", stage))
     return _run(KERNELS if fusion else KERNELS_APART, mod, report, stage)
 
 

@@ -9,7 +9,7 @@ import click
 
 import runtime
 from rtcompile.errors import RtcompileError
-from rtcompile.options import BuildOptions
+from rtcompile.options import CALIBRATION_METHODS, PRECISIONS, BuildOptions
 
 __all__ = ["main"]
 
@@ -56,7 +56,32 @@ def main(debug: bool) -> None:
     metavar="NAME=DTYPE",
     help="The dtype of one table, instead of --embedding-dtype.",
 )
-@click.option("--calibration", type=_PATH, help="Real rows to verify on (.parquet, .jsonl).")
+@click.option(
+    "--quantize",
+    type=click.Choice(PRECISIONS),
+    default="none",
+    show_default=True,
+    help="Lowest precision of dense layers.",
+)
+@click.option(
+    "--calibration",
+    type=_PATH,
+    help="Real rows to verify and calibrate on (.parquet, .jsonl; .npz of a graph's inputs).",
+)
+@click.option(
+    "--calibration-method",
+    type=click.Choice(CALIBRATION_METHODS),
+    default="minmax",
+    show_default=True,
+    help="How the range of what an int8 layer reads is chosen.",
+)
+@click.option("--label", help="Column of the calibration data, 0 or 1: what is lost is then AUC.")
+@click.option("--max-auc-drop", default=5e-4, show_default=True, help="AUC that may be lost.")
+@click.option(
+    "--max-difference", default=2e-2, show_default=True, help="Most a score may move; no label."
+)
+@click.option("--max-mean-difference", default=4e-3, show_default=True, help="The same on average.")
+@click.option("--allow-over-budget", is_flag=True, help="Write the artifact even so.")
 @click.option("--target", default="host", show_default=True, help="CPU to compile for.")
 @click.option("--verify/--no-verify", default=True, show_default=True)
 @click.option("--explain", is_flag=True, help="Show what each pass did, or refused and why.")
@@ -67,7 +92,14 @@ def build_command(
     embeddings: Path | None,
     embedding_dtype: str,
     table_dtypes: tuple[str, ...],
+    quantize: str,
     calibration: Path | None,
+    calibration_method: str,
+    label: str | None,
+    max_auc_drop: float,
+    max_difference: float,
+    max_mean_difference: float,
+    allow_over_budget: bool,
     target: str,
     verify: bool,
     explain: bool,
@@ -82,7 +114,14 @@ def build_command(
         embeddings=embeddings,
         embedding_dtype=embedding_dtype,
         table_dtypes=tuple(map(_table_dtype, table_dtypes)),
+        quantize=quantize,
         calibration=calibration,
+        calibration_method=calibration_method,
+        label=label,
+        max_auc_drop=max_auc_drop,
+        max_difference=max_difference,
+        max_mean_difference=max_mean_difference,
+        allow_over_budget=allow_over_budget,
         verify=verify,
     )
     with console.status("starting") as status:

@@ -19,6 +19,8 @@ import numpy.typing as npt
 from relay_passes.binding_times import with_sides
 from relay_passes.errors import PassError
 from relay_passes.pipeline import simplify, to_kernels, to_stages
+from relay_passes.precision import PrecisionPlan
+from relay_passes.quantize_dense import describe_layers
 from relay_passes.report import Report
 from relay_passes.split_stages import StageGraph
 from rtcompile.binding import BoundInput, bind
@@ -36,12 +38,14 @@ from rtcompile.frontends.onnx_import import import_onnx
 from rtcompile.options import BuildOptions
 from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
 from rtcompile.stored_tables import Original, table_digests, with_stored_tables
-from rtcompile.table_dtypes import table_dtypes
+from rtcompile.table_dtypes import TableDtypes, table_dtypes
 from rtcompile.targets import CpuTarget
 
 __all__ = ["Candidate", "Compiler"]
 
 Progress = Callable[[str], None]
+
+_FLOAT32 = PrecisionPlan()
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Candidate:
 class Compiler:
     """A model and its features, cut into stages. Raises a subclass of RtcompileError.
 
-    `report` says what the passes did; `plan` is None for a graph that takes its own inputs.
+    `report` says what the passes did; `plan` is None for a graph that takes its own inputs;
+    `layers` are the dense layers that can be quantized, by name.
     """
 
     def __init__(
@@ -86,18 +91,29 @@ class Compiler:
             self._staged = to_stages(simplified, self.report, "fusion" not in options.without)
         except PassError as error:
             raise UnsupportedError(f"{model}: {error}") from error
+        self._early_passes = tuple(self.report.passes)
+        self.layers = {
+            name: layer
+            for s in self._staged
+            for name, layer in describe_layers(s.module, s.time.value).items()
+        }
         self.original = Original(graph, bound)
         self._digests = table_digests(graph.model)
 
-    def compile(self) -> Candidate:
-        """The artifact of the model."""
+    def compile(self, precision: PrecisionPlan = _FLOAT32, exact_tables: bool = False) -> Candidate:
+        """The artifact of the model, its layers in a precision.
+
+        `exact_tables`: in fp32, whatever the options say. What the passes did replaces what an
+        earlier compilation reported.
+        """
         self._progress("generate code")
         fusion = "fusion" not in self._options.without
+        self.report = Report([*self._early_passes])
         staged = [
-            replace(s, module=to_kernels(s.module, self.report, s.time.value, fusion))
+            replace(s, module=to_kernels(s.module, self.report, s.time.value, fusion, precision))
             for s in self._staged
         ]
-        constants = ConstantStore(self._dtypes)
+        constants = ConstantStore(TableDtypes() if exact_tables else self._dtypes)
         stages = self._lower(staged, constants)
         self._dtypes.check_names(table.name for table in constants.tables)
         if self._options.profile:

@@ -19,7 +19,8 @@ from rtcompile.features.config import load_config
 from rtcompile.features.operators import CallLibrary
 from rtcompile.features.plan import FeaturePlan
 from rtcompile.options import BuildOptions
-from rtcompile.rows import read_rows
+from rtcompile.quantize.build import Quantization, build_quantized, has_a_budget, levels_of
+from rtcompile.quantize.samples import read_columns
 from rtcompile.targets import CpuTarget, resolve_target, runs_here
 from rtcompile.verify import Verification, verify_network
 from rtcompile.verify_ranking import verify_ranking
@@ -29,11 +30,12 @@ __all__ = ["BuildResult", "build"]
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did: the manifest it wrote, the passes' report, and the comparison."""
+    """What a build did: the manifest it wrote, the passes' report, and the comparisons."""
 
     manifest: dict[str, Any]
     report: Report
     verification: Verification | None
+    quantization: Quantization | None = None
 
 
 def build(
@@ -51,23 +53,33 @@ def build(
     target = resolve_target(options.target)
     plan = _features(options)
     _check_target(target, plan, options.verify)
+    levels_of(options, target)  # refused before anything is built
     compiler = Compiler(Path(model), plan, options, target, progress)
-    candidate = compiler.compile()
+    quantization = None
+    if has_a_budget(options):
+        candidate, quantization = build_quantized(compiler, options, target, progress)
+        checked = quantization.exact
+    else:
+        checked = candidate = compiler.compile()
     verification = None
     if options.verify:
         progress("verify against the original")
-        verification = _verify(compiler, candidate, options)
+        verification = _verify(compiler, checked, options)
     progress("write the artifact")
     write_artifact(Path(output), candidate.manifest, candidate.sections)
-    return BuildResult(candidate.manifest, compiler.report, verification)
+    return BuildResult(candidate.manifest, compiler.report, verification, quantization)
 
 
 def _features(options: BuildOptions) -> FeaturePlan | None:
     if options.features is not None:
         return load_config(Path(options.features))
-    for name in ("embeddings", "calibration"):
-        if getattr(options, name) is not None:
-            raise ConfigError(f"{name} belongs to a feature config: give it with features")
+    if options.embeddings is not None:
+        raise ConfigError("embeddings belong to a feature config: give them with features")
+    if options.calibration is not None and not has_a_budget(options):
+        raise ConfigError(
+            "calibration data of a graph without features serves lower precision only: give it "
+            "with quantize or embedding_dtype"
+        )
     return None
 
 
@@ -91,6 +103,6 @@ def _verify(compiler: Compiler, candidate: Candidate, options: BuildOptions) -> 
     plan, original, stored = compiler.plan, compiler.original, compiler.stored(candidate)
     if plan is None:
         return verify_network(original.graph, stored, candidate.manifest, candidate.sections)
-    rows = read_rows(options.calibration, plan) if options.calibration else None
+    rows = read_columns(Path(options.calibration), plan) if options.calibration else None
     parts = candidate.manifest, candidate.sections
     return verify_ranking(plan, original, stored, *parts, rows)

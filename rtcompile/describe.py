@@ -43,6 +43,7 @@ def describe_stage(program: StageProgram) -> dict[str, Any]:
         "features": list(program.features),
         "input_table": program.input_table,
         "output_table": program.output_table,
+        "calibration_words": program.calibration_words,
         "calls": len(program.calls),
         "kernels": len(program.kernels),
     }

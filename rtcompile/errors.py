@@ -10,6 +10,7 @@ RtcompileError                  1
 ├── OutputError                40   a result could not be written; nothing half-written is left
 ├── ToolchainError             50   TVM, LLVM or the linker failed on what we generated
 ├── VerificationError          60   the compiled module disagrees with the original
+│   └── BudgetError            61   lower precision costs more of the scores than is allowed
 ├── NetworkError               70   a package registry could not be reached
 └── TuningError                75   tuning cannot start or go on: logs, tracker, workers
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 __all__ = [
     "BindingError",
+    "BudgetError",
     "ConfigError",
     "DataError",
     "EmbeddingsError",
@@ -103,6 +105,12 @@ class VerificationError(RtcompileError):
     """The compiled module disagrees with the original model."""
 
     exit_code = 60
+
+
+class BudgetError(VerificationError):
+    """Lower precision costs more of the scores' quality than is allowed."""
+
+    exit_code = 61
 
 
 class NetworkError(RtcompileError):

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from rtcompile.errors import ConfigError
 
-__all__ = ["ABLATIONS", "BuildOptions"]
+__all__ = ["ABLATIONS", "CALIBRATION_METHODS", "PRECISIONS", "BuildOptions"]
+
+# Of dense layers; int8 falls back to bf16 and float32 where scores cannot bear it.
+PRECISIONS = ("none", "bf16", "int8")
+
+# How the range of a layer's input is chosen; dynamic: each row has its own.
+CALIBRATION_METHODS = ("minmax", "percentile", "entropy", "dynamic")
 
 # Parts that a build can go without, and what is built then. Scores stay the same.
 ABLATIONS = {
@@ -26,9 +32,14 @@ class BuildOptions:
     of `rtcompile.targets.TARGETS`, or "host". `embeddings`: a safetensors file, or a folder of
     them, with the tables that are not in the graph. `embedding_dtype`: what tables are stored in,
     fp32, fp16, bf16, int8 or int4; small ones stay in fp32 (`rtcompile/table_dtypes.py`).
-    `table_dtypes`: (table name, dtype) pairs that hold instead. `calibration`: real rows to verify
-    on beside the generated ones, .parquet or .jsonl. `verify`: compare with the original before
-    writing.
+    `table_dtypes`: (table name, dtype) pairs that hold instead. `verify`: compare with the original
+    before writing.
+
+    `quantize`: the lowest precision of dense layers. `calibration`: real rows, .parquet or .jsonl,
+    or .npz of a graph's inputs: to verify on, to see ranges on (`calibration_method`), to measure
+    what lower precision costs. `label`: their column of 0 and 1, for AUC. `max_auc_drop`, or
+    without a label `max_difference` and `max_mean_difference` of scores: what may be lost, else the
+    build fails, unless `allow_over_budget`.
 
     For measurements: `profile` has the artifact count the time of each kernel, which
     `Ranker.profile` reports; `without` turns parts of the compiler off (see ABLATIONS).
@@ -39,12 +50,27 @@ class BuildOptions:
     embeddings: str | Path | None = None
     embedding_dtype: str = "fp32"
     table_dtypes: tuple[tuple[str, str], ...] = ()
+    quantize: str = "none"
     calibration: str | Path | None = None
+    calibration_method: str = "minmax"
+    label: str | None = None
+    max_auc_drop: float = 5e-4
+    max_difference: float = 2e-2
+    max_mean_difference: float = 4e-3
+    allow_over_budget: bool = False
     verify: bool = True
     profile: bool = False
     without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name, allowed in (
+            ("quantize", PRECISIONS),
+            ("calibration_method", CALIBRATION_METHODS),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(
+                    f"{name} {getattr(self, name)!r}: one of {', '.join(allowed)} is needed"
+                )
         unknown = [part for part in self.without if part not in ABLATIONS]
         if unknown:
             raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,13 @@ from rtcompile.features.plan import FeaturePlan, Side
 __all__ = ["read_rows"]
 
 
-def read_rows(path: str | Path, plan: FeaturePlan) -> dict[str, list[Any]]:
-    """The columns that the plan reads, of a .parquet or .jsonl file. Raises DataError."""
+def read_rows(
+    path: str | Path, plan: FeaturePlan, extra: Sequence[str] = ()
+) -> dict[str, list[Any]]:
+    """The columns that the plan reads, and `extra` ones, of a .parquet or .jsonl file.
+
+    Raises DataError.
+    """
     path = Path(path)
     try:
         if path.suffix == ".parquet":
@@ -27,7 +33,7 @@ def read_rows(path: str | Path, plan: FeaturePlan) -> dict[str, list[Any]]:
             raise DataError(f"{path}: rows come as .parquet or .jsonl")
     except (OSError, UnicodeDecodeError, pyarrow.ArrowInvalid) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
-    wanted = [name for side in Side for name in plan.columns(side)]
+    wanted = [*(name for side in Side for name in plan.columns(side)), *extra]
     missing = [name for name in wanted if name not in columns]
     if missing:
         raise DataError(f"{path}: columns {', '.join(map(repr, missing))} are missing")

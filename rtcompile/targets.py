@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,16 @@ class Registers:
     A dense block keeps rows x columns of sums in registers. A step of its depth loads a row of
     weights and broadcasts one value of each row: the weights take a register a vector, the
     broadcast one, and so does a product that is not fused with its addition.
+
+    `int8`: the instruction that multiplies bytes, by its name in `codegen/dot_product.py`, or "".
+    `bf16`: whether there is one that multiplies pairs of bfloat16.
     """
 
     count: int
     bits: int
     fused: bool = True
+    int8: str = ""
+    bf16: bool = False
 
     def block_rows(self, columns: int) -> int:
         """Rows of a block of `columns` columns: as many as the registers hold."""
@@ -76,16 +81,23 @@ class CpuTarget:
 _V2 = ("sse4_2", "popcnt", "ssse3")
 _V3 = (*_V2, "avx2", "fma", "bmi2", "f16c")
 _V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+_VNNI = (*_V4, "avx512_vnni")
+_BF16 = (*_VNNI, "avx512_bf16")
 _ARM = ("fp", "asimd")
 _N1 = (*_ARM, "aes", "atomics", "asimddp", "asimdhp", "asimdrdm", "crc32", "fphp", "lrcpc")
 _V1 = (*_N1, "bf16", "fcma", "i8mm", "jscvt")
 
 _SSE, _AVX2, _AVX512 = Registers(16, 128, fused=False), Registers(16, 256), Registers(32, 512)
+_AVX512_VNNI = replace(_AVX512, int8="avx512_vnni")
+_AVX512_BF16 = replace(_AVX512_VNNI, bf16=True)
 _NEON = Registers(32, 128)
+_NEON_DOT = replace(_NEON, int8="neon_dotprod")
 
 # LLVM prefers 256-bit vectors at this level; every CPU that has it today gains from 512. And where
 # it unrolled a loop over columns, it would vectorise the one over rows, by gathers and scatters.
 _WIDE = ("-prefer-256-bit", "+prefer-no-gather", "+prefer-no-scatter")
+_WIDE_VNNI = (*_WIDE, "+avx512vnni")
+_WIDE_BF16 = (*_WIDE_VNNI, "+avx512bf16")
 
 # Of each machine from the least to the most able; `host` is the last one that this one can run.
 TARGETS: dict[str, CpuTarget] = {
@@ -94,10 +106,12 @@ TARGETS: dict[str, CpuTarget] = {
         CpuTarget("x86-64-v2", "x86_64", _V2, _SSE, "x86-64-v2"),
         CpuTarget("x86-64-v3", "x86_64", _V3, _AVX2, "x86-64-v3"),
         CpuTarget("x86-64-v4", "x86_64", _V4, _AVX512, "x86-64-v4", _WIDE),
+        CpuTarget("x86-64-v4-vnni", "x86_64", _VNNI, _AVX512_VNNI, "x86-64-v4", _WIDE_VNNI),
+        CpuTarget("x86-64-v4-bf16", "x86_64", _BF16, _AVX512_BF16, "x86-64-v4", _WIDE_BF16),
         CpuTarget("aarch64-generic", "aarch64", _ARM, _NEON, "generic"),
-        CpuTarget("aarch64-neoverse-n1", "aarch64", _N1, _NEON, "neoverse-n1"),
+        CpuTarget("aarch64-neoverse-n1", "aarch64", _N1, _NEON_DOT, "neoverse-n1"),
         # Its two SVE units of 256 bits do as much as its four of NEON, which the kernels fill.
-        CpuTarget("aarch64-neoverse-v1", "aarch64", _V1, _NEON, "neoverse-v1", ("-sve",)),
+        CpuTarget("aarch64-neoverse-v1", "aarch64", _V1, _NEON_DOT, "neoverse-v1", ("-sve",)),
     )
 }
 

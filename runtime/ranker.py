@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import tvm_ffi
 
@@ -107,6 +108,12 @@ class Ranker:
         if self._ranking is not None:
             return self._ranking.profile(tick)
         return Profile(tuple(self._stage.profile("cross", tick)), {})
+
+    def calibration_words(self) -> dict[str, npt.NDArray[np.int64]]:
+        """By stage of the network, what a calibrating build of the compiler counts or is told."""
+        if self._ranking is not None:
+            return self._ranking.calibration_words()
+        return {"cross": self._stage.calibration_words()}
 
     # -- an artifact with features --------------------------------------------------------------
 

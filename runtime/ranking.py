@@ -125,6 +125,12 @@ class Ranking:
             found.update(self._columns(side, columns, rows))
         return found
 
+    def calibration_words(self) -> dict[str, npt.NDArray[np.int64]]:
+        """See `Ranker.calibration_words`."""
+        stages = {side: network.stage for side, network in self._networks.items()}
+        stages["cross"] = self._cross
+        return {name: stage.calibration_words() for name, stage in stages.items()}
+
     def profile(self, tick: float) -> Profile:
         """See `Ranker.profile`."""
         kernels: list[KernelTime] = []

@@ -101,6 +101,7 @@ class Stage:
         self._lookups = description["lookups"]
         self._features = description["features"]
         self._probes: Sequence[Any] = description.get("probes", ())
+        self._first_probe = _STATUS_WORDS + int(description["calibration_words"])
         self.inputs = tuple(_port(port) for port in description["inputs"])
         self.outputs = tuple(_port(port) for port in description["outputs"])
         self._input_table: bool = description["input_table"]
@@ -246,12 +247,21 @@ class Stage:
 
         `tick`: nanoseconds of one.
         """
-        words = [workspace.status[_STATUS_WORDS:] for workspace in self._idle]
+        words = [workspace.status[self._first_probe :] for workspace in self._idle]
         return step_times(name, self._probes, words, tick)
+
+    def calibration_words(self) -> npt.NDArray[np.int64]:
+        """What the calls of a calibrating build read and write, as long as one call runs at a time.
+
+        Shared memory: what is written here the next call reads.
+        """
+        if not self._idle:
+            self._idle.append(self._new_workspace())
+        return self._idle[-1].status[_STATUS_WORDS : self._first_probe]
 
     def _new_workspace(self) -> _Workspace:
         memory = aligned_empty(self._bytes, "uint8")
-        status = aligned_empty(_STATUS_WORDS + WORDS_A_STEP * len(self._probes), "int64")
+        status = aligned_empty(self._first_probe + WORDS_A_STEP * len(self._probes), "int64")
         status[:] = 0
         tensors = (tvm_ffi.from_dlpack(memory), tvm_ffi.from_dlpack(status))
         return _Workspace(status, status.data, tensors)

@@ -40,11 +40,13 @@ __all__ = [
     "Panel",
     "apply_epilogue",
     "dense_kernel",
+    "emit_blocks",
     "emit_panel",
     "kernel_name",
     "pack_bias",
     "pack_weight",
     "panels",
+    "store_row",
     "stream_buffers",
 ]
 
@@ -93,11 +95,11 @@ class Panel:
     rows: int
 
 
-def panels(columns: int, registers: Registers) -> tuple[Panel, ...]:
-    """Cut `columns` into the widest panels, then halves down to 8, then one padded panel."""
+def panels(columns: int, registers: Registers, narrowest: int = 8) -> tuple[Panel, ...]:
+    """Cut `columns` into the widest panels, then halves down to `narrowest`, the last padded."""
     cut, start, width = [], 0, registers.widest_panel()
     while start < columns:
-        if columns - start >= width or width == 8:
+        if columns - start >= width or width == narrowest:
             valid = min(width, columns - start)
             cut.append(Panel(start, width, valid, min(registers.block_rows(width), _MOST_ROWS)))
             start += valid
@@ -177,12 +179,21 @@ class Buffers:
 def emit_panel(
     shape: DenseShape, panel: Panel, offset: int, at: Buffers, rows: Any, first: Any = 0
 ) -> None:
-    """`rows` rows from `first` on, by one panel: in blocks of its rows, of half, then single."""
+    """`rows` rows from `first` on, by one panel."""
+
+    def block(row: Any, height: int) -> None:
+        _emit_block(shape, panel, offset, at, first + row, height)
+
+    emit_blocks(panel, rows, block)
+
+
+def emit_blocks(panel: Panel, rows: Any, block: Callable[[Any, int], None]) -> None:
+    """`rows` rows in blocks of the panel's, of half, then single: `block(first row, height)`."""
     done = tirx.const(0, "int64")
     for height in dict.fromkeys((panel.rows, panel.rows // 2, 1)):
         blocks = T.Bind((rows - done) // height)
-        with T.serial(blocks) as block:
-            _emit_block(shape, panel, offset, at, first + done + block * height, height)
+        with T.serial(blocks) as i:
+            block(done + i * height, height)
         done = T.Bind(done + blocks * height)
 
 
@@ -208,13 +219,22 @@ def _emit_block(
             with T.vectorized(panel.width) as j:
                 product = at.source[row + i, k] * at.weight[offset + k * panel.width + j]
                 T.buffer_store(acc[i], acc[i][j] + product, [j])
+    given = list(zip(forms, at.streams, strict=True))
     for i in range(height):
-        value = apply_epilogue(
-            rest, panel, list(zip(forms, at.streams, strict=True)), acc[i], row + i
-        )
-        kind = T.vectorized if panel.valid == panel.width else T.unroll
-        with kind(panel.valid) as j:
-            T.buffer_store(at.target, value[j], [row + i, panel.start + j])
+        store_row(panel, at.target, apply_epilogue(rest, panel, given, acc[i], row + i), row + i)
+
+
+def store_row(
+    panel: Panel,
+    target: Any,
+    results: Any,
+    row: Any,
+    convert: Callable[[Any], Any] = lambda value: value,
+) -> None:
+    """Store a panel's columns of a row, as what `convert` makes of them."""
+    kind = T.vectorized if panel.valid == panel.width else T.unroll
+    with kind(panel.valid) as j:
+        T.buffer_store(target, convert(results[j]), [row, panel.start + j])
 
 
 def _without_addends(epilogue: Epilogue) -> tuple[list[int], Epilogue]:

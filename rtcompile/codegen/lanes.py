@@ -30,11 +30,11 @@ def chunks(width: int) -> list[tuple[int, int]]:
     return found
 
 
-def start_lanes(value: float) -> Any:
+def start_lanes(value: float, dtype: str = "float32") -> Any:
     """A vector of LANES accumulators."""
-    lanes = T.alloc_buffer((LANES,), "float32")
+    lanes = T.alloc_buffer((LANES,), dtype)
     with T.vectorized(LANES) as j:
-        T.buffer_store(lanes, tirx.const(value, "float32"), [j])
+        T.buffer_store(lanes, tirx.const(value, dtype), [j])
     return lanes
 
 

@@ -24,6 +24,7 @@ __all__ = ["compile_module", "compile_stages", "stages_to_module"]
 
 def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
     """One IRModule: every kernel once, a main function a stage, the counter of a profiled build."""
+    more = "".join(sorted({text for stage in stages for text in stage.llvm}))
     functions: dict[str, Any] = {}
     module: dict[Any, Any] = {}
     for stage in stages:
@@ -33,7 +34,9 @@ def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
                 functions[name] = (global_var, kernel.ret_type)
                 module[global_var] = kernel
         main = stage_main(stage, functions, constants_bytes)
-        module[tvm.ir.GlobalVar(stage.name)] = with_wrapping(main) if stage is stages[0] else main
+        module[tvm.ir.GlobalVar(stage.name)] = (
+            with_wrapping(main, more) if stage is stages[0] else main
+        )
     counters = {stage.counter for stage in stages if stage.counter}
     for intrinsic in counters:
         module[tvm.ir.GlobalVar(COUNTER)] = counter_function(intrinsic)

@@ -11,6 +11,7 @@ The graph is Relax in A-normal form. Every binding is one of
     call_dps_packed("rtc.softmax.WIDTH", (x,))      softmax of contiguous rows
     call_dps_packed("rtc.blocks.ROWS", (..., table))  one copy for all parts, products among them
     call_dps_packed("rtc.recurrence.CELL", (p, R, r, given))  all steps of a recurrent layer
+    call_dps_packed("rtc.dense_int8...", ...)       lower precision: `lower_quantized.py`
     reshape(x), tuples and their items              no code: another name for the same memory
 Anything else is refused by name.
 """
@@ -18,7 +19,7 @@ Anything else is refused by name.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -35,6 +36,7 @@ from relay_passes.lift_batch_matmuls import BATCH_MATMUL
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
 from relay_passes.lift_softmax import SOFTMAX
 from relay_passes.matching import bindings, call_name, constant_array, reads, shape_of, static_int
+from relay_passes.quantize_dense import OBSERVE
 from relay_passes.recurrence import RECURRENCE, RecurrenceForm
 from relay_passes.row_blocks import row_width
 from relay_passes.split_stages import SPREAD
@@ -50,6 +52,7 @@ from rtcompile.codegen.dense import DenseShape, dense_kernel, pack_bias, pack_we
 from rtcompile.codegen.embedding_lookup import LookupShape, lookup_kernel
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.loop_calls import loop_calls
+from rtcompile.codegen.lower_quantized import QUANTIZED
 from rtcompile.codegen.memory_plan import MemoryPlan
 from rtcompile.codegen.narrow_dense import (
     MOST_COLUMNS,
@@ -73,6 +76,7 @@ from rtcompile.codegen.spread_rows import (
     spread_rows_kernel,
     spread_rows_name,
 )
+from rtcompile.codegen.status import STATUS_WORDS
 from rtcompile.errors import UnsupportedError
 from rtcompile.targets import Registers
 
@@ -141,7 +145,7 @@ class NetworkLowering:
         self._resolve_aliases()
         self._place_outputs()
         for step, (var, value) in enumerate(self._bound.items()):
-            if self._roots.get(var, (None, 0))[0] is var:
+            if self._roots.get(var, (None, 0))[0] is var or _is_observed(value):
                 self._emit(var, value)
             self._free_after(step)
         self._copy_aliased_outputs()
@@ -190,6 +194,8 @@ class NetworkLowering:
             return self._roots[value]
         if call_name(value) in _VIEWS and isinstance(value.args[0], relax.Var):
             return self._roots[value.args[0]]
+        if _is_observed(value):
+            return self._roots[value.args[1].fields[0]]
         if isinstance(value, relax.TupleGetItem):
             return (self._roots[value.tuple_value][0], int(value.index))
         return (var, 0)
@@ -248,6 +254,48 @@ class NetworkLowering:
             if last == step and place is not None and free and place not in self._pinned:
                 self._plan.give(place.offset)
                 del self._last_use[root]
+
+    # -- for lowerings in files of their own --------------------------------------------------
+
+    @property
+    def constants(self) -> ConstantStore:
+        """The artifact's constants."""
+        return self._constants
+
+    @property
+    def program(self) -> StageProgram:
+        """The stage that is being lowered."""
+        return self._program
+
+    @property
+    def registers(self) -> Registers:
+        """The target's."""
+        return self._registers
+
+    def at(self, expression: Any) -> Pointer:
+        """Where a value lies."""
+        return self._at(expression)
+
+    def place(self, root: tuple[Any, int], ty: Any) -> Pointer:
+        """A place for result `root[1]` of the call that `root[0]` is bound to."""
+        return self._place(root, ty)
+
+    def kernel(self, name: str, make: Callable[[], Any]) -> None:
+        """Have the kernel `name` in the program."""
+        if name not in self._program.kernels:
+            self._program.kernels[name] = make()
+
+    def call(
+        self, kernel: str, pointers: tuple[Pointer, ...], factor: int, scalars: Any = ()
+    ) -> None:
+        """Append a call."""
+        self._call(kernel, pointers, factor, scalars)
+
+    def status_words(self, number: int, words: int) -> Pointer:
+        """The place of layer `number`'s words, of as many each, behind those of the status."""
+        program = self._program
+        program.calibration_words = max(program.calibration_words, (number + 1) * words)
+        return Pointer(Space.STATUS, STATUS_WORDS + number * words)
 
     # -- kernels ------------------------------------------------------------------------------
 
@@ -364,6 +412,9 @@ class NetworkLowering:
         for prefix, emit in emitters.items():
             if name == prefix or name.startswith(prefix + "."):
                 return emit(var, value)
+        for prefix, lower in QUANTIZED.items():
+            if name == prefix or name.startswith(prefix + "."):
+                return lower(self, var, value)
         raise UnsupportedError(f"kernel {name!r} is not known to the code generator")
 
     def _emit_batch_matmul(self, var: Any, value: Any) -> None:
@@ -470,6 +521,13 @@ def _origin(at: Pointer, size: int) -> tuple[Pointer, int]:
     """
     shared = at.space in (Space.WORKSPACE, Space.CONSTANTS)
     return (Pointer(at.space), at.offset // size) if shared else (at, 0)
+
+
+def _is_observed(value: Any) -> bool:
+    """Whether a value is another one, counted."""
+    if call_name(value) != "relax.call_dps_packed":
+        return False
+    return str(value.args[0].global_symbol).startswith(f"{OBSERVE}.")
 
 
 def by_level(bound: dict[Any, Any]) -> dict[Any, Any]:

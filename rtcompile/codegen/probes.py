@@ -52,10 +52,9 @@ def add_probes(program: StageProgram, machine: str) -> list[dict[str, Any]]:
 
 
 def status_words(program: StageProgram) -> int:
-    """Words of the status, the counts of a profiled program included."""
-    if not program.counter:
-        return STATUS_WORDS
-    return STATUS_WORDS + _WORDS_A_STEP * (len(program.prologue) + len(program.calls))
+    """Words of the status, and of what a calibrating or profiled program has behind it."""
+    steps = len(program.prologue) + len(program.calls) if program.counter else 0
+    return STATUS_WORDS + program.calibration_words + _WORDS_A_STEP * steps
 
 
 def emit_probed(program: StageProgram, status: Any, step: int, emit: Callable[[], None]) -> None:
@@ -63,7 +62,7 @@ def emit_probed(program: StageProgram, status: Any, step: int, emit: Callable[[]
     if not program.counter:
         emit()
         return
-    at = STATUS_WORDS + _WORDS_A_STEP * step
+    at = STATUS_WORDS + program.calibration_words + _WORDS_A_STEP * step
     before = T.Bind(_read(program.counter))
     emit()
     ticks = T.Bind(_read(program.counter) - before)

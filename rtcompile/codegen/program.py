@@ -122,6 +122,8 @@ class StageProgram:
     With `output_table` the outputs are not arguments of their own: one int64 [outputs, 2] has the
     address of each and its bytes a row, so that calls that differ in their output share a loop.
     `input_table`: the inputs likewise. `counter`: the intrinsic that a profiled build times with.
+    `llvm`: text of functions that kernels call.
+    `calibration_words`: behind the status, which the calls of a calibrating build read or write.
     """
 
     name: str
@@ -138,3 +140,5 @@ class StageProgram:
     output_table: bool = False
     input_table: bool = False
     counter: str = ""
+    llvm: set[str] = field(default_factory=set)
+    calibration_words: int = 0

@@ -46,8 +46,11 @@ _ARITHMETIC = "".join(
 _LLVM = _CALL + _PRINT + _ARITHMETIC
 
 
-def with_wrapping(function: Any) -> Any:
-    """`function`, which brings the definitions into its module. One function a module does."""
-    text = tvm.ir.StringImm(_LLVM)
+def with_wrapping(function: Any, more: str = "") -> Any:
+    """`function`, which brings the definitions into its module. One function a module does.
+
+    `more`: the text of definitions that only some modules have.
+    """
+    text = tvm.ir.StringImm(_LLVM + more)
     body = tirx.AttrStmt(tirx.const(0, "int32"), "pragma_import_llvm", text, function.body)
     return function.with_body(body)

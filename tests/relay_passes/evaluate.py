@@ -18,6 +18,7 @@ from tvm.ir import IRModule
 
 from relay_passes.epilogue import Epilogue
 from relay_passes.matching import bindings, call_name, constant_array, static_int
+from tests.relay_passes.evaluate_quantized import evaluate_quantized
 
 Array = npt.NDArray[Any]
 
@@ -67,10 +68,15 @@ def _softmax(x: Array, axis: int = -1) -> Array:
 
 def _dense(name: str, x: Array, matrix: Array, bias: Array, *streams: Array) -> Array:
     """y = f(x @ matrix + bias, streams), the steps of f one after the other."""
-    columns = matrix.shape[1]
-    acc = (_matmul(x, matrix) + bias).reshape(-1, columns)
-    values: dict[str, Any] = {"acc": acc}
+    acc = (_matmul(x, matrix) + bias).reshape(-1, matrix.shape[1])
     epilogue = Epilogue.parse(name.removeprefix("rtc.dense").removeprefix("."))
+    return _steps(epilogue, acc, streams).reshape(*x.shape[:-1], matrix.shape[1])
+
+
+def _steps(epilogue: Epilogue, acc: Array, streams: tuple[Array, ...]) -> Array:
+    """The steps on sums [rows, columns]."""
+    columns = acc.shape[1]
+    values: dict[str, Any] = {"acc": acc}
 
     def operand(text: str) -> Any:
         if ":" in text:
@@ -82,7 +88,7 @@ def _dense(name: str, x: Array, matrix: Array, bias: Array, *streams: Array) -> 
     for index, step in enumerate(epilogue.steps):
         result = _OPERATORS[step.operator](*map(operand, step.operands))
         values[f"s{index}"] = result
-    return result.reshape(*x.shape[:-1], columns)
+    return result
 
 
 def _stream(form: str, stream: Array, rows: int, columns: int) -> Array:
@@ -232,6 +238,9 @@ class _Graph:
 
     def _kernel(self, call: Any) -> Array:
         name, args = str(call.args[0].global_symbol), self._value(call.args[1])
+        lower = evaluate_quantized(name.removeprefix("rtc."), args, _steps)
+        if lower is not None:
+            return lower
         wanted = self._shape(call.ty_args[0].shape.values)
         kernel, _, rest = name.removeprefix("rtc.").partition(".")
         if kernel == "dense":

@@ -14,9 +14,13 @@ from tvm import te, tirx
 
 from relay_passes.epilogue import Epilogue
 from rtcompile.codegen.dense import DenseShape, dense_kernel, panels
+from rtcompile.codegen.dense_bf16 import dense_bf16_kernel
+from rtcompile.codegen.dense_int8 import Int8Shape, dense_int8_kernel
+from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.module import compile_module
+from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError, UnsupportedError
 from rtcompile.targets import TARGETS, CpuTarget, resolve_target, runs_here
 
@@ -25,11 +29,13 @@ _PRODUCTS = {
     "x86-64-v2": r"mulps\s+.*%xmm\d+$",
     "x86-64-v3": r"vfmadd\w+ps\s+.*%ymm\d+$",
     "x86-64-v4": r"vfmadd\w+ps\s+.*%zmm\d+$",
+    "x86-64-v4-vnni": r"vfmadd\w+ps\s+.*%zmm\d+$",
+    "x86-64-v4-bf16": r"vfmadd\w+ps\s+.*%zmm\d+$",
     "aarch64-generic": r"fmla\s+v\d+\.4s,",
     "aarch64-neoverse-n1": r"fmla\s+v\d+\.4s,",
     "aarch64-neoverse-v1": r"fmla\s+v\d+\.4s,",
 }
-_ANY_PRODUCT = re.compile("vfmadd|fmla|mulps")
+_ANY_PRODUCT = re.compile("vfmadd|fmla|mulps|dpbusd|sdot|dpbf16")
 # Vectors between registers and the stack, and parts of vectors between registers.
 _MOVED = re.compile(r"\(%rsp\).*[xyz]mm|[xyz]mm.*\(%rsp\)|\bq\d+.*\[sp|vinsert|vextract")
 _TARGETS = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
@@ -60,7 +66,7 @@ def _loops(assembly: str) -> list[list[str]]:
             body.append(line)
             if label and re.fullmatch(rf"(j|b)[a-z.]*\s+{re.escape(label)}", line):
                 found.append(body)
-                label = ""
+                label, body = "", []
     return found
 
 
@@ -91,6 +97,37 @@ def test_the_inner_loop_multiplies_whole_registers_and_moves_none(
             assert not [line for line in loop if _MOVED.search(line)], loop
     widest = panels(shape.columns, registers)[0]
     assert max(counts.values()) == widest.rows * widest.width * 32 // registers.bits
+
+
+@pytest.mark.parametrize(
+    ("name", "product"),
+    [
+        ("x86-64-v4-vnni", r"vpdpbusd\s+.*%zmm\d+$"),
+        ("x86-64-v4-bf16", r"vpdpbusd\s+.*%zmm\d+$"),
+        ("aarch64-neoverse-n1", r"sdot\s+v\d+\.4s,"),
+    ],
+)
+def test_an_int8_loop_multiplies_whole_registers_of_bytes(name: str, product: str) -> None:
+    target, shape = TARGETS[name], DenseShape(512, 128, Epilogue.parse("maximum acc 0.0"))
+    kernel = dense_int8_kernel(Int8Shape(shape), target.registers)
+    _assert_inner_loop(_assembly(kernel, target), product, target)
+
+
+def test_a_bf16_loop_multiplies_whole_registers_of_pairs() -> None:
+    target, shape = TARGETS["x86-64-v4-bf16"], DenseShape(512, 128, Epilogue())
+    kernel = with_wrapping(dense_bf16_kernel(shape, target.registers), DOT_BF16_LLVM)
+    _assert_inner_loop(_assembly(kernel, target), r"vdpbf16ps\s+.*%zmm\d+$", target)
+
+
+def _assert_inner_loop(assembly: str, product: str, target: CpuTarget) -> None:
+    """The widest block's products are in one loop, all in registers."""
+    counts = []
+    for loop in _loops(assembly):
+        counts.append(sum(bool(re.match(product, line)) for line in loop))
+        if any(_ANY_PRODUCT.match(line) for line in loop):
+            assert not [line for line in loop if _MOVED.search(line)], loop
+    columns = target.registers.widest_panel()
+    assert max(counts) == 6 * columns * 32 // target.registers.bits
 
 
 @_TARGETS

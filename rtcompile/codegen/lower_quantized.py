@@ -1,0 +1,171 @@
+"""Lower the calls of `relay_passes/quantize_dense.py` and `keep_lowered.py`.
+
+rtc.quantize.FORM(x, [range])                                        a byte a value
+rtc.dense_int8.FORM.OUTPUT.STEPS(q, W, start, factor, b, [scale], [range], streams)
+rtc.to_bf16(x)                                                       half of a value's bits
+rtc.dense_bf16.OUTPUT.STEPS(x, W, b, streams)
+rtc.select.K(forms)                                                  one of them, by a register
+rtc.observe.K(x)                                                     x itself, counted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relay_passes.epilogue import Epilogue
+from relay_passes.matching import constant_array, shape_of
+from relay_passes.quantize_dense import (
+    DENSE_BF16,
+    DENSE_INT8,
+    OBSERVE,
+    QUANTIZE,
+    SELECT,
+    TO_BF16,
+)
+from rtcompile.codegen.dense import DenseShape, Panel
+from rtcompile.codegen.dense_bf16 import (
+    bf16_name,
+    bf16_panels,
+    dense_bf16_kernel,
+    pack_bf16_weight,
+    round_kernel,
+    round_name,
+)
+from rtcompile.codegen.dense_int8 import (
+    Int8Shape,
+    dense_int8_kernel,
+    dot_product,
+    int8_panels,
+    pack_columns,
+    pack_int8_weight,
+)
+from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
+from rtcompile.codegen.observe_rows import OBSERVE as OBSERVE_KERNEL
+from rtcompile.codegen.observe_rows import OBSERVED_WORDS, observe_kernel
+from rtcompile.codegen.program import Pointer
+from rtcompile.codegen.quantize_rows import QuantizeShape, quantize_kernel
+from rtcompile.codegen.row_shape import rows_factor
+from rtcompile.codegen.select_rows import select_kernel, select_name
+
+__all__ = ["QUANTIZED"]
+
+
+def _symbol(value: Any) -> str:
+    return str(value.args[0].global_symbol)
+
+
+def _quantize(lowering: Any, var: Any, value: Any) -> None:
+    source, *entry = value.args[1].fields
+    extents = shape_of(source) or ()
+    shape = QuantizeShape(int(extents[-1]), _symbol(value)[len(QUANTIZE) + 1 :])
+    lowering.kernel(shape.name, lambda: quantize_kernel(shape))
+    types = [var.ty] if entry else list(var.ty.fields)
+    results = [lowering.place((var, index), ty) for index, ty in enumerate(types)]
+    pointers = (lowering.at(source), *map(lowering.at, entry), *results)
+    lowering.call(shape.name, pointers, rows_factor(extents[:-1]))
+
+
+def _dense_int8(lowering: Any, var: Any, value: Any) -> None:
+    form, output, *steps = _symbol(value)[len(DENSE_INT8) + 1 :].split(".", 2)
+    epilogue = Epilogue.parse(".".join(steps))
+    q, weight, start, factor, bias, *rest = value.args[1].fields
+    more = rest[: len(rest) - len(epilogue.streams)]
+    matrix, begin = constant_array(weight), constant_array(start)
+    assert matrix is not None and begin is not None  # the pass made them
+    shape = Int8Shape(
+        DenseShape(matrix.shape[0], matrix.shape[1], epilogue), form == "dynamic", output
+    )
+    lowering.kernel(shape.name, lambda: dense_int8_kernel(shape, lowering.registers))
+    cut = int8_panels(matrix.shape[1], lowering.registers)
+    shift = dot_product(lowering.registers).shift
+    shifted = begin + np.int32(shift) * matrix.astype(np.int32).sum(axis=0, dtype=np.int32)
+    pointers = (
+        lowering.at(q),
+        lowering.constants.add(pack_int8_weight(matrix, cut)),
+        lowering.constants.add(pack_columns(shifted, cut)),
+        *(_columns(lowering, constant_array(row), cut) for row in (factor, bias)),
+        *map(lowering.at, more),
+        *_streams(lowering, epilogue, rest[len(more) :], cut),
+        lowering.place((var, 0), var.ty),
+    )
+    lowering.call(shape.name, pointers, rows_factor((shape_of(q) or ())[:-1]))
+
+
+def _to_bf16(lowering: Any, var: Any, value: Any) -> None:
+    (source,) = value.args[1].fields
+    extents = shape_of(source) or ()
+    depth = int(extents[-1])
+    lowering.program.llvm.add(DOT_BF16_LLVM)
+    lowering.kernel(round_name(depth), lambda: round_kernel(depth))
+    pointers = (lowering.at(source), lowering.place((var, 0), var.ty))
+    lowering.call(round_name(depth), pointers, rows_factor(extents[:-1]))
+
+
+def _dense_bf16(lowering: Any, var: Any, value: Any) -> None:
+    output, *steps = _symbol(value)[len(DENSE_BF16) + 1 :].split(".", 1)
+    epilogue = Epilogue.parse(".".join(steps))
+    x, weight, bias, *streams = value.args[1].fields
+    bits = constant_array(weight)
+    assert bits is not None  # the pass made it
+    shape = DenseShape(bits.shape[0], bits.shape[1], epilogue)
+    lowering.program.llvm.add(DOT_BF16_LLVM)
+    name = bf16_name(shape, output)
+    lowering.kernel(name, lambda: dense_bf16_kernel(shape, lowering.registers, output))
+    cut = bf16_panels(shape.columns, lowering.registers)
+    pointers = (
+        lowering.at(x),
+        lowering.constants.add(pack_bf16_weight(bits, cut)),
+        _columns(lowering, constant_array(bias), cut),
+        *_streams(lowering, epilogue, streams, cut),
+        lowering.place((var, 0), var.ty),
+    )
+    lowering.call(name, pointers, rows_factor((shape_of(x) or ())[:-1]))
+
+
+def _columns(lowering: Any, row: npt.NDArray[Any] | None, cut: tuple[Panel, ...]) -> Pointer:
+    assert row is not None  # a constant of the call
+    pointer: Pointer = lowering.constants.add(pack_columns(row.reshape(-1), cut))
+    return pointer
+
+
+def _streams(
+    lowering: Any, epilogue: Epilogue, streams: list[Any], cut: tuple[Panel, ...]
+) -> list[Pointer]:
+    return [
+        _columns(lowering, constant_array(stream), cut) if form == "row" else lowering.at(stream)
+        for form, stream in zip(epilogue.streams, streams, strict=True)
+    ]
+
+
+def _select(lowering: Any, var: Any, value: Any) -> None:
+    forms = list(value.args[1].fields)
+    name, number = select_name(len(forms)), int(_symbol(value)[len(SELECT) + 1 :])
+    lowering.kernel(name, lambda: select_kernel(len(forms)))
+    word = lowering.status_words(number, 1)
+    extents = shape_of(var) or ()
+    pointers = (*map(lowering.at, forms), word, lowering.place((var, 0), var.ty))
+    lowering.call(name, pointers, rows_factor(extents[:-1]), (int(extents[-1]),))
+
+
+def _observe(lowering: Any, var: Any, value: Any) -> None:
+    (source,) = value.args[1].fields
+    number, extents = int(_symbol(value)[len(OBSERVE) + 1 :]), shape_of(source) or ()
+    lowering.kernel(OBSERVE_KERNEL, observe_kernel)
+    words = lowering.status_words(number, OBSERVED_WORDS)
+    pointers = (lowering.at(source), words)
+    lowering.call(OBSERVE_KERNEL, pointers, rows_factor(extents[:-1]), (int(extents[-1]),))
+
+
+# Prefix of a call's name -> how it is lowered.
+QUANTIZED: dict[str, Callable[[Any, Any, Any], None]] = {
+    QUANTIZE: _quantize,
+    DENSE_INT8: _dense_int8,
+    TO_BF16: _to_bf16,
+    DENSE_BF16: _dense_bf16,
+    SELECT: _select,
+    OBSERVE: _observe,
+}

@@ -1,0 +1,119 @@
+"""Find out which layers can compute in lower precision, by running the model on data.
+
+Three builds share everything but the precision of their dense layers:
+
+    observe   float32; counts what each layer reads        ->  ranges (where there is real data)
+    switch    every layer in all precisions, one chosen     ->  the scores of any mixture
+    final     each layer in the precision that was chosen
+
+The first two are thrown away.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import runtime
+from relay_passes.precision import LayerPrecision, Mode, PrecisionPlan
+from relay_passes.quantize_dense import DenseLayer
+from rtcompile.artifact import write_artifact
+from rtcompile.codegen.observe_rows import OBSERVED_WORDS
+from rtcompile.compiler import Candidate
+from rtcompile.quantize.assign import Assignment, LayerCost, assign
+from rtcompile.quantize.histogram import Histogram
+from rtcompile.quantize.quality import Budget, compare
+from rtcompile.quantize.ranges import choose_range
+from rtcompile.quantize.samples import Samples
+
+__all__ = ["Scores", "loaded", "observe_ranges", "search", "switch_plan"]
+
+# A layer of the user's or an item's stage runs for one row where one of cross runs for many.
+_EARLY_SHARE = 0.01
+
+Scores = Mapping[str, npt.NDArray[Any]]
+
+
+@contextmanager
+def loaded(candidate: Candidate) -> Iterator[runtime.Ranker]:
+    """A candidate as a ranker, from a file that goes when it is no longer used."""
+    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+        path = Path(folder) / "candidate.rtc"
+        write_artifact(path, candidate.manifest, candidate.sections)
+        yield runtime.load(path)
+
+
+def observe_ranges(
+    compile_: Callable[[PrecisionPlan], Candidate],
+    layers: Mapping[str, DenseLayer],
+    samples: Samples,
+    method: str,
+) -> dict[str, LayerPrecision]:
+    """int8 with the range that each layer's input has on the samples."""
+    with loaded(compile_(PrecisionPlan(mode=Mode.OBSERVE))) as ranker:
+        words = ranker.calibration_words()
+        samples.scores(ranker)
+        found = {}
+        for name in layers:
+            stage, number = _place(name)
+            seen = words[stage][number * OBSERVED_WORDS : (number + 1) * OBSERVED_WORDS]
+            low, high = seen[:1].view(np.float32)
+            counts = seen[1:].view(np.uint32).astype(np.int64)
+            chosen = choose_range(Histogram(float(low), float(high), counts), method)
+            found[name] = LayerPrecision("int8", chosen.scale, chosen.zero)
+    return found
+
+
+def switch_plan(ranges: Mapping[str, LayerPrecision], levels: tuple[str, ...]) -> PrecisionPlan:
+    """Every layer in all `levels`. Until it is told otherwise, such a build is exact."""
+    return PrecisionPlan(ranges, Mode.SWITCH, _exact_first(levels))
+
+
+def search(
+    switch: Candidate,
+    layers: Mapping[str, DenseLayer],
+    samples: Samples,
+    reference: Scores,
+    levels: tuple[str, ...],
+    budget: Budget,
+) -> Assignment:
+    """The fastest level of each layer that keeps the scores inside the budget.
+
+    `levels`: from the fastest to float32. `reference`: what scores are compared with.
+    """
+    order = _exact_first(levels)
+    with loaded(switch) as ranker:
+        words = ranker.calibration_words()
+
+        def scores(chosen: Mapping[str, str]) -> Scores:
+            for name, level in chosen.items():
+                stage, number = _place(name)
+                words[stage][number] = order.index(level)
+            return samples.scores(ranker)
+
+        return assign(
+            [LayerCost(name, _work(layer)) for name, layer in layers.items()],
+            levels,
+            lambda chosen: compare(reference, scores(chosen), samples.labels),
+            budget,
+        )
+
+
+def _exact_first(levels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(reversed(levels))
+
+
+def _place(name: str) -> tuple[str, int]:
+    stage, number = name.rsplit("/", 1)
+    return stage, int(number)
+
+
+def _work(layer: DenseLayer) -> int:
+    share = 1.0 if layer.stage == "cross" else _EARLY_SHARE
+    return max(1, int(layer.depth * layer.columns * layer.rows * share))
