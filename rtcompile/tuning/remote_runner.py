@@ -1,7 +1,7 @@
 """Runs trials on other machines: builds here, measures on the workers of a TVM tracker.
 
-    builders   a process a core      trial -> Measurable      crash or hang: the trial failed
-    callers    a process a worker    Measurable -> seconds    no answer: the machine is gone
+    builders   a process a core      trial -> its library    crash or hang: the trial failed
+    callers    a process a worker    library -> seconds      no answer: the machine is gone
 
 A worker ends a session that takes too long, and says so: a timeout. Where the connection drops,
 either the candidate crashed its session or the machine is gone, and nobody can tell which. The
@@ -12,26 +12,26 @@ connection crashes, and a machine that is gone costs its trial a second run and 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtcompile.errors import RtcompileError, TuningError
+from rtcompile.errors import TuningError
 from rtcompile.tuning.addresses import parse_address
 from rtcompile.tuning.machine import Machine
-from rtcompile.tuning.measurable import Measurable
+from rtcompile.tuning.remote_build import Default, Pair, Prepare, build_pair, no_default
 from rtcompile.tuning.remote_session import Disconnected, Queue, Unfit, ask_machine, measure
 from rtcompile.tuning.trials import Outcome, Trial
 from rtcompile.tuning.workers import Workers
 
 __all__ = ["Limits", "RemoteRunner"]
 
-Prepare = Callable[[Trial, str], Measurable]
-
 _MOST_WORKERS = 256
+_LOST = Outcome(None, "lost: no worker is left")
 _TICK = 0.5  # seconds between looks at which workers there are
 
 
@@ -51,7 +51,7 @@ class Limits:
 @dataclass
 class _Job:
     trial: Trial
-    measurable: Measurable | None = None
+    pair: Pair | None = None
     drops: int = 0
 
 
@@ -72,16 +72,24 @@ class _Jobs:
 
 
 class RemoteRunner:
-    """A Runner. `prepare` builds a trial for a target; it is called in other processes.
+    """A Runner. `prepare` builds a trial, `default` names its task's default: see `remote_build`.
 
+    Both are called in other processes. The candidate's turns alternate with those of the default.
     Holds processes: use it in `with`, or close it. Raises TuningError where there is no tracker, no
     worker of the key within the patience, or one that cannot run the target.
     """
 
     def __init__(
-        self, prepare: Prepare, target: str, tracker: str, key: str, limits: Limits | None = None
+        self,
+        prepare: Prepare,
+        target: str,
+        tracker: str,
+        key: str,
+        default: Default = no_default,
+        limits: Limits | None = None,
     ) -> None:
-        self._prepare, self._target, self._limits = prepare, target, limits or Limits()
+        self._prepare, self._default, self._target = prepare, default, target
+        self._limits = limits or Limits()
         self._queue = Queue(*parse_address(tracker), key, self._limits.session_seconds)
         self._workers = Workers(self._queue.host, self._queue.port, key)
         if not self._workers.wait(self._limits.patience_seconds):
@@ -139,12 +147,19 @@ class RemoteRunner:
         """Start as many runs as there are workers, and builds to keep them busy."""
         while jobs.built and len(jobs.calling) < workers:
             job = jobs.built.popleft()
-            call = self._callers.submit(measure, self._queue, self._target, job.measurable)
+            call = self._callers.submit(measure, self._queue, self._target, job.pair)
             jobs.calling[call] = job
         ahead = 2 * workers + (os.cpu_count() or 1)
         while jobs.unbuilt and len(jobs.building) + len(jobs.built) < ahead:
             job = jobs.unbuilt.popleft()
-            jobs.building[self._builders.submit(self._prepare, job.trial, self._target)] = job
+            jobs.building[self._build(job.trial)] = job
+
+    def _build(self, trial: Trial) -> Future[Any]:
+        seconds = self._limits.build_seconds
+        building: Future[Any] = self._builders.submit(
+            build_pair, self._prepare, self._default, trial, self._target, seconds
+        )
+        return building
 
     def _end(self, jobs: _Jobs, future: Future[Any]) -> Iterator[tuple[Trial, Outcome]]:
         """What follows from the end of a build or a run: the next step, or an outcome."""
@@ -154,7 +169,7 @@ class RemoteRunner:
             if isinstance(built, Outcome):
                 yield job.trial, built
                 return
-            job.measurable = built
+            job.pair = built
             jobs.built.append(job)
             return
         job = jobs.calling.pop(future)
@@ -168,24 +183,24 @@ class RemoteRunner:
         if job.drops < self._limits.drops:
             jobs.built.appendleft(job)
         else:
-            yield job.trial, Outcome(None, "crash")
+            yield job.trial, Outcome(None, f"crash: {job.drops} times; {answer.reason}")
 
 
-def _built(future: Future[Any]) -> Measurable | Outcome:
+def _built(future: Future[Any]) -> Pair | Outcome:
     try:
-        measurable: Measurable = future.result()
+        pair: Pair | Outcome = future.result()
     except TimeoutError:
-        return Outcome(None, "timeout")
-    except (ChildProcessError, RtcompileError):
-        return Outcome(None, "build")
-    return measurable
+        return Outcome(None, "build: the compiler took too long")
+    except (ChildProcessError, EOFError):
+        return Outcome(None, "build: the compiler crashed")
+    return pair
 
 
 def _answer(future: Future[Any]) -> Outcome | Disconnected | Unfit:
     try:
         answer: Outcome | Disconnected | Unfit = future.result()
-    except (TimeoutError, ChildProcessError) as error:
-        return Disconnected(type(error).__name__)
+    except (TimeoutError, ChildProcessError, EOFError) as error:
+        return Disconnected(f"no answer: {type(error).__name__}")
     return answer
 
 
@@ -193,14 +208,19 @@ def _lose(jobs: _Jobs) -> Iterator[tuple[Trial, Outcome]]:
     """No worker came back: what has not run is lost, and not spent."""
     for queue in (jobs.built, jobs.unbuilt):
         while queue:
-            yield queue.popleft().trial, Outcome(None, "lost")
+            yield queue.popleft().trial, _LOST
     while jobs.building:
         future, job = jobs.building.popitem()
         future.cancel()
-        yield job.trial, Outcome(None, "lost")
+        yield job.trial, _LOST
 
 
 def _pool(processes: int, seconds: float) -> Any:
     from tvm.support.popen_pool import PopenPoolExecutor
 
-    return PopenPoolExecutor(processes, seconds)
+    return PopenPoolExecutor(processes, seconds, initializer=_start)
+
+
+def _start() -> None:
+    # An interrupt is for the one who started the process, who then ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -9,13 +9,14 @@ from typing import Any
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.measurable import Measurable, differences
+from rtcompile.tuning.remote_build import Pair
 from rtcompile.tuning.trials import Outcome
 from rtcompile.tuning.worker import MACHINE
 
 __all__ = ["Disconnected", "Queue", "Unfit", "ask_machine", "measure"]
 
-_LIBRARY = "candidate.so"
-_REPEATS, _REPEAT_MS = 5, 20
+_TURNS, _TURN_SECONDS = 9, 0.003
+_TIMEOUT = "RPCSessionTimeoutError"  # the worker's word when it ends a session
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,15 @@ def ask_machine(queue: Queue, target: str) -> Machine | Disconnected | Unfit:
         return Disconnected(_last_line(error))
 
 
-def measure(queue: Queue, target: str, measurable: Measurable) -> Outcome | Disconnected | Unfit:
-    """Run and time the candidate on the next free worker."""
+def measure(queue: Queue, target: str, pair: Pair) -> Outcome | Disconnected | Unfit:
+    """Run the candidate on the next free worker, in turns with its task's default."""
     try:
         session = _connect(queue)
         machine = _machine(session, target)
-        return machine if isinstance(machine, Unfit) else _run(session, measurable)
+        return machine if isinstance(machine, Unfit) else _run(session, pair)
     except (RuntimeError, OSError) as error:
-        if "RPCSessionTimeoutError" in str(error):
-            return Outcome(None, "timeout")
+        if _TIMEOUT in str(error):
+            return Outcome(None, f"timeout: not done in {queue.session_seconds:g} s")
         return Disconnected(_last_line(error))
 
 
@@ -77,25 +78,50 @@ def _machine(session: Any, target: str) -> Machine | Unfit:
     return machine
 
 
-def _run(session: Any, measurable: Measurable) -> Outcome:
-    import tvm
+def _run(session: Any, pair: Pair) -> Outcome:
+    candidate = _Loaded(session, pair.candidate, "candidate.so")
+    wrong = candidate.check()
+    if wrong:
+        return Outcome(None, f"wrong: {wrong}")
+    both = [candidate]
+    if pair.default is not None:
+        both.append(_Loaded(session, pair.default, "default.so"))
+    repeats = [max(1, int(_TURN_SECONDS / max(one.seconds(1), 1e-7))) for one in both]
+    taken: list[list[float]] = [[] for _ in both]
+    for _ in range(_TURNS):
+        for one, count, times in zip(both, repeats, taken, strict=True):
+            times.append(one.seconds(count))
+    medians = [statistics.median(times) for times in taken]
+    return Outcome(medians[0], "", medians[-1])
 
-    session.upload(bytearray(measurable.library), _LIBRARY)
-    module = session.load_module(_LIBRARY)
-    device = session.cpu(0)
-    arguments: list[Any] = [
-        argument if isinstance(argument, int) else tvm.runtime.tensor(argument, device)
-        for argument in measurable.arguments
-    ]
-    module[measurable.function](*arguments)
-    for place in measurable.expected:
-        wrong = differences(measurable, place, arguments[place].numpy())
-        if wrong:
-            return Outcome(None, "wrong")
-    evaluator = module.time_evaluator(
-        measurable.function, device, number=1, repeat=_REPEATS, min_repeat_ms=_REPEAT_MS
-    )
-    return Outcome(statistics.median(evaluator(*arguments).results))
+
+class _Loaded:
+    """A candidate in the worker's session, with its arguments in the memory there."""
+
+    def __init__(self, session: Any, measurable: Measurable, name: str) -> None:
+        import tvm
+
+        session.upload(bytearray(measurable.library), name)
+        self._measurable, self._device = measurable, session.cpu(0)
+        self._module = session.load_module(name)
+        self._arguments: list[Any] = [
+            argument if isinstance(argument, int) else tvm.runtime.tensor(argument, self._device)
+            for argument in measurable.arguments
+        ]
+
+    def check(self) -> str:
+        """Run once; what is wrong about the result, or ""."""
+        self._module[self._measurable.function](*self._arguments)
+        places = self._measurable.expected
+        wrong = [differences(self._measurable, at, self._arguments[at].numpy()) for at in places]
+        return next(filter(None, wrong), "")
+
+    def seconds(self, repeats: int) -> float:
+        """A call, by `repeats` of them after one that is not counted."""
+        evaluator = self._module.time_evaluator(
+            self._measurable.function, self._device, number=repeats, repeat=1
+        )
+        return float(evaluator(*self._arguments).mean)
 
 
 def _last_line(error: BaseException) -> str:

@@ -59,10 +59,12 @@ class Outcome:
     """`seconds` a run of the kernel, or None and the `error`: build, crash, timeout or wrong.
 
     "lost" says that the machine that had the trial is gone; the trial was not spent.
+    `default_seconds`: of the task's default config, if the runner measured it in turns with this.
     """
 
     seconds: float | None
     error: str = ""
+    default_seconds: float | None = None
 
 
 class Runner(Protocol):

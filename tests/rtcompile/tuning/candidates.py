@@ -28,6 +28,12 @@ def trial(value: int, behaviour: str = "good", form: int = 0) -> Trial:
     return Trial.of(task(value), {"behaviour": _BEHAVIOURS.index(behaviour), "form": form})
 
 
+def default(trial: Trial, target: str) -> Trial | None:
+    """The form 0 that behaves."""
+    found = Trial.of(trial.task, {"behaviour": 0, "form": 0})
+    return None if trial == found else found
+
+
 _BEHAVIOURS = ("good", "wrong", "crash", "loop", "unbuildable", "compiler-crash")
 
 
