@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,8 @@ def show_build(result: BuildResult, path: Path, explain: bool) -> None:
         console.print(table)
         if result.manifest["tables"]:
             console.print(_embedding_tables(result.manifest["tables"]))
+    if result.quantization:
+        _show_precision(result.manifest["precision"], explain)
     if result.verification:
         checked = result.verification
         console.print(
@@ -69,6 +72,24 @@ def show_build(result: BuildResult, path: Path, explain: bool) -> None:
             )
     size, target = path.stat().st_size / 1e6, result.manifest["target"]["name"]
     console.print(f"wrote {path} ({size:.1f} MB, {target})")
+
+
+def _show_precision(precision: dict[str, Any], explain: bool) -> None:
+    """The levels of the layers, and what they cost of the scores."""
+    if explain and precision["layers"]:
+        table = Table("layer", "shape", "precision", "why not lower")
+        for layer in precision["layers"]:
+            shape = f"{layer['depth']} x {layer['columns']}"
+            table.add_row(layer["layer"], shape, layer["level"], layer["reason"])
+        console.print(table)
+    counts = Counter(layer["level"] for layer in precision["layers"])
+    levels = ", ".join(f"{count} in {level}" for level, count in sorted(counts.items())) or "none"
+    drop = precision["auc_drop"]
+    auc = "" if drop is None else f"AUC lower by {drop:.6f}, "
+    console.print(
+        f"layers: {levels}; {auc}scores move by {precision['largest_difference']:.1e} at most, "
+        f"{precision['mean_difference']:.1e} on average ({precision['rows']} rows)"
+    )
 
 
 def show_manifest(manifest: dict[str, Any]) -> None:
@@ -91,6 +112,11 @@ def show_manifest(manifest: dict[str, Any]) -> None:
         )
     if manifest["tables"]:
         output.print(_embedding_tables(manifest["tables"]))
+    for layer in manifest.get("precision", {}).get("layers", ()):
+        why = f" ({layer['reason']})" if layer["reason"] else ""
+        output.print(
+            f"layer {layer['layer']}, {layer['depth']} x {layer['columns']}: {layer['level']}{why}"
+        )
     output.print(f"target {manifest['target']['name']}, built with {manifest['provenance']}")
 
 
