@@ -14,6 +14,14 @@ from rtcompile.options import CALIBRATION_METHODS, PRECISIONS, BuildOptions
 __all__ = ["main"]
 
 _PATH = click.Path(path_type=Path)
+_QUANTIZE = click.option(
+    "--quantize",
+    type=click.Choice(PRECISIONS),
+    default="none",
+    show_default=True,
+    help="Lowest precision of dense layers.",
+)
+
 _EMBEDDING_DTYPE = click.option(
     "--embedding-dtype",
     default="fp32",
@@ -56,13 +64,7 @@ def main(debug: bool) -> None:
     metavar="NAME=DTYPE",
     help="The dtype of one table, instead of --embedding-dtype.",
 )
-@click.option(
-    "--quantize",
-    type=click.Choice(PRECISIONS),
-    default="none",
-    show_default=True,
-    help="Lowest precision of dense layers.",
-)
+@_QUANTIZE
 @click.option(
     "--calibration",
     type=_PATH,
@@ -253,8 +255,9 @@ def worker_command(tracker: str, key: str, host: str, port: int) -> None:
 @main.command("demo")
 @click.option("--keep", type=_PATH, help="Folder for the artifacts; else they are thrown away.")
 @_EMBEDDING_DTYPE
-def demo_command(keep: Path | None, embedding_dtype: str) -> None:
+@_QUANTIZE
+def demo_command(keep: Path | None, embedding_dtype: str, quantize: str) -> None:
     """Build two MovieLens models, rank real requests, compare with the usual stack."""
     from rtcompile.demo import run_demo
 
-    run_demo(keep, embedding_dtype)
+    run_demo(keep, embedding_dtype, quantize)

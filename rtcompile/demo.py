@@ -31,13 +31,13 @@ def load_data() -> Interactions:
         return synthetic()
 
 
-def run_demo(keep: Path | None, embedding_dtype: str = "fp32") -> None:
+def run_demo(keep: Path | None, embedding_dtype: str = "fp32", quantize: str = "none") -> None:
     """Build, rank the test period's requests, print the comparison and the latencies."""
     data = load_data()
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         target = keep or Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        prepared = [_prepare(name, data, target, embedding_dtype) for name in NAMES]
+        prepared = [_prepare(name, data, target, embedding_dtype, quantize) for name in NAMES]
         with console.status("ranking the test period"):
             compared = [compare(one) for one in prepared]
         with console.status("measuring"):
@@ -61,7 +61,9 @@ def bench_models(
     return measure(prepared.name, prepared.ranker, peers, requests, prepared.items, rows)
 
 
-def _prepare(name: str, data: Interactions, folder: Path, embedding_dtype: str) -> Prepared:
+def _prepare(
+    name: str, data: Interactions, folder: Path, embedding_dtype: str, quantize: str
+) -> Prepared:
     with console.status(f"{name}: starting") as status:
         return prepare(
             name,
@@ -69,6 +71,7 @@ def _prepare(name: str, data: Interactions, folder: Path, embedding_dtype: str) 
             folder,
             progress=lambda step: status.update(f"{name}: {step}"),
             embedding_dtype=embedding_dtype,
+            quantize=quantize,
         )
 
 

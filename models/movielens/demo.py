@@ -14,6 +14,7 @@ import numpy as np
 
 import rtcompile
 import runtime
+from models.movielens.calibration import LABEL, write_calibration
 from models.movielens.data import Interactions
 from models.movielens.examples import Request, item_fields, requests
 from models.movielens.metrics import auc
@@ -56,12 +57,26 @@ def prepare(
     target: str = "host",
     progress: Callable[[str], None] = lambda step: None,
     embedding_dtype: str = "fp32",
+    quantize: str = "none",
 ) -> Prepared:
-    """Build the artifact of `name`, "deepfm" or "din", in `folder`, and load the item tables."""
+    """Build the artifact of `name`, "deepfm" or "din", in `folder`, and load the item tables.
+
+    Lower precision is calibrated, and held to the budget of AUC, on the validation period.
+    """
     model, features = FOLDER / f"{name}.onnx", FOLDER / f"fg_{name}.json"
     tables = FOLDER / f"{name}.safetensors"
+    calibration = None
+    if quantize != "none":
+        calibration = folder / "validation.jsonl"
+        write_calibration(data, calibration)
     options = rtcompile.BuildOptions(
-        features=features, target=target, embeddings=tables, embedding_dtype=embedding_dtype
+        features=features,
+        target=target,
+        embeddings=tables,
+        embedding_dtype=embedding_dtype,
+        quantize=quantize,
+        calibration=calibration,
+        label=LABEL if calibration else None,
     )
     artifact = folder / f"{name}.rtc"
     rtcompile.build(model, options, output=artifact, progress=progress)

@@ -54,9 +54,9 @@ def split(found: list[Example], part: str) -> list[Example]:
     return found[int(begin * len(found)) : int(end * len(found))]
 
 
-def requests(data: Interactions) -> list[Request]:
-    """One request a user of the test period, in the order of their first event in it."""
-    events = split(examples(data), "test")
+def requests(data: Interactions, part: str = "test") -> list[Request]:
+    """One request a user of a period, in the order of their first event in it."""
+    events = split(examples(data), part)
     grouped: dict[str, list[Example]] = defaultdict(list)
     for example in events:
         grouped[example.user_id].append(example)
