@@ -7,13 +7,14 @@
     float [n, length, d]    the same for each element of a sequence, zeros behind the last
     SEQUENCE__len           the sequence's length, [n] or [n, 1]
 
-Every graph input needs a feature, and every feature an input.
+Every graph input needs a feature, and every feature an input: one of the graph as it was given,
+also where no output that is kept needs it.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -76,17 +77,20 @@ def bind(
     inputs: Iterable[Port],
     tables: Iterable[EmbeddingTables],
     graph_rows: Mapping[str, int],
+    unread: Collection[str] = (),
 ) -> tuple[BoundInput, ...]:
     """What feeds each of `inputs`, in their order.
 
     `tables` are searched in order. `graph_rows`: rows of the tables inside the graph, by the name
-    of the input that looks them up. Raises BindingError or EmbeddingsError with every problem.
+    of the input that looks them up. `unread`: inputs that the graph had, which nothing that is
+    kept of it reads: features of their names may be left unbound. Raises BindingError or
+    EmbeddingsError with every problem.
     """
     binder = _Binder(plan, tuple(inputs), tuple(tables), graph_rows)
     bound = tuple(found for found in map(binder.bind, binder.inputs) if found)
     fed = {(b.feature.name, b.form is Form.LENGTHS) for b in bound}
     for feature in plan.features:
-        if (feature.name, False) not in fed and feature.name not in binder.named:
+        if (feature.name, False) not in fed and feature.name not in binder.named.union(unread):
             binder.problems.append(binder.unwanted(feature))
     if binder.problems:
         raise BindingError(binder.problems, plan.source)

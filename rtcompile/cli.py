@@ -64,6 +64,13 @@ def main(debug: bool) -> None:
     metavar="NAME=DTYPE",
     help="The dtype of one table, instead of --embedding-dtype.",
 )
+@click.option(
+    "--output-name",
+    "outputs",
+    multiple=True,
+    metavar="NAME",
+    help="Keep this output of the graph, and what it needs. [default: all]",
+)
 @_QUANTIZE
 @click.option(
     "--calibration",
@@ -94,6 +101,7 @@ def build_command(
     embeddings: Path | None,
     embedding_dtype: str,
     table_dtypes: tuple[str, ...],
+    outputs: tuple[str, ...],
     quantize: str,
     calibration: Path | None,
     calibration_method: str,
@@ -116,6 +124,7 @@ def build_command(
         embeddings=embeddings,
         embedding_dtype=embedding_dtype,
         table_dtypes=tuple(map(_table_dtype, table_dtypes)),
+        outputs=outputs,
         quantize=quantize,
         calibration=calibration,
         calibration_method=calibration_method,

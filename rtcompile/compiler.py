@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,8 @@ class Compiler:
         self.plan = plan
         self.report = Report()
         progress("import the graph")
-        graph = import_onnx(model)
+        graph = import_onnx(model, options.outputs)
+        self.report.start("keep_outputs").applied = graph.left_out.operators
         progress("optimize the graph")
         bound: tuple[BoundInput, ...] = ()
         try:
@@ -85,7 +86,8 @@ class Compiler:
             self.ports = network_ports(simplified["main"], graph.inputs, graph.outputs)
             if self.plan:
                 tables = _tables(options, graph.model)
-                bound = bind(self.plan, self.ports[0], tables, id_columns(graph.model).whole)
+                rows, unread = id_columns(graph.model).whole, graph.left_out.inputs
+                bound = bind(self.plan, self.ports[0], tables, rows, unread)
                 if "staging" not in options.without:
                     simplified = with_sides(simplified, [BINDING_TIMES[b.side] for b in bound])
             self._staged = to_stages(simplified, self.report, "fusion" not in options.without)
@@ -155,6 +157,7 @@ class Compiler:
             "fields": {side.value: plan.columns(side) for side in Side} if plan else {},
             "stages": stages.descriptions,
             "tables": [_describe_table(table) for table in constants.tables],
+            "left_out": asdict(self.original.graph.left_out),
             "provenance": {
                 "model": self._model.name,
                 "model_sha256": _digest(self._model),

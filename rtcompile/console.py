@@ -55,6 +55,7 @@ def show_build(result: BuildResult, path: Path, explain: bool) -> None:
             refused = "\n".join(record.refused)
             table.add_row(record.stage or "all", record.name, str(record.applied), refused)
         console.print(table)
+        _show_left_out(console, result.manifest)
         if result.manifest["tables"]:
             console.print(_embedding_tables(result.manifest["tables"]))
     if result.quantization:
@@ -110,6 +111,7 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             f"{name}: {operators}{stage['calls']} calls of {stage['kernels']} kernels, "
             f"{stage['workspace_bytes'] / 1024:.0f} KB of workspace"
         )
+    _show_left_out(output, manifest)
     if manifest["tables"]:
         output.print(_embedding_tables(manifest["tables"]))
     for layer in manifest.get("precision", {}).get("layers", ()):
@@ -118,6 +120,16 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             f"layer {layer['layer']}, {layer['depth']} x {layer['columns']}: {layer['level']}{why}"
         )
     output.print(f"target {manifest['target']['name']}, built with {manifest['provenance']}")
+
+
+def _show_left_out(to: Console, manifest: dict[str, Any]) -> None:
+    """Outputs that no one asked for, and what went with them."""
+    left = manifest["left_out"]
+    if left["outputs"]:
+        to.print(
+            f"left out: outputs {', '.join(left['outputs'])}, and for them alone "
+            f"{left['operators']} operators, inputs {', '.join(left['inputs']) or 'none'}"
+        )
 
 
 def _embedding_tables(tables: list[dict[str, Any]]) -> Table:

@@ -32,8 +32,9 @@ class BuildOptions:
     of `rtcompile.targets.TARGETS`, or "host". `embeddings`: a safetensors file, or a folder of
     them, with the tables that are not in the graph. `embedding_dtype`: what tables are stored in,
     fp32, fp16, bf16, int8 or int4; small ones stay in fp32 (`rtcompile/table_dtypes.py`).
-    `table_dtypes`: (table name, dtype) pairs that hold instead. `verify`: compare with the original
-    before writing.
+    `table_dtypes`: (table name, dtype) pairs that hold instead. `outputs`: which of the graph's
+    outputs to keep, in its order; none stands for all. Features that feed the others alone are
+    extracted by `Ranker.extract` only. `verify`: compare with the original before writing.
 
     `quantize`: the lowest precision of dense layers. `calibration`: real rows, .parquet or .jsonl,
     or .npz of a graph's inputs: to verify on, to see ranges on (`calibration_method`), to measure
@@ -50,6 +51,7 @@ class BuildOptions:
     embeddings: str | Path | None = None
     embedding_dtype: str = "fp32"
     table_dtypes: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[str, ...] = ()
     quantize: str = "none"
     calibration: str | Path | None = None
     calibration_method: str = "minmax"

@@ -151,7 +151,8 @@ def _add_inputs(
     for b in mine:
         _add_input(stage, b, constants)
     program = stage.finish()
-    features = [f for f in plan.features if f.side is side]
+    read = {b.feature.name for b in mine}
+    features = [f for f in plan.features if f.name in read]
     stages.add(program, describe_columns(program, stage.columns, features))
 
 

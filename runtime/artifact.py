@@ -31,7 +31,7 @@ from runtime.errors import ArtifactError
 __all__ = ["HEADER", "MAGIC", "PAGE", "SCHEMA_VERSION", "Artifact", "read_artifact"]
 
 MAGIC = b"RTCOMPIL"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 PAGE = 4096
 HEADER = struct.Struct("<8sIIQ32s8s")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_conver
 from rtcompile.errors import ModelError, UnsupportedError
 from rtcompile.frontends.constant_gather import constant_gather
 from rtcompile.frontends.fold_ranges import fold_ranges
+from rtcompile.frontends.keep_outputs import LeftOut, keep_outputs
 from rtcompile.frontends.recurrent import RECURRENT, convert_recurrent
 from rtcompile.frontends.resolve_branches import resolve_branches
 from rtcompile.frontends.rewrite_einsum import rewrite_einsum
@@ -45,17 +47,24 @@ _IMPORT_FAILURES = (
 
 @dataclass(frozen=True)
 class ImportedGraph:
-    """A network as Relax. `inputs` and `outputs` are the graph's names, in its order."""
+    """A network as Relax. `inputs` and `outputs` are the graph's names, in its order.
+
+    `left_out`: what it lacks of the file, since no one asked for it.
+    """
 
     module: Any
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     model: Any  # the onnx.ModelProto, for verification and table names
+    left_out: LeftOut
 
 
-def import_onnx(path: Path) -> ImportedGraph:
-    """Read, check and import the model at `path`. Raises ModelError or UnsupportedError."""
-    original = _load(path)
+def import_onnx(path: Path, outputs: Collection[str] = ()) -> ImportedGraph:
+    """Read, check and import the model at `path`, with these of its outputs, or all.
+
+    Raises ModelError or UnsupportedError, and ConfigError for an output that it does not have.
+    """
+    original, left_out = keep_outputs(_load(path), outputs)
     model = rewrite_einsum(rewrite_expand(fold_ranges(resolve_branches(original))))
     opset = _opset(model, path)
     _refuse_unknown_operators(model, path)
@@ -73,8 +82,8 @@ def import_onnx(path: Path) -> ImportedGraph:
         raise UnsupportedError(
             f"{path}: the graph cannot be imported: {'; '.join([*where, *reason])}"
         ) from error
-    outputs = tuple(output.name for output in model.graph.output)
-    return ImportedGraph(module, tuple(shapes), outputs, original)
+    names = tuple(output.name for output in model.graph.output)
+    return ImportedGraph(module, tuple(shapes), names, original, left_out)
 
 
 class _Importer(ONNXGraphImporter):

@@ -14,7 +14,7 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-__all__ = ["BATCHES", "needed_nodes", "reads_shapes_alone", "value_at"]
+__all__ = ["BATCHES", "needed_nodes", "reads_of", "reads_shapes_alone", "value_at"]
 
 # Sizes that tell whether a value changes with the batch. The batch itself counts as more than one.
 BATCHES = (2, 3)
@@ -67,16 +67,16 @@ def needed_nodes(model: Any, *names: str) -> list[Any]:
     for node in reversed(model.graph.node):
         if wanted.intersection(node.output):
             nodes.append(node)
-            wanted.update(_reads(node))
+            wanted.update(reads_of(node))
     return nodes[::-1]
 
 
-def _reads(node: Any) -> set[str]:
+def reads_of(node: Any) -> set[str]:
     """What a node reads, its branches included."""
     found = set(node.input)
     for attribute in node.attribute:
         if attribute.HasField("g"):
-            found.update(name for inner in attribute.g.node for name in _reads(inner))
+            found.update(name for inner in attribute.g.node for name in reads_of(inner))
             found.update(output.name for output in attribute.g.output)
     return found
 
