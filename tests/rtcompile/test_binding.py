@@ -129,5 +129,5 @@ def test_a_folder_of_tables_and_real_rows(model: RankingModel, tmp_path: Path) -
 
 
 def test_options_that_need_features(model: RankingModel, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="embeddings belongs to a feature config"):
+    with pytest.raises(ConfigError, match="embeddings belong to a feature config"):
         _build(model, tmp_path, features=None)
