@@ -203,6 +203,10 @@ def inspect_command(artifact: Path, as_json: bool) -> None:
 @click.option("--profile", is_flag=True, help="Show the time by stage and by kernel.")
 @click.option("--without", multiple=True, help="Gain of staging, fusion, item-cache; or all.")
 @click.option("--models", help="Of zoo: names, with commas between. [default: all]")
+@_QUANTIZE
+@click.option(
+    "--calibration", type=_PATH, help="Inputs of a graph in lower precision, .npz."
+)
 @click.option("--json", "as_json", type=_PATH, help="Also write the figures here.")
 def bench_command(
     what: str | None,
@@ -212,18 +216,31 @@ def bench_command(
     profile: bool,
     without: tuple[str, ...],
     models: str | None,
+    quantize: str,
+    calibration: Path | None,
     as_json: Path | None,
 ) -> None:
     """Measure WHAT beside peers: a workload, an ONNX graph, the models of a library (`zoo`), an
     artifact, `features` or `embeddings`; by default the demo's models.
 
-    --threads, --profile and --without measure WHAT beside itself.
+    --threads, --profile and --without measure WHAT beside itself, --quantize graphs beside their
+    float32 builds.
     """
     from rtcompile.bench.bench_options import BenchOptions
     from rtcompile.bench.command import run_bench
 
     peers, parts = _listed(against), _listed(without)
-    options = BenchOptions(peers, rows, threads, models, profile, parts, as_json)
+    options = BenchOptions(
+        against=peers,
+        rows=rows,
+        threads=threads,
+        models=models,
+        profile=profile,
+        without=parts,
+        quantize=quantize,
+        calibration=calibration,
+        json=as_json,
+    )
     run_bench(what, options)
 
 

@@ -18,4 +18,6 @@ class BenchOptions:
     models: str | None = None
     profile: bool = False
     without: tuple[str, ...] = ()
+    quantize: str = "none"
+    calibration: Path | None = None
     json: Path | None = None

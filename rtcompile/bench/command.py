@@ -16,7 +16,7 @@ from models.workloads.catalog import WORKLOADS
 from rtcompile.bench.bench_options import BenchOptions
 from rtcompile.bench.embeddings import lookup_table, time_lookups
 from rtcompile.bench.features import time_features, time_stage
-from rtcompile.bench.graphs import ENGINES, bench_graph, graphs, is_zoo
+from rtcompile.bench.graphs import ENGINES, LOWER_ENGINES, bench_graph, graphs, is_zoo
 from rtcompile.bench.latency import Latency
 from rtcompile.bench.modes import run_mode, write_figures
 from rtcompile.bench.peers import PEERS
@@ -27,6 +27,7 @@ from rtcompile.bench.workloads import bench_workload
 from rtcompile.console import console, output
 from rtcompile.demo import ROWS, bench_models, load_data
 from rtcompile.errors import DataError, UnsupportedError
+from rtcompile.options import BuildOptions
 
 __all__ = ["run_bench"]
 
@@ -74,13 +75,18 @@ def _against_peers(
 ) -> None:
     against = options.against
     graphs = what is not None and (is_zoo(what) or what.endswith(".onnx"))
-    known = ENGINES if graphs else PEERS
+    lower = options.quantize != "none"
+    if lower and not graphs:
+        raise DataError("--quantize measures an ONNX graph, or the models of zoo")
+    engines = LOWER_ENGINES if lower else ENGINES
+    known = tuple(dict.fromkeys((*engines, *ENGINES))) if graphs else PEERS
     unknown = [peer for peer in against if peer not in known]
     if unknown:
         raise DataError(f"--against {unknown[0]}: not a peer; known are {', '.join(known)}")
     if graphs:
         assert what is not None
-        latencies = _graphs(what, models, against or ENGINES, counts or ROWS)
+        build = _lower_precision(options) if lower else BuildOptions()
+        latencies = _graphs(what, models, against or engines, counts or ROWS, build)
     elif what is not None and Path(what).is_file():
         if against:
             raise DataError("--against: a peer needs the model; an artifact alone has none")
@@ -93,8 +99,23 @@ def _against_peers(
     write_figures(options.json, [asdict(latency) for latency in latencies])
 
 
+def _lower_precision(options: BenchOptions) -> BuildOptions:
+    """Whatever it costs: the table says what that is."""
+    calibration = options.calibration
+    return BuildOptions(
+        quantize=options.quantize,
+        calibration=calibration,
+        max_difference=float("inf"),
+        max_mean_difference=float("inf"),
+    )
+
+
 def _graphs(
-    what: str, models: tuple[str, ...], against: tuple[str, ...], counts: tuple[int, ...]
+    what: str,
+    models: tuple[str, ...],
+    against: tuple[str, ...],
+    counts: tuple[int, ...],
+    build: BuildOptions,
 ) -> list[Latency]:
     found: list[Latency] = []
     with (
@@ -102,7 +123,8 @@ def _graphs(
         console.status(f"{what}: starting") as status,
     ):
         for graph in graphs(what, models, Path(folder), status.update):
-            taken = bench_graph(graph, counts, against, Path(folder), status.update, console.print)
+            say = (status.update, console.print)
+            taken = bench_graph(graph, counts, against, Path(folder), *say, build)
             found += taken
             ratios = [f"{one.best_ratio:.2f}x at {one.rows}" for one in taken if one.best_ratio]
             console.print(f"{graph.name}: {', '.join(ratios) or 'done'}")

@@ -1,7 +1,9 @@
-"""The network in other engines, each on one thread and in fp32."""
+"""The network in other engines, each on one thread; in fp32, unless it is said otherwise."""
 
 from __future__ import annotations
 
+import logging
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import onnxruntime
 
 from rtcompile.errors import UnsupportedError
 
-__all__ = ["PACKAGES", "onnxruntime_session", "openvino_request"]
+__all__ = ["PACKAGES", "onnxruntime_int8_session", "onnxruntime_session", "openvino_request"]
 
 # What to install for a peer that is not.
 PACKAGES = {"tensorflow": "tensorflow-cpu", "openvino": "openvino"}
@@ -23,7 +25,30 @@ def onnxruntime_session(model: Path) -> Any:
     return onnxruntime.InferenceSession(model.read_bytes(), options)
 
 
-def openvino_request(model: Path) -> Any:
+def onnxruntime_int8_session(model: Path) -> Any:
+    """An InferenceSession of its dynamic quantization: int8 weights by column, activations by call.
+
+    Raises UnsupportedError for a graph that its tool does not take.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+        path = Path(folder) / "int8.onnx"
+        level = logging.root.level
+        try:
+            logging.root.setLevel(logging.ERROR)  # its advice on preprocessing
+            quantize_dynamic(str(model), str(path), per_channel=True, weight_type=QuantType.QInt8)
+            return onnxruntime_session(path)
+        except Exception as error:  # of no public base class
+            reason = str(error).strip().splitlines()[-1]
+            raise UnsupportedError(
+                f"onnxruntime-int8 does not take {model.name} ({reason})"
+            ) from error
+        finally:
+            logging.root.setLevel(level)
+
+
+def openvino_request(model: Path, precision: str = "f32") -> Any:
     """An InferRequest. Raises ImportError, and UnsupportedError for a graph it does not take."""
     import openvino
 
@@ -31,7 +56,7 @@ def openvino_request(model: Path) -> Any:
         "INFERENCE_NUM_THREADS": 1,
         "NUM_STREAMS": 1,
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": precision,
     }
     try:
         compiled = openvino.Core().compile_model(str(model), "CPU", settings)

@@ -18,15 +18,35 @@ import onnx
 import rtcompile
 import runtime
 from models.zoo.catalog import ZOOS, ZooModule
-from rtcompile.bench.engines import PACKAGES, onnxruntime_session, openvino_request
+from rtcompile.bench.engines import (
+    PACKAGES,
+    onnxruntime_int8_session,
+    onnxruntime_session,
+    openvino_request,
+)
 from rtcompile.bench.latency import Latency
 from rtcompile.bench.timing import side_by_side
 from rtcompile.errors import DataError, ModelError, UnsupportedError
+from rtcompile.options import BuildOptions
 from rtcompile.verify import generate_inputs
 
-__all__ = ["ENGINES", "Graph", "bench_graph", "graphs", "is_zoo", "onnx_graph", "zoo_graphs"]
+__all__ = [
+    "ENGINES",
+    "LOWER_ENGINES",
+    "Graph",
+    "bench_graph",
+    "graphs",
+    "is_zoo",
+    "onnx_graph",
+    "zoo_graphs",
+]
+
+_EXACT = BuildOptions()
 
 ENGINES = ("onnxruntime", "openvino")
+
+# Beside a graph in lower precision: `float32` is our own build of it.
+LOWER_ENGINES = ("float32", "onnxruntime-int8", "openvino-bf16")
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 Say = Callable[[str], None]
@@ -102,14 +122,21 @@ def bench_graph(
     folder: Path,
     progress: Say,
     say: Say,
+    options: BuildOptions = _EXACT,
 ) -> list[Latency]:
     """Build and verify `graph` in `folder`, then measure it at `rows`."""
     artifact = folder / f"{graph.name}.rtc"
-    rtcompile.build(
-        graph.path, output=artifact, progress=lambda step: progress(f"{graph.name}: {step}")
-    )
-    ranker = runtime.load(artifact)
+
+    def build(options: BuildOptions) -> runtime.Ranker:
+        named = lambda step: progress(f"{graph.name}: {step}")  # noqa: E731
+        rtcompile.build(graph.path, options, output=artifact, progress=named)
+        return runtime.load(artifact)
+
     engines = _engines(graph.path, against, say)
+    if "float32" in against:
+        engines["float32"] = build(_EXACT).predict
+    ranker = build(options)
+    precision = ranker.manifest.get("precision", {})
     progress(f"{graph.name}: measuring")
     found = []
     for count in rows:
@@ -119,7 +146,8 @@ def bench_graph(
         calls = {name: partial(engine, inputs) for name, engine in engines.items()}
         taken = side_by_side({"rtcompile": partial(ranker.predict, inputs), **calls})
         ours = taken.pop("rtcompile")
-        found.append(Latency(graph.name, count, ours, taken))
+        moved = precision.get("largest_difference")
+        found.append(Latency(graph.name, count, ours, taken, moved))
     return found
 
 
@@ -130,11 +158,14 @@ def _engines(path: Path, against: Sequence[str], say: Say) -> dict[str, Callable
         try:
             if name == "onnxruntime":
                 found[name] = partial(onnxruntime_session(path).run, None)
-            else:
-                infer = openvino_request(path).infer
+            elif name == "onnxruntime-int8":
+                found[name] = partial(onnxruntime_int8_session(path).run, None)
+            elif name.startswith("openvino"):
+                precision = "bf16" if name == "openvino-bf16" else "f32"
+                infer = openvino_request(path, precision).infer
                 found[name] = partial(infer, share_inputs=True, share_outputs=True)
         except ImportError:
-            say(f"{name} is not installed (pip install {PACKAGES[name]}): left out")
+            say(f"{name} is not installed (pip install {PACKAGES[name.split('-')[0]]}): left out")
         except UnsupportedError as error:
             say(f"{error}: left out")
     return found

@@ -16,12 +16,16 @@ __all__ = ["Latency", "measure"]
 
 @dataclass(frozen=True)
 class Latency:
-    """Median microseconds a request of `rows` items: ours, and each peer's."""
+    """Median microseconds a request of `rows` items: ours, and each peer's.
+
+    `moved`: the largest difference of the scores that lower precision makes, where it is measured.
+    """
 
     model: str
     rows: int
     microseconds: float
     peers: Mapping[str, float]
+    moved: float | None = None
 
     def ratios(self) -> dict[str, float]:
         """How many times as long each peer takes."""

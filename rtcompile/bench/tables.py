@@ -68,7 +68,8 @@ def _latency_table(
     table = _narrow(f"{what} to scores, one core, median µs a request", 0 if cut else 1)
     table.add_column("model", overflow="fold")
     with_best = graphs and len(peers) > 1
-    last = ["best"] if with_best else []
+    with_moved = any(latency.moved is not None for latency in found)
+    last = (["best"] if with_best else []) + (["largest diff"] if with_moved else [])
     for name in ("rows" if graphs else "items", "rtcompile", "requests/s", *peers, *last):
         table.add_column(cut.get(name, name), justify="right", no_wrap=True)
     for latency in found:
@@ -76,6 +77,8 @@ def _latency_table(
         cells += [_of_peer(latency, peer, between) for peer in peers]
         if with_best:
             cells.append("-" if latency.best_ratio is None else f"{latency.best_ratio:.2f}x")
+        if with_moved:
+            cells.append("-" if latency.moved is None else f"{latency.moved:.1e}")
         table.add_row(latency.model, str(latency.rows), *cells)
     return table
 
