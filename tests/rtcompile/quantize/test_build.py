@@ -20,11 +20,24 @@ from rtcompile.targets import resolve_target
 from tests.onnx_models import save
 from tests.ranking_model import USER, items, ranking_model
 
-HOST = resolve_target("host").registers
-needs_int8 = pytest.mark.skipif(not HOST.int8, reason="no instruction for int8 here")
-needs_bf16 = pytest.mark.skipif(not HOST.bf16, reason="no instruction for bf16 here")
+needs_int8 = pytest.mark.usefixtures("int8")
+needs_bf16 = pytest.mark.usefixtures("bf16")
 
 WIDTH, ROWS = 48, 96
+
+
+@pytest.fixture
+def int8() -> None:
+    """Skips where no instruction multiplies bytes."""
+    if not resolve_target("host").registers.int8:
+        pytest.skip("no instruction for int8 here")
+
+
+@pytest.fixture
+def bf16() -> None:
+    """Skips where no instruction multiplies bfloat16."""
+    if not resolve_target("host").registers.bf16:
+        pytest.skip("no instruction for bf16 here")
 
 
 @pytest.fixture(scope="module")
