@@ -73,7 +73,9 @@ def _percentile(histogram: Histogram, centres: Floats, counts: Floats) -> Range:
     half = (histogram.high - histogram.low) / _BINS / 2
     first = int(np.searchsorted(shares, _TAIL, side="right"))
     last = min(int(np.searchsorted(shares, 1 - _TAIL, side="left")), _BINS - 1)
-    return Range(min(float(centres[first]) - half, 0.0), max(float(centres[last]) + half, 0.0))
+    low = max(float(centres[first]) - half, histogram.low)
+    high = min(float(centres[last]) + half, histogram.high)
+    return Range(min(low, 0.0), max(high, 0.0))
 
 
 def _least_entropy(histogram: Histogram, centres: Floats, counts: Floats) -> Range:
@@ -111,6 +113,8 @@ def _relative_entropy(counts: Floats, centres: Floats, to: Range) -> float:
         nearest = int(np.argmin(np.where(clipped, np.inf, np.abs(centres - end))))
         reference[nearest] += reference[outside].sum()
     reference[clipped] = 0.0
+    if not reference.sum():
+        return np.inf  # nothing but zeros, which every range has
     _, places = np.unique(steps, return_inverse=True)
     filled = (kept > 0).astype(np.float64)
     mass, width = np.bincount(places, kept), np.bincount(places, filled)
