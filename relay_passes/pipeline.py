@@ -37,6 +37,7 @@ from relay_passes.raise_bounds import raise_bounds
 from relay_passes.report import PassReport, Report
 from relay_passes.resolve_squeeze import resolve_squeeze
 from relay_passes.scale_factors import scale_factors
+from relay_passes.share_values import share_values
 from relay_passes.sink_permutes import sink_permutes
 from relay_passes.split_products import split_products
 from relay_passes.split_stages import StageGraph, split_stages
@@ -111,6 +112,7 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     sink_permutes,
     scale_factors,
     canonicalize,
+    share_values,
     # Before products are split by stage, while each still stands next to what scales it.
     fold_affines,
     canonicalize,
@@ -123,6 +125,7 @@ STAGE: tuple[GraphPass, ...] = (
     split_sums,
     # What was split leaves dead code, and equal parts of different layers.
     canonicalize,
+    share_values,
 )
 
 LIFT: tuple[GraphPass, ...] = (

@@ -6,6 +6,7 @@
 
 In the cross graph a user's value has one row. Element-wise operators read it as it is, broadcast;
 for any other it is spread:   call_dps_packed("rtc.spread", (value,)).
+A view of an item's value is made in the cross stage again: the item table keeps a value once.
 A value that only repeats another one (a product with ones) moves to its readers: it would be larger
 to keep and no faster to read. One of the user's moves only where all its readers broadcast.
 """
@@ -77,8 +78,10 @@ class _Cut:
         self._function = function
         self._bound = bindings(function)
         self._times = binding_times(function)
+        self._views: set[Any] = set()
         self._results = _results(function, self._bound)
         self._sink_expansions()
+        self._views = self._late_views()
         self._kept = {time: self._read_later(time) for time in _EARLY}
 
     def _readers(self) -> dict[Any, list[BindingTime]]:
@@ -88,7 +91,23 @@ class _Cut:
                 found.setdefault(read, []).append(self._times[var])
         for result in self._results:
             found.setdefault(result, []).append(BindingTime.CROSS)
+        for var in self._views:
+            found.setdefault(self._bound[var].args[0], []).append(BindingTime.CROSS)
         return found
+
+    def _late_views(self) -> set[Any]:
+        """The reshapes of items' values that the cross stage reads, and so makes for itself.
+
+        One of the user's is kept: it has one row, which a reshape in the cross stage would spread.
+        """
+        readers = self._readers()
+        return {
+            var
+            for var, value in self._bound.items()
+            if self._times[var] is BindingTime.ITEM
+            and call_name(value) == "relax.reshape"
+            and BindingTime.CROSS in readers.get(var, [])
+        }
 
     def _sink_expansions(self) -> None:
         readers = self._readers()
@@ -114,7 +133,9 @@ class _Cut:
         return [
             var
             for var in self._bound
-            if self._times[var] is time and BindingTime.CROSS in readers.get(var, [])
+            if self._times[var] is time
+            and BindingTime.CROSS in readers.get(var, [])
+            and var not in self._views
         ]
 
     def early_stage(self, time: BindingTime) -> StageGraph | None:
@@ -134,7 +155,8 @@ class _Cut:
 
     def cross_stage(self) -> StageGraph:
         """The graph of the rows."""
-        inside = [var for var in self._bound if self._times[var] is BindingTime.CROSS]
+        cross = {var for var in self._bound if self._times[var] is BindingTime.CROSS}
+        inside = [var for var in self._bound if var in cross or var in self._views]
         constant = [var for var in self._bound if self._times[var] is BindingTime.BUILD]
         used = {read for var in inside for read in reads(self._bound[var])} | set(self._results)
         builder = _Builder(self._bound)

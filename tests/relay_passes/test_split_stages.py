@@ -24,6 +24,7 @@ from tests.relay_passes.modules import (
     const,
     kernel,
     network,
+    reshape,
     weight,
 )
 
@@ -46,6 +47,15 @@ def _joined(emit: Emit, u: Any, i: Any, c: Any) -> Any:
     return op.sum(joined, [1]), op.subtract(user, c), op.matmul(joined, const(weight(6, 1)))
 
 
+def _views(emit: Emit, u: Any, i: Any, c: Any) -> Any:
+    """An item's value is read in two shapes, in its own stage and in the cross stage."""
+    value = emit(op.exp(i))
+    view = emit(reshape(value, 1, 2))
+    own = emit(op.negative(view))
+    user = emit(reshape(emit(op.tanh(u)), 1, 2))
+    return op.add(user, op.multiply(view, reshape(c, 1, 2))), op.subtract(value, c), own
+
+
 def _results_of_each_side(emit: Emit, u: Any, i: Any, c: Any) -> Any:
     return op.tanh(u), op.negative(i), op.add(u, i), op.nn.relu(c)
 
@@ -60,6 +70,7 @@ _NETWORKS = {
     "joined": _joined,
     "results": _results_of_each_side,
     "constant": _constant_first,
+    "views": _views,
 }
 
 
@@ -95,6 +106,16 @@ def _assert_same(
     got = _staged(stages, {0: u, 1: i, 2: cross}, rows)
     for one, other in zip(got, wanted, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_an_item_keeps_a_value_once_whatever_its_shape() -> None:
+    stages, _ = _split(network(INPUTS, _views, SIDES))
+    item, cross = stages[1], stages[2]
+    assert calls(item.module) == ["exp", "reshape", "negative"]
+    assert len(item.module["main"].ret_ty.fields) == 2
+    assert calls(cross.module).count("reshape") == 2
+    # The user's row is kept in the shape that it is read in.
+    assert calls(stages[0].module) == ["tanh", "reshape"]
 
 
 def test_a_network_is_cut_by_binding_time() -> None:
