@@ -10,6 +10,7 @@ import click
 import runtime
 from rtcompile.errors import RtcompileError
 from rtcompile.options import CALIBRATION_METHODS, PRECISIONS, BuildOptions
+from rtcompile.tuning.commands import logs_commands, tune_command
 
 __all__ = ["main"]
 
@@ -49,6 +50,10 @@ class _Group(click.Group):
 @click.version_option(package_name="rtcompile")
 def main(debug: bool) -> None:
     """Compile ranking models: raw bytes in, scores out."""
+
+
+main.add_command(tune_command)
+main.add_command(logs_commands)
 
 
 @main.command("build")
@@ -92,6 +97,7 @@ def main(debug: bool) -> None:
 @click.option("--max-mean-difference", default=4e-3, show_default=True, help="The same on average.")
 @click.option("--allow-over-budget", is_flag=True, help="Write the artifact even so.")
 @click.option("--target", default="host", show_default=True, help="CPU to compile for.")
+@click.option("--tuning-logs", type=_PATH, help="Tuning records. [default: those of the package]")
 @click.option("--verify/--no-verify", default=True, show_default=True)
 @click.option("--explain", is_flag=True, help="Show what each pass did, or refused and why.")
 def build_command(
@@ -111,6 +117,7 @@ def build_command(
     max_mean_difference: float,
     allow_over_budget: bool,
     target: str,
+    tuning_logs: Path | None,
     verify: bool,
     explain: bool,
 ) -> None:
@@ -133,6 +140,7 @@ def build_command(
         max_difference=max_difference,
         max_mean_difference=max_mean_difference,
         allow_over_budget=allow_over_budget,
+        tuning_logs=tuning_logs,
         verify=verify,
     )
     with console.status("starting") as status:
@@ -204,9 +212,7 @@ def inspect_command(artifact: Path, as_json: bool) -> None:
 @click.option("--without", multiple=True, help="Gain of staging, fusion, item-cache; or all.")
 @click.option("--models", help="Of zoo: names, with commas between. [default: all]")
 @_QUANTIZE
-@click.option(
-    "--calibration", type=_PATH, help="Inputs of a graph in lower precision, .npz."
-)
+@click.option("--calibration", type=_PATH, help="Inputs of a graph in lower precision, .npz.")
 @click.option("--json", "as_json", type=_PATH, help="Also write the figures here.")
 def bench_command(
     what: str | None,

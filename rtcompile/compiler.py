@@ -24,6 +24,7 @@ from relay_passes.quantize_dense import describe_layers
 from relay_passes.report import Report
 from relay_passes.split_stages import StageGraph
 from rtcompile.binding import BoundInput, bind
+from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore, Table
 from rtcompile.codegen.module import compile_stages
 from rtcompile.codegen.network import lower_network, network_ports
@@ -40,6 +41,9 @@ from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
 from rtcompile.stored_tables import Original, table_digests, with_stored_tables
 from rtcompile.table_dtypes import TableDtypes, table_dtypes
 from rtcompile.targets import CpuTarget
+from rtcompile.tuning.chosen import Known, choices_of, describe_choices
+from rtcompile.tuning.logs import Logs
+from rtcompile.tuning.trials import Task
 
 __all__ = ["Candidate", "Compiler"]
 
@@ -61,7 +65,8 @@ class Compiler:
     """A model and its features, cut into stages. Raises a subclass of RtcompileError.
 
     `report` says what the passes did; `plan` is None for a graph that takes its own inputs;
-    `layers` are the dense layers that can be quantized, by name.
+    `layers` are the dense layers that can be quantized, by name. `logs`: tuning records to choose
+    the kernels' configs by.
     """
 
     def __init__(
@@ -71,7 +76,9 @@ class Compiler:
         options: BuildOptions,
         target: CpuTarget,
         progress: Progress,
+        logs: Logs | None = None,
     ) -> None:
+        self._known = Known(logs.records if logs else (), target.registers)
         self._model, self._options, self._target, self._progress = model, options, target, progress
         self._dtypes = table_dtypes(options.embedding_dtype, options.table_dtypes)
         self.plan = plan
@@ -102,6 +109,12 @@ class Compiler:
         self.original = Original(graph, bound)
         self._digests = table_digests(graph.model)
 
+    def tasks(self, precision: PrecisionPlan = _FLOAT32) -> dict[Task, int]:
+        """What there is to tune: the kernels that the model's calls are of, and how many calls."""
+        choices = Choices(self._target.registers)
+        self._lower(self._kernels(precision), ConstantStore(self._dtypes), choices)
+        return {task: choice.calls for task, choice in choices.asked.items()}
+
     def compile(self, precision: PrecisionPlan = _FLOAT32, exact_tables: bool = False) -> Candidate:
         """The artifact of the model, its layers in a precision.
 
@@ -109,14 +122,9 @@ class Compiler:
         earlier compilation reported.
         """
         self._progress("generate code")
-        fusion = "fusion" not in self._options.without
-        self.report = Report([*self._early_passes])
-        staged = [
-            replace(s, module=to_kernels(s.module, self.report, s.time.value, fusion, precision))
-            for s in self._staged
-        ]
         constants = ConstantStore(TableDtypes() if exact_tables else self._dtypes)
-        stages = self._lower(staged, constants)
+        choices = choices_of(self._known, self._target.registers)
+        stages = self._lower(self._kernels(precision), constants, choices)
         self._dtypes.check_names(table.name for table in constants.tables)
         if self._options.profile:
             for program in stages.programs:
@@ -126,7 +134,11 @@ class Compiler:
         data = constants.to_bytes()
         self._progress("compile")
         library = compile_stages(stages.programs, len(data), self._target)
-        manifest = {**self._manifest(stages, constants), "assets": assets}
+        manifest = {
+            **self._manifest(stages, constants),
+            "assets": assets,
+            "tuning": describe_choices(choices),
+        }
         sections = {"module": library, "constants": data}
         return Candidate(manifest, sections, constants.stored_values())
 
@@ -134,14 +146,24 @@ class Compiler:
         """The original on the tables as a candidate stores them; None where they are the same."""
         return with_stored_tables(self.original, candidate.stored_tables, self._digests)
 
-    def _lower(self, staged: list[StageGraph], constants: ConstantStore) -> Stages:
+    def _kernels(self, precision: PrecisionPlan) -> list[StageGraph]:
+        fusion = "fusion" not in self._options.without
+        self.report = Report([*self._early_passes])
+        return [
+            replace(s, module=to_kernels(s.module, self.report, s.time.value, fusion, precision))
+            for s in self._staged
+        ]
+
+    def _lower(
+        self, staged: list[StageGraph], constants: ConstantStore, choices: Choices
+    ) -> Stages:
         names = {digest: name for name, digest in self._digests.items()}
-        registers, bound = self._target.registers, self.original.bound
+        bound = self.original.bound
         if self.plan is not None:
-            return lower_ranking(staged, self.ports, self.plan, bound, constants, registers, names)
+            return lower_ranking(staged, self.ports, self.plan, bound, constants, choices, names)
         stages = Stages()
         program = StageProgram(CROSS, *self.ports)
-        lower_network(staged[-1].module, program, constants, registers, names)
+        lower_network(staged[-1].module, program, constants, choices, names)
         stages.add(program, describe_stage(program))
         return stages
 

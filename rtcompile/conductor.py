@@ -14,7 +14,7 @@ from typing import Any
 from relay_passes.report import Report
 from rtcompile.artifact import write_artifact
 from rtcompile.compiler import Candidate, Compiler
-from rtcompile.errors import ConfigError, UnsupportedError
+from rtcompile.errors import ConfigError, TuningError, UnsupportedError
 from rtcompile.features.config import load_config
 from rtcompile.features.operators import CallLibrary
 from rtcompile.features.plan import FeaturePlan
@@ -22,6 +22,7 @@ from rtcompile.options import BuildOptions
 from rtcompile.quantize.build import Quantization, build_quantized, has_a_budget, levels_of
 from rtcompile.quantize.samples import read_columns
 from rtcompile.targets import CpuTarget, resolve_target, runs_here
+from rtcompile.tuning.logs import Logs, packaged_logs, read_logs
 from rtcompile.verify import Verification, verify_network
 from rtcompile.verify_ranking import verify_ranking
 
@@ -30,12 +31,16 @@ __all__ = ["BuildResult", "build"]
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did: the manifest it wrote, the passes' report, and the comparisons."""
+    """What a build did: the manifest it wrote, the passes' report, and the comparisons.
+
+    `log_notes`: what of the tuning logs did not count, and why.
+    """
 
     manifest: dict[str, Any]
     report: Report
     verification: Verification | None
     quantization: Quantization | None = None
+    log_notes: tuple[str, ...] = ()
 
 
 def build(
@@ -54,7 +59,8 @@ def build(
     plan = _features(options)
     _check_target(target, plan, options.verify)
     levels_of(options, target)  # refused before anything is built
-    compiler = Compiler(Path(model), plan, options, target, progress)
+    logs = _logs(options, target)
+    compiler = Compiler(Path(model), plan, options, target, progress, logs)
     quantization = None
     if has_a_budget(options):
         candidate, quantization = build_quantized(compiler, options, target, progress)
@@ -67,7 +73,18 @@ def build(
         verification = _verify(compiler, checked, options)
     progress("write the artifact")
     write_artifact(Path(output), candidate.manifest, candidate.sections)
-    return BuildResult(candidate.manifest, compiler.report, verification, quantization)
+    notes = tuple(logs.notes())
+    return BuildResult(candidate.manifest, compiler.report, verification, quantization, notes)
+
+
+def _logs(options: BuildOptions, target: CpuTarget) -> Logs:
+    """The tuning records of the target. Raises TuningError for a folder that is not there."""
+    if options.tuning_logs is None:
+        return read_logs(packaged_logs(), target.name)
+    directory = Path(options.tuning_logs)
+    if not directory.is_dir():
+        raise TuningError(f"{directory}: no such folder of tuning logs")
+    return read_logs(directory, target.name)
 
 
 def _features(options: BuildOptions) -> FeaturePlan | None:

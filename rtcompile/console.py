@@ -71,6 +71,9 @@ def show_build(result: BuildResult, path: Path, explain: bool) -> None:
                 f"stored tables move scores by {moved.largest:.1e} at most, {moved.mean:.1e} on "
                 "average, from the original's"
             )
+    for note in result.log_notes:
+        console.print(f"tuning logs: {note}", markup=False, highlight=False, soft_wrap=True)
+    console.print(_tuning(result.manifest["tuning"]))
     size, target = path.stat().st_size / 1e6, result.manifest["target"]["name"]
     console.print(f"wrote {path} ({size:.1f} MB, {target})")
 
@@ -91,6 +94,11 @@ def _show_precision(precision: dict[str, Any], explain: bool) -> None:
         f"layers: {levels}; {auc}scores move by {precision['largest_difference']:.1e} at most, "
         f"{precision['mean_difference']:.1e} on average ({precision['rows']} rows)"
     )
+
+
+def _tuning(tuning: dict[str, Any]) -> str:
+    counts = [f"{tuning[source]} {source}" for source in ("tuned", "reused", "defaulted")]
+    return f"kernels that can be tuned: {', '.join(counts)}"
 
 
 def show_manifest(manifest: dict[str, Any]) -> None:
@@ -119,6 +127,7 @@ def show_manifest(manifest: dict[str, Any]) -> None:
         output.print(
             f"layer {layer['layer']}, {layer['depth']} x {layer['columns']}: {layer['level']}{why}"
         )
+    output.print(_tuning(manifest["tuning"]))
     output.print(f"target {manifest['target']['name']}, built with {manifest['provenance']}")
 
 

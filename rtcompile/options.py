@@ -34,7 +34,8 @@ class BuildOptions:
     fp32, fp16, bf16, int8 or int4; small ones stay in fp32 (`rtcompile/table_dtypes.py`).
     `table_dtypes`: (table name, dtype) pairs that hold instead. `outputs`: which of the graph's
     outputs to keep, in its order; none stands for all. Features that feed the others alone are
-    extracted by `Ranker.extract` only. `verify`: compare with the original before writing.
+    extracted by `Ranker.extract` only. `tuning_logs`: a folder of tuning records, in place of those
+    that come with the package. `verify`: compare with the original before writing.
 
     `quantize`: the lowest precision of dense layers. `calibration`: real rows, .parquet or .jsonl,
     or .npz of a graph's inputs: to verify on, to see ranges on (`calibration_method`), to measure
@@ -60,6 +61,7 @@ class BuildOptions:
     max_difference: float = 2e-2
     max_mean_difference: float = 4e-3
     allow_over_budget: bool = False
+    tuning_logs: str | Path | None = None
     verify: bool = True
     profile: bool = False
     without: tuple[str, ...] = ()

@@ -18,13 +18,13 @@ from typing import Any
 from relay_passes.binding_times import BindingTime
 from relay_passes.split_stages import StageGraph, ValueSource
 from rtcompile.binding import BoundInput, Form
+from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.network import Source, lower_network, network_ports
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.describe import describe_columns, describe_stage
 from rtcompile.features.plan import FeaturePlan, Side
-from rtcompile.targets import Registers
 
 __all__ = ["BINDING_TIMES", "CROSS", "ITEM_PLACES", "Stages", "lower_ranking"]
 
@@ -57,7 +57,7 @@ def lower_ranking(
     plan: FeaturePlan,
     bound: Sequence[BoundInput],
     constants: ConstantStore,
-    registers: Registers,
+    choices: Choices,
     table_names: Mapping[bytes, str],
 ) -> Stages:
     """Every stage of a network that was cut into `staged`, whose inputs are `bound` in order."""
@@ -66,7 +66,7 @@ def lower_ranking(
         _add_inputs(stages, side, plan, bound, constants)
     for side in Side:
         _add_columns(stages, side, plan, constants)
-    networks = _Networks(ports, bound, constants, registers, table_names)
+    networks = _Networks(ports, bound, constants, choices, table_names)
     for graph in staged:
         program, sources = networks.lower(graph)
         about = {"sources": sources, "operators": graph.operators}
@@ -82,11 +82,11 @@ class _Networks:
         ports: tuple[tuple[Port, ...], tuple[Port, ...]],
         bound: Sequence[BoundInput],
         constants: ConstantStore,
-        registers: Registers,
+        choices: Choices,
         table_names: Mapping[bytes, str],
     ) -> None:
         self._ports, self._bound = ports, bound
-        self._constants, self._registers, self._names = constants, registers, table_names
+        self._constants, self._choices, self._names = constants, choices, table_names
 
     def lower(self, graph: StageGraph) -> tuple[StageProgram, list[list[Any]]]:
         """The program of a stage, and where its inputs come from."""
@@ -105,7 +105,8 @@ class _Networks:
         )
         name = CROSS if cross else f"{graph.time.value}_network"
         program = StageProgram(name, (*placed, ITEM_PLACES) if cross else placed, outputs)
-        lower_network(graph.module, program, self._constants, self._registers, self._names, kinds)
+        program.tile_rows = 1 if graph.time is BindingTime.USER else program.tile_rows
+        lower_network(graph.module, program, self._constants, self._choices, self._names, kinds)
         return program, sources
 
     def _time(self, source: ValueSource) -> BindingTime:

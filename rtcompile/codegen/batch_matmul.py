@@ -17,10 +17,19 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.dense import Buffers, DenseShape, Panel, emit_panel, panels
+from rtcompile.codegen.dense import Buffers, DenseShape, emit_panel
+from rtcompile.codegen.panels import Panel, PanelConfig, default_panels, panels
 from rtcompile.targets import Registers
 
-__all__ = ["BatchMatmulShape", "batch_matmul_kernel", "scratch_elements"]
+__all__ = [
+    "BATCH_MATMUL_KERNEL",
+    "BatchMatmulShape",
+    "batch_matmul_kernel",
+    "scratch_elements",
+]
+
+# The name and version of the kernel in tuning records.
+BATCH_MATMUL_KERNEL = ("batch_matmul", 1)
 
 
 @dataclass(frozen=True)
@@ -38,15 +47,30 @@ class BatchMatmulShape:
         kind = "nt" if self.transposed else "nn"
         return f"batch_matmul_{kind}_{self.rows}x{self.depth}x{self.columns}"
 
+    @property
+    def parameters(self) -> dict[str, int | str]:
+        """What a tuning task of the kernel has."""
+        return {
+            "rows": self.rows,
+            "depth": self.depth,
+            "columns": self.columns,
+            "transposed": int(self.transposed),
+        }
 
-def scratch_elements(shape: BatchMatmulShape, registers: Registers) -> int:
+
+def scratch_elements(
+    shape: BatchMatmulShape, registers: Registers, config: PanelConfig | None = None
+) -> int:
     """Floats of scratch that the kernel needs: one B[b], packed."""
-    return shape.depth * sum(panel.width for panel in panels(shape.columns, registers))
+    return shape.depth * sum(panel.width for panel in panels(shape.columns, registers, config))
 
 
-def batch_matmul_kernel(shape: BatchMatmulShape, registers: Registers) -> Any:
+def batch_matmul_kernel(
+    shape: BatchMatmulShape, registers: Registers, config: PanelConfig | None = None
+) -> Any:
     """A PrimFunc (A*, B*, C*, scratch*, batches)."""
-    cut = panels(shape.columns, registers)
+    config = config or default_panels(registers)
+    cut = panels(shape.columns, registers, config)
     dense = DenseShape(shape.depth, shape.columns)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
@@ -58,7 +82,7 @@ def batch_matmul_kernel(shape: BatchMatmulShape, registers: Registers) -> Any:
         batches = T.arg("batches", T.int64())
         extents = (shape.columns, shape.depth) if shape.transposed else (shape.depth, shape.columns)
         right = T.decl_buffer((batches, *extents), "float32", data=b)
-        size = scratch_elements(shape, registers)
+        size = scratch_elements(shape, registers, config)
         buffers = Buffers(
             T.decl_buffer((batches * shape.rows, shape.depth), "float32", data=a),
             T.decl_buffer((size,), "float32", data=scratch),
@@ -71,7 +95,8 @@ def batch_matmul_kernel(shape: BatchMatmulShape, registers: Registers) -> Any:
             for panel in cut:
                 _pack(shape, panel, offset, right, buffers.weight, batch)
                 rows = tirx.const(shape.rows, "int64")
-                emit_panel(dense, panel, offset, buffers, rows, batch * shape.rows)
+                first = batch * shape.rows
+                emit_panel(dense, panel, offset, buffers, rows, first, config.unroll)
                 offset += shape.depth * panel.width
     return builder.get()
 

@@ -14,7 +14,8 @@ For W of 512 x 100 and AVX-512 this emits
 A stream's row for row i of x is i, i // M, i % M or 0 (`relay_passes/fuse_dense.py`). Layers of up
 to 4 columns have a kernel of their own (`narrow_dense.py`).
 Packed weights are the panels one behind the other, each [k, panel width], the last one padded with
-zeros; the bias is padded alike.
+zeros; the bias is padded alike. Widths, rows, the unrolling of k and which of the two outer loops
+is the outer one are the kernel's config (`panels.py`), which `rtcompile tune` searches.
 """
 
 from __future__ import annotations
@@ -24,37 +25,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from relay_passes.epilogue import ACC, Epilogue, Step
 from rtcompile.codegen.epilogue import evaluate, kept_steps, stream_row
+from rtcompile.codegen.panels import Panel, PanelConfig, default_panels, heights, panels
 from rtcompile.targets import Registers
 
 __all__ = [
+    "DENSE_KERNEL",
     "Buffers",
     "DenseShape",
-    "Panel",
     "apply_epilogue",
     "dense_kernel",
     "emit_blocks",
     "emit_panel",
     "kernel_name",
-    "pack_bias",
-    "pack_weight",
-    "panels",
     "store_row",
     "stream_buffers",
 ]
 
 
-# A narrow panel's registers would hold more. Blocks of 8 rows gain a quarter at 64 rows of 8
-# columns and lose a third at 7 rows, which they cut less well.
-_MOST_ROWS = 6
-
+# The name and version of the kernel in tuning records. Another version: old records do not count.
+DENSE_KERNEL = ("dense", 1)
 
 _STORED = Epilogue()
 
@@ -72,6 +67,11 @@ class DenseShape:
         """Name of the kernel; equal shapes share one."""
         return kernel_name(f"dense_{self.depth}x{self.columns}", self.epilogue)
 
+    @property
+    def parameters(self) -> dict[str, int | str]:
+        """What a tuning task of the kernel has."""
+        return {"depth": self.depth, "columns": self.columns, "epilogue": str(self.epilogue)}
+
 
 def kernel_name(base: str, epilogue: Epilogue) -> str:
     """The name of a kernel with an epilogue: its operators, and a digest of all of it."""
@@ -82,55 +82,14 @@ def kernel_name(base: str, epilogue: Epilogue) -> str:
     return "_".join([base, *operators, digest])
 
 
-@dataclass(frozen=True)
-class Panel:
-    """`width` packed columns from column `start` on, of which `valid` are stored.
-
-    `rows`: of the blocks that it is multiplied in.
-    """
-
-    start: int
-    width: int
-    valid: int
-    rows: int
-
-
-def panels(columns: int, registers: Registers, narrowest: int = 8) -> tuple[Panel, ...]:
-    """Cut `columns` into the widest panels, then halves down to `narrowest`, the last padded."""
-    cut, start, width = [], 0, registers.widest_panel()
-    while start < columns:
-        if columns - start >= width or width == narrowest:
-            valid = min(width, columns - start)
-            cut.append(Panel(start, width, valid, min(registers.block_rows(width), _MOST_ROWS)))
-            start += valid
-        else:
-            width //= 2
-    return tuple(cut)
-
-
-def pack_weight(weight: npt.NDArray[np.float32], cut: tuple[Panel, ...]) -> npt.NDArray[np.float32]:
-    """W [depth, columns] as panels one behind the other, flat float32."""
-    parts = []
-    for panel in cut:
-        block = np.zeros((weight.shape[0], panel.width), np.float32)
-        block[:, : panel.valid] = weight[:, panel.start : panel.start + panel.valid]
-        parts.append(block.reshape(-1))
-    return np.concatenate(parts)
-
-
-def pack_bias(bias: npt.NDArray[np.float32], cut: tuple[Panel, ...]) -> npt.NDArray[np.float32]:
-    """The bias [columns], padded with zeros where the panels are."""
-    padded = np.zeros(sum(panel.width for panel in cut), np.float32)
-    padded[: bias.shape[0]] = bias
-    return padded
-
-
-def dense_kernel(shape: DenseShape, registers: Registers) -> Any:
+def dense_kernel(shape: DenseShape, registers: Registers, config: PanelConfig | None = None) -> Any:
     """The kernel as a PrimFunc (x*, packed W*, packed b*, streams*, y*, rows).
 
-    Its blocks fill the registers: 6 rows by 64 columns for AVX-512, by 16 for AVX2 and NEON.
+    Its blocks fill the registers, where no config says otherwise: 6 rows by 64 columns for AVX-512,
+    by 16 for AVX2 and NEON.
     """
-    cut = panels(shape.columns, registers)
+    config = config or default_panels(registers)
+    cut = panels(shape.columns, registers, config)
     packed = sum(panel.width for panel in cut)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
@@ -149,10 +108,15 @@ def dense_kernel(shape: DenseShape, registers: Registers) -> Any:
             T.decl_buffer((rows, shape.columns), "float32", data=y),
             stream_buffers(shape, streams, rows),
         )
-        offset = 0
+        places, offset = [], 0
         for panel in cut:
-            emit_panel(shape, panel, offset, buffers, rows)
+            places.append((panel, offset))
             offset += shape.depth * panel.width
+        if config.rows_outer:
+            _emit_rows(shape, places, buffers, rows, config.unroll)
+        else:
+            for panel, offset in places:
+                emit_panel(shape, panel, offset, buffers, rows, unroll=config.unroll)
     return builder.get()
 
 
@@ -177,20 +141,38 @@ class Buffers:
 
 
 def emit_panel(
-    shape: DenseShape, panel: Panel, offset: int, at: Buffers, rows: Any, first: Any = 0
+    shape: DenseShape,
+    panel: Panel,
+    offset: int,
+    at: Buffers,
+    rows: Any,
+    first: Any = 0,
+    unroll: int = 1,
 ) -> None:
     """`rows` rows from `first` on, by one panel."""
 
     def block(row: Any, height: int) -> None:
-        _emit_block(shape, panel, offset, at, first + row, height)
+        _emit_block(shape, panel, offset, at, first + row, height, unroll)
 
-    emit_blocks(panel, rows, block)
+    emit_blocks(panel.rows, rows, block)
 
 
-def emit_blocks(panel: Panel, rows: Any, block: Callable[[Any, int], None]) -> None:
-    """`rows` rows in blocks of the panel's, of half, then single: `block(first row, height)`."""
+def _emit_rows(
+    shape: DenseShape, places: list[tuple[Panel, int]], at: Buffers, rows: Any, unroll: int
+) -> None:
+    """All rows, a block by every panel before the next block."""
+
+    def block(row: Any, height: int) -> None:
+        for panel, offset in places:
+            _emit_block(shape, panel, offset, at, row, height, unroll)
+
+    emit_blocks(min(panel.rows for panel, _ in places), rows, block)
+
+
+def emit_blocks(most: int, rows: Any, block: Callable[[Any, int], None]) -> None:
+    """`rows` rows in blocks of `most`, of half, down to single: `block(first row, height)`."""
     done = tirx.const(0, "int64")
-    for height in dict.fromkeys((panel.rows, panel.rows // 2, 1)):
+    for height in heights(most):
         blocks = T.Bind((rows - done) // height)
         with T.serial(blocks) as i:
             block(done + i * height, height)
@@ -198,7 +180,7 @@ def emit_blocks(panel: Panel, rows: Any, block: Callable[[Any, int], None]) -> N
 
 
 def _emit_block(
-    shape: DenseShape, panel: Panel, offset: int, at: Buffers, row: Any, height: int
+    shape: DenseShape, panel: Panel, offset: int, at: Buffers, row: Any, height: int, unroll: int
 ) -> None:
     """`height` rows by one panel, accumulated in registers.
 
@@ -214,11 +196,20 @@ def _emit_block(
             T.buffer_store(acc[i], start, [j])
         for index in added:
             _add(forms[index], panel, at.streams[index], acc[i], row + i)
-    with T.serial(shape.depth) as k:
+
+    def step(k: Any) -> None:
         for i in range(height):
             with T.vectorized(panel.width) as j:
                 product = at.source[row + i, k] * at.weight[offset + k * panel.width + j]
                 T.buffer_store(acc[i], acc[i][j] + product, [j])
+
+    whole = shape.depth // unroll
+    if whole:
+        with T.serial(whole) as k:
+            for part in range(unroll):
+                step(k * unroll + part)
+    for k in range(whole * unroll, shape.depth):
+        step(k)
     given = list(zip(forms, at.streams, strict=True))
     for i in range(height):
         store_row(panel, at.target, apply_epilogue(rest, panel, given, acc[i], row + i), row + i)

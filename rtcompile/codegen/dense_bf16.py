@@ -26,10 +26,8 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.dense import (
     Buffers,
     DenseShape,
-    Panel,
     apply_epilogue,
     emit_blocks,
-    panels,
     store_row,
     stream_buffers,
 )
@@ -42,10 +40,12 @@ from rtcompile.codegen.dot_bf16 import (
     vector_to_bf16,
 )
 from rtcompile.codegen.lanes import LANES, chunks
+from rtcompile.codegen.panels import Panel, PanelConfig, panels
 from rtcompile.errors import UnsupportedError
 from rtcompile.targets import Registers
 
 __all__ = [
+    "DENSE_BF16_KERNEL",
     "bf16_name",
     "bf16_panels",
     "dense_bf16_kernel",
@@ -54,20 +54,25 @@ __all__ = [
     "round_name",
 ]
 
+# The name and version of the kernel in tuning records.
+DENSE_BF16_KERNEL = ("dense_bf16", 1)
+
 
 def bf16_name(shape: DenseShape, output: str) -> str:
     """Name of the kernel; equal shapes share one."""
     return f"bf16_{output}_{shape.name}"
 
 
-def bf16_panels(columns: int, registers: Registers) -> tuple[Panel, ...]:
+def bf16_panels(
+    columns: int, registers: Registers, config: PanelConfig | None = None
+) -> tuple[Panel, ...]:
     """Panels of whole vectors of sums. Raises UnsupportedError where nothing multiplies bf16."""
     if not registers.bf16:
         raise UnsupportedError(
             "bf16 layers need an instruction that multiplies pairs of bfloat16 (AVX512-BF16): "
             "without one they would be slower than float32"
         )
-    return panels(columns, registers, BF16_LANES)
+    return panels(columns, registers, config, BF16_LANES)
 
 
 def pack_bf16_weight(
@@ -88,9 +93,14 @@ class _Operands:
     weight: Any  # int32, a pair an element
 
 
-def dense_bf16_kernel(shape: DenseShape, registers: Registers, output: str = "float32") -> Any:
+def dense_bf16_kernel(
+    shape: DenseShape,
+    registers: Registers,
+    output: str = "float32",
+    config: PanelConfig | None = None,
+) -> Any:
     """A PrimFunc (x*, W*, bias*, streams*, y*, rows), y float32, or rows of pairs in uint16."""
-    cut, pairs = bf16_panels(shape.columns, registers), padded_pairs(shape.depth)
+    cut, pairs = bf16_panels(shape.columns, registers, config), padded_pairs(shape.depth)
     width = sum(panel.width for panel in cut)
     stored = shape.columns if output == "float32" else PAIR * padded_pairs(shape.columns)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
@@ -115,7 +125,7 @@ def dense_bf16_kernel(shape: DenseShape, registers: Registers, output: str = "fl
         )
         offset = 0
         for panel in cut:
-            emit_blocks(panel, rows, _block(shape, panel, offset, buffers, operands))
+            emit_blocks(panel.rows, rows, _block(shape, panel, offset, buffers, operands))
             offset += pairs * panel.width
         if stored > shape.columns:
             with T.serial(rows) as i:

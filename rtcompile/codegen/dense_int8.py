@@ -35,19 +35,19 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.dense import (
     Buffers,
     DenseShape,
-    Panel,
     apply_epilogue,
     emit_blocks,
-    panels,
     store_row,
     stream_buffers,
 )
 from rtcompile.codegen.dot_product import DOT_PRODUCTS, DotProduct
+from rtcompile.codegen.panels import Panel, PanelConfig, panels
 from rtcompile.codegen.quantize_rows import padded_depth, to_byte
 from rtcompile.errors import UnsupportedError
 from rtcompile.targets import Registers
 
 __all__ = [
+    "DENSE_INT8_KERNEL",
     "Int8Shape",
     "dense_int8_kernel",
     "dot_product",
@@ -55,6 +55,9 @@ __all__ = [
     "pack_columns",
     "pack_int8_weight",
 ]
+
+# The name and version of the kernel in tuning records.
+DENSE_INT8_KERNEL = ("dense_int8", 1)
 
 
 @dataclass(frozen=True)
@@ -69,15 +72,22 @@ class Int8Shape:
     output: str = "float32"
 
     @property
+    def parameters(self) -> dict[str, int | str]:
+        """What a tuning task of the kernel has."""
+        return {**self.dense.parameters, "dynamic": int(self.dynamic), "output": self.output}
+
+    @property
     def name(self) -> str:
         """Name of the kernel; equal shapes share one."""
         form = "dynamic" if self.dynamic else "static"
         return f"int8_{form}_{self.output}_{self.dense.name}"
 
 
-def int8_panels(columns: int, registers: Registers) -> tuple[Panel, ...]:
+def int8_panels(
+    columns: int, registers: Registers, config: PanelConfig | None = None
+) -> tuple[Panel, ...]:
     """Panels of whole vectors of sums."""
-    return panels(columns, registers, max(8, dot_product(registers).lanes))
+    return panels(columns, registers, config, max(8, dot_product(registers).lanes))
 
 
 def dot_product(registers: Registers) -> DotProduct:
@@ -119,14 +129,16 @@ class _Operands:
     convert: Callable[[Any], Any]
 
 
-def dense_int8_kernel(shape: Int8Shape, registers: Registers) -> Any:
+def dense_int8_kernel(
+    shape: Int8Shape, registers: Registers, config: PanelConfig | None = None
+) -> Any:
     """A PrimFunc (q*, W*, start*, factor*, bias*, [scale*], [range*], streams*, y*, rows).
 
     `scale` float32 [rows] where dynamic; `range` float32 [2], inverse and zero point of y, where y
     is uint8. Rows of bytes are of the padded depth.
     """
     dense, to_bytes = shape.dense, shape.output == "uint8"
-    cut, unit = int8_panels(dense.columns, registers), dot_product(registers)
+    cut, unit = int8_panels(dense.columns, registers, config), dot_product(registers)
     width, fours = sum(panel.width for panel in cut), padded_depth(dense.depth) // 4
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
@@ -159,7 +171,7 @@ def dense_int8_kernel(shape: Int8Shape, registers: Registers) -> Any:
         offset = 0
         for panel in cut:
             block = _block(shape.dense, unit, panel, offset, buffers, operands)
-            emit_blocks(panel, rows, block)
+            emit_blocks(panel.rows, rows, block)
             offset += 4 * fours * panel.width
     return builder.get()
 

@@ -26,13 +26,19 @@ from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.status import STATUS_WORDS, Status, report
 from rtcompile.codegen.table_format import TableFormat, TableReader
 
-__all__ = ["LookupShape", "lookup_kernel"]
+__all__ = ["LOOKUP_KERNEL", "NEAR_BYTES", "LookupShape", "default_ahead", "lookup_kernel"]
 
 # Floats up to here are exact integers; beyond, an id could not be told from its neighbour.
 _LARGEST_FLOAT_ID = float(1 << 24)
 
 # Rows ahead of the one that is read whose lines are fetched, where the table's format asks for it.
 _AHEAD = 12
+
+# The name and version of the kernel in tuning records.
+LOOKUP_KERNEL = ("embedding_lookup", 1)
+
+# A table up to here may be in the nearer caches; tasks tell the two kinds apart.
+NEAR_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,29 @@ class LookupShape:
         table = f"{self.table.dtype}_{self.table.dimension}"
         return f"embedding_lookup_{table}_{self.id_dtype}_{self.width}"
 
+    @property
+    def parameters(self) -> dict[str, int | str]:
+        """What a tuning task of the kernel has."""
+        table = self.table
+        return {
+            "dtype": table.dtype,
+            "dimension": table.dimension,
+            "ids": self.id_dtype,
+            "width": self.width,
+        }
 
-def lookup_kernel(shape: LookupShape) -> Any:
-    """A PrimFunc (table*, ids*, out*, status*, count, table rows, look-up number, column)."""
+
+def default_ahead(shape: LookupShape) -> int:
+    """How many rows ahead the table's lines are fetched; 0 is never."""
+    return _AHEAD if shape.table.fetched_ahead else 0
+
+
+def lookup_kernel(shape: LookupShape, ahead: int | None = None) -> Any:
+    """A PrimFunc (table*, ids*, out*, status*, count, table rows, look-up number, column).
+
+    `ahead`: how many rows ahead lines are fetched, 0 for never; without it as the format asks.
+    """
+    ahead = default_ahead(shape) if ahead is None else ahead
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
@@ -68,13 +94,13 @@ def lookup_kernel(shape: LookupShape) -> Any:
         ids = T.decl_buffer((count, shape.width), shape.id_dtype, data=ids_at)
         out = T.decl_buffer((count, dimension), "float32", data=out_at)
         status = T.decl_buffer((STATUS_WORDS,), "int64", data=status_at)
-        if shape.table.fetched_ahead:
-            with T.serial(tirx.min(count, i64(_AHEAD))) as i:
+        if ahead:
+            with T.serial(tirx.min(count, i64(ahead))) as i:
                 table.prefetch(_near(ids[i, column], table_rows, shape))
         with T.serial(count) as i:
-            if shape.table.fetched_ahead:
-                ahead = tirx.min(i + _AHEAD, count - 1)
-                table.prefetch(_near(ids[ahead, column], table_rows, shape))
+            if ahead:
+                then = tirx.min(i + ahead, count - 1)
+                table.prefetch(_near(ids[then, column], table_rows, shape))
             value = T.Bind(ids[i, column])
             given = T.Bind(_as_integer(value, shape))
             row = T.Bind(tirx.Select(given < 0, given + table_rows, given))

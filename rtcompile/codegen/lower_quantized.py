@@ -26,8 +26,9 @@ from relay_passes.quantize_dense import (
     SELECT,
     TO_BF16,
 )
-from rtcompile.codegen.dense import DenseShape, Panel
+from rtcompile.codegen.dense import DenseShape
 from rtcompile.codegen.dense_bf16 import (
+    DENSE_BF16_KERNEL,
     bf16_name,
     bf16_panels,
     dense_bf16_kernel,
@@ -36,6 +37,7 @@ from rtcompile.codegen.dense_bf16 import (
     round_name,
 )
 from rtcompile.codegen.dense_int8 import (
+    DENSE_INT8_KERNEL,
     Int8Shape,
     dense_int8_kernel,
     dot_product,
@@ -46,6 +48,7 @@ from rtcompile.codegen.dense_int8 import (
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.observe_rows import OBSERVE as OBSERVE_KERNEL
 from rtcompile.codegen.observe_rows import OBSERVED_WORDS, observe_kernel
+from rtcompile.codegen.panels import Panel
 from rtcompile.codegen.program import Pointer
 from rtcompile.codegen.quantize_rows import QuantizeShape, quantize_kernel
 from rtcompile.codegen.row_shape import rows_factor
@@ -79,8 +82,11 @@ def _dense_int8(lowering: Any, var: Any, value: Any) -> None:
     shape = Int8Shape(
         DenseShape(matrix.shape[0], matrix.shape[1], epilogue), form == "dynamic", output
     )
-    lowering.kernel(shape.name, lambda: dense_int8_kernel(shape, lowering.registers))
-    cut = int8_panels(matrix.shape[1], lowering.registers)
+    count = rows_factor((shape_of(q) or ())[:-1])
+    config, tag = lowering.panel_config(DENSE_INT8_KERNEL, shape.parameters, count)
+    name = shape.name + tag
+    lowering.kernel(name, lambda: dense_int8_kernel(shape, lowering.registers, config))
+    cut = int8_panels(matrix.shape[1], lowering.registers, config)
     shift = dot_product(lowering.registers).shift
     shifted = begin + np.int32(shift) * matrix.astype(np.int32).sum(axis=0, dtype=np.int32)
     pointers = (
@@ -92,7 +98,7 @@ def _dense_int8(lowering: Any, var: Any, value: Any) -> None:
         *_streams(lowering, epilogue, rest[len(more) :], cut),
         lowering.place((var, 0), var.ty),
     )
-    lowering.call(shape.name, pointers, rows_factor((shape_of(q) or ())[:-1]))
+    lowering.call(name, pointers, count)
 
 
 def _to_bf16(lowering: Any, var: Any, value: Any) -> None:
@@ -113,9 +119,12 @@ def _dense_bf16(lowering: Any, var: Any, value: Any) -> None:
     assert bits is not None  # the pass made it
     shape = DenseShape(bits.shape[0], bits.shape[1], epilogue)
     lowering.program.llvm.add(DOT_BF16_LLVM)
-    name = bf16_name(shape, output)
-    lowering.kernel(name, lambda: dense_bf16_kernel(shape, lowering.registers, output))
-    cut = bf16_panels(shape.columns, lowering.registers)
+    count = rows_factor((shape_of(x) or ())[:-1])
+    parameters = {**shape.parameters, "output": output}
+    config, tag = lowering.panel_config(DENSE_BF16_KERNEL, parameters, count)
+    name = bf16_name(shape, output) + tag
+    lowering.kernel(name, lambda: dense_bf16_kernel(shape, lowering.registers, output, config))
+    cut = bf16_panels(shape.columns, lowering.registers, config)
     pointers = (
         lowering.at(x),
         lowering.constants.add(pack_bf16_weight(bits, cut)),
@@ -123,7 +132,7 @@ def _dense_bf16(lowering: Any, var: Any, value: Any) -> None:
         *_streams(lowering, epilogue, streams, cut),
         lowering.place((var, 0), var.ty),
     )
-    lowering.call(name, pointers, rows_factor((shape_of(x) or ())[:-1]))
+    lowering.call(name, pointers, count)
 
 
 def _columns(lowering: Any, row: npt.NDArray[Any] | None, cut: tuple[Panel, ...]) -> Pointer:

@@ -2,7 +2,7 @@
 
 A panel of 8 columns would compute 8 for one. For W of 128 x 1 this emits
 
-    for each 4 rows, then each 1:
+    for each 4 rows, then each 1:              (or as many as the config says)
         acc[4, 16] = 0
         for k in 0, 16 .. 112:     acc[i, :] += x[i, k : k + 16] * W[k : k + 16]
         y[i] = b + the sum of acc[i, :]
@@ -27,11 +27,22 @@ from rtcompile.codegen.dense import DenseShape, stream_buffers
 from rtcompile.codegen.epilogue import evaluate, kept_steps, stream_row
 from rtcompile.codegen.lanes import LANES, chunks
 
-__all__ = ["MOST_COLUMNS", "narrow_dense_kernel", "pack_narrow_row", "pack_narrow_weight"]
+__all__ = [
+    "MOST_COLUMNS",
+    "NARROW_DENSE_KERNEL",
+    "NARROW_DENSE_ROWS",
+    "narrow_dense_kernel",
+    "pack_narrow_row",
+    "pack_narrow_weight",
+]
 
 MOST_COLUMNS = 4
 
-_HEIGHT = 4
+# The name and version of the kernel in tuning records.
+NARROW_DENSE_KERNEL = ("narrow_dense", 1)
+
+# Rows of a block, where no config says otherwise.
+NARROW_DENSE_ROWS = 4
 
 
 def lanes_of(columns: int) -> int:
@@ -49,8 +60,11 @@ def pack_narrow_row(row: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.tile(row.reshape(-1), lanes_of(row.size) // row.size)
 
 
-def narrow_dense_kernel(shape: DenseShape) -> Any:
-    """The kernel as a PrimFunc (x*, packed W*, packed b*, streams*, y*, rows)."""
+def narrow_dense_kernel(shape: DenseShape, height: int = NARROW_DENSE_ROWS) -> Any:
+    """The kernel as a PrimFunc (x*, packed W*, packed b*, streams*, y*, rows).
+
+    `height`: rows that are multiplied side by side.
+    """
     columns, forms = shape.columns, shape.epilogue.streams
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
@@ -65,11 +79,11 @@ def narrow_dense_kernel(shape: DenseShape) -> Any:
         w = T.decl_buffer((columns, shape.depth), "float32", data=w_at)
         b = T.decl_buffer((lanes_of(columns),), "float32", data=b_at)
         y = T.decl_buffer((rows, columns), "float32", data=y_at)
-        whole = rows // _HEIGHT
+        whole = rows // height
         with T.serial(whole) as block:
-            _dot(shape, (x, w, b, y), block * _HEIGHT, _HEIGHT)
-        with T.serial(rows - whole * _HEIGHT) as rest:
-            _dot(shape, (x, w, b, y), whole * _HEIGHT + rest, 1)
+            _dot(shape, (x, w, b, y), block * height, height)
+        with T.serial(rows - whole * height) as rest:
+            _dot(shape, (x, w, b, y), whole * height + rest, 1)
         if shape.epilogue.steps and all(form in ("each", "row") for form in forms):
             _flat_epilogue(shape, y_at, pointers, rows)
         elif shape.epilogue.steps:

@@ -41,26 +41,48 @@ from relay_passes.recurrence import RECURRENCE, RecurrenceForm
 from relay_passes.row_blocks import row_width
 from relay_passes.split_stages import SPREAD
 from rtcompile.codegen.batch_matmul import (
+    BATCH_MATMUL_KERNEL,
     BatchMatmulShape,
     batch_matmul_kernel,
     scratch_elements,
 )
 from rtcompile.codegen.blocks import BlockCopy, BlocksKernel, blocks_kernel, kernel_widths
+from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore, array_digest
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
-from rtcompile.codegen.dense import DenseShape, dense_kernel, pack_bias, pack_weight, panels
-from rtcompile.codegen.embedding_lookup import LookupShape, lookup_kernel
+from rtcompile.codegen.dense import DENSE_KERNEL, DenseShape, dense_kernel
+from rtcompile.codegen.embedding_lookup import (
+    LOOKUP_KERNEL,
+    NEAR_BYTES,
+    LookupShape,
+    default_ahead,
+    lookup_kernel,
+)
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.lower_quantized import QUANTIZED
 from rtcompile.codegen.memory_plan import MemoryPlan
 from rtcompile.codegen.narrow_dense import (
     MOST_COLUMNS,
+    NARROW_DENSE_KERNEL,
+    NARROW_DENSE_ROWS,
     narrow_dense_kernel,
     pack_narrow_row,
     pack_narrow_weight,
 )
-from rtcompile.codegen.outer_dense import OuterDenseShape, outer_dense_kernel
+from rtcompile.codegen.outer_dense import (
+    OUTER_DENSE_KERNEL,
+    OuterDenseShape,
+    outer_dense_kernel,
+)
+from rtcompile.codegen.panels import (
+    Panel,
+    PanelConfig,
+    default_panels,
+    pack_bias,
+    pack_weight,
+    panels,
+)
 from rtcompile.codegen.program import TILE, KernelCall, Lookup, Pointer, Port, Space, StageProgram
 from rtcompile.codegen.recurrence import (
     RecurrenceShape,
@@ -79,6 +101,7 @@ from rtcompile.codegen.spread_rows import (
 from rtcompile.codegen.status import STATUS_WORDS
 from rtcompile.errors import UnsupportedError
 from rtcompile.targets import Registers
+from rtcompile.tuning.trials import Task
 
 __all__ = ["NetworkLowering", "Source", "lower_network", "network_ports"]
 
@@ -97,7 +120,7 @@ def lower_network(
     mod: Any,
     program: StageProgram,
     constants: ConstantStore,
-    registers: Registers,
+    choices: Choices,
     table_names: Mapping[bytes, str],
     sources: Sequence[Source] = (),
 ) -> None:
@@ -107,7 +130,7 @@ def lower_network(
     of each input what its buffer holds; without it, every buffer holds the rows. Where a source is
     ITEM, the program's last input is the items' places, int64 [rows].
     """
-    NetworkLowering(mod, program, constants, registers, table_names).run(sources)
+    NetworkLowering(mod, program, constants, choices, table_names).run(sources)
 
 
 class NetworkLowering:
@@ -118,7 +141,7 @@ class NetworkLowering:
         mod: Any,
         program: StageProgram,
         constants: ConstantStore,
-        registers: Registers,
+        choices: Choices,
         table_names: Mapping[bytes, str],
     ) -> None:
         program.input_table = True
@@ -127,7 +150,8 @@ class NetworkLowering:
         self._main = mod["main"]
         self._program = program
         self._constants = constants
-        self._registers = registers
+        self._choices = choices
+        self._registers = choices.registers
         self._plan = MemoryPlan()
         self._bound = by_level(bindings(self._main))
         self._roots: dict[Any, tuple[Any, int]] = {}  # variable -> (producer, which result)
@@ -272,6 +296,15 @@ class NetworkLowering:
         """The target's."""
         return self._registers
 
+    def panel_config(
+        self, kernel: tuple[str, int], parameters: Any, factor: int
+    ) -> tuple[PanelConfig, str]:
+        """How a kernel is cut, and what its name says of it where that is not the default."""
+        default = default_panels(self._registers)
+        task = self._task(kernel, parameters, factor)
+        config = PanelConfig.of(self._choices.config(task, default.as_dict()))
+        return config, "" if config == default else f"_{config.tag}"
+
     def at(self, expression: Any) -> Pointer:
         """Where a value lies."""
         return self._at(expression)
@@ -353,11 +386,9 @@ class NetworkLowering:
         assert matrix is not None and row is not None  # fuse_dense matched constants
         epilogue = Epilogue.parse(str(value.args[0].global_symbol)[len(DENSE) + 1 :])
         shape = DenseShape(matrix.shape[0], matrix.shape[1], epilogue)
+        factor = rows_factor((shape_of(source) or ())[:-1])
         narrow = shape.columns <= MOST_COLUMNS
-        if shape.name not in self._program.kernels:
-            kernel = narrow_dense_kernel(shape) if narrow else dense_kernel(shape, self._registers)
-            self._program.kernels[shape.name] = kernel
-        cut = panels(shape.columns, self._registers)
+        name, cut = (self._narrow_dense if narrow else self._panel_dense)(shape, factor)
 
         def packed(constant: Any) -> Pointer:
             array = constant.reshape(-1)
@@ -374,7 +405,27 @@ class NetworkLowering:
             ),
             self._place((var, 0), var.ty),
         )
-        self._call(shape.name, pointers, rows_factor((shape_of(source) or ())[:-1]))
+        self._call(name, pointers, factor)
+
+    def _panel_dense(self, shape: DenseShape, factor: int) -> tuple[str, tuple[Panel, ...]]:
+        config, tag = self.panel_config(DENSE_KERNEL, shape.parameters, factor)
+        name = shape.name + tag
+        if name not in self._program.kernels:
+            self._program.kernels[name] = dense_kernel(shape, self._registers, config)
+        return name, panels(shape.columns, self._registers, config)
+
+    def _narrow_dense(self, shape: DenseShape, factor: int) -> tuple[str, tuple[Panel, ...]]:
+        task = self._task(NARROW_DENSE_KERNEL, shape.parameters, factor)
+        rows = self._choices.config(task, {"rows": NARROW_DENSE_ROWS})["rows"]
+        name = shape.name if rows == NARROW_DENSE_ROWS else f"{shape.name}_r{rows}"
+        if name not in self._program.kernels:
+            self._program.kernels[name] = narrow_dense_kernel(shape, rows)
+        return name, ()
+
+    def _task(self, kernel: tuple[str, int], parameters: Any, factor: int) -> Task:
+        """What there is to tune of a kernel that gets `factor` rows for each row of a tile."""
+        rows = {"least": factor, "most": factor * self._program.tile_rows}
+        return Task.of(*kernel, {**parameters, **rows})
 
     def _emit_outer_dense(self, var: Any, value: Any) -> None:
         left, right, weight, bias = value.args[1].fields
@@ -385,9 +436,12 @@ class NetworkLowering:
         epilogue = Epilogue.parse(steps.removeprefix(SYMMETRIC).removeprefix("."))
         rows, columns = (int((shape_of(source) or ())[-1]) for source in (left, right))
         shape = OuterDenseShape(rows, columns, matrix.shape[1], epilogue, symmetric)
-        if shape.name not in self._program.kernels:
-            self._program.kernels[shape.name] = outer_dense_kernel(shape, self._registers)
-        cut = panels(shape.columns, self._registers)
+        factor = rows_factor((shape_of(left) or ())[:-1])
+        config, tag = self.panel_config(OUTER_DENSE_KERNEL, shape.parameters, factor)
+        name = shape.name + tag
+        if name not in self._program.kernels:
+            self._program.kernels[name] = outer_dense_kernel(shape, self._registers, config)
+        cut = panels(shape.columns, self._registers, config)
         pointers = (
             self._at(left),
             self._at(right),
@@ -395,7 +449,7 @@ class NetworkLowering:
             self._constants.add(pack_bias(row, cut)),
             self._place((var, 0), var.ty),
         )
-        self._call(shape.name, pointers, rows_factor((shape_of(left) or ())[:-1]))
+        self._call(name, pointers, factor)
 
     def _emit_named(self, var: Any, value: Any) -> None:
         name = str(value.args[0].global_symbol)
@@ -422,12 +476,15 @@ class NetworkLowering:
         source, result = shape_of(left) or (), shape_of(var) or ()
         transposed = str(value.args[0].global_symbol).endswith(".nt")
         shape = BatchMatmulShape(source[-2], source[-1], result[-1], transposed)
-        if shape.name not in self._program.kernels:
-            self._program.kernels[shape.name] = batch_matmul_kernel(shape, self._registers)
+        factor = rows_factor(result[:-2])
+        config, tag = self.panel_config(BATCH_MATMUL_KERNEL, shape.parameters, factor)
+        name = shape.name + tag
+        if name not in self._program.kernels:
+            self._program.kernels[name] = batch_matmul_kernel(shape, self._registers, config)
         pointers = [self._at(left), self._at(right), self._place((var, 0), var.ty)]
-        scratch = self._plan.take(4 * scratch_elements(shape, self._registers))
+        scratch = self._plan.take(4 * scratch_elements(shape, self._registers, config))
         pointers.append(Pointer(Space.WORKSPACE, scratch))
-        self._call(shape.name, tuple(pointers), rows_factor(result[:-2]))
+        self._call(name, tuple(pointers), factor)
         self._plan.give(scratch)
 
     def _emit_recurrence(self, var: Any, value: Any) -> None:
@@ -505,13 +562,19 @@ class NetworkLowering:
         name = self._table_names.get(array_digest(matrix))
         stored = self._constants.add_table(name, matrix)
         shape = LookupShape(stored.format, str(ids.ty.dtype), width)
-        if shape.name not in self._program.kernels:
-            self._program.kernels[shape.name] = lookup_kernel(shape)
+        factor = rows_factor(extents) // width
+        far = {"far": int(stored.rows * shape.table.row_bytes > NEAR_BYTES)}
+        task = self._task(LOOKUP_KERNEL, {**shape.parameters, **far}, factor)
+        default = default_ahead(shape)
+        ahead = self._choices.config(task, {"ahead": default})["ahead"]
+        kernel = shape.name if ahead == default else f"{shape.name}_a{ahead}"
+        if kernel not in self._program.kernels:
+            self._program.kernels[kernel] = lookup_kernel(shape, ahead)
         pointers = (stored.at, self._at(ids), self._place((var, 0), var.ty), Pointer(Space.STATUS))
         number = len(self._program.lookups)
         self._program.lookups.append(Lookup(stored.name, stored.rows))
         scalars = (stored.rows, number, int(column or 0))
-        self._call(shape.name, pointers, rows_factor(extents) // width, scalars)
+        self._call(kernel, pointers, factor, scalars)
 
 
 def _origin(at: Pointer, size: int) -> tuple[Pointer, int]:

@@ -24,11 +24,15 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from relay_passes.epilogue import Epilogue
-from rtcompile.codegen.dense import Panel, apply_epilogue, kernel_name, panels
+from rtcompile.codegen.dense import apply_epilogue, kernel_name
 from rtcompile.codegen.lanes import chunks
+from rtcompile.codegen.panels import Panel, PanelConfig, heights, panels
 from rtcompile.targets import Registers
 
-__all__ = ["OuterDenseShape", "outer_dense_kernel"]
+__all__ = ["OUTER_DENSE_KERNEL", "OuterDenseShape", "outer_dense_kernel"]
+
+# The name and version of the kernel in tuning records.
+OUTER_DENSE_KERNEL = ("outer_dense", 1)
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,23 @@ class OuterDenseShape:
         extents = f"{self.left}x{self.right}x{self.columns}"
         return kernel_name("_".join([f"outer_dense_{extents}", *kind]), self.epilogue)
 
+    @property
+    def parameters(self) -> dict[str, int | str]:
+        """What a tuning task of the kernel has."""
+        return {
+            "left": self.left,
+            "right": self.right,
+            "columns": self.columns,
+            "epilogue": str(self.epilogue),
+            "symmetric": int(self.symmetric),
+        }
 
-def outer_dense_kernel(shape: OuterDenseShape, registers: Registers) -> Any:
+
+def outer_dense_kernel(
+    shape: OuterDenseShape, registers: Registers, config: PanelConfig | None = None
+) -> Any:
     """The kernel as a PrimFunc (a*, b*, packed W*, packed bias*, y*, rows)."""
-    cut = panels(shape.columns, registers)
+    cut = panels(shape.columns, registers, config)
     packed = sum(panel.width for panel in cut)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
@@ -89,9 +106,9 @@ class _Buffers:
 
 
 def _emit_panel(shape: OuterDenseShape, panel: Panel, offset: int, at: _Buffers, rows: Any) -> None:
-    """All rows by one panel: in blocks of its rows, of half, then single."""
+    """All rows by one panel: in blocks of its rows, of half, down to single."""
     done = tirx.const(0, "int64")
-    for height in dict.fromkeys((panel.rows, panel.rows // 2, 1)):
+    for height in heights(panel.rows):
         blocks = T.Bind((rows - done) // height)
         with T.serial(blocks) as block:
             _emit_block(shape, panel, offset, at, done + block * height, height)

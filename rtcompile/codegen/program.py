@@ -122,7 +122,8 @@ class StageProgram:
     With `output_table` the outputs are not arguments of their own: one int64 [outputs, 2] has the
     address of each and its bytes a row, so that calls that differ in their output share a loop.
     `input_table`: the inputs likewise. `counter`: the intrinsic that a profiled build times with.
-    `llvm`: text of functions that kernels call.
+    `llvm`: text of functions that kernels call. `tile_rows`: the most rows of a tile; 1 where a
+    request has one row.
     `calibration_words`: behind the status, which the calls of a calibrating build read or write.
     """
 
@@ -142,3 +143,4 @@ class StageProgram:
     counter: str = ""
     llvm: set[str] = field(default_factory=set)
     calibration_words: int = 0
+    tile_rows: int = TILE

@@ -33,7 +33,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from relay_passes.recurrence import GATES, RecurrenceForm
-from rtcompile.codegen.dense import Panel
+from rtcompile.codegen.panels import Panel
 from rtcompile.codegen.vector_math import sigmoid, tanh
 from rtcompile.targets import Registers
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcompile.codegen.dense import pack_bias, pack_weight, panels
+from rtcompile.codegen.panels import pack_bias, pack_weight, panels
 from rtcompile.targets import TARGETS, CpuTarget
 
 

@@ -13,13 +13,14 @@ import tvm
 from tvm import te, tirx
 
 from relay_passes.epilogue import Epilogue
-from rtcompile.codegen.dense import DenseShape, dense_kernel, panels
+from rtcompile.codegen.dense import DenseShape, dense_kernel
 from rtcompile.codegen.dense_bf16 import dense_bf16_kernel
 from rtcompile.codegen.dense_int8 import Int8Shape, dense_int8_kernel
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.module import compile_module
+from rtcompile.codegen.panels import panels
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError, UnsupportedError
 from rtcompile.targets import TARGETS, CpuTarget, resolve_target, runs_here

@@ -1,0 +1,150 @@
+"""From records to configs: the best measured one of each task, or the default where it is as good.
+
+A record's gain is its default's time, measured in turns with it, over its own. Gains can be
+compared between machines; where several measured a config, their geometric mean counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rtcompile.codegen.choices import Choices, Source
+from rtcompile.targets import Registers
+from rtcompile.tuning.kernels import KERNELS
+from rtcompile.tuning.records import Record
+from rtcompile.tuning.trials import Config, Task, Trial
+
+__all__ = ["MARGIN", "Best", "Known", "choices_of", "describe_choices"]
+
+# A config must gain more than this: less may be noise, and then the default is as good.
+MARGIN = 1.03
+
+
+@dataclass(frozen=True)
+class Best:
+    """The config that a task is built with, and its gain over the default; 1 for the default."""
+
+    config: Config
+    gain: float
+
+
+class Known:
+    """What the records tell of tasks, worked out for those that are asked for."""
+
+    def __init__(self, records: Iterable[Record], registers: Registers) -> None:
+        self._registers = registers
+        self._records: dict[Task, list[Record]] = defaultdict(list)
+        self._alike: dict[tuple[object, ...], set[Task]] = defaultdict(set)
+        for record in records:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Take a record in."""
+        task = record.trial.task
+        self._records[task].append(record)
+        self._alike[_product(task)].add(task)
+
+    def all_tasks(self) -> list[Task]:
+        """Of every kernel."""
+        return list(self._records)
+
+    def tasks(self, kernel: str) -> list[Task]:
+        """The kernel's tasks that there are records of."""
+        return [task for task in self._records if task.kernel == kernel]
+
+    def tried(self, task: Task) -> set[Trial]:
+        """The trials that were made, failed ones too."""
+        return {record.trial for record in self._records.get(task, ())}
+
+    def default_seconds(self, task: Task) -> float | None:
+        """Of the default, as last measured."""
+        for record in reversed(self._records.get(task, ())):
+            if record.outcome.default_seconds or self._is_default(record):
+                return record.outcome.default_seconds or record.outcome.seconds
+        return None
+
+    def gains(self, task: Task) -> dict[Trial, float]:
+        """The gain of each config that was measured and that its kernel has."""
+        space = {Trial.of(task, c) for c in KERNELS[task.kernel].configs(task, self._registers)}
+        measured = [r for r in self._records.get(task, ()) if r.outcome.seconds is not None]
+        alone = {_machine(r): r.outcome.seconds for r in measured if self._is_default(r)}
+        logarithms: dict[Trial, list[float]] = defaultdict(list)
+        for record in measured:
+            before = record.outcome.default_seconds or alone.get(_machine(record))
+            if before and record.outcome.seconds and record.trial in space:
+                logarithms[record.trial].append(math.log(before / record.outcome.seconds))
+        return {trial: math.exp(sum(found) / len(found)) for trial, found in logarithms.items()}
+
+    def best(self, task: Task) -> Best | None:
+        """The best config that is known, None where nothing was measured."""
+        found = self.gains(task)
+        if not found:
+            return None
+        trial = max(found, key=lambda one: found[one])
+        if found[trial] > MARGIN:
+            return Best(trial.values, found[trial])
+        return Best(self._default(task), 1.0)
+
+    def essential(self, task: Task) -> set[Trial]:
+        """The trials that the choice of the task's config rests on: the default and the best."""
+        best = self.best(task)
+        default = Trial.of(task, self._default(task))
+        return {default} if best is None else {default, Trial.of(task, best.config)}
+
+    def alike(self, task: Task) -> Best | None:
+        """The best config of the same product under other circumstances, if this task has it."""
+        bests = [
+            best for other in self._alike.get(_product(task), ()) if (best := self.best(other))
+        ]
+        space = list(KERNELS[task.kernel].configs(task, self._registers))
+        usable = [best for best in bests if best.config in space]
+        return max(usable, key=lambda best: best.gain, default=None)
+
+    def _default(self, task: Task) -> Config:
+        return KERNELS[task.kernel].configs(task, self._registers)[0]
+
+    def _is_default(self, record: Record) -> bool:
+        return record.trial == Trial.of(record.trial.task, self._default(record.trial.task))
+
+
+def _product(task: Task) -> tuple[object, ...]:
+    return (task.kernel, *KERNELS[task.kernel].product(task))
+
+
+def _machine(record: Record) -> tuple[str, str]:
+    return record.provenance.cpu, record.provenance.features
+
+
+def describe_choices(choices: Choices) -> dict[str, Any]:
+    """What the manifest says: how many kernels have a config from where, and each kernel's."""
+    counts = Counter(choice.source for choice in choices.asked.values())
+    return {
+        **{source: counts[source] for source in ("tuned", "reused", "defaulted")},
+        "kernels": [
+            {
+                "kernel": task.kernel,
+                "parameters": task.values,
+                "config": dict(choice.config),
+                "source": choice.source,
+                "calls": choice.calls,
+            }
+            for task, choice in choices.asked.items()
+        ],
+    }
+
+
+def choices_of(known: Known, registers: Registers) -> Choices:
+    """What a build asks: a task's own config, or that of the same product measured otherwise."""
+
+    def find(task: Task) -> tuple[Config, Source] | None:
+        best = known.best(task)
+        if best is not None:
+            return best.config, "tuned"
+        alike = known.alike(task)
+        return None if alike is None else (alike.config, "reused")
+
+    return Choices(registers, find)

@@ -1,0 +1,27 @@
+"""The kernels that can be tuned, by the name that their tasks have.
+
+To add one: a class as `base.py` says, and a line here; in the lowering, a task for each call
+(`NetworkLowering._task`) and its config from the build's choices.
+"""
+
+from __future__ import annotations
+
+from rtcompile.tuning.kernels.base import TunedKernel
+from rtcompile.tuning.kernels.dense import Dense, NarrowDense
+from rtcompile.tuning.kernels.lookup import EmbeddingLookup
+from rtcompile.tuning.kernels.products import BatchMatmul, OuterDense
+from rtcompile.tuning.kernels.quantized import DenseBf16, DenseInt8
+
+__all__ = ["KERNELS"]
+
+_ALL: tuple[TunedKernel, ...] = (
+    Dense(),
+    NarrowDense(),
+    DenseInt8(),
+    DenseBf16(),
+    BatchMatmul(),
+    OuterDense(),
+    EmbeddingLookup(),
+)
+
+KERNELS: dict[str, TunedKernel] = {kernel.name: kernel for kernel in _ALL}

@@ -1,0 +1,197 @@
+"""Runs trials on this machine, in a process of its own: what crashes or hangs is that process.
+
+    worker     builds the candidate, runs it, compares the result, times it in turns with its task's
+               default; gets the next trial
+    here       waits; a worker that is gone crashed, one that says nothing for too long is ended
+
+The default is built once a task. Turns cancel what else the machine does meanwhile.
+"""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rtcompile.errors import RtcompileError
+from rtcompile.tuning.machine import Machine
+from rtcompile.tuning.measurable import Measurable, differences
+from rtcompile.tuning.prepare import default_of, prepare
+from rtcompile.tuning.trials import Outcome, Task, Trial
+from runtime.arrays import aligned_empty
+
+__all__ = ["LocalRunner", "aligned_copy"]
+
+Prepare = Callable[[Trial, str], Measurable]
+
+_START_SECONDS = 300.0  # to import TVM, on a machine that does much else
+_GRACE = 15  # seconds after which a worker that cannot tell of its timeout is ended by the kernel
+_TURNS, _TURN_SECONDS = 9, 0.003
+
+
+class LocalRunner:
+    """A Runner. `prepare` builds a trial; it is called in the worker.
+
+    Holds a process: use it in `with`, or close it. `seconds`: that a trial may take in all. The
+    candidate's turns alternate with those of its task's default, where the registry has its kernel.
+    """
+
+    def __init__(self, target: str, prepare: Prepare = prepare, seconds: float = 60) -> None:
+        from tvm.support.popen_pool import PopenWorker
+
+        self._target, self._prepare, self._seconds = target, prepare, seconds
+        self._worker = PopenWorker(initializer=_start)
+        self._awake = False
+
+    def __enter__(self) -> LocalRunner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        self._worker.kill()
+
+    def machine(self) -> Machine:
+        """This machine."""
+        return Machine.here()
+
+    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+        """Each trial with its outcome, in order."""
+        for trial in trials:
+            yield trial, self._run(trial)
+
+    def _run(self, trial: Trial) -> Outcome:
+        try:
+            if not self._awake:
+                self._worker.send(_wake, (), {}, _START_SECONDS)
+                self._worker.recv()
+                self._awake = True
+            self._worker.send(
+                _measure, (self._prepare, trial, self._target, self._seconds), {}, self._seconds
+            )
+            outcome: Outcome = self._worker.recv()
+        except TimeoutError:
+            self._awake = False
+            return Outcome(None, f"timeout: not done in {self._seconds:g} s")
+        except (ChildProcessError, EOFError) as error:
+            self._awake = False
+            return Outcome(None, f"crash: {error}")
+        return outcome
+
+
+# -- in the worker --------------------------------------------------------------------------------
+
+
+def _start() -> None:
+    # An interrupt is for the one who started the worker, who then ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _wake() -> None:
+    import tvm
+
+    assert tvm
+
+
+_defaults: dict[tuple[Task, str], _Loaded] = {}  # of the last task
+
+
+def _measure(prepare: Prepare, trial: Trial, target: str, seconds: float) -> Outcome:
+    signal.alarm(int(seconds) + _GRACE)
+    try:
+        try:
+            candidate = _Loaded(prepare(trial, target))
+        except (RtcompileError, RuntimeError, ValueError, TypeError, KeyError) as error:
+            return Outcome(None, f"build: {_last_line(error)}")
+        wrong = candidate.check()
+        if wrong:
+            return Outcome(None, f"wrong: {wrong}")
+        return _time(candidate, _default(prepare, trial, target))
+    finally:
+        signal.alarm(0)
+
+
+def _default(prepare: Prepare, trial: Trial, target: str) -> _Loaded | None:
+    default = default_of(trial, target)
+    if default is None:
+        return None
+    key = trial.task, target
+    if key not in _defaults:
+        _defaults.clear()
+        _defaults[key] = _Loaded(prepare(default, target))
+    return _defaults[key]
+
+
+def _time(candidate: _Loaded, default: _Loaded | None) -> Outcome:
+    both = [candidate] if default is None else [candidate, default]
+    repeats = [one.repeats() for one in both]
+    taken: list[list[float]] = [[] for _ in both]
+    for _ in range(_TURNS):
+        for one, count, times in zip(both, repeats, taken, strict=True):
+            times.append(one.seconds(count))
+    medians = [statistics.median(times) for times in taken]
+    return Outcome(medians[0], "", medians[-1])
+
+
+class _Loaded:
+    """A candidate in this process, with its arguments in aligned memory."""
+
+    def __init__(self, measurable: Measurable) -> None:
+        import tvm_ffi
+
+        self._measurable = measurable
+        self._arguments: list[Any] = []
+        for argument in measurable.arguments:
+            if isinstance(argument, np.ndarray):
+                self._arguments.append(aligned_copy(argument))
+            else:
+                self._arguments.append(argument)
+        # A library's file may go as soon as it is loaded; its name must be new each time.
+        with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+            path = Path(folder) / "trial.so"
+            path.write_bytes(measurable.library)
+            self._module = tvm_ffi.load_module(str(path))
+        self._function = self._module[measurable.function]
+        self._given = [
+            tvm_ffi.from_dlpack(a) if isinstance(a, np.ndarray) else a for a in self._arguments
+        ]
+
+    def check(self) -> str:
+        """Run once; what is wrong about the result, or ""."""
+        self._function(*self._given)
+        expected = self._measurable.expected
+        wrong = [differences(self._measurable, at, self._arguments[at]) for at in expected]
+        return next(filter(None, wrong), "")
+
+    def seconds(self, repeats: int) -> float:
+        """A call, by `repeats` of them."""
+        function, given = self._function, self._given
+        begin = time.perf_counter()
+        for _ in range(repeats):
+            function(*given)
+        return (time.perf_counter() - begin) / repeats
+
+    def repeats(self) -> int:
+        """Calls of a turn."""
+        self.seconds(1)
+        return max(1, int(_TURN_SECONDS / max(self.seconds(1), 1e-7)))
+
+
+def aligned_copy(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array where kernels may load whole vectors."""
+    copy = aligned_empty(array.nbytes, "uint8").view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

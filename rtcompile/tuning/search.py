@@ -1,0 +1,132 @@
+"""The search: which trials to spend next, until the budget is spent or nothing is left to try.
+
+first   every task's default config
+then    batches: of the task with the most time to gain for the trials that it had, the configs
+        that the cost model chooses
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtcompile.targets import CpuTarget
+from rtcompile.tuning.chosen import Best, Known
+from rtcompile.tuning.cost_model import CostModel
+from rtcompile.tuning.kernels import KERNELS
+from rtcompile.tuning.kernels.base import runs_of
+from rtcompile.tuning.logs import append
+from rtcompile.tuning.records import Provenance, Record
+from rtcompile.tuning.trials import Runner, Task, Trial
+
+__all__ = ["Search", "TaskState"]
+
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """Where a task is: trials spent, seconds of a run with the default, the best config.
+
+    `default_seconds` and `best` are None where the default was not measured, or failed.
+    """
+
+    task: Task
+    calls: int
+    spent: int
+    default_seconds: float | None
+    best: Best | None
+
+
+class Search:
+    """Tunes `tasks` (with their calls in the model) on the machine of `provenance`.
+
+    `known` holds what this machine's records tell. Each outcome is in the log before the next
+    trial starts; whoever stops the search loses nothing but the trial that runs.
+    """
+
+    def __init__(
+        self,
+        tasks: Mapping[Task, int],
+        known: Known,
+        target: CpuTarget,
+        directory: Path,
+        provenance: Provenance,
+        budget: int,
+    ) -> None:
+        self._tasks, self._known, self._target = dict(tasks), known, target
+        self._directory, self._provenance = directory, provenance
+        self._spaces = {
+            task: [Trial.of(task, c) for c in KERNELS[task.kernel].configs(task, target.registers)]
+            for task in tasks
+        }
+        sizes = sum(map(len, self._spaces.values()))
+        self.budget = min(budget, sizes)
+
+    @property
+    def spent(self) -> int:
+        """Trials of these tasks that the logs hold."""
+        return sum(len(self._tried(task)) for task in self._tasks)
+
+    def states(self) -> list[TaskState]:
+        """Of each task, those with the most calls of the longest kernels first."""
+        found = []
+        for task, calls in self._tasks.items():
+            seconds = self._known.default_seconds(task)
+            each = None if seconds is None else seconds / runs_of(KERNELS[task.kernel], task)
+            spent = len(self._tried(task))
+            found.append(TaskState(task, calls, spent, each, self._known.best(task)))
+        return sorted(found, key=lambda state: -state.calls * (state.default_seconds or 0))
+
+    def run(self, runner: Runner, model: CostModel) -> Iterator[Record]:
+        """Spend the trials that are left; each record once it is in the log."""
+        while batch := self._next(model):
+            lost = 0
+            for trial, outcome in runner.run(batch):
+                if outcome.error.startswith("lost"):
+                    lost += 1
+                    continue
+                record = Record(trial, outcome, self._provenance.now())
+                append(self._directory, self._target.name, record)
+                self._known.add(record)
+                yield record
+            if lost == len(batch):
+                return
+
+    def _tried(self, task: Task) -> set[Trial]:
+        return self._known.tried(task) & set(self._spaces[task])
+
+    def _next(self, model: CostModel) -> list[Trial]:
+        left = self.budget - self.spent
+        if left <= 0:
+            return []
+        defaults = [space[0] for space in self._spaces.values()]
+        first = [trial for trial in defaults if trial not in self._known.tried(trial.task)]
+        if first:
+            return first[:left]
+        state = max(self._open(), key=_promise, default=None)
+        if state is None:
+            return []
+        untried = self._untried(state.task)
+        return model.choose(self._learned(state.task.kernel), untried, min(_BATCH, left))
+
+    def _open(self) -> list[TaskState]:
+        return [s for s in self.states() if s.best is not None and self._untried(s.task)]
+
+    def _untried(self, task: Task) -> list[Trial]:
+        tried = self._known.tried(task)
+        return [trial for trial in self._spaces[task] if trial not in tried]
+
+    def _learned(self, kernel: str) -> dict[Trial, float | None]:
+        """The gains of the kernel's trials, of other models' tasks too."""
+        found: dict[Trial, float | None] = {}
+        for task in self._known.tasks(kernel):
+            gains = self._known.gains(task)
+            for trial in sorted(self._known.tried(task), key=lambda one: one.config):
+                found[trial] = gains.get(trial)
+        return found
+
+
+def _promise(state: TaskState) -> float:
+    return state.calls * (state.default_seconds or 0) / state.spent

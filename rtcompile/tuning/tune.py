@@ -1,0 +1,120 @@
+"""`rtcompile tune`: from a model to records in its logs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay_passes.precision import FLOAT32, LayerPrecision, PrecisionPlan
+from rtcompile.compiler import Compiler
+from rtcompile.errors import TuningError, UnsupportedError
+from rtcompile.features.config import load_config
+from rtcompile.options import BuildOptions
+from rtcompile.quantize.build import levels_of
+from rtcompile.targets import CpuTarget, resolve_target, runs_here
+from rtcompile.tuning.chosen import Known
+from rtcompile.tuning.cost_model import CostModel
+from rtcompile.tuning.local_runner import LocalRunner
+from rtcompile.tuning.logs import Logs, read_logs
+from rtcompile.tuning.prepare import default_of, prepare
+from rtcompile.tuning.records import Provenance
+from rtcompile.tuning.remote_runner import RemoteRunner
+from rtcompile.tuning.search import Search
+from rtcompile.tuning.trials import Task
+
+__all__ = ["Session", "TuneOptions", "model_tasks", "session"]
+
+
+# Of each level, the forms that a layer may have. Of a static range only that there is one counts.
+_PRECISIONS = {
+    "float32": (FLOAT32,),
+    "bf16": (LayerPrecision("bf16"),),
+    "int8": (LayerPrecision("int8"), LayerPrecision("int8", 1.0, 128)),
+}
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """What `rtcompile tune` can be told.
+
+    `trials`: to spend on this model's kernels in all, those that the logs hold included.
+    `quantize`, `embedding_dtype`: as of the builds that will use the records. `tuning_logs`: the
+    folder of the records. `tracker`, `key`: of workers on another machine.
+    """
+
+    tuning_logs: Path
+    features: Path | None = None
+    embeddings: Path | None = None
+    target: str = "host"
+    quantize: str = "none"
+    embedding_dtype: str = "fp32"
+    trials: int = 500
+    tracker: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """A search that is ready to run, its runner, and what was left out of the logs."""
+
+    search: Search
+    runner: LocalRunner | RemoteRunner
+    cost_model: CostModel
+    target: CpuTarget
+    logs: Logs
+
+
+def model_tasks(model: Path, options: TuneOptions) -> dict[Task, int]:
+    """The tasks of a model, and how many calls it has of each. Raises as a build does.
+
+    In lower precision, those of all layers at each level that a build may choose.
+    """
+    build = BuildOptions(
+        options.features,
+        options.target,
+        options.embeddings,
+        embedding_dtype=options.embedding_dtype,
+        quantize=options.quantize,
+    )
+    plan = load_config(options.features) if options.features else None
+    target = resolve_target(options.target)
+    levels = levels_of(build, target)
+    compiler = Compiler(model, plan, build, target, lambda step: None)
+    found: dict[Task, int] = {}
+    for level in reversed(levels):
+        for precision in _PRECISIONS[level]:
+            layers = dict.fromkeys(compiler.layers, precision)
+            for task, calls in compiler.tasks(PrecisionPlan(layers)).items():
+                found[task] = max(calls, found.get(task, 0))
+    return found
+
+
+@contextlib.contextmanager
+def session(model: Path, options: TuneOptions) -> Iterator[Session]:
+    """Everything that tuning a model needs. Raises TuningError, UnsupportedError, or as a build."""
+    cost_model = CostModel()
+    if (options.tracker is None) != (options.key is None):
+        raise TuningError("a tracker needs a key, and a key a tracker")
+    target = resolve_target(options.target)
+    if options.tracker is None and not runs_here(target):
+        raise UnsupportedError(
+            f"this machine cannot run {target.name}: run `rtcompile worker` on one that can, and "
+            "give its --tracker and --key here"
+        )
+    tasks = model_tasks(model, options)
+    logs = read_logs(options.tuning_logs, target.name)
+    with _runner(target, options) as runner:
+        provenance = Provenance.of(runner.machine())
+        here = [r for r in logs.records if r.provenance.same_machine(provenance)]
+        known = Known(here, target.registers)
+        directory = options.tuning_logs
+        search = Search(tasks, known, target, directory, provenance, options.trials)
+        yield Session(search, runner, cost_model, target, logs)
+
+
+def _runner(target: CpuTarget, options: TuneOptions) -> LocalRunner | RemoteRunner:
+    if options.tracker is not None and options.key is not None:
+        return RemoteRunner(prepare, target.name, options.tracker, options.key, default_of)
+    return LocalRunner(target.name)
