@@ -44,6 +44,13 @@ _INTERRUPTED = 130
 @click.option("--tuning-logs", required=True, type=_PATH, help="Folder of the records.")
 @click.option("--tracker", metavar="HOST:PORT", help="Measure on the workers of this tracker.")
 @click.option("--key", help="The workers' key.")
+@click.option("--report", type=_PATH, help="The report. [default: MODEL.TARGET.html in the logs]")
+@click.option(
+    "--whole-model/--no-whole-model",
+    default=True,
+    show_default=True,
+    help="At the end, build the model with default configs and with the best, and compare.",
+)
 def tune_command(
     model: Path,
     features: Path | None,
@@ -55,12 +62,16 @@ def tune_command(
     tuning_logs: Path,
     tracker: str | None,
     key: str | None,
+    report: Path | None,
+    whole_model: bool,
 ) -> None:
     """Find the fastest forms of the kernels of MODEL on this machine, or on workers.
 
     What the logs hold is not measured again. May be interrupted: the next run goes on.
     """
     from rtcompile.console import console
+    from rtcompile.tuning.report.collect import Collector
+    from rtcompile.tuning.report.finish import finish
     from rtcompile.tuning.show import Progress
     from rtcompile.tuning.tune import TuneOptions, session
 
@@ -80,9 +91,14 @@ def tune_command(
             status.stop()
             for note in ready.logs.notes():
                 console.print(note, markup=False, highlight=False, soft_wrap=True)
+            records = ready.logs.records
+            collector = Collector(ready.tasks, ready.target, ready.machine, records)
             with Progress(ready.search) as progress:
                 for record in ready.search.run(ready.runner, ready.cost_model):
+                    collector.add(record)
                     progress.update(record)
+        with console.status("report") as status:
+            finish(collector, model, options, report, whole_model, status.update)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from here")
         sys.exit(_INTERRUPTED)

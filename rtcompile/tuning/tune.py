@@ -18,6 +18,7 @@ from rtcompile.tuning.chosen import Known
 from rtcompile.tuning.cost_model import CostModel
 from rtcompile.tuning.local_runner import LocalRunner
 from rtcompile.tuning.logs import Logs, read_logs
+from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.prepare import default_of, prepare
 from rtcompile.tuning.records import Provenance
 from rtcompile.tuning.remote_runner import RemoteRunner
@@ -54,13 +55,29 @@ class TuneOptions:
     tracker: str | None = None
     key: str | None = None
 
+    def build_options(self) -> BuildOptions:
+        """Of a build that uses the records."""
+        return BuildOptions(
+            self.features,
+            self.target,
+            self.embeddings,
+            embedding_dtype=self.embedding_dtype,
+            quantize=self.quantize,
+            tuning_logs=self.tuning_logs,
+        )
+
 
 @dataclass(frozen=True)
 class Session:
-    """A search that is ready to run, its runner, and what was left out of the logs."""
+    """A search that is ready to run, its runner and machine, and what was left out of the logs.
 
+    `tasks` of the model, with its calls of each.
+    """
+
+    tasks: dict[Task, int]
     search: Search
     runner: LocalRunner | RemoteRunner
+    machine: Machine
     cost_model: CostModel
     target: CpuTarget
     logs: Logs
@@ -71,13 +88,7 @@ def model_tasks(model: Path, options: TuneOptions) -> dict[Task, int]:
 
     In lower precision, those of all layers at each level that a build may choose.
     """
-    build = BuildOptions(
-        options.features,
-        options.target,
-        options.embeddings,
-        embedding_dtype=options.embedding_dtype,
-        quantize=options.quantize,
-    )
+    build = options.build_options()
     plan = load_config(options.features) if options.features else None
     target = resolve_target(options.target)
     levels = levels_of(build, target)
@@ -106,12 +117,13 @@ def session(model: Path, options: TuneOptions) -> Iterator[Session]:
     tasks = model_tasks(model, options)
     logs = read_logs(options.tuning_logs, target.name)
     with _runner(target, options) as runner:
-        provenance = Provenance.of(runner.machine())
+        machine = runner.machine()
+        provenance = Provenance.of(machine)
         here = [r for r in logs.records if r.provenance.same_machine(provenance)]
         known = Known(here, target.registers)
         directory = options.tuning_logs
         search = Search(tasks, known, target, directory, provenance, options.trials)
-        yield Session(search, runner, cost_model, target, logs)
+        yield Session(tasks, search, runner, machine, cost_model, target, logs)
 
 
 def _runner(target: CpuTarget, options: TuneOptions) -> LocalRunner | RemoteRunner:

@@ -7,23 +7,12 @@ from collections.abc import Sequence
 from rtcompile.tuning.report.history import EndToEnd, History
 from rtcompile.tuning.report.progress import Measured, Progress
 from rtcompile.tuning.report.svg import Frame, circle, drawing, line, path, rectangle, text
-from rtcompile.tuning.trials import Task
 
-__all__ = ["estimate_chart", "pair_chart", "task_chart", "task_name"]
+__all__ = ["estimate_chart", "pair_chart", "task_chart"]
 
 _MICRO = 1e6
 _ROOM = 1.15  # of the axis, above the highest value that it must show
 _HIGHEST = 2.5  # times the default: slower trials lie on the upper edge
-
-
-def task_name(task: Task) -> str:
-    """The kernel and what it is specialised for, shortly."""
-    values = task.values
-    least, most = values.pop("least", None), values.pop("most", None)
-    parts = [f"{name} {value}" for name, value in values.items() if value not in {"", "none"}]
-    if most is not None:
-        parts.append(f"rows {most}" if least == most else f"rows {least}, {most}")
-    return f"{task.kernel}: {', '.join(parts)}"
 
 
 def estimate_chart(history: History) -> str:

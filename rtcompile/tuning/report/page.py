@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from rtcompile.tuning.report.charts import estimate_chart, pair_chart, task_chart, task_name
+from rtcompile.tuning.report.charts import estimate_chart, pair_chart, task_chart
 from rtcompile.tuning.report.history import History, failures
 from rtcompile.tuning.report.progress import Progress
 from rtcompile.tuning.report.style import STYLE
 from rtcompile.tuning.report.svg import circle, drawing, line
+from rtcompile.tuning.show import task_name
 
 __all__ = ["render"]
 
