@@ -7,13 +7,18 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rtcompile.errors import OutputError
 from runtime.artifact import HEADER, MAGIC, PAGE, SCHEMA_VERSION
 
-__all__ = ["write_artifact", "write_atomically"]
+__all__ = ["write_artifact", "write_atomically", "write_variants"]
+
+Parts = tuple[dict[str, Any], dict[str, bytes]]  # a manifest and the sections it is about
+
+_PER_VARIANT = ("target", "stages", "tables", "assets", "tuning", "precision", "provenance")
 
 
 def write_artifact(path: Path, manifest: dict[str, Any], sections: dict[str, bytes]) -> None:
@@ -38,6 +43,31 @@ def write_artifact(path: Path, manifest: dict[str, Any], sections: dict[str, byt
     parts: list[tuple[int, bytes]] = [(0, head + text)]
     parts += [(described[name]["offset"], data) for name, data in padded.items()]
     write_atomically(path, parts, offset)
+
+
+def write_variants(path: Path, variants: Sequence[Parts]) -> None:
+    """Write one artifact for several targets, given from the least to the most able.
+
+    Constants that begin as the last variant's do share its section. Raises OutputError.
+    """
+    if len(variants) == 1:
+        write_artifact(path, *variants[0])
+        return
+    manifest = {k: v for k, v in variants[-1][0].items() if k not in _PER_VARIANT}
+    shared = variants[-1][1]["constants"]
+    sections, described = {"constants": shared}, []
+    for own, parts in variants:
+        name, constants = own["target"]["name"], parts["constants"]
+        entry = {k: v for k, v in own.items() if k not in manifest or manifest[k] != v}
+        entry["module"] = f"module.{name}"
+        sections[entry["module"]] = parts["module"]
+        if shared.startswith(constants):
+            entry["constants_bytes"] = len(constants)
+        else:
+            entry["constants"] = f"constants.{name}"
+            sections[entry["constants"]] = constants
+        described.append(entry)
+    write_artifact(path, {**manifest, "variants": described}, sections)
 
 
 def _page(offset: int) -> int:

@@ -96,7 +96,14 @@ main.add_command(logs_commands)
 )
 @click.option("--max-mean-difference", default=4e-3, show_default=True, help="The same on average.")
 @click.option("--allow-over-budget", is_flag=True, help="Write the artifact even so.")
-@click.option("--target", default="host", show_default=True, help="CPU to compile for.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    default=("host",),
+    show_default=True,
+    help="CPU to compile for. Give several, and the artifact holds a module for each.",
+)
 @click.option("--tuning-logs", type=_PATH, help="Tuning records. [default: those of the package]")
 @click.option("--verify/--no-verify", default=True, show_default=True)
 @click.option("--explain", is_flag=True, help="Show what each pass did, or refused and why.")
@@ -116,7 +123,7 @@ def build_command(
     max_difference: float,
     max_mean_difference: float,
     allow_over_budget: bool,
-    target: str,
+    targets: tuple[str, ...],
     tuning_logs: Path | None,
     verify: bool,
     explain: bool,
@@ -127,7 +134,7 @@ def build_command(
 
     options = BuildOptions(
         features=features,
-        target=target,
+        target=targets,
         embeddings=embeddings,
         embedding_dtype=embedding_dtype,
         table_dtypes=tuple(map(_table_dtype, table_dtypes)),
@@ -194,13 +201,15 @@ def inspect_command(artifact: Path, as_json: bool) -> None:
 
     from runtime.artifact import read_artifact
 
-    manifest = read_artifact(artifact).manifest
+    found = read_artifact(artifact)
+    targets = [target["name"] for target in found.targets]
     if as_json:
-        click.echo(json.dumps(manifest, indent=1, sort_keys=True))
+        described = {**found.manifest, "targets": targets}
+        click.echo(json.dumps(described, indent=1, sort_keys=True))
         return
     from rtcompile.console import show_manifest
 
-    show_manifest(manifest)
+    show_manifest(found.manifest, targets)
 
 
 @main.command("bench")

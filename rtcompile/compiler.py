@@ -115,14 +115,21 @@ class Compiler:
         self._lower(self._kernels(precision), ConstantStore(self._dtypes), choices)
         return {task: choice.calls for task, choice in choices.asked.items()}
 
-    def compile(self, precision: PrecisionPlan = _FLOAT32, exact_tables: bool = False) -> Candidate:
+    def compile(
+        self,
+        precision: PrecisionPlan = _FLOAT32,
+        exact_tables: bool = False,
+        constants: ConstantStore | None = None,
+    ) -> Candidate:
         """The artifact of the model, its layers in a precision.
 
+        `constants`: of the same model for other targets, to go on with; tables are shared.
         `exact_tables`: in fp32, whatever the options say. What the passes did replaces what an
         earlier compilation reported.
         """
         self._progress("generate code")
-        constants = ConstantStore(TableDtypes() if exact_tables else self._dtypes)
+        if constants is None:
+            constants = ConstantStore(TableDtypes() if exact_tables else self._dtypes)
         choices = choices_of(self._known, self._target.registers)
         stages = self._lower(self._kernels(precision), constants, choices)
         self._dtypes.check_names(table.name for table in constants.tables)

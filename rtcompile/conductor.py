@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from relay_passes.report import Report
-from rtcompile.artifact import write_artifact
+from rtcompile.artifact import write_variants
+from rtcompile.codegen.constants import ConstantStore
 from rtcompile.compiler import Candidate, Compiler
 from rtcompile.errors import ConfigError, TuningError, UnsupportedError
 from rtcompile.features.config import load_config
@@ -21,7 +23,8 @@ from rtcompile.features.plan import FeaturePlan
 from rtcompile.options import BuildOptions
 from rtcompile.quantize.build import Quantization, build_quantized, has_a_budget, levels_of
 from rtcompile.quantize.samples import read_columns
-from rtcompile.targets import CpuTarget, resolve_target, runs_here
+from rtcompile.table_dtypes import table_dtypes
+from rtcompile.targets import CpuTarget, resolve_targets, runs_here
 from rtcompile.tuning.logs import Logs, packaged_logs, read_logs
 from rtcompile.verify import Verification, verify_network
 from rtcompile.verify_ranking import verify_ranking
@@ -33,7 +36,9 @@ __all__ = ["BuildResult", "build"]
 class BuildResult:
     """What a build did: the manifest it wrote, the passes' report, and the comparisons.
 
-    `log_notes`: what of the tuning logs did not count, and why.
+    `log_notes`: what of the tuning logs did not count, and why. Of a build for several `targets`
+    the manifest and the passes' report are those of the most able one, and the comparison is the
+    worst one.
     """
 
     manifest: dict[str, Any]
@@ -41,6 +46,7 @@ class BuildResult:
     verification: Verification | None
     quantization: Quantization | None = None
     log_notes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 def build(
@@ -55,26 +61,63 @@ def build(
     Raises a subclass of RtcompileError; then nothing is written.
     """
     options = options or BuildOptions()
-    target = resolve_target(options.target)
+    targets = resolve_targets(options.targets)
     plan = _features(options)
-    _check_target(target, plan, options.verify)
-    levels_of(options, target)  # refused before anything is built
+    for target in targets:
+        _check_target(target, plan, options.verify)
+        levels_of(options, target)  # refused before anything is built
+    constants = None
+    if len(targets) > 1 and not has_a_budget(options):
+        constants = ConstantStore(table_dtypes(options.embedding_dtype, options.table_dtypes))
+    built = []
+    for target in targets:
+        say = partial(_say, progress, target.name if len(targets) > 1 else "")
+        built.append(_build(Path(model), plan, options, target, constants, say))
+    progress("write the artifact")
+    write_variants(Path(output), [(c.manifest, c.sections) for c, _ in built])
+    return _all_of([result for _, result in built])
+
+
+def _build(
+    model: Path,
+    plan: FeaturePlan | None,
+    options: BuildOptions,
+    target: CpuTarget,
+    constants: ConstantStore | None,
+    progress: Callable[[str], None],
+) -> tuple[Candidate, BuildResult]:
+    """The artifact for one target, verified. `constants`: see `Compiler.compile`."""
     logs = _logs(options, target)
-    compiler = Compiler(Path(model), plan, options, target, progress, logs)
+    compiler = Compiler(model, plan, options, target, progress, logs)
     quantization = None
     if has_a_budget(options):
         candidate, quantization = build_quantized(compiler, options, target, progress)
         checked = quantization.exact
     else:
-        checked = candidate = compiler.compile()
+        checked = candidate = compiler.compile(constants=constants)
     verification = None
     if options.verify:
         progress("verify against the original")
         verification = _verify(compiler, checked, options)
-    progress("write the artifact")
-    write_artifact(Path(output), candidate.manifest, candidate.sections)
-    notes = tuple(logs.notes())
-    return BuildResult(candidate.manifest, compiler.report, verification, quantization, notes)
+    notes, report = tuple(logs.notes()), compiler.report
+    return candidate, BuildResult(candidate.manifest, report, verification, quantization, notes)
+
+
+def _say(progress: Callable[[str], None], target: str, step: str) -> None:
+    progress(f"{target}: {step}" if target else step)
+
+
+def _all_of(results: Sequence[BuildResult]) -> BuildResult:
+    """The result for the most able target, with what was said of all."""
+    last = results[-1]
+    checked = [r.verification for r in results if r.verification is not None]
+    worst = max(checked, key=lambda v: v.largest_difference, default=None)
+    return replace(
+        last,
+        verification=worst and replace(worst, rows=sum(v.rows for v in checked)),
+        log_notes=tuple(dict.fromkeys(note for r in results for note in r.log_notes)),
+        targets=tuple(r.manifest["target"]["name"] for r in results),
+    )
 
 
 def _logs(options: BuildOptions, target: CpuTarget) -> Logs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,8 +74,8 @@ def show_build(result: BuildResult, path: Path, explain: bool) -> None:
     for note in result.log_notes:
         console.print(f"tuning logs: {note}", markup=False, highlight=False, soft_wrap=True)
     console.print(_tuning(result.manifest["tuning"]))
-    size, target = path.stat().st_size / 1e6, result.manifest["target"]["name"]
-    console.print(f"wrote {path} ({size:.1f} MB, {target})")
+    size, targets = path.stat().st_size / 1e6, ", ".join(result.targets)
+    console.print(f"wrote {path} ({size:.1f} MB, {targets})")
 
 
 def _show_precision(precision: dict[str, Any], explain: bool) -> None:
@@ -101,8 +101,8 @@ def _tuning(tuning: dict[str, Any]) -> str:
     return f"kernels that can be tuned: {', '.join(counts)}"
 
 
-def show_manifest(manifest: dict[str, Any]) -> None:
-    """What an artifact holds."""
+def show_manifest(manifest: dict[str, Any], targets: Sequence[str]) -> None:
+    """What an artifact for `targets` holds; the manifest is of the one that is loaded here."""
     if manifest["kind"] == "ranking":
         fields = Table("side", "raw fields")
         for side, names in manifest["fields"].items():
@@ -128,6 +128,8 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             f"layer {layer['layer']}, {layer['depth']} x {layer['columns']}: {layer['level']}{why}"
         )
     output.print(_tuning(manifest["tuning"]))
+    if len(targets) > 1:
+        output.print(f"has modules for {', '.join(targets)}; this is what is loaded here")
     output.print(f"target {manifest['target']['name']}, built with {manifest['provenance']}")
 
 

@@ -29,13 +29,14 @@ class BuildOptions:
     """What `rtcompile build` can be told; the fields carry the command line's names.
 
     `features`: path of an fg.json, or None for a graph that takes its own inputs. `target`: a name
-    of `rtcompile.targets.TARGETS`, or "host". `embeddings`: a safetensors file, or a folder of
-    them, with the tables that are not in the graph. `embedding_dtype`: what tables are stored in,
-    fp32, fp16, bf16, int8 or int4; small ones stay in fp32 (`rtcompile/table_dtypes.py`).
-    `table_dtypes`: (table name, dtype) pairs that hold instead. `outputs`: which of the graph's
-    outputs to keep, in its order; none stands for all. Features that feed the others alone are
-    extracted by `Ranker.extract` only. `tuning_logs`: a folder of tuning records, in place of those
-    that come with the package. `verify`: compare with the original before writing.
+    of `rtcompile.targets.TARGETS`, or "host"; several for an artifact with a module for each.
+    `embeddings`: a safetensors file, or a folder of them, with the tables that are not in the
+    graph. `embedding_dtype`: what tables are stored in, fp32, fp16, bf16, int8 or int4; small ones
+    stay in fp32 (`rtcompile/table_dtypes.py`). `table_dtypes`: (table name, dtype) pairs that hold
+    instead. `outputs`: which of the graph's outputs to keep, in its order; none stands for all.
+    Features that feed the others alone are extracted by `Ranker.extract` only. `tuning_logs`: a
+    folder of tuning records, in place of those that come with the package. `verify`: compare with
+    the original before writing.
 
     `quantize`: the lowest precision of dense layers. `calibration`: real rows, .parquet or .jsonl,
     or .npz of a graph's inputs: to verify on, to see ranges on (`calibration_method`), to measure
@@ -48,7 +49,7 @@ class BuildOptions:
     """
 
     features: str | Path | None = None
-    target: str = "host"
+    target: str | tuple[str, ...] = "host"
     embeddings: str | Path | None = None
     embedding_dtype: str = "fp32"
     table_dtypes: tuple[tuple[str, str], ...] = ()
@@ -81,7 +82,13 @@ class BuildOptions:
                 f"without {unknown[0]!r}: no part of the compiler; known are {', '.join(ABLATIONS)}"
             )
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of all targets."""
+        return (self.target,) if isinstance(self.target, str) else self.target
+
     def digest(self) -> str:
         """SHA-256 over every field."""
-        text = json.dumps(asdict(self), sort_keys=True, default=str)
+        fields = {**asdict(self), "target": self.targets}
+        text = json.dumps(fields, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rtcompile.errors import UnsupportedError
 
-__all__ = ["TARGETS", "CpuTarget", "Registers", "resolve_target", "runs_here"]
+__all__ = ["TARGETS", "CpuTarget", "Registers", "resolve_target", "resolve_targets", "runs_here"]
 
 _FLOAT_BITS = 32
 _NARROWEST = 8
@@ -127,6 +128,17 @@ def cpu_flags() -> frozenset[str]:
 def runs_here(target: CpuTarget) -> bool:
     """Whether this machine can run the target's code."""
     return platform.machine() == target.machine and cpu_flags().issuperset(target.features)
+
+
+def resolve_targets(names: Iterable[str]) -> tuple[CpuTarget, ...]:
+    """The targets of these names, each once, those of a machine from the least to the most able.
+
+    Raises UnsupportedError.
+    """
+    wanted = {resolve_target(name).name for name in names}
+    if not wanted:
+        raise UnsupportedError("no target is named: give one at least")
+    return tuple(target for name, target in TARGETS.items() if name in wanted)
 
 
 def resolve_target(name: str) -> CpuTarget:

@@ -12,6 +12,11 @@
 
 The manifest names each section with offset, length and SHA-256, so that a file that was cut short
 or altered anywhere is refused.
+
+An artifact for several targets has `variants` in its manifest, from the least to the most able
+target. Each has a section `module.TARGET`, and either shares the first `constants_bytes` of
+`constants` or has a section `constants.TARGET`. What else it says replaces what the manifest says;
+the last one that this machine can run is read.
 """
 
 from __future__ import annotations
@@ -27,26 +32,31 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.errors import ArtifactError
+from runtime.machine import last_runnable
 
 __all__ = ["HEADER", "MAGIC", "PAGE", "SCHEMA_VERSION", "Artifact", "read_artifact"]
 
 MAGIC = b"RTCOMPIL"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 PAGE = 4096
 HEADER = struct.Struct("<8sIIQ32s8s")
 
-_SECTIONS = ("module", "constants")
 _LARGEST_MANIFEST = 256 << 20
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A checked artifact. `constants` is mapped copy-on-write: pages load when they are touched."""
+    """A checked artifact. `constants` is mapped copy-on-write: pages load when they are touched.
+
+    `targets`: all that it was compiled for, as manifests name them. Of several, the other members
+    are those of the last that this machine can run, or of the very last.
+    """
 
     path: Path
     manifest: dict[str, Any]
     module: bytes
     constants: npt.NDArray[np.uint8]
+    targets: tuple[dict[str, Any], ...]
 
 
 def read_artifact(path: str | Path) -> Artifact:
@@ -55,18 +65,30 @@ def read_artifact(path: str | Path) -> Artifact:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            manifest = _read_manifest(path, file, size)
-            _check_sections(path, manifest, size)
-            at = manifest["sections"]["module"]
-            file.seek(at["offset"])
-            module = file.read(at["length"])
-        at = manifest["sections"]["constants"]
-        constants = np.memmap(path, np.uint8, "c", at["offset"], (at["length"],))
+            whole = _read_manifest(path, file, size)
+            if whole["file_bytes"] != size:
+                raise ArtifactError(
+                    f"{path}: {size} bytes instead of {whole['file_bytes']}: the file was cut "
+                    "short or appended to; copy it again"
+                )
+            sections = whole["sections"]
+            variants = whole.pop("variants", [whole])
+            targets = tuple(variant.get("target", {}) for variant in variants)
+            manifest = {**whole, **variants[last_runnable(targets)]}
+            chosen = manifest.pop("module", "module"), manifest.pop("constants", "constants")
+            missing = [name for name in chosen if name not in sections]
+            if missing:
+                raise ArtifactError(f"{path}: section {missing[0]!r} is missing")
+            for name in sections:
+                _check_digest(path, name, sections[name])
+            module, constants = (sections[name] for name in chosen)
+            file.seek(module["offset"])
+            library = file.read(module["length"])
+        length = manifest.pop("constants_bytes", constants["length"])
+        mapped = np.memmap(path, np.uint8, "c", constants["offset"], (length,))
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror or error}") from error
-    _check_digest(path, "module", module, manifest)
-    _check_digest(path, "constants", constants.data, manifest)
-    return Artifact(path, manifest, module, constants)
+    return Artifact(path, manifest, library, mapped, targets)
 
 
 def _read_manifest(path: Path, file: Any, size: int) -> dict[str, Any]:
@@ -88,19 +110,9 @@ def _read_manifest(path: Path, file: Any, size: int) -> dict[str, Any]:
     return manifest
 
 
-def _check_sections(path: Path, manifest: dict[str, Any], size: int) -> None:
-    if manifest["file_bytes"] != size:
-        raise ArtifactError(
-            f"{path}: {size} bytes instead of {manifest['file_bytes']}: the file was cut short or "
-            "appended to; copy it again"
-        )
-    missing = [name for name in _SECTIONS if name not in manifest["sections"]]
-    if missing:
-        raise ArtifactError(f"{path}: section {missing[0]!r} is missing")
-
-
-def _check_digest(path: Path, name: str, data: Any, manifest: dict[str, Any]) -> None:
-    if hashlib.sha256(data).hexdigest() != manifest["sections"][name]["sha256"]:
+def _check_digest(path: Path, name: str, section: dict[str, Any]) -> None:
+    data = np.memmap(path, np.uint8, "r", section["offset"], (section["length"],))
+    if hashlib.sha256(data.data).hexdigest() != section["sha256"]:
         raise ArtifactError(
             f"{path}: section {name!r} does not match its digest; build or copy the artifact again"
         )

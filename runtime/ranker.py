@@ -35,13 +35,15 @@ def load(path: str | Path, threads: int = 1) -> Ranker:
     `threads` is how many threads one request may spread over: its rows are cut into ranges, of 128
     at least. Requests themselves run side by side: any number of threads may call a ranker.
 
+    Of an artifact for several targets, the most able one that this machine can run is loaded.
+
     Raises ArtifactError for a file that cannot be read or is damaged, TargetError where it was
-    compiled for another machine.
+    compiled for other machines.
     """
     if not isinstance(threads, int) or threads < 1:
         raise RequestError(f"threads={threads!r}: a count from 1 on is needed")
     artifact = read_artifact(path)
-    check_target(artifact.path, artifact.manifest["target"])
+    check_target(artifact.path, artifact.targets)
     helpers = Helpers(threads) if threads > 1 else None
     return Ranker(artifact, _load_module(artifact), helpers)
 

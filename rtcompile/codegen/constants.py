@@ -129,6 +129,11 @@ class ConstantStore:
         return offset
 
     def to_bytes(self) -> bytes:
-        """The whole block, whole pages long, so that it can be mapped from a file."""
-        data = b"".join(self._parts)
-        return data + bytes(max(-len(data) % PAGE, 0 if data else PAGE))
+        """The whole block, whole pages long, so that it can be mapped from a file.
+
+        What is added afterwards comes behind it: a later block begins with all of this one.
+        """
+        fill = -self._size % PAGE if self._size else PAGE
+        self._parts.append(bytes(fill))
+        self._size += fill
+        return b"".join(self._parts)

@@ -44,4 +44,4 @@ def force_target(patch: pytest.MonkeyPatch, name: str) -> None:
         from tests.emulation.aarch64 import Library
 
         patch.setattr(tvm_ffi, "load_module", lambda path: Library(Path(path)))
-        patch.setattr(runtime.ranker, "check_target", lambda path, target: None)
+        patch.setattr(runtime.ranker, "check_target", lambda path, targets: None)
