@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+import numpy as np
+import numpy.typing as npt
+
 __all__ = ["FLOAT32", "LayerPrecision", "Mode", "PrecisionPlan"]
 
 
@@ -25,12 +28,14 @@ class LayerPrecision:
     """`level`: float32, bf16 or int8.
 
     int8 with a `scale` and `zero` has a static range: x = scale * (q - zero). Without, each row has
-    its own.
+    its own. `columns`: the scale of each column of a matrix that came as int8 times these, which
+    its columns are brought back by; without, each has one by its largest value.
     """
 
     level: str
     scale: float | None = None
     zero: int = 0
+    columns: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 FLOAT32 = LayerPrecision("float32")

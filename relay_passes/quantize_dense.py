@@ -8,8 +8,8 @@ int8, with the input's range known, or with one of its own a row:
       ->  q, scale = rtc.quantize.signed(x)         "unsigned" where x has no negative value
           rtc.dense_int8.dynamic.float32.STEPS(q, W', start, factor, b, scale, streams)
 
-W' = round(W / t), t of each column its largest magnitude / 127; factor = s t; start = -z sum W',
-what the zero point adds to each column's sum. bf16:
+W' = round(W / t), t of each column its largest magnitude / 127, unless the plan gives it; factor =
+s t; start = -z sum W', what the zero point adds to each column's sum. bf16:
 
       ->  rtc.dense_bf16.float32.STEPS(rtc.to_bf16(x), bits of W, b, streams)
 
@@ -105,12 +105,16 @@ def _symbol(value: Any) -> str:
 
 
 def quantize_weight(
-    weight: npt.NDArray[np.float32],
+    weight: npt.NDArray[np.float32], columns: npt.NDArray[np.float32] | None = None
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """W [depth, columns] as int8 in [-127, 127], and the scale of each column.
+    """W [depth, columns] as int8, and the scale of each column.
 
-    A column of zeros has the scale 0; one with a NaN or an infinity has the scale NaN.
+    By the scales that are given, or by each column's largest magnitude: q in [-127, 127] then. A
+    column of zeros has the scale 0; one with a NaN or an infinity has the scale NaN.
     """
+    if columns is not None:
+        rounded = np.round(weight / np.where(columns != 0, columns, np.float32(1)))
+        return np.clip(rounded, -128, 127).astype(np.int8), columns
     largest = np.abs(weight).max(axis=0)
     finite = np.isfinite(largest)
     scale = np.where(finite, largest / np.float32(127), np.float32(np.nan))
@@ -170,7 +174,7 @@ class _Rewriter(relax.PyExprMutator):
         source, weight, bias, *streams = call.args[1].fields
         matrix = constant_array(weight)
         assert matrix is not None  # it is a dense layer's
-        bytes_, columns = quantize_weight(matrix)
+        bytes_, columns = quantize_weight(matrix, given.columns)
         total = bytes_.astype(np.int32).sum(axis=0, dtype=np.int32)
         if given.scale is not None:
             scale, zero, form = np.float32(given.scale), given.zero, "static"

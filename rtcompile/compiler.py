@@ -37,6 +37,7 @@ from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import import_onnx
 from rtcompile.options import BuildOptions
+from rtcompile.quantize.imported import ImportedLayers, imported_layers
 from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
 from rtcompile.stored_tables import Original, table_digests, with_stored_tables
 from rtcompile.table_dtypes import TableDtypes, table_dtypes
@@ -45,11 +46,12 @@ from rtcompile.tuning.chosen import Known, choices_of, describe_choices
 from rtcompile.tuning.logs import Logs
 from rtcompile.tuning.trials import Task
 
-__all__ = ["Candidate", "Compiler"]
+__all__ = ["FLOAT32_PLAN", "Candidate", "Compiler"]
 
 Progress = Callable[[str], None]
 
-_FLOAT32 = PrecisionPlan()
+# Every layer in float32.
+FLOAT32_PLAN = PrecisionPlan()
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Compiler:
     """A model and its features, cut into stages. Raises a subclass of RtcompileError.
 
     `report` says what the passes did; `plan` is None for a graph that takes its own inputs;
-    `layers` are the dense layers that can be quantized, by name. `logs`: tuning records to choose
+    `layers` are the dense layers that can be quantized, by name; `imported` says of a model that
+    comes quantized what they are in it, and is None for others. `logs`: tuning records to choose
     the kernels' configs by.
     """
 
@@ -106,10 +109,14 @@ class Compiler:
             for s in self._staged
             for name, layer in describe_layers(s.module, s.time.value).items()
         }
+        self.imported: ImportedLayers | None = None
+        if graph.quantized:
+            weights = graph.quantized.weights
+            self.imported = imported_layers(self._staged, weights, target)
         self.original = Original(graph, bound)
         self._digests = table_digests(graph.model)
 
-    def tasks(self, precision: PrecisionPlan = _FLOAT32) -> dict[Task, int]:
+    def tasks(self, precision: PrecisionPlan | None = None) -> dict[Task, int]:
         """What there is to tune: the kernels that the model's calls are of, and how many calls."""
         choices = Choices(self._target.registers)
         self._lower(self._kernels(precision), ConstantStore(self._dtypes), choices)
@@ -117,11 +124,11 @@ class Compiler:
 
     def compile(
         self,
-        precision: PrecisionPlan = _FLOAT32,
+        precision: PrecisionPlan | None = None,
         exact_tables: bool = False,
         constants: ConstantStore | None = None,
     ) -> Candidate:
-        """The artifact of the model, its layers in a precision.
+        """The artifact of the model, its layers in a precision, by default that which it comes in.
 
         `constants`: of the same model for other targets, to go on with; tables are shared.
         `exact_tables`: in fp32, whatever the options say. What the passes did replaces what an
@@ -153,7 +160,9 @@ class Compiler:
         """The original on the tables as a candidate stores them; None where they are the same."""
         return with_stored_tables(self.original, candidate.stored_tables, self._digests)
 
-    def _kernels(self, precision: PrecisionPlan) -> list[StageGraph]:
+    def _kernels(self, precision: PrecisionPlan | None) -> list[StageGraph]:
+        if precision is None:
+            precision = self.imported.plan if self.imported else FLOAT32_PLAN
         fusion = "fusion" not in self._options.without
         self.report = Report([*self._early_passes])
         return [

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,19 +15,20 @@ from typing import Any
 from relay_passes.report import Report
 from rtcompile.artifact import write_variants
 from rtcompile.codegen.constants import ConstantStore
-from rtcompile.compiler import Candidate, Compiler
+from rtcompile.compiler import FLOAT32_PLAN, Candidate, Compiler
 from rtcompile.errors import ConfigError, TuningError, UnsupportedError
 from rtcompile.features.config import load_config
 from rtcompile.features.operators import CallLibrary
 from rtcompile.features.plan import FeaturePlan
 from rtcompile.options import BuildOptions
 from rtcompile.quantize.build import Quantization, build_quantized, has_a_budget, levels_of
+from rtcompile.quantize.imported import describe_imported
 from rtcompile.quantize.samples import read_columns
 from rtcompile.table_dtypes import table_dtypes
 from rtcompile.targets import CpuTarget, resolve_targets, runs_here
 from rtcompile.tuning.logs import Logs, packaged_logs, read_logs
-from rtcompile.verify import Verification, verify_network
-from rtcompile.verify_ranking import verify_ranking
+from rtcompile.verify import Verification, verify_network, verify_rounding
+from rtcompile.verify_ranking import verify_ranking, verify_ranking_rounding
 
 __all__ = ["BuildResult", "build"]
 
@@ -90,15 +91,18 @@ def _build(
     logs = _logs(options, target)
     compiler = Compiler(model, plan, options, target, progress, logs)
     quantization = None
+    _check_quantization(compiler, options)
     if has_a_budget(options):
         candidate, quantization = build_quantized(compiler, options, target, progress)
         checked = quantization.exact
     else:
-        checked = candidate = compiler.compile(constants=constants)
+        checked, candidate = _compile(compiler, options, constants)
     verification = None
     if options.verify:
         progress("verify against the original")
         verification = _verify(compiler, checked, options)
+        if compiler.imported:
+            verification = _verify_rounding(compiler, candidate, options, verification)
     notes, report = tuple(logs.notes()), compiler.report
     return candidate, BuildResult(candidate.manifest, report, verification, quantization, notes)
 
@@ -159,10 +163,53 @@ def _check_target(target: CpuTarget, plan: FeaturePlan | None, verify: bool) -> 
             )
 
 
+def _check_quantization(compiler: Compiler, options: BuildOptions) -> None:
+    if compiler.imported and options.quantize != "none":
+        raise ConfigError(
+            f"quantize {options.quantize!r}: the model comes quantized, and its layers keep the "
+            "precision of the file: build it without quantize, or build the float model"
+        )
+
+
+def _compile(
+    compiler: Compiler, options: BuildOptions, constants: ConstantStore | None
+) -> tuple[Candidate, Candidate]:
+    """(what is compared with the original value by value, what is written)."""
+    if compiler.imported is None:
+        candidate = compiler.compile(constants=constants)
+        return candidate, candidate
+    # Layers of a quantized model in float32, to see the kernels around them right on their own.
+    exact = compiler.compile(FLOAT32_PLAN) if options.verify else None
+    candidate = compiler.compile(constants=constants)
+    candidate.manifest["precision"] = {
+        "layers": describe_imported(compiler.layers, compiler.imported)
+    }
+    return exact or candidate, candidate
+
+
 def _verify(compiler: Compiler, candidate: Candidate, options: BuildOptions) -> Verification:
     plan, original, stored = compiler.plan, compiler.original, compiler.stored(candidate)
-    if plan is None:
-        return verify_network(original.graph, stored, candidate.manifest, candidate.sections)
-    rows = read_columns(Path(options.calibration), plan) if options.calibration else None
     parts = candidate.manifest, candidate.sections
-    return verify_ranking(plan, original, stored, *parts, rows)
+    if plan is None:
+        return verify_network(original.graph, stored, *parts)
+    return verify_ranking(plan, original, stored, *parts, _real_rows(plan, options))
+
+
+def _verify_rounding(
+    compiler: Compiler, candidate: Candidate, options: BuildOptions, exact: Verification
+) -> Verification:
+    """`exact`, and how far the scores are from those of the quantized file."""
+    plan, original = compiler.plan, compiler.original
+    graph, floats = original.graph, compiler.stored(candidate) or original
+    assert graph.quantized is not None  # the layers come from it
+    file = replace(original, graph=replace(graph, model=graph.quantized.model))
+    parts = candidate.manifest, candidate.sections
+    if plan is None:
+        check = verify_rounding(file.graph, floats.graph, *parts)
+    else:
+        check = verify_ranking_rounding(plan, file, floats, *parts, _real_rows(plan, options))
+    return replace(exact, from_quantized=check.moved, file_rounding=check.rounding)
+
+
+def _real_rows(plan: FeaturePlan, options: BuildOptions) -> Mapping[str, Sequence[Any]] | None:
+    return read_columns(Path(options.calibration), plan) if options.calibration else None

@@ -58,7 +58,7 @@ def show_build(result: BuildResult, path: Path, explain: bool) -> None:
         _show_left_out(console, result.manifest)
         if result.manifest["tables"]:
             console.print(_embedding_tables(result.manifest["tables"]))
-    if result.quantization:
+    if "precision" in result.manifest:
         _show_precision(result.manifest["precision"], explain)
     if result.verification:
         checked = result.verification
@@ -70,6 +70,12 @@ def show_build(result: BuildResult, path: Path, explain: bool) -> None:
             console.print(
                 f"stored tables move scores by {moved.largest:.1e} at most, {moved.mean:.1e} on "
                 "average, from the original's"
+            )
+        if checked.from_quantized:
+            moved = checked.from_quantized
+            console.print(
+                f"scores are within {moved.largest:.1e}, {moved.mean:.1e} on average, of those of "
+                f"the quantized model, which its own rounding moves by {checked.file_rounding:.1e}"
             )
     for note in result.log_notes:
         console.print(f"tuning logs: {note}", markup=False, highlight=False, soft_wrap=True)
@@ -88,6 +94,9 @@ def _show_precision(precision: dict[str, Any], explain: bool) -> None:
         console.print(table)
     counts = Counter(layer["level"] for layer in precision["layers"])
     levels = ", ".join(f"{count} in {level}" for level, count in sorted(counts.items())) or "none"
+    if "rows" not in precision:  # nothing was compared
+        console.print(f"layers: {levels}")
+        return
     drop = precision["auc_drop"]
     auc = "" if drop is None else f"AUC lower by {drop:.6f}, "
     console.print(

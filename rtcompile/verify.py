@@ -9,7 +9,7 @@ that they hold, and the distance from the true original is reported beside (`sto
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,22 @@ from rtcompile.stored_tables import Original
 
 __all__ = [
     "TOLERANCE",
+    "RoundingCheck",
     "ScoreDifference",
     "Verification",
     "generate_inputs",
     "largest_difference",
     "open_session",
     "verify_network",
+    "verify_rounding",
 ]
 
 # Largest absolute difference, relative to the output's largest value where that is above 1.
 TOLERANCE = 1e-4
+
+# How many times what a quantized file's own rounding does to scores another rounding may do: both
+# are sums of many small errors, of which the largest of a few hundred rows is seen.
+_ROUNDINGS = 3.0
 
 _ROW_COUNTS = (2, 7, TILE, TILE + 37)
 
@@ -68,11 +74,15 @@ class Verification:
     """The largest difference from what the kernels compute, seen over `rows` rows in all.
 
     `from_original`: that from the original, where tables are in a lower precision.
+    `from_quantized`: that from a model which came quantized, `file_rounding`: what its own rounding
+    moves scores by; the difference that is kernels' alone is one of layers in float32 then.
     """
 
     largest_difference: float
     rows: int
     from_original: ScoreDifference | None = None
+    from_quantized: ScoreDifference | None = None
+    file_rounding: float = 0.0
 
 
 def verify_network(
@@ -103,6 +113,66 @@ def verify_network(
                 moved.add(true.run(list(graph.outputs), inputs), actual.values())
             total += rows
     return Verification(largest, total, moved if true else None)
+
+
+class RoundingCheck:
+    """Holds scores of a model that came quantized to those of the file in ONNX Runtime.
+
+    The file rounds what flows between its layers. A build rounds in fewer places, or by other
+    ranges where the file takes them from a whole batch; each step of each is as coarse. So scores
+    may differ as the file's own rounding moves them: by `_ROUNDINGS` times the largest difference
+    between it and its float graph, on the same rows.
+    """
+
+    def __init__(self) -> None:
+        self.moved, self.rounding, self.rows = ScoreDifference(), 0.0, 0
+
+    def add(
+        self,
+        file: Sequence[npt.NDArray[Any]],
+        exact: Sequence[npt.NDArray[Any]],
+        scores: Sequence[npt.NDArray[Any]],
+    ) -> None:
+        """The outputs of the file, of its float graph, and of the build, for the same rows."""
+        for one, other, got in zip(file, exact, scores, strict=True):
+            if got.shape != one.shape:
+                raise VerificationError(f"an output has shape {got.shape} instead of {one.shape}")
+            rounded = float(np.max(_differences(one, other), initial=0.0))
+            self.rounding = max(self.rounding, rounded)
+        self.moved.add(file, scores)
+        self.rows += len(file[0]) if file else 0
+
+    def hold(self) -> None:
+        """Raises VerificationError where scores are further off than rounding explains."""
+        allowed = TOLERANCE + _ROUNDINGS * self.rounding
+        if not self.moved.largest <= allowed:
+            raise VerificationError(
+                f"scores differ by {self.moved.largest:.3g} from those of the quantized model in "
+                f"ONNX Runtime, whose own rounding moves them by {self.rounding:.3g}; up to "
+                f"{allowed:.3g} is allowed: the artifact was not written"
+            )
+
+
+def verify_rounding(
+    quantized: ImportedGraph,
+    exact: ImportedGraph,
+    manifest: dict[str, Any],
+    sections: dict[str, bytes],
+) -> RoundingCheck:
+    """Hold a build to a model that came quantized. `exact`: its float graph."""
+    check, sessions = RoundingCheck(), [open_session(graph) for graph in (quantized, exact)]
+    names = list(exact.outputs)
+    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+        path = Path(folder) / "candidate.rtc"
+        write_artifact(path, manifest, sections)
+        ranker = runtime.load(path)
+        for rows in _ROW_COUNTS:
+            inputs = generate_inputs(exact.model, ranker.input_ports, rows, seed=rows)
+            file, floats = (session.run(names, inputs) for session in sessions)
+            scores = ranker.predict(inputs)
+            check.add(file, floats, [scores[name] for name in names])
+    check.hold()
+    return check
 
 
 def open_session(graph: ImportedGraph) -> Any:

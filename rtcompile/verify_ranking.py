@@ -7,7 +7,8 @@ Both on generated rows, at item counts around the size of a tile, and on real ro
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,16 @@ from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.plan import Feature, FeaturePlan, Side
 from rtcompile.features.reference import extract_feature
 from rtcompile.stored_tables import Original
-from rtcompile.verify import ScoreDifference, Verification, largest_difference, open_session
+from rtcompile.verify import (
+    RoundingCheck,
+    ScoreDifference,
+    Verification,
+    largest_difference,
+    open_session,
+)
 from runtime.columns import Column
 
-__all__ = ["verify_ranking"]
+__all__ = ["verify_ranking", "verify_ranking_rounding"]
 
 _ITEM_COUNTS = (1, 7, TILE, TILE + 37)
 _REAL_REQUESTS = 50
@@ -49,25 +56,58 @@ def verify_ranking(
 
     `stored`: the original on the tables as they are stored, where they are not in fp32.
     """
+    with _loaded(manifest, sections) as ranker:
+        check = _Check(plan, original, stored, ranker)
+        for user, items, context, count in _requests(plan, rows):
+            check.request(user, items, context, count)
+    return Verification(check.largest, check.rows, check.moved if stored else None)
+
+
+def verify_ranking_rounding(
+    plan: FeaturePlan,
+    quantized: Original,
+    exact: Original,
+    manifest: dict[str, Any],
+    sections: dict[str, bytes],
+    rows: Columns | None,
+) -> RoundingCheck:
+    """Hold a build to a model that came quantized. `exact`: its float graph."""
+    check, file = RoundingCheck(), _Scores(quantized)
+    with _loaded(manifest, sections) as ranker:
+        run = _Check(plan, exact, None, ranker)
+        for user, items, context, count in _requests(plan, rows):
+            columns, scores = run.scores(user, items, context, count)
+            check.add(file.of(columns, count), run.want(columns, count), scores)
+    check.hold()
+    return check
+
+
+@contextmanager
+def _loaded(manifest: dict[str, Any], sections: dict[str, bytes]) -> Iterator[runtime.Ranker]:
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         path = Path(folder) / "candidate.rtc"
         write_artifact(path, manifest, sections)
-        check = _Check(plan, original, stored, runtime.load(path))
-        for count in _ITEM_COUNTS:
-            rng = np.random.default_rng(count)
-            user, items, context = (
-                generate_columns(plan, side, 1 if side is Side.USER else count, rng)
-                for side in (Side.USER, Side.ITEM, Side.CONTEXT)
-            )
-            check.request(user, items, context, count)
-        for row in range(min(len(next(iter(rows.values()), ())) if rows else 0, _REAL_REQUESTS)):
-            assert rows is not None
-            user, items, context = (
-                {name: [rows[name][row]] for name in plan.columns(side)}
-                for side in (Side.USER, Side.ITEM, Side.CONTEXT)
-            )
-            check.request(user, items, context, 1)
-    return Verification(check.largest, check.rows, check.moved if stored else None)
+        yield runtime.load(path)
+
+
+def _requests(
+    plan: FeaturePlan, rows: Columns | None
+) -> Iterator[tuple[Columns, Columns, Columns, int]]:
+    """(user, items, context, how many items), generated and then real."""
+    for count in _ITEM_COUNTS:
+        rng = np.random.default_rng(count)
+        user, items, context = (
+            generate_columns(plan, side, 1 if side is Side.USER else count, rng)
+            for side in (Side.USER, Side.ITEM, Side.CONTEXT)
+        )
+        yield user, items, context, count
+    for row in range(min(len(next(iter(rows.values()), ())) if rows else 0, _REAL_REQUESTS)):
+        assert rows is not None
+        user, items, context = (
+            {name: [rows[name][row]] for name in plan.columns(side)}
+            for side in (Side.USER, Side.ITEM, Side.CONTEXT)
+        )
+        yield user, items, context, 1
 
 
 class _Check:
@@ -88,6 +128,21 @@ class _Check:
 
     def request(self, user: Columns, items: Columns, context: Columns, count: int) -> None:
         """One user, `count` items."""
+        columns, scores = self.scores(user, items, context, count)
+        for name, want, got in zip(self._names, self.want(columns, count), scores, strict=True):
+            self.largest = max(self.largest, largest_difference(name, want, got, count))
+        if self._true is not None:
+            self.moved.add(self._true.of(columns, count), scores)
+        self.rows += count
+
+    def want(self, columns: Mapping[str, Column], count: int) -> list[npt.NDArray[Any]]:
+        """What the kernels should compute."""
+        return self._kernels.of(columns, count)
+
+    def scores(
+        self, user: Columns, items: Columns, context: Columns, count: int
+    ) -> tuple[dict[str, Column], list[npt.NDArray[Any]]]:
+        """The reference's features, which the compiled ones are compared with, and the scores."""
         columns = self._reference({Side.USER: user, Side.ITEM: items, Side.CONTEXT: context})
         ids = [str(row) for row in range(count)]
         one = {name: values[0] for name, values in user.items()}
@@ -97,12 +152,7 @@ class _Check:
         for feature in self._plan.features:
             _compare(feature, columns[feature.name], compiled[feature.name])
         scores = self._ranker.rank(one, ids, context)
-        for name, want in zip(self._names, self._kernels.of(columns, count), strict=True):
-            difference = largest_difference(name, want, scores[name], count)
-            self.largest = max(self.largest, difference)
-        if self._true is not None:
-            self.moved.add(self._true.of(columns, count), scores.values())
-        self.rows += count
+        return columns, [scores[name] for name in self._names]
 
     def _reference(self, sides: Mapping[Side, Columns]) -> dict[str, Column]:
         return {

@@ -24,6 +24,7 @@ from rtcompile.errors import ModelError, UnsupportedError
 from rtcompile.frontends.constant_gather import constant_gather
 from rtcompile.frontends.fold_ranges import fold_ranges
 from rtcompile.frontends.keep_outputs import LeftOut, keep_outputs
+from rtcompile.frontends.quantized.graph import QuantizedModel, float_graph
 from rtcompile.frontends.recurrent import RECURRENT, convert_recurrent
 from rtcompile.frontends.resolve_branches import resolve_branches
 from rtcompile.frontends.rewrite_einsum import rewrite_einsum
@@ -49,7 +50,8 @@ _IMPORT_FAILURES = (
 class ImportedGraph:
     """A network as Relax. `inputs` and `outputs` are the graph's names, in its order.
 
-    `left_out`: what it lacks of the file, since no one asked for it.
+    `left_out`: what it lacks of the file, since no one asked for it. `quantized`: what a model that
+    comes quantized was, whose float graph this is.
     """
 
     module: Any
@@ -57,6 +59,7 @@ class ImportedGraph:
     outputs: tuple[str, ...]
     model: Any  # the onnx.ModelProto, for verification and table names
     left_out: LeftOut
+    quantized: QuantizedModel | None = None
 
 
 def import_onnx(path: Path, outputs: Collection[str] = ()) -> ImportedGraph:
@@ -64,7 +67,10 @@ def import_onnx(path: Path, outputs: Collection[str] = ()) -> ImportedGraph:
 
     Raises ModelError or UnsupportedError, and ConfigError for an output that it does not have.
     """
-    original, left_out = keep_outputs(_load(path), outputs)
+    whole = _load(path)
+    _opset(whole, path)
+    kept, left_out = keep_outputs(whole, outputs)
+    original, quantized = _without_quantization(kept, path)
     model = rewrite_einsum(rewrite_expand(fold_ranges(resolve_branches(original))))
     opset = _opset(model, path)
     _refuse_unknown_operators(model, path)
@@ -83,7 +89,15 @@ def import_onnx(path: Path, outputs: Collection[str] = ()) -> ImportedGraph:
             f"{path}: the graph cannot be imported: {'; '.join([*where, *reason])}"
         ) from error
     names = tuple(output.name for output in model.graph.output)
-    return ImportedGraph(module, tuple(shapes), names, original, left_out)
+    return ImportedGraph(module, tuple(shapes), names, original, left_out, quantized)
+
+
+def _without_quantization(model: Any, path: Path) -> tuple[Any, QuantizedModel | None]:
+    """A model, or the float graph of one that comes quantized."""
+    try:
+        return float_graph(model)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{path}: {error}") from error
 
 
 class _Importer(ONNXGraphImporter):

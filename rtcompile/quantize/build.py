@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from relay_passes.precision import LayerPrecision, PrecisionPlan
-from rtcompile.compiler import Candidate, Compiler
+from rtcompile.compiler import FLOAT32_PLAN, Candidate, Compiler
 from rtcompile.errors import BudgetError, ConfigError, DataError, UnsupportedError
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.options import BuildOptions
 from rtcompile.quantize.assign import Assignment
 from rtcompile.quantize.choose import Scores, loaded, observe_ranges, search, switch_plan
+from rtcompile.quantize.imported import describe_imported
 from rtcompile.quantize.quality import Budget, Quality, compare
 from rtcompile.quantize.samples import (
     GraphSamples,
@@ -88,7 +89,8 @@ def build_quantized(
     reference, exact = None, None
     if _lowers_tables(options):
         reference = _scores(compiler.compile(exact_tables=True), samples)
-    plan, assignment = PrecisionPlan(), Assignment({}, Quality(0.0, 0.0))
+    plan = compiler.imported.plan if compiler.imported else FLOAT32_PLAN
+    assignment = Assignment({}, Quality(0.0, 0.0))
     if layers and len(levels) > 1:
         ranges = _ranges(compiler, options, samples, progress)
         progress("build every precision")
@@ -97,6 +99,8 @@ def build_quantized(
         progress("measure precisions")
         assignment = search(exact, layers, samples, reference, levels, _budget(options))
         plan = PrecisionPlan(_precisions(assignment, ranges))
+    if compiler.imported:
+        exact = compiler.compile(FLOAT32_PLAN)
     candidate = compiler.compile(plan)
     exact, reference = exact or candidate, reference or _scores(candidate, samples)
     quality = compare(reference, _scores(candidate, samples), samples.labels)
@@ -155,6 +159,7 @@ def _describe(
     compiler: Compiler, assignment: Assignment, quality: Quality, samples: Samples
 ) -> dict[str, object]:
     """For the manifest: each layer's shape and level, and what it cost."""
+    imported = compiler.imported
     layers = [
         {
             "layer": name,
@@ -166,7 +171,7 @@ def _describe(
         for name, layer in compiler.layers.items()
     ]
     return {
-        "layers": layers,
+        "layers": describe_imported(compiler.layers, imported) if imported else layers,
         "rows": samples.rows,
         "largest_difference": quality.largest,
         "mean_difference": quality.mean,

@@ -1,0 +1,1 @@
+"""Models that come quantized, as float graphs and what is known of their weights."""
