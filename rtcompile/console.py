@@ -126,7 +126,8 @@ def show_manifest(manifest: dict[str, Any], targets: Sequence[str]) -> None:
         operators = f"{stage['operators']} operators, " if "operators" in stage else ""
         output.print(
             f"{name}: {operators}{stage['calls']} calls of {stage['kernels']} kernels, "
-            f"{stage['workspace_bytes'] / 1024:.0f} KB of workspace"
+            f"{stage['workspace_bytes'] / 1024:.0f} KB of workspace, "
+            f"tiles of {stage['tile_rows']} rows"
         )
     _show_left_out(output, manifest)
     if manifest["tables"]:

@@ -39,6 +39,7 @@ def describe_stage(program: StageProgram) -> dict[str, Any]:
         "inputs": [describe_port(port) for port in program.inputs],
         "outputs": [describe_port(port) for port in program.outputs],
         "workspace_bytes": max(program.workspace_bytes, 64),
+        "tile_rows": program.tile_rows,
         "lookups": [{"table": lookup.table, "rows": lookup.rows} for lookup in program.lookups],
         "features": list(program.features),
         "input_table": program.input_table,

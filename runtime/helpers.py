@@ -8,16 +8,15 @@ from itertools import pairwise
 
 __all__ = ["ROWS_A_THREAD", "Helpers", "ranges"]
 
-# A range is whole tiles of the compiled code (64 rows), and enough of them to be worth a thread.
-_TILE = 64
-ROWS_A_THREAD = 2 * _TILE
+# Rows that are worth a thread.
+ROWS_A_THREAD = 128
 
 
-def ranges(rows: int, threads: int) -> list[tuple[int, int]]:
+def ranges(rows: int, threads: int, tile_rows: int) -> list[tuple[int, int]]:
     """At most `threads` ranges that cover `rows`, of about equal size, in whole tiles."""
-    tiles = -(-rows // _TILE)
+    tiles = -(-rows // tile_rows)
     count = max(1, min(threads, rows // ROWS_A_THREAD))
-    edges = [min(rows, tiles * part // count * _TILE) for part in range(count)] + [rows]
+    edges = [min(rows, tiles * part // count * tile_rows) for part in range(count)] + [rows]
     return list(pairwise(edges))
 
 
@@ -28,9 +27,12 @@ class Helpers:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="rtcompile")
 
-    def run(self, rows: int, work: Callable[[int, int], None]) -> None:
-        """Call `work` with each range, wait for all. Raises what the first that failed raised."""
-        first, *others = ranges(rows, self._threads)
+    def run(self, rows: int, tile_rows: int, work: Callable[[int, int], None]) -> None:
+        """Call `work` with each range, wait for all. Raises what the first that failed raised.
+
+        A range is whole tiles of the compiled code, of `tile_rows` each.
+        """
+        first, *others = ranges(rows, self._threads, tile_rows)
         given = [self._pool.submit(work, *part) for part in others]
         try:
             work(*first)

@@ -98,6 +98,7 @@ class Stage:
         self._helpers = helpers
         self._constants = constants
         self._bytes = description["workspace_bytes"]
+        self._tile_rows = description["tile_rows"]
         self._lookups = description["lookups"]
         self._features = description["features"]
         self._probes: Sequence[Any] = description.get("probes", ())
@@ -216,7 +217,9 @@ class Stage:
         if self._helpers is None or rows <= ROWS_A_THREAD:
             self._call(0, rows, tensors)
         else:
-            self._helpers.run(rows, lambda begin, end: self._call(begin, end, tensors))
+            self._helpers.run(
+                rows, self._tile_rows, lambda begin, end: self._call(begin, end, tensors)
+            )
 
     def _call(self, begin: int, end: int, tensors: Sequence[Any]) -> None:
         """Rows [begin, end), in a workspace of its own."""

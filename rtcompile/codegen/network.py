@@ -99,6 +99,7 @@ from rtcompile.codegen.spread_rows import (
     spread_rows_name,
 )
 from rtcompile.codegen.status import STATUS_WORDS
+from rtcompile.codegen.tile_rows import tile_rows
 from rtcompile.errors import UnsupportedError
 from rtcompile.targets import Registers
 from rtcompile.tuning.trials import Task
@@ -154,6 +155,7 @@ class NetworkLowering:
         self._registers = choices.registers
         self._plan = MemoryPlan()
         self._bound = by_level(bindings(self._main))
+        program.tile_rows = min(program.tile_rows, tile_rows(self._bound))
         self._roots: dict[Any, tuple[Any, int]] = {}  # variable -> (producer, which result)
         self._places: dict[tuple[Any, int], Pointer] = {}
         self._last_use: dict[tuple[Any, int], int] = {}
@@ -192,7 +194,7 @@ class NetworkLowering:
 
     def _pin(self, row_elements: int, dtype: str) -> Pointer:
         """A place for a tile's rows that is never given to another value."""
-        size = TILE * row_elements * int(np.dtype(dtype).itemsize)
+        size = self._program.tile_rows * row_elements * int(np.dtype(dtype).itemsize)
         target = Pointer(Space.WORKSPACE, self._plan.take(size))
         self._pinned.add(target)
         return target
@@ -262,7 +264,7 @@ class NetworkLowering:
     def _bytes(self, shape: Any, dtype: str) -> int:
         count = int(np.dtype(dtype).itemsize)
         for extent in shape:
-            count *= evaluate_extent(extent, TILE)
+            count *= evaluate_extent(extent, self._program.tile_rows)
         return count
 
     def _place(self, root: tuple[Any, int], ty: Any) -> Pointer:
@@ -499,7 +501,7 @@ class NetworkLowering:
         if shape.name not in self._program.kernels:
             self._program.kernels[shape.name] = recurrence_kernel(shape, self._registers)
         kept = range(0 if sequence else 1, len(results))
-        scratch = self._plan.take(4 * recurrence_scratch(shape, TILE))
+        scratch = self._plan.take(4 * recurrence_scratch(shape, self._program.tile_rows))
         pointers = (
             self._at(share),
             self._constants.add(pack_recurrent(recurrent, shape, self._registers)),

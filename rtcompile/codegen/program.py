@@ -2,8 +2,9 @@
 
 Lowering produces a `StageProgram`; `stage_main.py` turns it into one function. All memory is in
 arenas: the constants of the artifact, a workspace, and the stage's input and output buffers. A
-`Pointer` is a place in one of them. Places that hold a value a row are sized for `TILE` rows: the
-main function walks the rows of a request tile by tile, so a workspace has a constant size.
+`Pointer` is a place in one of them. Places that hold a value a row are sized for the rows of a
+tile: the main function walks the rows of a request tile by tile, so a workspace has a constant
+size.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ __all__ = [
     "align",
 ]
 
-# Rows a tile. A multiple of 16, so that a tile of any dtype starts on an aligned address.
+# Rows a tile, at most (`tile_rows.py`). A multiple of 16, so that a tile of any dtype starts on an
+# aligned address.
 TILE = 64
 
 # Bytes. Kernels may load and store whole vectors at the start of every buffer.

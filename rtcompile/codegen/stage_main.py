@@ -1,7 +1,7 @@
 """Emit the ahead-of-time main function of a stage.
 
     def STAGE(begin, end, constants, workspace, status, inputs..., outputs...):
-        for tile in range(ceil((end - begin) / 64)):
+        for tile in range(ceil((end - begin) / 64)):  # or the rows of the program's tile
             start = begin + 64 * tile
             rows = min(64, end - start)
             kernel_1(&inputs[0][start * width], &constants[4096], &workspace[0], rows)
@@ -24,7 +24,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.probes import emit_probed, status_words
-from rtcompile.codegen.program import TILE, CallLoop, KernelCall, Pointer, Port, Space, StageProgram
+from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Port, Space, StageProgram
 
 __all__ = ["stage_main"]
 
@@ -59,13 +59,14 @@ def stage_main(program: StageProgram, functions: dict[str, Any], constants_bytes
             memory[Space.OUTPUT_TABLE] = T.arg("outputs", T.buffer((size,), "int64"))
         ports = () if program.output_table else program.outputs
         outputs = [_port_buffer("output", i, port) for i, port in enumerate(ports)]
-        once = tirx.const(0, "int64"), tirx.const(TILE, "int64")
+        once = tirx.const(0, "int64"), tirx.const(program.tile_rows, "int64")
         emitter = _Emitter(program, functions, (memory, inputs, outputs), *once)
         for step, first_call in enumerate(program.prologue):
             emitter.emit(step, first_call)
-        with T.serial(tirx.floordiv(end - begin + (TILE - 1), TILE)) as tile:
-            start = T.Bind(begin + tile * TILE)
-            rows = T.Bind(tirx.min(tirx.const(TILE, "int64"), end - start))
+        most = program.tile_rows
+        with T.serial(tirx.floordiv(end - begin + (most - 1), most)) as tile:
+            start = T.Bind(begin + tile * most)
+            rows = T.Bind(tirx.min(tirx.const(most, "int64"), end - start))
             emitter = _Emitter(program, functions, (memory, inputs, outputs), start, rows)
             for step, call in enumerate(program.calls, len(program.prologue)):
                 emitter.emit(step, call)

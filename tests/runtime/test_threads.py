@@ -15,13 +15,15 @@ from runtime.helpers import ROWS_A_THREAD, Helpers, ranges
 from tests.onnx_models import TABLE_ROWS, two_input_model
 
 
-@given(rows=st.integers(1, 5000), threads=st.integers(1, 9))
-def test_ranges_cover_every_row_once(rows: int, threads: int) -> None:
-    found = ranges(rows, threads)
+@given(
+    rows=st.integers(1, 5000), threads=st.integers(1, 9), tile_rows=st.sampled_from([16, 32, 64])
+)
+def test_ranges_cover_every_row_once(rows: int, threads: int, tile_rows: int) -> None:
+    found = ranges(rows, threads, tile_rows)
     assert [row for begin, end in found for row in range(begin, end)] == list(range(rows))
     assert len(found) <= threads
-    assert all(begin % 64 == 0 for begin, _ in found)
-    assert len(found) == 1 or min(end - begin for begin, end in found) >= ROWS_A_THREAD - 64
+    assert all(begin % tile_rows == 0 for begin, _ in found)
+    assert len(found) == 1 or min(end - begin for begin, end in found) >= ROWS_A_THREAD - tile_rows
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def test_every_range_is_waited_for() -> None:
         done.append((begin, end))
 
     with pytest.raises(ValueError, match="first"):
-        Helpers(3).run(1000, work)
+        Helpers(3).run(1000, 64, work)
     assert len(done) == 2
 
 
