@@ -86,7 +86,8 @@ class Session:
 def model_tasks(model: Path, options: TuneOptions) -> dict[Task, int]:
     """The tasks of a model, and how many calls it has of each. Raises as a build does.
 
-    In lower precision, those of all layers at each level that a build may choose.
+    In lower precision, those of all layers at each level that a build may choose; of a model that
+    comes quantized, those of its own levels too.
     """
     build = options.build_options()
     plan = load_config(options.features) if options.features else None
@@ -99,6 +100,9 @@ def model_tasks(model: Path, options: TuneOptions) -> dict[Task, int]:
             layers = dict.fromkeys(compiler.layers, precision)
             for task, calls in compiler.tasks(PrecisionPlan(layers)).items():
                 found[task] = max(calls, found.get(task, 0))
+    if compiler.imported:
+        for task, calls in compiler.tasks().items():
+            found.setdefault(task, calls)
     return found
 
 

@@ -22,6 +22,7 @@ from rtcompile.errors import ConfigError, VerificationError
 from rtcompile.frontends.quantized.weights import ByteRange, QuantizedWeight
 from rtcompile.quantize import imported
 from rtcompile.targets import resolve_target, runs_here
+from rtcompile.tuning.tune import TuneOptions, model_tasks
 from tests.onnx_models import save
 from tests.quantized_models import dynamic, network_rows, small_network, static
 from tests.ranking_model import INPUTS, USER, items, ranking_model
@@ -259,3 +260,9 @@ def test_batch_normalisation_behind_a_quantized_product(tmp_path: Path) -> None:
     )
     result = built(dynamic(model, per_channel=True), tmp_path)
     assert levels(result) == ["int8"]
+
+
+@needs_int8
+def test_its_int8_layers_are_tuned(tmp_path: Path, network: Path) -> None:
+    tasks = model_tasks(dynamic(network), TuneOptions(tmp_path))
+    assert {task.kernel for task in tasks} >= {"dense_int8"}
