@@ -60,6 +60,10 @@ class Known:
         """The trials that were made, failed ones too."""
         return {record.trial for record in self._records.get(task, ())}
 
+    def measurements(self, task: Task) -> Counter[Trial]:
+        """How often each trial was made."""
+        return Counter(record.trial for record in self._records.get(task, ()))
+
     def default_seconds(self, task: Task) -> float | None:
         """Of the default, as last measured."""
         for record in reversed(self._records.get(task, ())):

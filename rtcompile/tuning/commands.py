@@ -39,7 +39,7 @@ _INTERRUPTED = 130
     type=click.IntRange(1),
     default=500,
     show_default=True,
-    help="Configs to measure in all, those that the logs hold included.",
+    help="Measurements in all, those that the logs hold included.",
 )
 @click.option("--tuning-logs", required=True, type=_PATH, help="Folder of the records.")
 @click.option("--tracker", metavar="HOST:PORT", help="Measure on the workers of this tracker.")

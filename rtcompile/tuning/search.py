@@ -3,6 +3,7 @@
 first   every task's default config
 then    batches: of the task with the most time to gain for the trials that it had, the configs
         that the cost model chooses
+last    the best config of each task once more: of many, the luckiest looks best
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Search:
     """Tunes `tasks` (with their calls in the model) on the machine of `provenance`.
 
     `known` holds what this machine's records tell. Each outcome is in the log before the next
-    trial starts; whoever stops the search loses nothing but the trial that runs.
+    trial starts; whoever stops the search loses nothing but the trial that runs. `budget` counts
+    measurements.
     """
 
     def __init__(
@@ -61,13 +63,13 @@ class Search:
             task: [Trial.of(task, c) for c in KERNELS[task.kernel].configs(task, target.registers)]
             for task in tasks
         }
-        sizes = sum(map(len, self._spaces.values()))
-        self.budget = min(budget, sizes)
+        # Where a second time is slower, another config becomes the best, and is unsure in its turn.
+        self.budget = min(budget, sum(map(len, self._spaces.values())) + 2 * len(tasks))
 
     @property
     def spent(self) -> int:
         """Trials of these tasks that the logs hold."""
-        return sum(len(self._tried(task)) for task in self._tasks)
+        return sum(map(self._spent, self._tasks))
 
     def states(self) -> list[TaskState]:
         """Of each task, those with the most calls of the longest kernels first."""
@@ -75,7 +77,7 @@ class Search:
         for task, calls in self._tasks.items():
             seconds = self._known.default_seconds(task)
             each = None if seconds is None else seconds / runs_of(KERNELS[task.kernel], task)
-            spent = len(self._tried(task))
+            spent = self._spent(task)
             found.append(TaskState(task, calls, spent, each, self._known.best(task)))
         return sorted(found, key=lambda state: -state.calls * (state.default_seconds or 0))
 
@@ -94,8 +96,9 @@ class Search:
             if lost == len(batch):
                 return
 
-    def _tried(self, task: Task) -> set[Trial]:
-        return self._known.tried(task) & set(self._spaces[task])
+    def _spent(self, task: Task) -> int:
+        made = self._known.measurements(task)
+        return sum(made[trial] for trial in self._spaces[task])
 
     def _next(self, model: CostModel) -> list[Trial]:
         left = self.budget - self.spent
@@ -105,11 +108,18 @@ class Search:
         first = [trial for trial in defaults if trial not in self._known.tried(trial.task)]
         if first:
             return first[:left]
+        unsure = self._unsure()
         state = max(self._open(), key=_promise, default=None)
-        if state is None:
-            return []
-        untried = self._untried(state.task)
-        return model.choose(self._learned(state.task.kernel), untried, min(_BATCH, left))
+        if state is None or left <= len(unsure):
+            return unsure[:left]
+        count = min(_BATCH, left - len(unsure))
+        return model.choose(self._learned(state.task.kernel), self._untried(state.task), count)
+
+    def _unsure(self) -> list[Trial]:
+        """The best trials that were measured once only, if they are to replace a default."""
+        bests = [(state.task, state.best) for state in self.states()]
+        trials = [Trial.of(task, best.config) for task, best in bests if best and best.gain > 1]
+        return [one for one in trials if self._known.measurements(one.task)[one] == 1]
 
     def _open(self) -> list[TaskState]:
         return [s for s in self.states() if s.best is not None and self._untried(s.task)]

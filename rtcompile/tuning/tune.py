@@ -40,7 +40,7 @@ _PRECISIONS = {
 class TuneOptions:
     """What `rtcompile tune` can be told.
 
-    `trials`: to spend on this model's kernels in all, those that the logs hold included.
+    `trials`: measurements of its kernels in all, those that the logs hold included.
     `quantize`, `embedding_dtype`: as of the builds that will use the records. `tuning_logs`: the
     folder of the records. `tracker`, `key`: of workers on another machine.
     """

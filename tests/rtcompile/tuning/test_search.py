@@ -28,14 +28,17 @@ def test_the_budget_is_spent_once(tmp_path: Path) -> None:
     runner = FakeRunner()
     search = _search(tmp_path, 30)
     assert len(list(search.run(runner, CostModel()))) == 30
-    assert len(set(runner.ran)) == 30
+    known = Known(read_logs(tmp_path, TARGET.name).records, TARGET.registers)
+    for task in _TASKS:
+        best = known.best(task)
+        assert best is not None
+        assert best.gain == 1 or runner.ran.count(Trial.of(task, best.config)) == 2
     assert runner.ran[:3] == [Trial.of(task, configs(task)[0]) for task in _TASKS]
     again = FakeRunner()
     assert not list(_search(tmp_path, 30).run(again, CostModel()))
     assert not again.ran
     list(_search(tmp_path, 40).run(again, CostModel()))
     assert len(again.ran) == 10
-    assert not set(again.ran) & set(runner.ran)
 
 
 def test_a_search_that_ends_early_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -47,7 +50,6 @@ def test_a_search_that_ends_early_goes_on_where_it_was(tmp_path: Path) -> None:
     running.close()
     list(_search(tmp_path, 30).run(second, CostModel()))
     assert len(second.ran) == 15
-    assert len({*first.ran, *second.ran}) == 30
 
 
 def test_all_there_is_to_try_ends_the_search(tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_all_there_is_to_try_ends_the_search(tmp_path: Path) -> None:
     task = dense(40, most=1)
     search = _search(tmp_path, 10_000, {task: 1})
     list(search.run(FakeRunner(), CostModel()))
-    assert search.spent == search.budget == len(configs(task))
+    assert len(configs(task)) <= search.spent <= len(configs(task)) + 1
 
 
 def test_lost_trials_are_not_spent(tmp_path: Path) -> None:
