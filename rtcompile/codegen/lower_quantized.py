@@ -11,7 +11,7 @@ rtc.observe.K(x)                                                     x itself, c
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,9 @@ from rtcompile.codegen.quantize_rows import QuantizeShape, quantize_kernel
 from rtcompile.codegen.row_shape import rows_factor
 from rtcompile.codegen.select_rows import select_kernel, select_name
 
+if TYPE_CHECKING:
+    from rtcompile.codegen.network import NetworkLowering
+
 __all__ = ["QUANTIZED"]
 
 
@@ -61,7 +64,7 @@ def _symbol(value: Any) -> str:
     return str(value.args[0].global_symbol)
 
 
-def _quantize(lowering: Any, var: Any, value: Any) -> None:
+def _quantize(lowering: NetworkLowering, var: Any, value: Any) -> None:
     source, *entry = value.args[1].fields
     extents = shape_of(source) or ()
     shape = QuantizeShape(int(extents[-1]), _symbol(value)[len(QUANTIZE) + 1 :])
@@ -72,7 +75,7 @@ def _quantize(lowering: Any, var: Any, value: Any) -> None:
     lowering.call(shape.name, pointers, rows_factor(extents[:-1]))
 
 
-def _dense_int8(lowering: Any, var: Any, value: Any) -> None:
+def _dense_int8(lowering: NetworkLowering, var: Any, value: Any) -> None:
     form, output, *steps = _symbol(value)[len(DENSE_INT8) + 1 :].split(".", 2)
     epilogue = Epilogue.parse(".".join(steps))
     q, weight, start, factor, bias, *rest = value.args[1].fields
@@ -101,7 +104,7 @@ def _dense_int8(lowering: Any, var: Any, value: Any) -> None:
     lowering.call(name, pointers, count)
 
 
-def _to_bf16(lowering: Any, var: Any, value: Any) -> None:
+def _to_bf16(lowering: NetworkLowering, var: Any, value: Any) -> None:
     (source,) = value.args[1].fields
     extents = shape_of(source) or ()
     depth = int(extents[-1])
@@ -111,7 +114,7 @@ def _to_bf16(lowering: Any, var: Any, value: Any) -> None:
     lowering.call(round_name(depth), pointers, rows_factor(extents[:-1]))
 
 
-def _dense_bf16(lowering: Any, var: Any, value: Any) -> None:
+def _dense_bf16(lowering: NetworkLowering, var: Any, value: Any) -> None:
     output, *steps = _symbol(value)[len(DENSE_BF16) + 1 :].split(".", 1)
     epilogue = Epilogue.parse(".".join(steps))
     x, weight, bias, *streams = value.args[1].fields
@@ -135,14 +138,16 @@ def _dense_bf16(lowering: Any, var: Any, value: Any) -> None:
     lowering.call(name, pointers, count)
 
 
-def _columns(lowering: Any, row: npt.NDArray[Any] | None, cut: tuple[Panel, ...]) -> Pointer:
+def _columns(
+    lowering: NetworkLowering, row: npt.NDArray[Any] | None, cut: tuple[Panel, ...]
+) -> Pointer:
     assert row is not None  # a constant of the call
     pointer: Pointer = lowering.constants.add(pack_columns(row.reshape(-1), cut))
     return pointer
 
 
 def _streams(
-    lowering: Any, epilogue: Epilogue, streams: list[Any], cut: tuple[Panel, ...]
+    lowering: NetworkLowering, epilogue: Epilogue, streams: list[Any], cut: tuple[Panel, ...]
 ) -> list[Pointer]:
     return [
         _columns(lowering, constant_array(stream), cut) if form == "row" else lowering.at(stream)
@@ -150,7 +155,7 @@ def _streams(
     ]
 
 
-def _select(lowering: Any, var: Any, value: Any) -> None:
+def _select(lowering: NetworkLowering, var: Any, value: Any) -> None:
     forms = list(value.args[1].fields)
     name, number = select_name(len(forms)), int(_symbol(value)[len(SELECT) + 1 :])
     lowering.kernel(name, lambda: select_kernel(len(forms)))
@@ -160,7 +165,7 @@ def _select(lowering: Any, var: Any, value: Any) -> None:
     lowering.call(name, pointers, rows_factor(extents[:-1]), (int(extents[-1]),))
 
 
-def _observe(lowering: Any, var: Any, value: Any) -> None:
+def _observe(lowering: NetworkLowering, var: Any, value: Any) -> None:
     (source,) = value.args[1].fields
     number, extents = int(_symbol(value)[len(OBSERVE) + 1 :]), shape_of(source) or ()
     lowering.kernel(OBSERVE_KERNEL, observe_kernel)
@@ -170,7 +175,7 @@ def _observe(lowering: Any, var: Any, value: Any) -> None:
 
 
 # Prefix of a call's name -> how it is lowered.
-QUANTIZED: dict[str, Callable[[Any, Any, Any], None]] = {
+QUANTIZED: dict[str, Callable[[NetworkLowering, Any, Any], None]] = {
     QUANTIZE: _quantize,
     DENSE_INT8: _dense_int8,
     TO_BF16: _to_bf16,

@@ -2,23 +2,14 @@
 
 The graph is Relax in A-normal form. Every binding is one of
     call_tir(kernel, inputs)                        a legalised, fused kernel
-    call_dps_packed("rtc.dense.STEPS", (x, W, b, streams))  the dense template and its epilogue
-    call_dps_packed("rtc.outer_dense.STEPS", (a, b, W, bias))  a dense layer of an outer product
-    call_dps_packed("rtc.spread", (x,))             the user's row for every row, once a request
-    call_dps_packed("rtc.embedding_lookup", (W, i)) a checked look-up in a lifted table
-    call_dps_packed("rtc.embedding_lookup.COL", (W, X))  the same by a column of floats
-    call_dps_packed("rtc.batch_matmul.KIND", (a, b))  two small matrices a row
-    call_dps_packed("rtc.softmax.WIDTH", (x,))      softmax of contiguous rows
-    call_dps_packed("rtc.blocks.ROWS", (..., table))  one copy for all parts, products among them
-    call_dps_packed("rtc.recurrence.CELL", (p, R, r, given))  all steps of a recurrent layer
-    call_dps_packed("rtc.dense_int8...", ...)       lower precision: `lower_quantized.py`
+    call_dps_packed("rtc.NAME", operands)           a template: `lower_dense.py`, `lower_calls.py`,
+                                                    `lower_lookup.py`, `lower_quantized.py`
     reshape(x), tuples and their items              no code: another name for the same memory
 Anything else is refused by name.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -28,70 +19,24 @@ import tvm
 import tvm_ffi
 from tvm import relax
 
-from relay_passes.epilogue import Epilogue
-from relay_passes.fuse_dense import DENSE
-from relay_passes.fuse_outer_products import OUTER_DENSE, SYMMETRIC
-from relay_passes.gather_blocks import BLOCKS
-from relay_passes.lift_batch_matmuls import BATCH_MATMUL
-from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
-from relay_passes.lift_softmax import SOFTMAX
-from relay_passes.matching import bindings, call_name, constant_array, reads, shape_of, static_int
+from relay_passes.matching import bindings, call_name, constant_array, reads, static_int
 from relay_passes.quantize_dense import OBSERVE
-from relay_passes.recurrence import RECURRENCE, RecurrenceForm
-from relay_passes.row_blocks import row_width
-from relay_passes.split_stages import SPREAD
-from rtcompile.codegen.batch_matmul import (
-    BATCH_MATMUL_KERNEL,
-    BatchMatmulShape,
-    batch_matmul_kernel,
-    scratch_elements,
-)
-from rtcompile.codegen.blocks import BlockCopy, BlocksKernel, blocks_kernel, kernel_widths
 from rtcompile.codegen.choices import Choices
-from rtcompile.codegen.constants import ConstantStore, array_digest
+from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
-from rtcompile.codegen.dense import DENSE_KERNEL, DenseShape, dense_kernel
-from rtcompile.codegen.embedding_lookup import (
-    LOOKUP_KERNEL,
-    NEAR_BYTES,
-    LookupShape,
-    default_ahead,
-    lookup_kernel,
-)
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.loop_calls import loop_calls
+from rtcompile.codegen.lower_calls import TEMPLATES
+from rtcompile.codegen.lower_dense import DENSE_LAYERS
+from rtcompile.codegen.lower_lookup import LOOKUPS
 from rtcompile.codegen.lower_quantized import QUANTIZED
 from rtcompile.codegen.memory_plan import MemoryPlan
-from rtcompile.codegen.narrow_dense import (
-    MOST_COLUMNS,
-    NARROW_DENSE_KERNEL,
-    NARROW_DENSE_ROWS,
-    narrow_dense_kernel,
-    pack_narrow_row,
-    pack_narrow_weight,
-)
-from rtcompile.codegen.outer_dense import (
-    OUTER_DENSE_KERNEL,
-    OuterDenseShape,
-    outer_dense_kernel,
-)
 from rtcompile.codegen.panels import (
-    Panel,
     PanelConfig,
     default_panels,
-    pack_bias,
-    pack_weight,
-    panels,
 )
-from rtcompile.codegen.program import TILE, KernelCall, Lookup, Pointer, Port, Space, StageProgram
-from rtcompile.codegen.recurrence import (
-    RecurrenceShape,
-    pack_recurrent,
-    recurrence_kernel,
-)
-from rtcompile.codegen.recurrence import scratch_elements as recurrence_scratch
-from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
-from rtcompile.codegen.softmax import softmax_kernel, softmax_name
+from rtcompile.codegen.program import TILE, KernelCall, Pointer, Port, Space, StageProgram
+from rtcompile.codegen.row_shape import evaluate_extent
 from rtcompile.codegen.spread_rows import (
     gather_rows_kernel,
     gather_rows_name,
@@ -107,6 +52,8 @@ from rtcompile.tuning.trials import Task
 __all__ = ["NetworkLowering", "Source", "lower_network", "network_ports"]
 
 _VIEWS = ("relax.reshape",)
+
+_LOWERINGS = {**DENSE_LAYERS, **TEMPLATES, **LOOKUPS, **QUANTIZED}
 
 
 class Source(Enum):
@@ -303,9 +250,41 @@ class NetworkLowering:
     ) -> tuple[PanelConfig, str]:
         """How a kernel is cut, and what its name says of it where that is not the default."""
         default = default_panels(self._registers)
-        task = self._task(kernel, parameters, factor)
+        task = self.task(kernel, parameters, factor)
         config = PanelConfig.of(self._choices.config(task, default.as_dict()))
         return config, "" if config == default else f"_{config.tag}"
+
+    def task(self, kernel: tuple[str, int], parameters: Any, factor: int) -> Task:
+        """What there is to tune of a kernel that gets `factor` rows for each row of a tile."""
+        rows = {"least": factor, "most": factor * self._program.tile_rows}
+        return Task.of(*kernel, {**parameters, **rows})
+
+    @property
+    def choices(self) -> Choices:
+        """What tuning found."""
+        return self._choices
+
+    @property
+    def plan(self) -> MemoryPlan:
+        """The workspace, for memory that a call borrows."""
+        return self._plan
+
+    @property
+    def table_names(self) -> Mapping[bytes, str]:
+        """The name of an embedding table by the digest of its values."""
+        return self._table_names
+
+    def is_read(self, root: tuple[Any, int]) -> bool:
+        """Whether anyone reads a result."""
+        return root in self._last_use or root in self._places
+
+    def put(self, root: tuple[Any, int], place: Pointer) -> None:
+        """Say where a result lies that needs no place of its own."""
+        self._places[root] = place
+
+    def spread(self, given: Pointer, row_elements: int, dtype: str) -> Pointer:
+        """The one row of `given` for every row of a tile, copied before the first tile."""
+        return self._spread(given, row_elements, dtype)
 
     def at(self, expression: Any) -> Pointer:
         """Where a value lies."""
@@ -382,210 +361,12 @@ class NetworkLowering:
         found: tuple[Any, str] = self._kernel_names[key]
         return found
 
-    def _emit_dense(self, var: Any, value: Any) -> None:
-        source, weight, bias, *streams = value.args[1].fields
-        matrix, row = constant_array(weight), constant_array(bias)
-        assert matrix is not None and row is not None  # fuse_dense matched constants
-        epilogue = Epilogue.parse(str(value.args[0].global_symbol)[len(DENSE) + 1 :])
-        shape = DenseShape(matrix.shape[0], matrix.shape[1], epilogue)
-        factor = rows_factor((shape_of(source) or ())[:-1])
-        narrow = shape.columns <= MOST_COLUMNS
-        name, cut = (self._narrow_dense if narrow else self._panel_dense)(shape, factor)
-
-        def packed(constant: Any) -> Pointer:
-            array = constant.reshape(-1)
-            return self._constants.add(pack_narrow_row(array) if narrow else pack_bias(array, cut))
-
-        weights = pack_narrow_weight(matrix) if narrow else pack_weight(matrix, cut)
-        pointers = (
-            self._at(source),
-            self._constants.add(weights),
-            packed(row),
-            *(
-                packed(constant_array(stream)) if form == "row" else self._at(stream)
-                for form, stream in zip(epilogue.streams, streams, strict=True)
-            ),
-            self._place((var, 0), var.ty),
-        )
-        self._call(name, pointers, factor)
-
-    def _panel_dense(self, shape: DenseShape, factor: int) -> tuple[str, tuple[Panel, ...]]:
-        config, tag = self.panel_config(DENSE_KERNEL, shape.parameters, factor)
-        name = shape.name + tag
-        if name not in self._program.kernels:
-            self._program.kernels[name] = dense_kernel(shape, self._registers, config)
-        return name, panels(shape.columns, self._registers, config)
-
-    def _narrow_dense(self, shape: DenseShape, factor: int) -> tuple[str, tuple[Panel, ...]]:
-        task = self._task(NARROW_DENSE_KERNEL, shape.parameters, factor)
-        rows = self._choices.config(task, {"rows": NARROW_DENSE_ROWS})["rows"]
-        name = shape.name if rows == NARROW_DENSE_ROWS else f"{shape.name}_r{rows}"
-        if name not in self._program.kernels:
-            self._program.kernels[name] = narrow_dense_kernel(shape, rows)
-        return name, ()
-
-    def _task(self, kernel: tuple[str, int], parameters: Any, factor: int) -> Task:
-        """What there is to tune of a kernel that gets `factor` rows for each row of a tile."""
-        rows = {"least": factor, "most": factor * self._program.tile_rows}
-        return Task.of(*kernel, {**parameters, **rows})
-
-    def _emit_outer_dense(self, var: Any, value: Any) -> None:
-        left, right, weight, bias = value.args[1].fields
-        matrix, row = constant_array(weight), constant_array(bias)
-        assert matrix is not None and row is not None  # fuse_dense matched constants
-        steps = str(value.args[0].global_symbol)[len(OUTER_DENSE) + 1 :]
-        symmetric = steps.startswith(SYMMETRIC)
-        epilogue = Epilogue.parse(steps.removeprefix(SYMMETRIC).removeprefix("."))
-        rows, columns = (int((shape_of(source) or ())[-1]) for source in (left, right))
-        shape = OuterDenseShape(rows, columns, matrix.shape[1], epilogue, symmetric)
-        factor = rows_factor((shape_of(left) or ())[:-1])
-        config, tag = self.panel_config(OUTER_DENSE_KERNEL, shape.parameters, factor)
-        name = shape.name + tag
-        if name not in self._program.kernels:
-            self._program.kernels[name] = outer_dense_kernel(shape, self._registers, config)
-        cut = panels(shape.columns, self._registers, config)
-        pointers = (
-            self._at(left),
-            self._at(right),
-            self._constants.add(pack_weight(matrix, cut)),
-            self._constants.add(pack_bias(row, cut)),
-            self._place((var, 0), var.ty),
-        )
-        self._call(name, pointers, factor)
-
     def _emit_named(self, var: Any, value: Any) -> None:
         name = str(value.args[0].global_symbol)
-        emitters = {
-            DENSE: self._emit_dense,
-            OUTER_DENSE: self._emit_outer_dense,
-            EMBEDDING_LOOKUP: self._emit_lookup,
-            BATCH_MATMUL: self._emit_batch_matmul,
-            BLOCKS: self._emit_blocks,
-            SOFTMAX: self._emit_softmax,
-            SPREAD: self._emit_spread,
-            RECURRENCE: self._emit_recurrence,
-        }
-        for prefix, emit in emitters.items():
-            if name == prefix or name.startswith(prefix + "."):
-                return emit(var, value)
-        for prefix, lower in QUANTIZED.items():
+        for prefix, lower in _LOWERINGS.items():
             if name == prefix or name.startswith(prefix + "."):
                 return lower(self, var, value)
         raise UnsupportedError(f"kernel {name!r} is not known to the code generator")
-
-    def _emit_batch_matmul(self, var: Any, value: Any) -> None:
-        left, right = value.args[1].fields
-        source, result = shape_of(left) or (), shape_of(var) or ()
-        transposed = str(value.args[0].global_symbol).endswith(".nt")
-        shape = BatchMatmulShape(source[-2], source[-1], result[-1], transposed)
-        factor = rows_factor(result[:-2])
-        config, tag = self.panel_config(BATCH_MATMUL_KERNEL, shape.parameters, factor)
-        name = shape.name + tag
-        if name not in self._program.kernels:
-            self._program.kernels[name] = batch_matmul_kernel(shape, self._registers, config)
-        pointers = [self._at(left), self._at(right), self._place((var, 0), var.ty)]
-        scratch = self._plan.take(4 * scratch_elements(shape, self._registers, config))
-        pointers.append(Pointer(Space.WORKSPACE, scratch))
-        self._call(name, tuple(pointers), factor)
-        self._plan.give(scratch)
-
-    def _emit_recurrence(self, var: Any, value: Any) -> None:
-        form = RecurrenceForm.of(str(value.args[0].global_symbol))
-        share, matrix, inner, *given = value.args[1].fields
-        recurrent = constant_array(matrix)
-        assert recurrent is not None  # the importer takes constants only
-        results = list(var.ty.fields)
-        sequence = (var, 0) in self._last_use or (var, 0) in self._places
-        steps = (shape_of(share) or ())[1]
-        shape = RecurrenceShape(form, recurrent.shape[0], int(steps), sequence)
-        if shape.name not in self._program.kernels:
-            self._program.kernels[shape.name] = recurrence_kernel(shape, self._registers)
-        kept = range(0 if sequence else 1, len(results))
-        scratch = self._plan.take(4 * recurrence_scratch(shape, self._program.tile_rows))
-        pointers = (
-            self._at(share),
-            self._constants.add(pack_recurrent(recurrent, shape, self._registers)),
-            *map(self._at, (inner, *given)),
-            *(self._place((var, place), results[place]) for place in kept),
-            Pointer(Space.WORKSPACE, scratch),
-        )
-        self._call(shape.name, pointers, 1)
-        self._plan.give(scratch)
-
-    def _emit_softmax(self, var: Any, value: Any) -> None:
-        (source,) = value.args[1].fields
-        width = int(str(value.args[0].global_symbol)[len(SOFTMAX) + 1 :])
-        name = softmax_name(width)
-        if name not in self._program.kernels:
-            self._program.kernels[name] = softmax_kernel(width)
-        pointers = (self._at(source), self._place((var, 0), var.ty))
-        self._call(name, pointers, rows_factor(shape_of(var) or ()) // width)
-
-    def _emit_spread(self, var: Any, value: Any) -> None:
-        (source,) = value.args[1].fields
-        elements = math.prod((shape_of(var) or ())[1:])
-        place = self._spread(self._at(source), elements, str(var.ty.dtype))
-        self._places[(var, 0)] = place
-
-    def _emit_blocks(self, var: Any, value: Any) -> None:
-        *sources, last = value.args[1].fields
-        rows, dtype = int(str(value.args[0].global_symbol)[len(BLOCKS) + 1 :]), str(var.ty.dtype)
-        table, target = constant_array(last), self._place((var, 0), var.ty)
-        assert table is not None  # gather_blocks made it
-        size = np.dtype(dtype).itemsize
-        origins = [_origin(self._at(source), size) for source in sources]
-        steps = [row_width(source, rows) or 0 for source in sources]
-        groups: dict[tuple[Pointer, ...], list[BlockCopy]] = {}
-        place = 0
-        for left, left_at, right, right_at, width in table.tolist():
-            operands = [(left, left_at)] + ([(right, right_at)] if right >= 0 else [])
-            arenas = tuple(origins[source][0] for source, _ in operands)
-            reads = tuple((origins[source][1] + at, steps[source]) for source, at in operands)
-            groups.setdefault(arenas, []).append(BlockCopy(reads, width, place))
-            place += width
-        for arenas, copies in groups.items():
-            for width, chosen in kernel_widths(copies).items():
-                kernel = BlocksKernel(dtype, len(arenas) == 2, width)
-                if kernel.name not in self._program.kernels:
-                    self._program.kernels[kernel.name] = blocks_kernel(kernel)
-                places = self._constants.add(np.array([c.row() for c in chosen], np.int64))
-                factor, scalars = (
-                    rows_factor((shape_of(var) or ())[:1]) * rows,
-                    (len(chosen), place),
-                )
-                self._call(kernel.name, (*arenas, places, target), factor, scalars)
-
-    def _emit_lookup(self, var: Any, value: Any) -> None:
-        table, ids = value.args[1].fields
-        matrix, extents = constant_array(table), shape_of(ids) or ()
-        assert matrix is not None  # lift_embeddings matched a constant
-        column = str(value.args[0].global_symbol)[len(EMBEDDING_LOOKUP) + 1 :]
-        width = int(extents[1]) if column else 1
-        name = self._table_names.get(array_digest(matrix))
-        stored = self._constants.add_table(name, matrix)
-        shape = LookupShape(stored.format, str(ids.ty.dtype), width)
-        factor = rows_factor(extents) // width
-        far = {"far": int(stored.rows * shape.table.row_bytes > NEAR_BYTES)}
-        task = self._task(LOOKUP_KERNEL, {**shape.parameters, **far}, factor)
-        default = default_ahead(shape)
-        ahead = self._choices.config(task, {"ahead": default})["ahead"]
-        kernel = shape.name if ahead == default else f"{shape.name}_a{ahead}"
-        if kernel not in self._program.kernels:
-            self._program.kernels[kernel] = lookup_kernel(shape, ahead)
-        pointers = (stored.at, self._at(ids), self._place((var, 0), var.ty), Pointer(Space.STATUS))
-        number = len(self._program.lookups)
-        self._program.lookups.append(Lookup(stored.name, stored.rows))
-        scalars = (stored.rows, number, int(column or 0))
-        self._call(kernel, pointers, factor, scalars)
-
-
-def _origin(at: Pointer, size: int) -> tuple[Pointer, int]:
-    """The arena that a place is read from, and how many elements of `size` bytes into it.
-
-    What lies in the workspace shares an arena; an input is one of its own.
-    """
-    shared = at.space in (Space.WORKSPACE, Space.CONSTANTS)
-    return (Pointer(at.space), at.offset // size) if shared else (at, 0)
 
 
 def _is_observed(value: Any) -> bool:

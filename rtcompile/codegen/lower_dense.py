@@ -1,0 +1,111 @@
+"""Lower dense layers, by panels or, of up to 4 columns, by dot products; and of outer products.
+
+rtc.dense.STEPS(x, W, b, streams)
+rtc.outer_dense.STEPS(a, b, W, bias)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from relay_passes.epilogue import Epilogue
+from relay_passes.fuse_dense import DENSE
+from relay_passes.fuse_outer_products import OUTER_DENSE, SYMMETRIC
+from relay_passes.matching import constant_array, shape_of
+from rtcompile.codegen.dense import DENSE_KERNEL, DenseShape, dense_kernel
+from rtcompile.codegen.narrow_dense import (
+    MOST_COLUMNS,
+    NARROW_DENSE_KERNEL,
+    NARROW_DENSE_ROWS,
+    narrow_dense_kernel,
+    pack_narrow_row,
+    pack_narrow_weight,
+)
+from rtcompile.codegen.outer_dense import OUTER_DENSE_KERNEL, OuterDenseShape, outer_dense_kernel
+from rtcompile.codegen.panels import Panel, pack_bias, pack_weight, panels
+from rtcompile.codegen.program import Pointer
+from rtcompile.codegen.row_shape import rows_factor
+
+if TYPE_CHECKING:
+    from rtcompile.codegen.network import NetworkLowering
+
+__all__ = ["DENSE_LAYERS"]
+
+
+def _dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
+    source, weight, bias, *streams = value.args[1].fields
+    matrix, row = constant_array(weight), constant_array(bias)
+    assert matrix is not None and row is not None  # fuse_dense matched constants
+    epilogue = Epilogue.parse(str(value.args[0].global_symbol)[len(DENSE) + 1 :])
+    shape = DenseShape(matrix.shape[0], matrix.shape[1], epilogue)
+    factor = rows_factor((shape_of(source) or ())[:-1])
+    narrow = shape.columns <= MOST_COLUMNS
+    name, cut = (_narrow_dense if narrow else _panel_dense)(lowering, shape, factor)
+
+    def packed(constant: Any) -> Pointer:
+        array = constant.reshape(-1)
+        return lowering.constants.add(pack_narrow_row(array) if narrow else pack_bias(array, cut))
+
+    weights = pack_narrow_weight(matrix) if narrow else pack_weight(matrix, cut)
+    pointers = (
+        lowering.at(source),
+        lowering.constants.add(weights),
+        packed(row),
+        *(
+            packed(constant_array(stream)) if form == "row" else lowering.at(stream)
+            for form, stream in zip(epilogue.streams, streams, strict=True)
+        ),
+        lowering.place((var, 0), var.ty),
+    )
+    lowering.call(name, pointers, factor)
+
+
+def _panel_dense(
+    lowering: NetworkLowering, shape: DenseShape, factor: int
+) -> tuple[str, tuple[Panel, ...]]:
+    config, tag = lowering.panel_config(DENSE_KERNEL, shape.parameters, factor)
+    name = shape.name + tag
+    lowering.kernel(name, lambda: dense_kernel(shape, lowering.registers, config))
+    return name, panels(shape.columns, lowering.registers, config)
+
+
+def _narrow_dense(
+    lowering: NetworkLowering, shape: DenseShape, factor: int
+) -> tuple[str, tuple[Panel, ...]]:
+    task = lowering.task(NARROW_DENSE_KERNEL, shape.parameters, factor)
+    rows = lowering.choices.config(task, {"rows": NARROW_DENSE_ROWS})["rows"]
+    name = shape.name if rows == NARROW_DENSE_ROWS else f"{shape.name}_r{rows}"
+    lowering.kernel(name, lambda: narrow_dense_kernel(shape, rows))
+    return name, ()
+
+
+def _outer_dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
+    left, right, weight, bias = value.args[1].fields
+    matrix, row = constant_array(weight), constant_array(bias)
+    assert matrix is not None and row is not None  # fuse_dense matched constants
+    steps = str(value.args[0].global_symbol)[len(OUTER_DENSE) + 1 :]
+    symmetric = steps.startswith(SYMMETRIC)
+    epilogue = Epilogue.parse(steps.removeprefix(SYMMETRIC).removeprefix("."))
+    rows, columns = (int((shape_of(source) or ())[-1]) for source in (left, right))
+    shape = OuterDenseShape(rows, columns, matrix.shape[1], epilogue, symmetric)
+    factor = rows_factor((shape_of(left) or ())[:-1])
+    config, tag = lowering.panel_config(OUTER_DENSE_KERNEL, shape.parameters, factor)
+    name = shape.name + tag
+    lowering.kernel(name, lambda: outer_dense_kernel(shape, lowering.registers, config))
+    cut = panels(shape.columns, lowering.registers, config)
+    pointers = (
+        lowering.at(left),
+        lowering.at(right),
+        lowering.constants.add(pack_weight(matrix, cut)),
+        lowering.constants.add(pack_bias(row, cut)),
+        lowering.place((var, 0), var.ty),
+    )
+    lowering.call(name, pointers, factor)
+
+
+# Prefix of a call's name -> how it is lowered.
+DENSE_LAYERS: dict[str, Callable[[NetworkLowering, Any, Any], None]] = {
+    DENSE: _dense,
+    OUTER_DENSE: _outer_dense,
+}
