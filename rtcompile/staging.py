@@ -105,7 +105,7 @@ class _Networks:
         )
         name = CROSS if cross else f"{graph.time.value}_network"
         program = StageProgram(name, (*placed, ITEM_PLACES) if cross else placed, outputs)
-        program.tile_rows = 1 if graph.time is BindingTime.USER else program.tile_rows
+        program.single_row = graph.time is BindingTime.USER
         lower_network(graph.module, program, self._constants, self._choices, self._names, kinds)
         return program, sources
 

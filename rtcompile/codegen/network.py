@@ -256,7 +256,8 @@ class NetworkLowering:
 
     def task(self, kernel: tuple[str, int], parameters: Any, factor: int) -> Task:
         """What there is to tune of a kernel that gets `factor` rows for each row of a tile."""
-        rows = {"least": factor, "most": factor * self._program.tile_rows}
+        most = 1 if self._program.single_row else self._program.tile_rows
+        rows = {"least": factor, "most": factor * most}
         return Task.of(*kernel, {**parameters, **rows})
 
     @property
