@@ -9,7 +9,7 @@ that they hold, and the distance from the true original is reported beside (`sto
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import runtime
 from rtcompile.artifact import write_artifact
 from rtcompile.codegen.program import TILE
 from rtcompile.errors import ModelError, VerificationError
+from rtcompile.float64 import run_in_float64
 from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.stored_tables import Original
@@ -107,12 +108,30 @@ def verify_network(
             inputs = generate_inputs(graph.model, ranker.input_ports, rows, seed=rows)
             expected = session.run(list(graph.outputs), inputs)
             actual = ranker.predict(inputs)
-            for name, want in zip(graph.outputs, expected, strict=True):
-                largest = max(largest, largest_difference(name, want, actual[name], rows))
+            try:
+                found = _largest_of(graph.outputs, expected, actual, rows)
+            except VerificationError:
+                # Perhaps float32 itself is that far off: the exact values decide.
+                model = (stored.graph if stored else graph).model
+                exact = run_in_float64(model, inputs)
+                if exact is None:
+                    raise
+                found = _largest_of(graph.outputs, exact, actual, rows)
+            largest = max(largest, found)
             if true is not None:
                 moved.add(true.run(list(graph.outputs), inputs), actual.values())
             total += rows
     return Verification(largest, total, moved if true else None)
+
+
+def _largest_of(
+    outputs: Sequence[str],
+    want: Sequence[npt.NDArray[Any]],
+    got: Mapping[str, npt.NDArray[Any]],
+    rows: int,
+) -> float:
+    found = [largest_difference(n, one, got[n], rows) for n, one in zip(outputs, want, strict=True)]
+    return max(found, default=0.0)
 
 
 class RoundingCheck:
@@ -216,7 +235,7 @@ def largest_difference(
     worst = float(np.max(_differences(want, got)))
     if not worst <= TOLERANCE:
         raise VerificationError(
-            f"output {name!r} differs from ONNX Runtime's by {worst:.3g} at {rows} rows, above the "
+            f"output {name!r} differs from the original's by {worst:.3g} at {rows} rows, above the "
             f"tolerance of {TOLERANCE:g}: the artifact was not written"
         )
     return worst

@@ -124,9 +124,9 @@ class StageProgram:
     With `output_table` the outputs are not arguments of their own: one int64 [outputs, 2] has the
     address of each and its bytes a row, so that calls that differ in their output share a loop.
     `input_table`: the inputs likewise. `counter`: the intrinsic that a profiled build times with.
-    `llvm`: text of functions that kernels call. `tile_rows`: the most rows of a tile, which memory is
-    sized for; at least 16, also of a stage that has one row a request, `single_row`: kernels write
-    whole vectors.
+    `llvm`: text of functions that kernels call. `tile_rows`: the most rows of a tile, which memory
+    is sized for; 16 or more, also of a stage that has one row a request (`single_row`): kernels
+    write whole vectors.
     `calibration_words`: behind the status, which the calls of a calibrating build read or write.
     """
 
