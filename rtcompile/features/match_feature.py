@@ -47,34 +47,32 @@ def match_feature(schema: MatchSchema, name: str, context: Context) -> Feature:
 def _hits(
     operator: Match, text: bytes, firsts: Sequence[bytes], seconds: Sequence[bytes]
 ) -> list[tuple[bytes, bytes, bytes]]:
-    """(first, second, value), in the order of the keys, ALL in the order of the map."""
-    outer: dict[bytes, list[bytes]] = {}
+    """(first, second, value), by pairs of keys in their order; ALL in the order of the map."""
+    outer: dict[bytes, dict[bytes, bytes]] = {}
     for part in text.split(b"|"):
         first, marker, inner = part.partition(b"^")
         if marker and first:
-            outer.setdefault(first, []).append(inner)
+            outer.setdefault(first, _pairs(inner))
     found = []
     for first in firsts:
-        wanted = list(outer) if operator.wild and first == ALL.encode() else [first]
-        for outer_key in wanted:
-            for inner in outer.get(outer_key, [])[:1]:
-                found += _inner_hits(operator, outer_key, inner, seconds)
+        every_first = operator.wild and first == ALL.encode()
+        for second in seconds:
+            every_second = operator.wild and second == ALL.encode()
+            for key in outer if every_first else [first]:
+                pairs = outer.get(key, {})
+                wanted = list(pairs) if every_second else [second]
+                found += [(key, name, pairs[name]) for name in wanted if name in pairs]
     return found
 
 
-def _inner_hits(
-    operator: Match, first: bytes, inner: bytes, seconds: Sequence[bytes]
-) -> list[tuple[bytes, bytes, bytes]]:
+def _pairs(inner: bytes) -> dict[bytes, bytes]:
+    """The first value of each key of "k:v,k:v"."""
     pairs: dict[bytes, bytes] = {}
     for part in inner.split(b","):
         second, marker, value = part.partition(b":")
         if marker and second:
             pairs.setdefault(second, value)
-    found = []
-    for second in seconds:
-        wanted = list(pairs) if operator.wild and second == ALL.encode() else [second]
-        found += [(first, key, pairs[key]) for key in wanted if key in pairs]
-    return found
+    return pairs
 
 
 def match_tokens(
