@@ -25,7 +25,14 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from relay_passes.fuse_dense import DENSE
-from relay_passes.matching import bindings, call_name, constant_array, rewrite_main, shape_of
+from relay_passes.matching import (
+    bindings,
+    call_name,
+    constant_array,
+    kernel_symbol,
+    rewrite_main,
+    shape_of,
+)
 from relay_passes.report import PassReport
 
 __all__ = ["OUTER_DENSE", "SYMMETRIC", "fuse_outer_products"]
@@ -46,7 +53,7 @@ class _Rewriter(relax.PyExprMutator):
         self._turned: dict[Any, Any] = {}
 
     def visit_call_(self, op: Any) -> Any:
-        kernel = str(op.args[0].global_symbol) if call_name(op) == "relax.call_dps_packed" else ""
+        kernel = kernel_symbol(op)
         dense = kernel == DENSE or kernel.startswith(f"{DENSE}.")
         fields = op.args[1].fields if dense else []
         factors = self._factors(fields[0]) if len(fields) == 3 else None

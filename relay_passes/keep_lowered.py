@@ -18,17 +18,18 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import bindings, call_name, rewrite_main, shape_of, use_counts
+from relay_passes.matching import (
+    bindings,
+    call_name,
+    kernel_symbol,
+    rewrite_main,
+    shape_of,
+    use_counts,
+)
 from relay_passes.quantize_dense import DENSE_BF16, DENSE_INT8, QUANTIZE, TO_BF16
 from relay_passes.report import PassReport
 
 __all__ = ["keep_lowered"]
-
-
-def _symbol(value: Any) -> str:
-    if call_name(value) != "relax.call_dps_packed":
-        return ""
-    return str(value.args[0].global_symbol)
 
 
 @relax.expr_functor.mutator
@@ -40,7 +41,7 @@ class _Rewriter(relax.PyExprMutator):
         self._bound, self._uses = bindings(function), use_counts(function)
 
     def visit_call_(self, op: Any) -> Any:
-        name = _symbol(op)
+        name = kernel_symbol(op)
         if name not in (f"{QUANTIZE}.static", TO_BF16):
             return super().visit_call_(op)
         source, *entry = op.args[1].fields
@@ -62,12 +63,12 @@ class _Rewriter(relax.PyExprMutator):
             if before[-1:] != after[-1:] or self._uses.get(value.args[0]) != 1:
                 return None
             value = self._bound.get(value.args[0])
-        return value if _symbol(value).startswith(f"{kind}.") and _is_float(value) else None
+        return value if kernel_symbol(value).startswith(f"{kind}.") and _is_float(value) else None
 
 
 def _parts(layer: Any) -> tuple[str, list[str], str]:
     """(the kind of a layer with its form, its output and steps, what the output is otherwise)."""
-    name = _symbol(layer)
+    name = kernel_symbol(layer)
     if name.startswith(f"{DENSE_INT8}."):
         form, *rest = name[len(DENSE_INT8) + 1 :].split(".", 2)
         return f"{DENSE_INT8}.{form}", rest, "uint8"

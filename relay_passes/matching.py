@@ -16,6 +16,7 @@ __all__ = [
     "dtype_of",
     "expanded_source",
     "integers",
+    "kernel_symbol",
     "reads",
     "rewrite_main",
     "shape_of",
@@ -29,6 +30,13 @@ def call_name(expression: Any) -> str | None:
     if isinstance(expression, relax.Call) and hasattr(expression.op, "name"):
         return str(expression.op.name)
     return None
+
+
+def kernel_symbol(expression: Any) -> str:
+    """Name of the kernel that `expression` calls, such as "rtc.softmax.8", or ""."""
+    if call_name(expression) != "relax.call_dps_packed":
+        return ""
+    return str(expression.args[0].global_symbol)
 
 
 def constant_array(expression: Any) -> npt.NDArray[Any] | None:

@@ -33,7 +33,14 @@ from tvm.ir import IRModule
 
 from relay_passes.epilogue import Epilogue
 from relay_passes.fuse_dense import DENSE
-from relay_passes.matching import bindings, call_name, constant_array, rewrite_main, shape_of
+from relay_passes.matching import (
+    bindings,
+    call_name,
+    constant_array,
+    kernel_symbol,
+    rewrite_main,
+    shape_of,
+)
 from relay_passes.precision import FLOAT32, LayerPrecision, Mode, PrecisionPlan
 from relay_passes.report import PassReport
 
@@ -45,6 +52,7 @@ __all__ = [
     "LEAST_COLUMNS",
     "LEAST_DEPTH",
     "OBSERVE",
+    "PAIR",
     "QUANTIZE",
     "SELECT",
     "TO_BF16",
@@ -94,14 +102,8 @@ def dense_layers(function: Any) -> dict[Any, Any]:
 
 
 def _is_dense(value: Any) -> bool:
-    name = _symbol(value)
+    name = kernel_symbol(value)
     return name == DENSE or name.startswith(DENSE + ".")
-
-
-def _symbol(value: Any) -> str:
-    if call_name(value) != "relax.call_dps_packed":
-        return ""
-    return str(value.args[0].global_symbol)
 
 
 def quantize_weight(
@@ -192,9 +194,11 @@ class _Rewriter(relax.PyExprMutator):
     def _static(self, source: Any, given: LayerPrecision) -> Any:
         assert given.scale is not None
         entry = np.array([1 / given.scale, given.zero], np.float32)
-        make = lambda: _lowered(  # noqa: E731
-            source, f"{QUANTIZE}.static", BYTES_A_STEP, "uint8", relax.const(entry)
-        )
+
+        def make() -> Any:
+            name = f"{QUANTIZE}.static"
+            return _lowered(source, name, BYTES_A_STEP, "uint8", relax.const(entry))
+
         return self._once(("static", given.scale, given.zero, source), make)
 
     def _dynamic(self, source: Any, form: str) -> tuple[Any, Any]:
@@ -220,7 +224,7 @@ class _Rewriter(relax.PyExprMutator):
 
     def _observed(self, call: Any, name: str) -> Any:
         source, *others = call.args[1].fields
-        if _symbol(self.lookup_binding(source)).startswith(f"{OBSERVE}."):
+        if kernel_symbol(self.lookup_binding(source)).startswith(f"{OBSERVE}."):
             return call
         self._report.applied += 1
         number = name.rsplit("/", 1)[1]
@@ -228,7 +232,7 @@ class _Rewriter(relax.PyExprMutator):
             f"{OBSERVE}.{number}", relax.Tuple([source]), out_ty=source.ty
         )
         fields = relax.Tuple([self.builder_.emit(seen), *others])
-        return relax.op.call_dps_packed(_symbol(call), fields, out_ty=call.ty)
+        return relax.op.call_dps_packed(kernel_symbol(call), fields, out_ty=call.ty)
 
     def _switched(self, call: Any, name: str, op: Any, given: LayerPrecision) -> Any:
         number = name.rsplit("/", 1)[1]
@@ -244,11 +248,8 @@ class _Rewriter(relax.PyExprMutator):
         name = call_name(value)
         if name in ("relax.reshape", "relax.permute_dims"):
             return self._never_negative(value.args[0])
-        if _symbol(value).startswith("rtc.softmax."):
+        if kernel_symbol(value).startswith("rtc.softmax."):
             return True
-        if _symbol(value).startswith("rtc.concat.") or isinstance(value, relax.Tuple):
-            parts = value.fields if isinstance(value, relax.Tuple) else value.args[1].fields
-            return all(self._never_negative(part) for part in parts)
         if value is not None and _is_dense(value):
             steps = Epilogue.parse(_steps(value)).steps
             last = steps[-1] if steps else None
@@ -264,7 +265,7 @@ def _padded(extent: Any, step: int) -> int:
 
 
 def _steps(call: Any) -> str:
-    return _symbol(call)[len(DENSE) + 1 :]
+    return kernel_symbol(call)[len(DENSE) + 1 :]
 
 
 def _lowered(source: Any, name: str, step: int, dtype: str, *more: Any) -> Any:

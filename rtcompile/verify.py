@@ -8,23 +8,21 @@ that they hold, and the distance from the true original is reported beside (`sto
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-import runtime
-from rtcompile.artifact import write_artifact
 from rtcompile.codegen.program import TILE
 from rtcompile.errors import ModelError, VerificationError
 from rtcompile.float64 import run_in_float64
 from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import ImportedGraph
+from rtcompile.loaded import loaded
 from rtcompile.stored_tables import Original
 
 __all__ = [
@@ -33,7 +31,7 @@ __all__ = [
     "ScoreDifference",
     "Verification",
     "generate_inputs",
-    "largest_difference",
+    "hold",
     "open_session",
     "verify_network",
     "verify_rounding",
@@ -66,7 +64,8 @@ class ScoreDifference:
         """Outputs of both, in the same order."""
         for one, other in zip(want, got, strict=True):
             moved = _differences(one, other)
-            self.largest = max(self.largest, float(np.max(moved, initial=0.0)))
+            # `max` of Python would lose a NaN.
+            self.largest = float(np.maximum(self.largest, np.max(moved, initial=0.0)))
             self.total, self.scores = self.total + float(moved.sum()), self.scores + moved.size
 
 
@@ -96,42 +95,54 @@ def verify_network(
 
     `stored`: the original on the tables as they are stored, where they are not in fp32.
     """
-    session = open_session(stored.graph if stored else graph)
+    judge = stored.graph if stored else graph
+    session = open_session(judge)
     true = open_session(graph) if stored else None
     moved = ScoreDifference()
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        path = Path(folder) / "candidate.rtc"
-        write_artifact(path, manifest, sections)
-        ranker = runtime.load(path)
+    with loaded(manifest, sections) as ranker:
         largest, total = 0.0, 0
         for rows in _ROW_COUNTS:
             inputs = generate_inputs(graph.model, ranker.input_ports, rows, seed=rows)
             expected = session.run(list(graph.outputs), inputs)
             actual = ranker.predict(inputs)
-            try:
-                found = _largest_of(graph.outputs, expected, actual, rows)
-            except VerificationError:
-                # Perhaps float32 itself is that far off: the exact values decide.
-                model = (stored.graph if stored else graph).model
-                exact = run_in_float64(model, inputs)
-                if exact is None:
-                    raise
-                found = _largest_of(graph.outputs, exact, actual, rows)
-            largest = max(largest, found)
+            scores = [actual[name] for name in graph.outputs]
+            exact = partial(run_in_float64, judge.model, inputs)
+            largest = max(largest, hold(graph.outputs, expected, scores, rows, exact))
             if true is not None:
                 moved.add(true.run(list(graph.outputs), inputs), actual.values())
             total += rows
     return Verification(largest, total, moved if true else None)
 
 
+def hold(
+    outputs: Sequence[str],
+    want: Sequence[npt.NDArray[Any]],
+    got: Sequence[npt.NDArray[Any]],
+    rows: int,
+    exact: Callable[[], Sequence[npt.NDArray[Any]] | None],
+) -> float:
+    """The largest difference of outputs, which is within the tolerance, else VerificationError.
+
+    `exact`: the outputs in float64, if they can be had: they decide where `want` and `got` differ,
+    since float32 itself may be that far off.
+    """
+    try:
+        return _largest_of(outputs, want, got, rows)
+    except VerificationError:
+        values = exact()
+        if values is None:
+            raise
+        return _largest_of(outputs, values, got, rows)
+
+
 def _largest_of(
     outputs: Sequence[str],
     want: Sequence[npt.NDArray[Any]],
-    got: Mapping[str, npt.NDArray[Any]],
+    got: Sequence[npt.NDArray[Any]],
     rows: int,
 ) -> float:
-    found = [largest_difference(n, one, got[n], rows) for n, one in zip(outputs, want, strict=True)]
-    return max(found, default=0.0)
+    each = zip(outputs, want, got, strict=True)
+    return max((_largest_difference(*one, rows) for one in each), default=0.0)
 
 
 class RoundingCheck:
@@ -181,10 +192,7 @@ def verify_rounding(
     """Hold a build to a model that came quantized. `exact`: its float graph."""
     check, sessions = RoundingCheck(), [open_session(graph) for graph in (quantized, exact)]
     names = list(exact.outputs)
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        path = Path(folder) / "candidate.rtc"
-        write_artifact(path, manifest, sections)
-        ranker = runtime.load(path)
+    with loaded(manifest, sections) as ranker:
         for rows in _ROW_COUNTS:
             inputs = generate_inputs(exact.model, ranker.input_ports, rows, seed=rows)
             file, floats = (session.run(names, inputs) for session in sessions)
@@ -222,7 +230,7 @@ def generate_inputs(model: Any, ports: Any, rows: int, seed: int) -> dict[str, n
     return inputs
 
 
-def largest_difference(
+def _largest_difference(
     name: str, want: npt.NDArray[Any], got: npt.NDArray[Any], rows: int
 ) -> float:
     """Absolute, relative to the largest value above 1. VerificationError above the tolerance."""

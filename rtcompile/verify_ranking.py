@@ -6,29 +6,28 @@ Both on generated rows, at item counts around the size of a tile, and on real ro
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 import runtime
-from rtcompile.artifact import write_artifact
 from rtcompile.codegen.program import TILE
 from rtcompile.errors import VerificationError
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.plan import Feature, FeaturePlan, Side
 from rtcompile.features.reference import extract_feature
+from rtcompile.float64 import run_in_float64
+from rtcompile.loaded import loaded
 from rtcompile.stored_tables import Original
 from rtcompile.verify import (
     RoundingCheck,
     ScoreDifference,
     Verification,
-    largest_difference,
+    hold,
     open_session,
 )
 from runtime.columns import Column
@@ -56,7 +55,7 @@ def verify_ranking(
 
     `stored`: the original on the tables as they are stored, where they are not in fp32.
     """
-    with _loaded(manifest, sections) as ranker:
+    with loaded(manifest, sections) as ranker:
         check = _Check(plan, original, stored, ranker)
         for user, items, context, count in _requests(plan, rows):
             check.request(user, items, context, count)
@@ -73,21 +72,13 @@ def verify_ranking_rounding(
 ) -> RoundingCheck:
     """Hold a build to a model that came quantized. `exact`: its float graph."""
     check, file = RoundingCheck(), _Scores(quantized)
-    with _loaded(manifest, sections) as ranker:
+    with loaded(manifest, sections) as ranker:
         run = _Check(plan, exact, None, ranker)
         for user, items, context, count in _requests(plan, rows):
             columns, scores = run.scores(user, items, context, count)
             check.add(file.of(columns, count), run.want(columns, count), scores)
     check.hold()
     return check
-
-
-@contextmanager
-def _loaded(manifest: dict[str, Any], sections: dict[str, bytes]) -> Iterator[runtime.Ranker]:
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        path = Path(folder) / "candidate.rtc"
-        write_artifact(path, manifest, sections)
-        yield runtime.load(path)
 
 
 def _requests(
@@ -129,8 +120,9 @@ class _Check:
     def request(self, user: Columns, items: Columns, context: Columns, count: int) -> None:
         """One user, `count` items."""
         columns, scores = self.scores(user, items, context, count)
-        for name, want, got in zip(self._names, self.want(columns, count), scores, strict=True):
-            self.largest = max(self.largest, largest_difference(name, want, got, count))
+        exact = partial(self._kernels.exact, columns, count)
+        want = self.want(columns, count)
+        self.largest = max(self.largest, hold(self._names, want, scores, count, exact))
         if self._true is not None:
             self.moved.add(self._true.of(columns, count), scores)
         self.rows += count
@@ -169,12 +161,19 @@ class _Scores:
 
     def of(self, columns: Mapping[str, Column], count: int) -> list[npt.NDArray[Any]]:
         """Every output for `count` rows; features of one row count for all."""
-        rows = {
+        rows, names = self._inputs(columns, count), list(self._original.graph.outputs)
+        found: list[npt.NDArray[Any]] = self._session.run(names, rows)
+        return found
+
+    def exact(self, columns: Mapping[str, Column], count: int) -> list[npt.NDArray[Any]] | None:
+        """The same in float64, where that can be had."""
+        return run_in_float64(self._original.graph.model, self._inputs(columns, count))
+
+    def _inputs(self, columns: Mapping[str, Column], count: int) -> dict[str, npt.NDArray[Any]]:
+        return {
             name: np.repeat(array, count, 0) if len(array) != count else array
             for name, array in graph_inputs(self._original.bound, columns).items()
         }
-        found: list[npt.NDArray[Any]] = self._session.run(list(self._original.graph.outputs), rows)
-        return found
 
 
 def _columns_of(feature: Feature, sides: Mapping[Side, Columns]) -> tuple[Columns, int]:

@@ -128,7 +128,9 @@ def bench_graph(
     artifact = folder / f"{graph.name}.rtc"
 
     def build(options: BuildOptions) -> runtime.Ranker:
-        named = lambda step: progress(f"{graph.name}: {step}")  # noqa: E731
+        def named(step: str) -> None:
+            progress(f"{graph.name}: {step}")
+
         rtcompile.build(graph.path, options, output=artifact, progress=named)
         return runtime.load(artifact)
 

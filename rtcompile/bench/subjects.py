@@ -105,7 +105,10 @@ def _workload(what: str, folder: Path, scale: Scale) -> Subject:
         return _ranked(ranker, design.requests, design.items["item_id"], rows)
 
     options = rtcompile.BuildOptions(features=files.features, embeddings=files.tables)
-    fill = lambda ranker: ranker.items.upsert(design.items)  # noqa: E731
+
+    def fill(ranker: runtime.Ranker) -> None:
+        ranker.items.upsert(design.items)
+
     return Subject(what, files.model, options, design.rows, fill, calls)
 
 

@@ -23,6 +23,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from relay_passes.quantize_dense import PAIR
 from rtcompile.codegen.dense import (
     Buffers,
     DenseShape,
@@ -33,7 +34,6 @@ from rtcompile.codegen.dense import (
 )
 from rtcompile.codegen.dot_bf16 import (
     BF16_LANES,
-    PAIR,
     dot_bf16,
     padded_pairs,
     to_bf16,

@@ -52,7 +52,6 @@ __all__ = [
     "dense_int8_kernel",
     "dot_product",
     "int8_panels",
-    "pack_columns",
     "pack_int8_weight",
 ]
 
@@ -108,13 +107,6 @@ def pack_int8_weight(weight: npt.NDArray[np.int8], cut: tuple[Panel, ...]) -> np
         block[: weight.shape[0], : panel.valid] = weight[:, panel.start : panel.start + panel.valid]
         parts.append(block.reshape(depth // 4, 4, -1).transpose(0, 2, 1).reshape(-1))
     return np.concatenate(parts)
-
-
-def pack_columns(row: npt.NDArray[Any], cut: tuple[Panel, ...]) -> npt.NDArray[Any]:
-    """A value a column, padded with zeros where the panels are."""
-    padded = np.zeros(sum(panel.width for panel in cut), row.dtype)
-    padded[: row.shape[0]] = row
-    return padded
 
 
 @dataclass(frozen=True)

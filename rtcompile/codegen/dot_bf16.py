@@ -13,18 +13,16 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from relay_passes.quantize_dense import PAIR
+
 __all__ = [
     "BF16_LANES",
     "DOT_BF16_LLVM",
-    "PAIR",
     "dot_bf16",
     "padded_pairs",
     "to_bf16",
     "vector_to_bf16",
 ]
-
-# Values that the instruction takes at once of a row.
-PAIR = 2
 
 BF16_LANES = 16
 

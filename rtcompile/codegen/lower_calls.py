@@ -18,7 +18,7 @@ import numpy as np
 from relay_passes.gather_blocks import BLOCKS
 from relay_passes.lift_batch_matmuls import BATCH_MATMUL
 from relay_passes.lift_softmax import SOFTMAX
-from relay_passes.matching import constant_array, shape_of
+from relay_passes.matching import constant_array, kernel_symbol, shape_of
 from relay_passes.recurrence import RECURRENCE, RecurrenceForm
 from relay_passes.row_blocks import row_width
 from relay_passes.split_stages import SPREAD
@@ -44,7 +44,7 @@ __all__ = ["TEMPLATES"]
 def _batch_matmul(lowering: NetworkLowering, var: Any, value: Any) -> None:
     left, right = value.args[1].fields
     source, result = shape_of(left) or (), shape_of(var) or ()
-    transposed = str(value.args[0].global_symbol).endswith(".nt")
+    transposed = kernel_symbol(value).endswith(".nt")
     shape = BatchMatmulShape(source[-2], source[-1], result[-1], transposed)
     factor = rows_factor(result[:-2])
     config, tag = lowering.panel_config(BATCH_MATMUL_KERNEL, shape.parameters, factor)
@@ -58,7 +58,7 @@ def _batch_matmul(lowering: NetworkLowering, var: Any, value: Any) -> None:
 
 
 def _recurrence(lowering: NetworkLowering, var: Any, value: Any) -> None:
-    form = RecurrenceForm.of(str(value.args[0].global_symbol))
+    form = RecurrenceForm.of(kernel_symbol(value))
     share, matrix, inner, *given = value.args[1].fields
     recurrent = constant_array(matrix)
     assert recurrent is not None  # the importer takes constants only
@@ -82,7 +82,7 @@ def _recurrence(lowering: NetworkLowering, var: Any, value: Any) -> None:
 
 def _softmax(lowering: NetworkLowering, var: Any, value: Any) -> None:
     (source,) = value.args[1].fields
-    width = int(str(value.args[0].global_symbol)[len(SOFTMAX) + 1 :])
+    width = int(kernel_symbol(value)[len(SOFTMAX) + 1 :])
     name = softmax_name(width)
     lowering.kernel(name, lambda: softmax_kernel(width))
     pointers = (lowering.at(source), lowering.place((var, 0), var.ty))
@@ -98,7 +98,7 @@ def _spread(lowering: NetworkLowering, var: Any, value: Any) -> None:
 
 def _blocks(lowering: NetworkLowering, var: Any, value: Any) -> None:
     *sources, last = value.args[1].fields
-    rows, dtype = int(str(value.args[0].global_symbol)[len(BLOCKS) + 1 :]), str(var.ty.dtype)
+    rows, dtype = int(kernel_symbol(value)[len(BLOCKS) + 1 :]), str(var.ty.dtype)
     table, target = constant_array(last), lowering.place((var, 0), var.ty)
     assert table is not None  # gather_blocks made it
     size = np.dtype(dtype).itemsize

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from relay_passes.epilogue import Epilogue
 from relay_passes.fuse_dense import DENSE
 from relay_passes.fuse_outer_products import OUTER_DENSE, SYMMETRIC
-from relay_passes.matching import constant_array, shape_of
+from relay_passes.matching import constant_array, kernel_symbol, shape_of
 from rtcompile.codegen.dense import DENSE_KERNEL, DenseShape, dense_kernel
 from rtcompile.codegen.narrow_dense import (
     MOST_COLUMNS,
@@ -23,7 +23,7 @@ from rtcompile.codegen.narrow_dense import (
     pack_narrow_weight,
 )
 from rtcompile.codegen.outer_dense import OUTER_DENSE_KERNEL, OuterDenseShape, outer_dense_kernel
-from rtcompile.codegen.panels import Panel, pack_bias, pack_weight, panels
+from rtcompile.codegen.panels import Panel, pack_columns, pack_weight, panels
 from rtcompile.codegen.program import Pointer
 from rtcompile.codegen.row_shape import rows_factor
 
@@ -37,7 +37,7 @@ def _dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
     source, weight, bias, *streams = value.args[1].fields
     matrix, row = constant_array(weight), constant_array(bias)
     assert matrix is not None and row is not None  # fuse_dense matched constants
-    epilogue = Epilogue.parse(str(value.args[0].global_symbol)[len(DENSE) + 1 :])
+    epilogue = Epilogue.parse(kernel_symbol(value)[len(DENSE) + 1 :])
     shape = DenseShape(matrix.shape[0], matrix.shape[1], epilogue)
     factor = rows_factor((shape_of(source) or ())[:-1])
     narrow = shape.columns <= MOST_COLUMNS
@@ -45,7 +45,9 @@ def _dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
 
     def packed(constant: Any) -> Pointer:
         array = constant.reshape(-1)
-        return lowering.constants.add(pack_narrow_row(array) if narrow else pack_bias(array, cut))
+        return lowering.constants.add(
+            pack_narrow_row(array) if narrow else pack_columns(array, cut)
+        )
 
     weights = pack_narrow_weight(matrix) if narrow else pack_weight(matrix, cut)
     pointers = (
@@ -84,7 +86,7 @@ def _outer_dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
     left, right, weight, bias = value.args[1].fields
     matrix, row = constant_array(weight), constant_array(bias)
     assert matrix is not None and row is not None  # fuse_dense matched constants
-    steps = str(value.args[0].global_symbol)[len(OUTER_DENSE) + 1 :]
+    steps = kernel_symbol(value)[len(OUTER_DENSE) + 1 :]
     symmetric = steps.startswith(SYMMETRIC)
     epilogue = Epilogue.parse(steps.removeprefix(SYMMETRIC).removeprefix("."))
     rows, columns = (int((shape_of(source) or ())[-1]) for source in (left, right))
@@ -98,7 +100,7 @@ def _outer_dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
         lowering.at(left),
         lowering.at(right),
         lowering.constants.add(pack_weight(matrix, cut)),
-        lowering.constants.add(pack_bias(row, cut)),
+        lowering.constants.add(pack_columns(row, cut)),
         lowering.place((var, 0), var.ty),
     )
     lowering.call(name, pointers, factor)

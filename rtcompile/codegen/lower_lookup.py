@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
-from relay_passes.matching import constant_array, shape_of
+from relay_passes.matching import constant_array, kernel_symbol, shape_of
 from rtcompile.codegen.constants import array_digest
 from rtcompile.codegen.embedding_lookup import (
     LOOKUP_KERNEL,
@@ -32,7 +32,7 @@ def _lookup(lowering: NetworkLowering, var: Any, value: Any) -> None:
     table, ids = value.args[1].fields
     matrix, extents = constant_array(table), shape_of(ids) or ()
     assert matrix is not None  # lift_embeddings matched a constant
-    column = str(value.args[0].global_symbol)[len(EMBEDDING_LOOKUP) + 1 :]
+    column = kernel_symbol(value)[len(EMBEDDING_LOOKUP) + 1 :]
     width = int(extents[1]) if column else 1
     name = lowering.table_names.get(array_digest(matrix))
     stored = lowering.constants.add_table(name, matrix)

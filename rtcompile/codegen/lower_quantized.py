@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relay_passes.epilogue import Epilogue
-from relay_passes.matching import constant_array, shape_of
+from relay_passes.matching import constant_array, kernel_symbol, shape_of
 from relay_passes.quantize_dense import (
     DENSE_BF16,
     DENSE_INT8,
@@ -42,13 +42,12 @@ from rtcompile.codegen.dense_int8 import (
     dense_int8_kernel,
     dot_product,
     int8_panels,
-    pack_columns,
     pack_int8_weight,
 )
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.observe_rows import OBSERVE as OBSERVE_KERNEL
 from rtcompile.codegen.observe_rows import OBSERVED_WORDS, observe_kernel
-from rtcompile.codegen.panels import Panel
+from rtcompile.codegen.panels import Panel, pack_columns
 from rtcompile.codegen.program import Pointer
 from rtcompile.codegen.quantize_rows import QuantizeShape, quantize_kernel
 from rtcompile.codegen.row_shape import rows_factor
@@ -60,14 +59,10 @@ if TYPE_CHECKING:
 __all__ = ["QUANTIZED"]
 
 
-def _symbol(value: Any) -> str:
-    return str(value.args[0].global_symbol)
-
-
 def _quantize(lowering: NetworkLowering, var: Any, value: Any) -> None:
     source, *entry = value.args[1].fields
     extents = shape_of(source) or ()
-    shape = QuantizeShape(int(extents[-1]), _symbol(value)[len(QUANTIZE) + 1 :])
+    shape = QuantizeShape(int(extents[-1]), kernel_symbol(value)[len(QUANTIZE) + 1 :])
     lowering.kernel(shape.name, lambda: quantize_kernel(shape))
     types = [var.ty] if entry else list(var.ty.fields)
     results = [lowering.place((var, index), ty) for index, ty in enumerate(types)]
@@ -76,7 +71,7 @@ def _quantize(lowering: NetworkLowering, var: Any, value: Any) -> None:
 
 
 def _dense_int8(lowering: NetworkLowering, var: Any, value: Any) -> None:
-    form, output, *steps = _symbol(value)[len(DENSE_INT8) + 1 :].split(".", 2)
+    form, output, *steps = kernel_symbol(value)[len(DENSE_INT8) + 1 :].split(".", 2)
     epilogue = Epilogue.parse(".".join(steps))
     q, weight, start, factor, bias, *rest = value.args[1].fields
     more = rest[: len(rest) - len(epilogue.streams)]
@@ -115,7 +110,7 @@ def _to_bf16(lowering: NetworkLowering, var: Any, value: Any) -> None:
 
 
 def _dense_bf16(lowering: NetworkLowering, var: Any, value: Any) -> None:
-    output, *steps = _symbol(value)[len(DENSE_BF16) + 1 :].split(".", 1)
+    output, *steps = kernel_symbol(value)[len(DENSE_BF16) + 1 :].split(".", 1)
     epilogue = Epilogue.parse(".".join(steps))
     x, weight, bias, *streams = value.args[1].fields
     bits = constant_array(weight)
@@ -157,7 +152,7 @@ def _streams(
 
 def _select(lowering: NetworkLowering, var: Any, value: Any) -> None:
     forms = list(value.args[1].fields)
-    name, number = select_name(len(forms)), int(_symbol(value)[len(SELECT) + 1 :])
+    name, number = select_name(len(forms)), int(kernel_symbol(value)[len(SELECT) + 1 :])
     lowering.kernel(name, lambda: select_kernel(len(forms)))
     word = lowering.status_words(number, 1)
     extents = shape_of(var) or ()
@@ -167,7 +162,7 @@ def _select(lowering: NetworkLowering, var: Any, value: Any) -> None:
 
 def _observe(lowering: NetworkLowering, var: Any, value: Any) -> None:
     (source,) = value.args[1].fields
-    number, extents = int(_symbol(value)[len(OBSERVE) + 1 :]), shape_of(source) or ()
+    number, extents = int(kernel_symbol(value)[len(OBSERVE) + 1 :]), shape_of(source) or ()
     lowering.kernel(OBSERVE_KERNEL, observe_kernel)
     words = lowering.status_words(number, OBSERVED_WORDS)
     pointers = (lowering.at(source), words)

@@ -19,7 +19,14 @@ import tvm
 import tvm_ffi
 from tvm import relax
 
-from relay_passes.matching import bindings, call_name, constant_array, reads, static_int
+from relay_passes.matching import (
+    bindings,
+    call_name,
+    constant_array,
+    kernel_symbol,
+    reads,
+    static_int,
+)
 from relay_passes.quantize_dense import OBSERVE
 from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore
@@ -46,7 +53,6 @@ from rtcompile.codegen.spread_rows import (
 from rtcompile.codegen.status import STATUS_WORDS
 from rtcompile.codegen.tile_rows import tile_rows
 from rtcompile.errors import UnsupportedError
-from rtcompile.targets import Registers
 from rtcompile.tuning.trials import Task
 
 __all__ = ["NetworkLowering", "Source", "lower_network", "network_ports"]
@@ -82,7 +88,10 @@ def lower_network(
 
 
 class NetworkLowering:
-    """State of one lowering: where each value lies, and who still reads it."""
+    """State of one lowering: where each value lies, and who still reads it.
+
+    `plan` is the workspace, of which a call may borrow; `table_names` as `lower_network` has it.
+    """
 
     def __init__(
         self,
@@ -93,14 +102,14 @@ class NetworkLowering:
         table_names: Mapping[bytes, str],
     ) -> None:
         program.input_table = True
-        self._table_names = table_names
+        self.table_names = table_names
         self._mod = mod
         self._main = mod["main"]
-        self._program = program
-        self._constants = constants
-        self._choices = choices
-        self._registers = choices.registers
-        self._plan = MemoryPlan()
+        self.program = program
+        self.constants = constants
+        self.choices = choices
+        self.registers = choices.registers
+        self.plan = MemoryPlan()
         self._bound = by_level(bindings(self._main))
         program.tile_rows = min(program.tile_rows, tile_rows(self._bound))
         self._roots: dict[Any, tuple[Any, int]] = {}  # variable -> (producer, which result)
@@ -122,36 +131,36 @@ class NetworkLowering:
                 self._emit(var, value)
             self._free_after(step)
         self._copy_aliased_outputs()
-        self._program.workspace_bytes = self._plan.size
-        loop_calls(self._program, self._constants)
+        self.program.workspace_bytes = self.plan.size
+        loop_calls(self.program, self.constants)
 
     def _place_input(self, index: int, source: Source) -> Pointer:
         """Where a tile finds an input: in its buffer, or spread or gathered in the workspace."""
-        given, port = Pointer(Space.INPUT_TABLE, 2 * index), self._program.inputs[index]
+        given, port = Pointer(Space.INPUT_TABLE, 2 * index), self.program.inputs[index]
         if source is Source.ROWS:
             return given
         if source is Source.USER:
-            return self._spread(given, port.row_elements, port.dtype)
+            return self.spread(given, port.row_elements, port.dtype)
         target = self._pin(port.row_elements, port.dtype)
         name = gather_rows_name(port.dtype)
-        self._program.kernels.setdefault(name, gather_rows_kernel(port.dtype))
-        places = Pointer(Space.INPUT_TABLE, 2 * (len(self._program.inputs) - 1))
-        self._call(name, (given, places, target), 1, (port.row_elements,))
+        self.program.kernels.setdefault(name, gather_rows_kernel(port.dtype))
+        places = Pointer(Space.INPUT_TABLE, 2 * (len(self.program.inputs) - 1))
+        self.call(name, (given, places, target), 1, (port.row_elements,))
         return target
 
     def _pin(self, row_elements: int, dtype: str) -> Pointer:
         """A place for a tile's rows that is never given to another value."""
-        size = self._program.tile_rows * row_elements * int(np.dtype(dtype).itemsize)
-        target = Pointer(Space.WORKSPACE, self._plan.take(size))
+        size = self.program.tile_rows * row_elements * int(np.dtype(dtype).itemsize)
+        target = Pointer(Space.WORKSPACE, self.plan.take(size))
         self._pinned.add(target)
         return target
 
-    def _spread(self, given: Pointer, row_elements: int, dtype: str) -> Pointer:
+    def spread(self, given: Pointer, row_elements: int, dtype: str) -> Pointer:
         """Copy the one row of `given` for every row of a tile, before the first tile."""
         target = self._pin(row_elements, dtype)
         name = spread_rows_name(dtype)
-        self._program.kernels.setdefault(name, spread_rows_kernel(dtype))
-        self._program.prologue.append(KernelCall(name, (given, target), 1, (row_elements,)))
+        self.program.kernels.setdefault(name, spread_rows_kernel(dtype))
+        self.program.prologue.append(KernelCall(name, (given, target), 1, (row_elements,)))
         return target
 
     # -- who is who ---------------------------------------------------------------------------
@@ -194,30 +203,32 @@ class NetworkLowering:
 
     def _copy_aliased_outputs(self) -> None:
         for result, index in self._copies:
-            port = self._program.outputs[index]
+            port = self.program.outputs[index]
             name = copy_kernel_name(port.dtype)
-            self._program.kernels.setdefault(name, copy_kernel(port.dtype))
+            self.program.kernels.setdefault(name, copy_kernel(port.dtype))
             target = Pointer(Space.OUTPUT, index=index)
-            self._call(name, (self._at(result), target), port.row_elements)
+            self.call(name, (self.at(result), target), port.row_elements)
 
     # -- memory -------------------------------------------------------------------------------
 
-    def _at(self, expression: Any) -> Pointer:
+    def at(self, expression: Any) -> Pointer:
+        """Where a value lies; a constant is placed."""
         array = constant_array(expression)
         if array is not None:
-            return self._constants.add(array)
+            return self.constants.add(array)
         return self._places[self._roots[expression]]
 
     def _bytes(self, shape: Any, dtype: str) -> int:
         count = int(np.dtype(dtype).itemsize)
         for extent in shape:
-            count *= evaluate_extent(extent, self._program.tile_rows)
+            count *= evaluate_extent(extent, self.program.tile_rows)
         return count
 
-    def _place(self, root: tuple[Any, int], ty: Any) -> Pointer:
+    def place(self, root: tuple[Any, int], ty: Any) -> Pointer:
+        """The place of result `root[1]` of the call that `root[0]` is bound to."""
         if root not in self._places:
             size = self._bytes(ty.shape.values, str(ty.dtype))
-            self._places[root] = Pointer(Space.WORKSPACE, self._plan.take(size))
+            self._places[root] = Pointer(Space.WORKSPACE, self.plan.take(size))
         return self._places[root]
 
     def _free_after(self, step: int) -> None:
@@ -225,55 +236,25 @@ class NetworkLowering:
             place = self._places.get(root)
             free = place is not None and place.space == Space.WORKSPACE
             if last == step and place is not None and free and place not in self._pinned:
-                self._plan.give(place.offset)
+                self.plan.give(place.offset)
                 del self._last_use[root]
 
     # -- for lowerings in files of their own --------------------------------------------------
-
-    @property
-    def constants(self) -> ConstantStore:
-        """The artifact's constants."""
-        return self._constants
-
-    @property
-    def program(self) -> StageProgram:
-        """The stage that is being lowered."""
-        return self._program
-
-    @property
-    def registers(self) -> Registers:
-        """The target's."""
-        return self._registers
 
     def panel_config(
         self, kernel: tuple[str, int], parameters: Any, factor: int
     ) -> tuple[PanelConfig, str]:
         """How a kernel is cut, and what its name says of it where that is not the default."""
-        default = default_panels(self._registers)
+        default = default_panels(self.registers)
         task = self.task(kernel, parameters, factor)
-        config = PanelConfig.of(self._choices.config(task, default.as_dict()))
+        config = PanelConfig.of(self.choices.config(task, default.as_dict()))
         return config, "" if config == default else f"_{config.tag}"
 
     def task(self, kernel: tuple[str, int], parameters: Any, factor: int) -> Task:
         """What there is to tune of a kernel that gets `factor` rows for each row of a tile."""
-        most = 1 if self._program.single_row else self._program.tile_rows
+        most = 1 if self.program.single_row else self.program.tile_rows
         rows = {"least": factor, "most": factor * most}
         return Task.of(*kernel, {**parameters, **rows})
-
-    @property
-    def choices(self) -> Choices:
-        """What tuning found."""
-        return self._choices
-
-    @property
-    def plan(self) -> MemoryPlan:
-        """The workspace, for memory that a call borrows."""
-        return self._plan
-
-    @property
-    def table_names(self) -> Mapping[bytes, str]:
-        """The name of an embedding table by the digest of its values."""
-        return self._table_names
 
     def is_read(self, root: tuple[Any, int]) -> bool:
         """Whether anyone reads a result."""
@@ -283,32 +264,14 @@ class NetworkLowering:
         """Say where a result lies that needs no place of its own."""
         self._places[root] = place
 
-    def spread(self, given: Pointer, row_elements: int, dtype: str) -> Pointer:
-        """The one row of `given` for every row of a tile, copied before the first tile."""
-        return self._spread(given, row_elements, dtype)
-
-    def at(self, expression: Any) -> Pointer:
-        """Where a value lies."""
-        return self._at(expression)
-
-    def place(self, root: tuple[Any, int], ty: Any) -> Pointer:
-        """A place for result `root[1]` of the call that `root[0]` is bound to."""
-        return self._place(root, ty)
-
     def kernel(self, name: str, make: Callable[[], Any]) -> None:
         """Have the kernel `name` in the program."""
-        if name not in self._program.kernels:
-            self._program.kernels[name] = make()
-
-    def call(
-        self, kernel: str, pointers: tuple[Pointer, ...], factor: int, scalars: Any = ()
-    ) -> None:
-        """Append a call."""
-        self._call(kernel, pointers, factor, scalars)
+        if name not in self.program.kernels:
+            self.program.kernels[name] = make()
 
     def status_words(self, number: int, words: int) -> Pointer:
         """The place of layer `number`'s words, of as many each, behind those of the status."""
-        program = self._program
+        program = self.program
         program.calibration_words = max(program.calibration_words, (number + 1) * words)
         return Pointer(Space.STATUS, STATUS_WORDS + number * words)
 
@@ -318,52 +281,53 @@ class NetworkLowering:
         name = call_name(value)
         if isinstance(value, relax.Tuple | relax.ShapeExpr | tvm.ir.GenericConst):
             if isinstance(value, tvm.ir.GenericConst):
-                self._places[(var, 0)] = self._constants.add(value.value.numpy())
+                self._places[(var, 0)] = self.constants.add(value.value.numpy())
             return
         if name == "relax.call_tir":
             self._emit_generic(var, value)
         elif name == "relax.call_dps_packed":
             self._emit_named(var, value)
         elif name in _VIEWS:  # of a constant
-            self._places[(var, 0)] = self._at(value.args[0])
+            self._places[(var, 0)] = self.at(value.args[0])
         else:
             raise UnsupportedError(
                 f"operator {name or type(value).__name__} cannot be lowered: it has no kernel"
             )
 
-    def _call(
+    def call(
         self, kernel: str, pointers: tuple[Pointer, ...], factor: int, scalars: Any = ()
     ) -> None:
-        self._program.calls.append(KernelCall(kernel, pointers, factor, tuple(scalars)))
+        """Append a call that gets `factor` rows for each row of a tile."""
+        self.program.calls.append(KernelCall(kernel, pointers, factor, tuple(scalars)))
 
     def _emit_generic(self, var: Any, value: Any) -> None:
         kernel, name = self._generic_kernel(value.args[0])
         inputs = tuple(
-            self._at(argument)
+            self.at(argument)
             for argument in value.args[1].fields
             if isinstance(argument.ty, relax.TensorType)  # the row count is passed last anyway
         )
         results = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
-        outputs = tuple(self._place((var, i), ty) for i, ty in enumerate(results))
-        taken = [self._plan.take(self._bytes(*temporary)) for temporary in kernel.temporaries]
+        outputs = tuple(self.place((var, i), ty) for i, ty in enumerate(results))
+        taken = [self.plan.take(self._bytes(*temporary)) for temporary in kernel.temporaries]
         lent = tuple(Pointer(Space.WORKSPACE, offset) for offset in taken)
-        self._call(name, inputs + outputs + lent, 1)
+        self.call(name, inputs + outputs + lent, 1)
         for offset in taken:
-            self._plan.give(offset)
+            self.plan.give(offset)
 
     def _generic_kernel(self, global_var: Any) -> tuple[Any, str]:
         function = self._mod[global_var]
         key = tvm_ffi.structural_hash(function)
         if key not in self._kernel_names:
-            name = f"{self._program.name}_{global_var.name_hint}"
+            name = f"{self.program.name}_{global_var.name_hint}"
             kernel = lower_generic(function, name)
-            self._program.kernels[name] = kernel.function
+            self.program.kernels[name] = kernel.function
             self._kernel_names[key] = (kernel, name)
         found: tuple[Any, str] = self._kernel_names[key]
         return found
 
     def _emit_named(self, var: Any, value: Any) -> None:
-        name = str(value.args[0].global_symbol)
+        name = kernel_symbol(value)
         for prefix, lower in _LOWERINGS.items():
             if name == prefix or name.startswith(prefix + "."):
                 return lower(self, var, value)
@@ -372,9 +336,7 @@ class NetworkLowering:
 
 def _is_observed(value: Any) -> bool:
     """Whether a value is another one, counted."""
-    if call_name(value) != "relax.call_dps_packed":
-        return False
-    return str(value.args[0].global_symbol).startswith(f"{OBSERVE}.")
+    return kernel_symbol(value).startswith(f"{OBSERVE}.")
 
 
 def by_level(bound: dict[Any, Any]) -> dict[Any, Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ __all__ = [
     "PanelConfig",
     "default_panels",
     "heights",
-    "pack_bias",
+    "pack_columns",
     "pack_weight",
     "panel_configs",
     "panels",
@@ -151,8 +152,8 @@ def pack_weight(weight: npt.NDArray[np.float32], cut: tuple[Panel, ...]) -> npt.
     return np.concatenate(parts)
 
 
-def pack_bias(bias: npt.NDArray[np.float32], cut: tuple[Panel, ...]) -> npt.NDArray[np.float32]:
-    """The bias [columns], padded with zeros where the panels are."""
-    padded = np.zeros(sum(panel.width for panel in cut), np.float32)
-    padded[: bias.shape[0]] = bias
+def pack_columns(row: npt.NDArray[Any], cut: tuple[Panel, ...]) -> npt.NDArray[Any]:
+    """A value a column, such as a bias, padded with zeros where the panels are."""
+    padded = np.zeros(sum(panel.width for panel in cut), row.dtype)
+    padded[: row.shape[0]] = row
     return padded

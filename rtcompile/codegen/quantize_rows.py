@@ -9,10 +9,10 @@ dynamic, for values of both signs (z = 128), or of none below zero (z = 0):
     largest = max over |x[i, :]|;  scale[i] = largest / 127      (255 where none is below zero)
     q[i, k] = trunc(x[i, k] / scale[i] + z + 0.5)
 
-A row of q has the depth rounded up to DEPTH_STEP bytes; what is behind the depth is not written and
-meets weights of zero. Outside a static range a value saturates, and a NaN counts as the range's low
-end. A dynamic row with a NaN or an infinity has the scale NaN, so that all its results are NaN; one
-whose largest value is below SMALLEST has the scale 0: its results are the bias.
+A row of q has the depth rounded up to BYTES_A_STEP bytes; what is behind the depth is not written
+and meets weights of zero. Outside a static range a value saturates, and a NaN counts as the range's
+low end. A dynamic row with a NaN or an infinity has the scale NaN, so that all its results are NaN;
+one whose largest value is below SMALLEST has the scale 0: its results are the bias.
 """
 
 from __future__ import annotations
@@ -24,22 +24,15 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from relay_passes.quantize_dense import BYTES_A_STEP, DYNAMIC_ZERO
 from rtcompile.codegen.lanes import LANES, chunks, fold, reduce_lanes, start_lanes
 
 __all__ = [
-    "DEPTH_STEP",
     "SMALLEST",
-    "ZERO_POINT",
     "QuantizeShape",
     "padded_depth",
     "quantize_kernel",
 ]
-
-# Bytes that one dot-product instruction takes of a row.
-DEPTH_STEP = 4
-
-# The zero point of a dynamic row of both signs.
-ZERO_POINT = 128
 
 # Below it, the inverse of a scale would leave the range of float32.
 SMALLEST = 1e-30
@@ -49,7 +42,7 @@ _INFINITY = 0x7F800000  # its bits
 
 def padded_depth(depth: int) -> int:
     """Bytes of a row of `depth` quantized values."""
-    return -(-depth // DEPTH_STEP) * DEPTH_STEP
+    return -(-depth // BYTES_A_STEP) * BYTES_A_STEP
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,7 @@ def quantize_kernel(shape: QuantizeShape) -> Any:
 
 def _own_range(shape: QuantizeShape, x: Any, scale: Any, row: Any) -> tuple[Any, Any]:
     """Store the row's scale; returns its inverse and the zero point."""
-    levels, zero = (127.0, float(ZERO_POINT)) if shape.form == "signed" else (255.0, 0.0)
+    levels, zero = (127.0, float(DYNAMIC_ZERO)) if shape.form == "signed" else (255.0, 0.0)
     # Without their sign, bits of floats are in the order of the floats, infinity and NaN behind.
     lanes = start_lanes(0, "int32")
     fold(lanes, shape.depth, tirx.max, lambda k: _magnitude(x[row, k]))

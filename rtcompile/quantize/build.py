@@ -17,9 +17,10 @@ from rtcompile.compiler import FLOAT32_PLAN, Candidate, Compiler
 from rtcompile.errors import BudgetError, ConfigError, DataError, UnsupportedError
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.plan import FeaturePlan, Side
+from rtcompile.loaded import loaded
 from rtcompile.options import BuildOptions
 from rtcompile.quantize.assign import Assignment
-from rtcompile.quantize.choose import Scores, loaded, observe_ranges, search, switch_plan
+from rtcompile.quantize.choose import Scores, observe_ranges, search, switch_plan
 from rtcompile.quantize.imported import describe_imported
 from rtcompile.quantize.quality import Budget, Quality, compare
 from rtcompile.quantize.samples import (
@@ -134,7 +135,7 @@ def _precisions(
 
 
 def _scores(candidate: Candidate, samples: Samples) -> Scores:
-    with loaded(candidate) as ranker:
+    with loaded(candidate.manifest, candidate.sections) as ranker:
         return samples.scores(ranker)
 
 

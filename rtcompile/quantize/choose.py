@@ -11,42 +11,29 @@ The first two are thrown away.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-import runtime
 from relay_passes.precision import LayerPrecision, Mode, PrecisionPlan
 from relay_passes.quantize_dense import DenseLayer
-from rtcompile.artifact import write_artifact
 from rtcompile.codegen.observe_rows import OBSERVED_WORDS
 from rtcompile.compiler import Candidate
+from rtcompile.loaded import loaded
 from rtcompile.quantize.assign import Assignment, LayerCost, assign
 from rtcompile.quantize.histogram import Histogram
 from rtcompile.quantize.quality import Budget, compare
 from rtcompile.quantize.ranges import choose_range
 from rtcompile.quantize.samples import Samples
 
-__all__ = ["Scores", "loaded", "observe_ranges", "search", "switch_plan"]
+__all__ = ["Scores", "observe_ranges", "search", "switch_plan"]
 
 # A layer of the user's or an item's stage runs for one row where one of cross runs for many.
 _EARLY_SHARE = 0.01
 
 Scores = Mapping[str, npt.NDArray[Any]]
-
-
-@contextmanager
-def loaded(candidate: Candidate) -> Iterator[runtime.Ranker]:
-    """A candidate as a ranker, from a file that goes when it is no longer used."""
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        path = Path(folder) / "candidate.rtc"
-        write_artifact(path, candidate.manifest, candidate.sections)
-        yield runtime.load(path)
 
 
 def observe_ranges(
@@ -56,7 +43,8 @@ def observe_ranges(
     method: str,
 ) -> dict[str, LayerPrecision]:
     """int8 with the range that each layer's input has on the samples."""
-    with loaded(compile_(PrecisionPlan(mode=Mode.OBSERVE))) as ranker:
+    observing = compile_(PrecisionPlan(mode=Mode.OBSERVE))
+    with loaded(observing.manifest, observing.sections) as ranker:
         words = ranker.calibration_words()
         samples.scores(ranker)
         found = {}
@@ -88,7 +76,7 @@ def search(
     `levels`: from the fastest to float32. `reference`: what scores are compared with.
     """
     order = _exact_first(levels)
-    with loaded(switch) as ranker:
+    with loaded(switch.manifest, switch.sections) as ranker:
         words = ranker.calibration_words()
 
         def scores(chosen: Mapping[str, str]) -> Scores:

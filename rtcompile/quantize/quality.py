@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.errors import DataError
+from rtcompile.verify import ScoreDifference
 
 __all__ = ["Budget", "Quality", "area_under_curve", "compare"]
 
@@ -79,19 +80,13 @@ def area_under_curve(labels: npt.NDArray[np.float64], scores: npt.NDArray[np.flo
 
 def compare(want: Scores, got: Scores, labels: npt.NDArray[np.float64] | None) -> Quality:
     """The quality of `got`, by output, beside `want`. AUC is that of the first output."""
-    largest, total, count = 0.0, 0.0, 0
-    for name, reference in want.items():
-        scale = max(1.0, float(np.nanmax(np.abs(reference), initial=0.0)))
-        same = (reference == got[name]) | (np.isnan(reference) & np.isnan(got[name]))
-        with np.errstate(invalid="ignore"):
-            moved = np.where(same, 0.0, np.abs(reference - got[name].astype(np.float64)) / scale)
-        largest = max(largest, float(np.max(moved, initial=0.0)))
-        total, count = total + float(moved.sum()), count + moved.size
+    moved = ScoreDifference()
+    moved.add(want.values(), [got[name] for name in want])
     if labels is None:
-        return Quality(largest, total / max(count, 1))
+        return Quality(moved.largest, moved.mean)
     first = next(iter(want))
     before, after = (
         area_under_curve(labels, scores[first].reshape(len(labels), -1)[:, 0])
         for scores in (want, got)
     )
-    return Quality(largest, total / max(count, 1), before - after)
+    return Quality(moved.largest, moved.mean, before - after)

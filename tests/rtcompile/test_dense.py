@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcompile.codegen.panels import pack_bias, pack_weight, panels
+from rtcompile.codegen.panels import pack_columns, pack_weight, panels
 from rtcompile.targets import TARGETS, CpuTarget
 
 
@@ -25,7 +25,7 @@ def test_packed_weights_give_the_same_product(depth: int, columns: int) -> None:
     bias = rng.normal(size=columns).astype(np.float32)
     x = rng.normal(size=depth).astype(np.float32)
     cut = panels(columns, TARGETS["x86-64-v4"].registers)
-    packed, padded, at, got = pack_weight(weight, cut), pack_bias(bias, cut), 0, []
+    packed, padded, at, got = pack_weight(weight, cut), pack_columns(bias, cut), 0, []
     for panel in cut:
         block = packed[at : at + depth * panel.width].reshape(depth, panel.width)
         row = padded[panel.start : panel.start + panel.width]

@@ -123,9 +123,9 @@ def test_outputs_that_are_inputs_constants_or_views(tmp_path: Path) -> None:
 def test_a_module_that_disagrees_is_not_written(
     tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtcompile.codegen import network
+    from rtcompile.codegen import lower_dense
 
-    monkeypatch.setattr(network, "pack_bias", lambda bias, cut: np.zeros(64, np.float32))
+    monkeypatch.setattr(lower_dense, "pack_columns", lambda bias, cut: np.zeros(64, np.float32))
     with pytest.raises(VerificationError, match="not written"):
         rtcompile.build(model_path, output=tmp_path / "m.rtc")
     assert not (tmp_path / "m.rtc").exists()

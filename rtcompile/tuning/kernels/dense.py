@@ -15,7 +15,7 @@ from rtcompile.codegen.narrow_dense import (
     pack_narrow_row,
     pack_narrow_weight,
 )
-from rtcompile.codegen.panels import PanelConfig, pack_bias, pack_weight, panel_configs, panels
+from rtcompile.codegen.panels import PanelConfig, pack_columns, pack_weight, panel_configs, panels
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of
 from rtcompile.tuning.kernels.data import Floats, generator, normal
@@ -83,12 +83,12 @@ class Dense:
         data, cut = _Data(task, shape), panels(shape.columns, registers, chosen)
 
         def stream(form: str, array: Floats) -> Floats:
-            return pack_bias(array.reshape(-1), cut) if form == "row" else array
+            return pack_columns(array.reshape(-1), cut) if form == "row" else array
 
         arrays = (
             data.x,
             pack_weight(data.weight, cut),
-            pack_bias(data.bias, cut),
+            pack_columns(data.bias, cut),
             *map(stream, shape.epilogue.streams, data.streams),
             np.zeros_like(data.expected),
         )

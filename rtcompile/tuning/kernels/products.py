@@ -16,7 +16,7 @@ from rtcompile.codegen.batch_matmul import (
     scratch_elements,
 )
 from rtcompile.codegen.outer_dense import OUTER_DENSE_KERNEL, OuterDenseShape, outer_dense_kernel
-from rtcompile.codegen.panels import PanelConfig, pack_bias, pack_weight, panel_configs, panels
+from rtcompile.codegen.panels import PanelConfig, pack_columns, pack_weight, panel_configs, panels
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of
 from rtcompile.tuning.kernels.data import generator, normal
@@ -107,6 +107,6 @@ class OuterDense:
         flat = products[(..., *np.triu_indices(left))] if symmetric else products.reshape(rows, -1)
         expected = apply_epilogue(text, flat @ weight + bias, [])
         cut = panels(columns, registers, chosen)
-        arrays = (a, b, pack_weight(weight, cut), pack_bias(bias, cut), np.zeros_like(expected))
+        arrays = (a, b, pack_weight(weight, cut), pack_columns(bias, cut), np.zeros_like(expected))
         function = outer_dense_kernel(shape, registers, chosen)
         return Case(function, arrays, counts_of(task), 4, expected)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relay_passes.epilogue import Epilogue
+from relay_passes.quantize_dense import PAIR
 from rtcompile.codegen.dense import DenseShape
 from rtcompile.codegen.dense_bf16 import (
     DENSE_BF16_KERNEL,
@@ -25,11 +26,10 @@ from rtcompile.codegen.dense_int8 import (
     dense_int8_kernel,
     dot_product,
     int8_panels,
-    pack_columns,
     pack_int8_weight,
 )
-from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM, PAIR, padded_pairs
-from rtcompile.codegen.panels import Panel, PanelConfig, panel_configs
+from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM, padded_pairs
+from rtcompile.codegen.panels import Panel, PanelConfig, pack_columns, panel_configs
 from rtcompile.codegen.quantize_rows import padded_depth
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of

@@ -24,11 +24,11 @@ from rtcompile.codegen.dense_int8 import (
     Int8Shape,
     dense_int8_kernel,
     int8_panels,
-    pack_columns,
     pack_int8_weight,
 )
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.observe_rows import OBSERVED_WORDS, observe_kernel
+from rtcompile.codegen.panels import pack_columns
 from rtcompile.codegen.quantize_rows import QuantizeShape, padded_depth, quantize_kernel
 from rtcompile.quantize.histogram import PREFIX_BINS, Histogram
 from rtcompile.targets import TARGETS, cpu_flags

@@ -1,0 +1,23 @@
+"""A build that is not written yet, as a ranker: to be compared, and thrown away."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import runtime
+from rtcompile.artifact import write_artifact
+
+__all__ = ["loaded"]
+
+
+@contextmanager
+def loaded(manifest: dict[str, Any], sections: dict[str, bytes]) -> Iterator[runtime.Ranker]:
+    """The parts of an artifact, loaded from a file that goes when it is no longer used."""
+    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+        path = Path(folder) / "candidate.rtc"
+        write_artifact(path, manifest, sections)
+        yield runtime.load(path)
