@@ -27,6 +27,7 @@ from rtcompile.codegen.features.inputs import Kernel, Views, walk_entries
 from rtcompile.codegen.features.number_operators import emit_numbers
 from rtcompile.codegen.features.row_keys import has_row_keys
 from rtcompile.codegen.features.scratch import Scratch
+from rtcompile.codegen.features.singles import emit_singles, is_single
 from rtcompile.codegen.features.sinks import Sink, SinkShape, make_sink
 from rtcompile.codegen.features.slots import Slots, shape_key
 from rtcompile.codegen.features.text_operators import emit_tokens
@@ -81,6 +82,9 @@ def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
 
 
 def _body(views: Views, sink: Sink, rows: Any, length: Any) -> None:
+    if is_single(views.feature):
+        emit_singles(views, sink, rows)
+        return
     if views.feature.numeric:
         numbers = NumberEnd(views, sink)
 

@@ -132,7 +132,8 @@ def _shape(feature: Feature) -> tuple[Any, ...]:
     inputs = tuple(map(_input_shape, feature.inputs))
     flags = (feature.numeric, feature.exact, feature.weighted, feature.sequence is not None)
     prefixed = bool(feature.prefix) and not feature.encodes_prefix
-    return (operator, bucketizer, feature.normalizer, flags, prefixed, inputs)
+    single = feature.exact and feature.value_dim == 1
+    return (operator, bucketizer, feature.normalizer, flags, single, prefixed, inputs)
 
 
 def _input_shape(read: Input | Constant | Feature) -> Any:

@@ -46,6 +46,7 @@ CONFIG = {
         _id("weighted", "pairs", hash_bucket_size=1000, separator=",", weighted=True),
         _raw("number", default_value="2.5"),
         _raw("bucket", boundaries=[-1.5, 0.0, 0.1, 3.0, 1e9]),
+        _raw("many_buckets", boundaries=[k / 64 - 2 for k in range(300)], default_value="1"),
         _raw("vector", "numbers", value_dim=3, default_value="1,2,3", separator=","),
         _raw("log10", normalizer="method=log10,threshold=0.5,default=-1"),
         _raw("zscore", normalizer="method=zscore,mean=3,standard_deviation=7"),
