@@ -238,8 +238,8 @@ def bench_command(
     """Measure WHAT beside peers: a workload, an ONNX graph, the models of a library (`zoo`), an
     artifact, `features` or `embeddings`; by default the demo's models.
 
-    --threads, --profile and --without measure WHAT beside itself, --quantize graphs beside their
-    float32 builds.
+    --threads, --profile and --without measure WHAT beside itself; --quantize in lower precision,
+    beside its float32 build.
     """
     from rtcompile.bench.bench_options import BenchOptions
     from rtcompile.bench.command import run_bench

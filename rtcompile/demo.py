@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+import runtime
 from models.movielens.data import Interactions, load, synthetic
 from models.movielens.demo import NAMES, Comparison, Prepared, compare, prepare
 from models.workloads.design import Request
@@ -54,10 +55,11 @@ def bench_models(
     prepared: Prepared,
     rows: tuple[int, ...] = ROWS,
     against: tuple[str, ...] = ("usual-stack", "onnxruntime"),
+    float32: runtime.Ranker | None = None,
 ) -> list[Latency]:
-    """Latencies of one model over its test requests' users."""
+    """Latencies of one model over its test requests' users. `float32`: see `Peers`."""
     requests = [Request(request.user, {}) for request in prepared.requests]
-    peers = Peers(prepared.usual, against, console.print)
+    peers = Peers(prepared.usual, against, console.print, float32)
     return measure(prepared.name, prepared.ranker, peers, requests, prepared.items, rows)
 
 

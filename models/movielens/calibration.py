@@ -13,8 +13,8 @@ __all__ = ["LABEL", "write_calibration"]
 LABEL = "positive"
 
 
-def write_calibration(data: Interactions, path: Path) -> None:
-    """One request a line, as `rtcompile build --calibration` reads it."""
+def write_calibration(data: Interactions, path: Path, labels: bool = True) -> None:
+    """One request a line, as `rtcompile build --calibration` reads it; the labels are `LABEL`."""
     items = item_fields(data)
     at = {item: row for row, item in enumerate(items["item_id"])}
     with path.open("w", encoding="utf-8") as file:
@@ -22,5 +22,7 @@ def write_calibration(data: Interactions, path: Path) -> None:
             listed = [
                 {name: column[at[item]] for name, column in items.items()} for item in request.items
             ]
-            line = {"user": request.user, "items": listed, LABEL: request.labels}
+            line: dict[str, object] = {"user": request.user, "items": listed}
+            if labels:
+                line[LABEL] = request.labels
             file.write(json.dumps(line) + "\n")

@@ -18,6 +18,7 @@ from rtcompile.bench.embeddings import lookup_table, time_lookups
 from rtcompile.bench.features import time_features, time_stage
 from rtcompile.bench.graphs import ENGINES, LOWER_ENGINES, bench_graph, graphs, is_zoo
 from rtcompile.bench.latency import Latency
+from rtcompile.bench.lower_precision import lower_precision
 from rtcompile.bench.modes import run_mode, write_figures
 from rtcompile.bench.peers import PEERS
 from rtcompile.bench.subjects import MOVIELENS, is_subject
@@ -76,38 +77,30 @@ def _against_peers(
     against = options.against
     graphs = what is not None and (is_zoo(what) or what.endswith(".onnx"))
     lower = options.quantize != "none"
-    if lower and not graphs:
-        raise DataError("--quantize measures an ONNX graph, or the models of zoo")
+    if options.calibration is not None and not graphs:
+        raise DataError("--calibration is for ONNX graphs: others are calibrated on their requests")
     engines = LOWER_ENGINES if lower else ENGINES
-    known = tuple(dict.fromkeys((*engines, *ENGINES))) if graphs else PEERS
+    peers = ("float32", *PEERS) if lower else PEERS
+    known = tuple(dict.fromkeys((*engines, *ENGINES))) if graphs else peers
     unknown = [peer for peer in against if peer not in known]
     if unknown:
         raise DataError(f"--against {unknown[0]}: not a peer; known are {', '.join(known)}")
     if graphs:
         assert what is not None
-        build = _lower_precision(options) if lower else BuildOptions()
+        changes = lower_precision(options.quantize, options.calibration) if lower else {}
+        build = BuildOptions(**changes)
         latencies = _graphs(what, models, against or engines, counts or ROWS, build)
     elif what is not None and Path(what).is_file():
-        if against:
-            raise DataError("--against: a peer needs the model; an artifact alone has none")
+        if against or lower:
+            raise DataError("--against, --quantize: need the model; an artifact alone has none")
         latencies = _artifact(Path(what), counts or ROWS)
     else:
-        latencies = _models(what, against, counts)
+        chosen = against or (("float32",) if lower else ())
+        latencies = _models(what, chosen, counts, options.quantize)
     output.print(latency_table(latencies, graphs))
     for line in summary(latencies) if graphs else ():
         output.print(line, soft_wrap=True)
     write_figures(options.json, [asdict(latency) for latency in latencies])
-
-
-def _lower_precision(options: BenchOptions) -> BuildOptions:
-    """Whatever it costs: the table says what that is."""
-    calibration = options.calibration
-    return BuildOptions(
-        quantize=options.quantize,
-        calibration=calibration,
-        max_difference=float("inf"),
-        max_mean_difference=float("inf"),
-    )
 
 
 def _graphs(
@@ -161,11 +154,11 @@ def _counts(rows: str) -> tuple[int, ...]:
     return counts
 
 
-def _models(what: str | None, against: tuple[str, ...], counts: tuple[int, ...]) -> list[Latency]:
-    if what is None:
-        return _demo(list(MOVIELENS), against, counts)
-    if what in MOVIELENS:
-        return _demo([what], against, counts)
+def _models(
+    what: str | None, against: tuple[str, ...], counts: tuple[int, ...], quantize: str
+) -> list[Latency]:
+    if what is None or what in MOVIELENS:
+        return _demo([what] if what else list(MOVIELENS), against, counts, quantize)
     if what not in WORKLOADS:
         _refuse(what)
     with console.status(f"{what}: starting") as status:
@@ -175,18 +168,27 @@ def _models(what: str | None, against: tuple[str, ...], counts: tuple[int, ...])
             against or PEERS,
             progress=lambda step: status.update(f"{what}: {step}"),
             say=console.print,
+            quantize=quantize,
         )
 
 
-def _demo(names: list[str], against: tuple[str, ...], counts: tuple[int, ...]) -> list[Latency]:
+def _demo(
+    names: list[str], against: tuple[str, ...], counts: tuple[int, ...], quantize: str
+) -> list[Latency]:
     data = load_data()
     found: list[Latency] = []
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         for name in names:
             with console.status(f"{name}: building"):
-                prepared = prepare(MOVIELENS[name], data, Path(folder))
+                exact = prepare(MOVIELENS[name], data, Path(folder))
+                prepared = exact
+                if quantize != "none":
+                    into = Path(folder, quantize)
+                    into.mkdir(exist_ok=True)
+                    prepared = prepare(MOVIELENS[name], data, into, quantize=quantize)
             with console.status(f"{name}: measuring"):
-                found += bench_models(prepared, counts or ROWS, against or _DEMO_PEERS)
+                peers = against or _DEMO_PEERS
+                found += bench_models(prepared, counts or ROWS, peers, exact.ranker)
     return found
 
 

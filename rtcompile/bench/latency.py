@@ -52,11 +52,12 @@ def measure(
 ) -> list[Latency]:
     """Rank the first `n` of `items` for each of `requests` in turn."""
     found = []
+    moved = ranker.manifest.get("precision", {}).get("largest_difference")
     for count in rows:
         ids = (list(items) * (count // max(len(items), 1) + 1))[:count]
         cut = [request.of(count) for request in requests]
         rank = [partial(ranker.rank, r.user, ids, r.context or None) for r in cut]
         taken = side_by_side({"rtcompile": in_turn(rank), **peers.calls(cut, ids)})
         ours = taken.pop("rtcompile")
-        found.append(Latency(name, count, ours, taken))
+        found.append(Latency(name, count, ours, taken, moved))
     return found

@@ -39,7 +39,8 @@ def run_mode(
         console.status(f"{what}: starting") as status,
     ):
         for subject in subjects(what, models, Path(folder), status.update):
-            figures += measure(subject, counts or subject.rows, Path(folder), status.update)
+            lowered = subject.lowered(options.quantize, options.calibration, Path(folder))
+            figures += measure(lowered, counts or subject.rows, Path(folder), status.update)
     for table in show(figures):
         output.print(table)
     write_figures(options.json, [asdict(one) for one in figures])

@@ -1,6 +1,7 @@
 """What a ranker is measured beside, each on one thread.
 
 usual-stack   raw fields to scores: features in Python, network in ONNX Runtime
+float32       raw fields to scores: our own build, beside one in lower precision
 tensorflow    raw fields to scores: one traced graph, from tensors of strings that were made before
 onnxruntime   the network alone, on features that were made before
 openvino      the same
@@ -13,6 +14,7 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
+import runtime
 from models.workloads.design import Request
 from rtcompile.bench.engines import PACKAGES, openvino_request
 from rtcompile.bench.tensorflow_stack import TensorFlowStack
@@ -35,13 +37,21 @@ def in_turn(calls: Iterable[Call]) -> Call:
 
 
 class Peers:
-    """Those of `against` that are installed and can run a model; `say` tells which cannot."""
+    """Those of `against` that are installed and can run a model; `say` tells which cannot.
+
+    `float32`: our own build, a peer where it is given.
+    """
 
     def __init__(
-        self, usual: UsualStack, against: Sequence[str], say: Callable[[str], object]
+        self,
+        usual: UsualStack,
+        against: Sequence[str],
+        say: Callable[[str], object],
+        float32: runtime.Ranker | None = None,
     ) -> None:
-        self._usual = usual
+        self._usual, self._float32 = usual, float32
         makers: dict[str, Callable[[], _Maker]] = {
+            "float32": lambda: self._of_float32,
             "usual-stack": lambda: self._of_usual,
             "tensorflow": self._tensorflow,
             "onnxruntime": lambda: self._of_onnxruntime,
@@ -71,6 +81,11 @@ class Peers:
     def _of_usual(self, requests: Sequence[Request], items: Sequence[str]) -> Call:
         rank = self._usual.rank
         return in_turn([partial(rank, r.user, items, r.context) for r in requests])
+
+    def _of_float32(self, requests: Sequence[Request], items: Sequence[str]) -> Call:
+        assert self._float32 is not None  # the command line offers it beside lower precision only
+        rank = self._float32.rank
+        return in_turn([partial(rank, r.user, items, r.context or None) for r in requests])
 
     def _tensorflow(self) -> _Maker:
         stack = TensorFlowStack(self._usual.bound)

@@ -11,11 +11,13 @@ from typing import Any
 import rtcompile
 import runtime
 from models.movielens import demo
+from models.movielens.calibration import write_calibration
 from models.movielens.examples import item_fields, requests
 from models.workloads.catalog import WORKLOADS
 from models.workloads.design import Request, write
 from models.workloads.scale import FULL, Scale
 from rtcompile.bench.graphs import Graph, Say, graphs, is_zoo
+from rtcompile.bench.lower_precision import CALIBRATION_ROWS, lower_precision, write_requests
 from rtcompile.bench.peers import Call
 from rtcompile.demo import ROWS, load_data
 
@@ -26,7 +28,10 @@ MOVIELENS = {f"movielens-{name}": name for name in demo.NAMES}
 
 @dataclass(frozen=True)
 class Subject:
-    """`rows`: the counts to measure at. `calls`: (ranker, rows) -> a call a request."""
+    """`rows`: the counts to measure at. `calls`: (ranker, rows) -> a call a request.
+
+    `calibrate` writes its requests to a file, as calibration data.
+    """
 
     name: str
     model: Path
@@ -34,6 +39,16 @@ class Subject:
     rows: tuple[int, ...]
     fill: Callable[[runtime.Ranker], object]
     calls: Callable[[runtime.Ranker, int], list[Call]]
+    calibrate: Callable[[Path], Path] | None = None
+
+    def lowered(self, quantize: str, calibration: Path | None, folder: Path) -> Subject:
+        """The same in lower precision, calibrated on its own requests where none are given."""
+        if quantize == "none":
+            return self
+        if calibration is None and self.calibrate is not None:
+            calibration = self.calibrate(folder / f"{self.name}.calibration.jsonl")
+        changes = lower_precision(quantize, calibration)
+        return replace(self, options=replace(self.options, **changes))
 
     def build(self, path: Path, progress: Say, **changes: Any) -> Path:
         """Build and verify the artifact `path`; `changes` are fields of BuildOptions."""
@@ -93,8 +108,15 @@ def _movielens(what: str) -> Subject:
     options = rtcompile.BuildOptions(
         features=demo.FOLDER / f"fg_{name}.json", embeddings=demo.FOLDER / f"{name}.safetensors"
     )
-    model = demo.FOLDER / f"{name}.onnx"
-    return Subject(what, model, options, ROWS, lambda ranker: ranker.items.upsert(table), calls)
+
+    def calibrate(path: Path) -> Path:
+        write_calibration(data, path, labels=False)
+        return path
+
+    def fill(ranker: runtime.Ranker) -> None:
+        ranker.items.upsert(table)
+
+    return Subject(what, demo.FOLDER / f"{name}.onnx", options, ROWS, fill, calls, calibrate)
 
 
 def _workload(what: str, folder: Path, scale: Scale) -> Subject:
@@ -109,7 +131,10 @@ def _workload(what: str, folder: Path, scale: Scale) -> Subject:
     def fill(ranker: runtime.Ranker) -> None:
         ranker.items.upsert(design.items)
 
-    return Subject(what, files.model, options, design.rows, fill, calls)
+    def calibrate(path: Path) -> Path:
+        return write_requests(design, CALIBRATION_ROWS, path)
+
+    return Subject(what, files.model, options, design.rows, fill, calls, calibrate)
 
 
 def _ranked(

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import rtcompile
 import runtime
@@ -13,6 +14,7 @@ from models.workloads.catalog import WORKLOADS
 from models.workloads.design import Design, write
 from models.workloads.scale import FULL, Scale
 from rtcompile.bench.latency import Latency, measure
+from rtcompile.bench.lower_precision import CALIBRATION_ROWS, lower_precision, write_requests
 from rtcompile.bench.peers import Peers
 from rtcompile.bench.usual_stack import UsualStack
 
@@ -21,11 +23,15 @@ __all__ = ["Prepared", "bench_workload", "prepare"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A workload, compiled and as it was, over the same items."""
+    """A workload, compiled and as it was, over the same items.
+
+    `float32`: our own build of it beside one in lower precision.
+    """
 
     design: Design
     ranker: runtime.Ranker
     usual: UsualStack
+    float32: runtime.Ranker | None = None
 
 
 def prepare(
@@ -34,19 +40,31 @@ def prepare(
     scale: Scale = FULL,
     seed: int = 0,
     progress: Callable[[str], None] = lambda step: None,
+    quantize: str = "none",
 ) -> Prepared:
     """Write the workload's files into `folder`, build the artifact, and load the items."""
     design = WORKLOADS[name](scale, seed)
     progress("draw the weights")
     workload = write(design, folder)
-    artifact = folder / f"{name}.rtc"
-    options = rtcompile.BuildOptions(features=workload.features, embeddings=workload.tables)
-    rtcompile.build(workload.model, options, output=artifact, progress=progress)
-    ranker = runtime.load(artifact)
+
+    def ranker(file: str, **changes: Any) -> runtime.Ranker:
+        options = rtcompile.BuildOptions(
+            features=workload.features, embeddings=workload.tables, **changes
+        )
+        rtcompile.build(workload.model, options, output=folder / file, progress=progress)
+        return runtime.load(folder / file)
+
     usual = UsualStack(workload.model, workload.features, workload.tables)
-    for items in (ranker.items, usual):
+    float32 = ranker(f"{name}.rtc")
+    prepared = Prepared(design, float32, usual)
+    if quantize != "none":
+        rows = write_requests(design, CALIBRATION_ROWS, folder / f"{name}.calibration.jsonl")
+        lower = ranker(f"{name}.{quantize}.rtc", **lower_precision(quantize, rows))
+        prepared = Prepared(design, lower, usual, float32)
+        float32.items.upsert(design.items)
+    for items in (prepared.ranker.items, usual):
         items.upsert(design.items)
-    return Prepared(design, ranker, usual)
+    return prepared
 
 
 def bench_workload(
@@ -55,13 +73,14 @@ def bench_workload(
     against: Sequence[str],
     progress: Callable[[str], None],
     say: Callable[[str], object],
+    quantize: str = "none",
 ) -> list[Latency]:
     """Latencies at `rows`, or at the workload's own row counts where none are given."""
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        prepared = prepare(name, Path(folder), progress=progress)
+        prepared = prepare(name, Path(folder), progress=progress, quantize=quantize)
         design = prepared.design
         progress("set the peers up")
-        peers = Peers(prepared.usual, against, say)
+        peers = Peers(prepared.usual, against, say, prepared.float32)
         progress("measure")
         items = design.items["item_id"]
         return measure(name, prepared.ranker, peers, design.requests, items, rows or design.rows)

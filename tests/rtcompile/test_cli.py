@@ -144,6 +144,8 @@ def test_bench(artifact: Path, artifact_path: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (["--rows", "x"], "--rows x: counts from 1 on"),
         (["--against", "torch"], "not a peer; known are usual-stack, tensorflow"),
+        (["dlrm", "--against", "float32"], "not a peer; known are usual-stack, tensorflow"),
+        (["dlrm", "--quantize", "bf16", "--calibration", "x.npz"], "--calibration is for ONNX"),
         (["movielens-dim"], "did you mean 'movielens-din'"),
         ([str(artifact)], "give a workload"),
         ([str(artifact_path), "--against", "onnxruntime"], "an artifact alone has none"),
