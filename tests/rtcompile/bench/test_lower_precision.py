@@ -44,7 +44,8 @@ def test_a_workload_beside_its_float32_build(tmp_path: Path) -> None:
     (found,) = measure("din", prepared.ranker, peers, design.requests, design.items["item_id"], [9])
     assert list(found.peers) == ["float32"]
     assert found.moved is not None
-    given = design.requests[0].user, design.items["item_id"][:9]
+    request = design.requests[0].of(9)
+    given = request.user, design.items["item_id"][:9], request.context
     one, other = prepared.ranker.rank(*given), prepared.float32.rank(*given)
     for name, scores in one.items():
         np.testing.assert_allclose(scores, other[name], atol=0.05)
