@@ -127,6 +127,7 @@ def describe_columns(
         # What an entry needs is freed with it; the tables of shared maps stay.
         "scratch_per_byte": max(map(_scratch, features), default=0),
         "scratch_per_shared": _table_bytes(specs),
+        "scratch_per_row": program.row_scratch,
         "scratch_bytes": max(map(_scratch_bytes, features), default=0),
         "columns_out": [
             {

@@ -42,7 +42,7 @@ class ColumnStage:
     def run(self, encoded: Encoded) -> dict[str, Column]:
         """Every feature of `encoded.rows` rows, in the order of the config."""
         sizes = self.sizes(encoded)
-        with self._scratch.lent(encoded.bound, encoded.shared) as scratch:
+        with self._scratch.lent(encoded.bound, encoded.shared, encoded.rows) as scratch:
             results = self._stage.run(encoded.rows, (encoded.columns, scratch), sizes)
         found = dict(zip((port.name for port in self._stage.outputs), results, strict=True))
         return {feature["name"]: _column(feature, found, encoded) for feature in self._features}
@@ -53,7 +53,7 @@ class ColumnStage:
         columns = tvm_ffi.from_dlpack(encoded.columns)
 
         def run() -> None:
-            with self._scratch.lent(encoded.bound, encoded.shared) as scratch:
+            with self._scratch.lent(encoded.bound, encoded.shared, encoded.rows) as scratch:
                 given = (columns, tvm_ffi.from_dlpack(scratch))
                 self._stage.call(encoded.rows, [*given, *results.arguments])
 

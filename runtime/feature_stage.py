@@ -54,7 +54,7 @@ class FeatureStage:
     def run(self, columns: Mapping[str, Sequence[object]], rows: int) -> list[npt.NDArray[Any]]:
         """One array [rows, ...] a port. `columns`: name -> a value a row."""
         encoded = self._encoder.rows(columns, rows)
-        with self._scratch.lent(encoded.bound, encoded.shared) as scratch:
+        with self._scratch.lent(encoded.bound, encoded.shared, encoded.rows) as scratch:
             return self._stage.run(rows, (encoded.columns, scratch))
 
     def allocate(self, rows: int) -> Results:
@@ -70,7 +70,7 @@ class FeatureStage:
         self._fill(self._encoder.one(fields), results)
 
     def _fill(self, encoded: Encoded, results: Results) -> None:
-        with self._scratch.lent(encoded.bound, encoded.shared) as scratch:
+        with self._scratch.lent(encoded.bound, encoded.shared, encoded.rows) as scratch:
             given = map(tvm_ffi.from_dlpack, (encoded.columns, scratch))
             self._stage.call(encoded.rows, [*given, *results.arguments])
 
@@ -93,7 +93,7 @@ class FeatureStage:
         words[places] = items.stored.descriptors
         words[places, Word.PLACES] = items.places.__array_interface__["data"][0]
         bound = items.stored.longest + of_user.bound + of_context.bound
-        with self._scratch.lent(bound, of_user.shared + of_context.shared) as scratch:
+        with self._scratch.lent(bound, of_user.shared + of_context.shared, rows) as scratch:
             given = map(tvm_ffi.from_dlpack, (columns, scratch))
             self._stage.call(rows, [*given, *results.arguments])
         del items, of_user, of_context  # what the descriptors point into, until here

@@ -24,14 +24,16 @@ class Scratch:
     def __init__(self, description: Mapping[str, Any]) -> None:
         self._per_byte: int = description["scratch_per_byte"]
         self._per_shared: int = description["scratch_per_shared"]
+        self._per_row: int = description["scratch_per_row"]
         self._bytes: int = _HEADER + description["scratch_bytes"] + _SLACK
         # One a running call. Lists append and pop atomically.
         self._idle: list[npt.NDArray[np.uint8]] = []
 
     @contextmanager
-    def lent(self, bound: int, shared: int) -> Iterator[npt.NDArray[np.uint8]]:
+    def lent(self, bound: int, shared: int, rows: int) -> Iterator[npt.NDArray[np.uint8]]:
         """For columns of `bound` bytes and values, `shared` of them in rows that count for all."""
         needed = self._per_byte * bound + self._per_shared * shared + self._bytes
+        needed += self._per_row * (rows + 2)
         memory = self._idle.pop() if self._idle else aligned_empty(needed, "uint8")
         if len(memory) < needed:
             memory = aligned_empty(needed + needed // 4, "uint8")

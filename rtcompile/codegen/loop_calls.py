@@ -93,4 +93,4 @@ def _form(call: KernelCall | CallLoop) -> object:
     if isinstance(call, CallLoop):
         return id(call)
     arenas = tuple((pointer.space, pointer.index) for pointer in call.pointers)
-    return (call.kernel, arenas, call.rows_factor, len(call.scalars), call.with_start)
+    return (call.kernel, arenas, call.rows_factor, len(call.scalars), call.with_start, call.whole)

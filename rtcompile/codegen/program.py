@@ -86,7 +86,8 @@ class Port:
 class KernelCall:
     """One call: the kernel's name, its pointers, and how many rows it gets for each tile row.
 
-    With `with_start`, the number of the tile's first row follows the row count.
+    With `with_start`, the number of the tile's first row follows the row count. A `whole` call, of
+    the prologue, gets all rows, and the first of them.
     """
 
     kernel: str
@@ -94,6 +95,7 @@ class KernelCall:
     rows_factor: int = 1
     scalars: tuple[int, ...] = ()
     with_start: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ class StageProgram:
     `llvm`: text of functions that kernels call. `tile_rows`: the most rows of a tile, which memory
     is sized for; 16 or more, also of a stage that has one row a request (`single_row`): kernels
     write whole vectors.
+    `row_scratch`: bytes of scratch for each row of a call, and for two more.
     `calibration_words`: behind the status, which the calls of a calibrating build read or write.
     """
 
@@ -145,6 +148,7 @@ class StageProgram:
     input_table: bool = False
     counter: str = ""
     llvm: set[str] = field(default_factory=set)
+    row_scratch: int = 0
     calibration_words: int = 0
     tile_rows: int = TILE
     single_row: bool = False

@@ -60,14 +60,16 @@ def stage_main(program: StageProgram, functions: dict[str, Any], constants_bytes
         ports = () if program.output_table else program.outputs
         outputs = [_port_buffer("output", i, port) for i, port in enumerate(ports)]
         once = tirx.const(0, "int64"), tirx.const(program.tile_rows, "int64")
-        emitter = _Emitter(program, functions, (memory, inputs, outputs), *once)
+        whole = begin, T.Bind(end - begin)
+        emitter = _Emitter(program, functions, (memory, inputs, outputs), once, whole)
         for step, first_call in enumerate(program.prologue):
             emitter.emit(step, first_call)
         most = program.tile_rows
         with T.serial(tirx.floordiv(end - begin + (most - 1), most)) as tile:
             start = T.Bind(begin + tile * most)
             rows = T.Bind(tirx.min(tirx.const(most, "int64"), end - start))
-            emitter = _Emitter(program, functions, (memory, inputs, outputs), start, rows)
+            tiled = start, rows
+            emitter = _Emitter(program, functions, (memory, inputs, outputs), tiled, whole)
             for step, call in enumerate(program.calls, len(program.prologue)):
                 emitter.emit(step, call)
     return builder.get()
@@ -80,16 +82,15 @@ def _port_buffer(kind: str, index: int, port: Port) -> Any:
 
 
 class _Emitter:
-    """Emits the calls of one tile."""
+    """Emits the calls of one tile. `tile`, `whole`: first row and rows, of it and of the call."""
 
     def __init__(
-        self, program: StageProgram, functions: Any, arenas: Any, start: Any, rows: Any
+        self, program: StageProgram, functions: Any, arenas: Any, tile: Any, whole: Any
     ) -> None:
         self._program = program
         self._functions = functions
         self._memory, self._inputs, self._outputs = arenas
-        self._start = start
-        self._rows = rows
+        self._tile, self._whole = tile, whole
 
     def emit(self, step: int, call: KernelCall | CallLoop) -> None:
         """The `step`-th of the stage, timed where the build is profiled."""
@@ -113,19 +114,20 @@ class _Emitter:
                 at = at + (pointers + scalars)
 
     def _call(self, call: KernelCall, offsets: Any, scalars: Any) -> None:
+        start, rows = self._whole if call.whole else self._tile
         arguments = [
-            self._address(pointer, offset)
+            self._address(pointer, offset, start)
             for pointer, offset in zip(call.pointers, offsets, strict=True)
         ]
-        arguments.append(self._rows * call.rows_factor)
-        arguments += [self._start, *scalars] if call.with_start else scalars
+        arguments.append(rows * call.rows_factor)
+        arguments += [start, *scalars] if call.with_start else scalars
         function, return_type = self._functions[call.kernel]
         T.evaluate(tvm.ir.Call(function, arguments, ret_ty=return_type))
 
-    def _address(self, pointer: Pointer, offset: Any) -> Any:
+    def _address(self, pointer: Pointer, offset: Any, start: Any) -> Any:
         if pointer.space in (Space.INPUT_TABLE, Space.OUTPUT_TABLE):
             table = self._memory[pointer.space]
-            address = T.Bind(table[offset] + self._start * table[offset + 1])
+            address = T.Bind(table[offset] + start * table[offset + 1])
             reinterpret = tvm.ir.Op.get("tirx.reinterpret")
             pointer_type = tvm.ir.PointerType(tvm.ir.PrimType("uint8"))
             return T.Bind(tvm.ir.Call(reinterpret, [address], ret_ty=pointer_type))
@@ -134,4 +136,4 @@ class _Emitter:
         is_input = pointer.space == Space.INPUT
         port = (self._program.inputs if is_input else self._program.outputs)[pointer.index]
         buffer = (self._inputs if is_input else self._outputs)[pointer.index]
-        return T.address_of(buffer[0 if port.per_request else self._start * port.row_elements])
+        return T.address_of(buffer[0 if port.per_request else start * port.row_elements])

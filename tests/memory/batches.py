@@ -61,6 +61,10 @@ def _value(rng: np.random.Generator) -> Any:
     return _text(rng)
 
 
+def _word(rng: np.random.Generator) -> Any:
+    return _WORDS[rng.integers(len(_WORDS))]
+
+
 def _number(rng: np.random.Generator) -> Any:
     return [None, float("nan"), 0.0, float(rng.normal()), "1,2,x", [1.0, 2.0]][rng.integers(6)]
 
@@ -109,14 +113,17 @@ class Batches:
             _words(file, self._description["workspace_bytes"])
             _array(file, np.frombuffer(self._constants, np.uint8))
             for batch in range(-(-rows // _ROWS)):
-                self._batch(file, rng, shared=batch % 2 == 1)
+                self._batch(file, rng, shared=batch % 2 == 1, single=batch % 4 == 3)
             _words(file, -1)
 
-    def _batch(self, file: BinaryIO, rng: np.random.Generator, shared: bool) -> None:
+    def _batch(self, file: BinaryIO, rng: np.random.Generator, shared: bool, single: bool) -> None:
+        """Of users that all rows share, or not; of keys that are at most one a row."""
         columns = {}
         for spec in self._stage.specs:
             if spec.name and spec.name not in columns:
                 make = _number if spec.name in ("number", "c") else _value
+                if single and spec.name in ("key", "keys"):
+                    make = _word
                 count = 1 if shared and spec.name in _USERS else _ROWS
                 columns[spec.name] = [make(rng) for _ in range(count)]
         encoded = self._stage.encoder.rows(columns, _ROWS)
@@ -136,6 +143,7 @@ class Batches:
     def _memory(self, file: BinaryIO, encoded: Encoded) -> None:
         d = self._description
         scratch = d["scratch_per_byte"] * encoded.bound + d["scratch_per_shared"] * encoded.shared
+        scratch += d["scratch_per_row"] * (encoded.rows + 2)
         sizes = self._stage.sizes(encoded)
         _words(file, scratch + d["scratch_bytes"] + 192, len(d["outputs"]))
         for port in d["outputs"]:

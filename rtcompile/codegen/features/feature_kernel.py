@@ -18,14 +18,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.ends import NumberEnd, TextEnd
 from rtcompile.codegen.features.inner import emit_inner
-from rtcompile.codegen.features.inputs import Kernel, Views, walk_entries
+from rtcompile.codegen.features.inputs import InputView, Kernel, Views, walk_entries
+from rtcompile.codegen.features.joined_map import JoinedMap
+from rtcompile.codegen.features.key_numbers import KeyNumbers, has_key_numbers
 from rtcompile.codegen.features.number_operators import emit_numbers
-from rtcompile.codegen.features.row_keys import has_row_keys
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.singles import emit_singles, is_single
 from rtcompile.codegen.features.sinks import Sink, SinkShape, make_sink
@@ -33,6 +35,7 @@ from rtcompile.codegen.features.slots import Slots, shape_key
 from rtcompile.codegen.features.text_operators import emit_tokens
 from rtcompile.codegen.features.tir import i64
 from rtcompile.features.plan import Feature
+from runtime.encoded import Mode
 
 __all__ = ["feature_kernel", "kernel_name"]
 
@@ -48,15 +51,15 @@ def kernel_name(feature: Feature, sink: SinkShape) -> str:
 def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
     """A PrimFunc.
 
-    (columns*, scratch*, row keys*, constants*..., sink's pointers*..., rows, start, length, width,
-    number, scalars...), constants and scalars in the order of `slots`; without row keys where the
-    feature has none.
+    (columns*, scratch*, key numbers*, constants*..., sink's pointers*..., rows, start, length,
+    width, number, scalars...), constants and scalars in the order of `slots`; without key numbers
+    where the feature has none, else for the rows of a whole call.
     """
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(kernel_name(feature, shape))
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
         columns_at, scratch_at = T.arg("columns", T.handle("int64")), T.arg("s", T.handle("uint8"))
-        keys_at = T.arg("keys", T.handle("int64")) if has_row_keys(feature) else None
+        keys_at = T.arg("keys", T.handle("int64")) if has_key_numbers(feature) else None
         constants_at = {
             name: (T.arg(f"constant_{i}", T.handle(str(array.dtype))), str(array.dtype))
             for i, (name, array) in enumerate(slots.constants.items())
@@ -76,9 +79,28 @@ def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
         kernel = Kernel(scalars, constants, Scratch(scratch_at), emit_inner, keys)
         views = Views(feature, kernel, columns, start)
         sink = make_sink(shape, sink_at, width, number)
-        sequence = feature.sequence is not None
-        _body(views, sink, rows, length if sequence else None)
+        if keys is not None:
+            _joined(views, sink, rows)
+        else:
+            _body(views, sink, rows, None if feature.sequence is None else length)
     return builder.get()
+
+
+def _joined(views: Views, sink: Sink, rows: Any) -> None:
+    """Once for a map that is joined with the rows' keys, once for any other."""
+    table, keys = views.inputs[0], KeyNumbers(views)
+    assert isinstance(table, InputView)
+    shared = table.column.mode == i64(Mode.ONE)
+    with T.If(tirx.And(shared, keys.numbered)):
+        with T.Then():
+            table.at_row(i64(0))
+            joined = JoinedMap(views, keys)
+            with joined.made():
+                views.kernel.joined = joined
+                _body(views, sink, rows, None)
+                views.kernel.joined = None
+        with T.Else():
+            _body(views, sink, rows, None)
 
 
 def _body(views: Views, sink: Sink, rows: Any, length: Any) -> None:

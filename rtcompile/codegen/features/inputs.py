@@ -83,12 +83,14 @@ class Kernel:
         constants: dict[str, Any],
         scratch: Scratch,
         emit_inner: Callable[[Views, Take], None],
-        row_keys: Any = None,
+        key_numbers: Any = None,
     ) -> None:
         self.scalars, self.constants, self.scratch = scalars, constants, scratch
         self.emit_inner = emit_inner
-        # Of a tile's rows, where the kernel has them; see `row_keys.py`.
-        self.row_keys = row_keys
+        # The header of its keys, where the kernel has numbered ones; see `key_numbers.py`.
+        self.key_numbers = key_numbers
+        # Its map by their numbers, while code is emitted for the case that they are numbered.
+        self.joined: Any = None
 
 
 class Views:

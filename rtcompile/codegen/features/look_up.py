@@ -1,7 +1,7 @@
 """lookup and match in TIR: the values that a map has for keys, as texts or as numbers.
 
-a map that all rows share, and a row of one key that was hashed for all features (`row_keys.py`):
-    probe its table
+a map that all rows share, and rows of numbered keys:
+    the value of the row's number; see `joined_map.py`
 else for each key (of match: for each pair of keys):
     a map that all rows share    hash the key, probe its table
     any other                    walk the map; with ALL, every hit of it
@@ -17,11 +17,11 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.input_tokens import Wanted, input_tokens
 from rtcompile.codegen.features.inputs import InputView, Views
+from rtcompile.codegen.features.joined_map import JoinedMap
 from rtcompile.codegen.features.maps import Found, each_match, find_in_map
 from rtcompile.codegen.features.parse_number import parse_number
 from rtcompile.codegen.features.probe_table import Key, ProbeTable
-from rtcompile.codegen.features.row_keys import RowKeys
-from rtcompile.codegen.features.tir import Cell, f64, i64
+from rtcompile.codegen.features.tir import Cell, f64
 from rtcompile.features.operators import Match
 
 __all__ = ["each_looked_up", "each_number_looked_up"]
@@ -41,42 +41,45 @@ def _map_of(views: Views) -> InputView:
 
 def each_looked_up(views: Views, wanted: Wanted, hit: Hit) -> None:
     """Emit `hit` for every value, as text."""
-    table = _map_of(views)
+    table, joined = _map_of(views), views.kernel.joined
+    if joined is not None:
+        _joined_text(views, joined, hit)
+        return
     if _is_wild(views):
         _each_wild(views, wanted, hit)
         return
     shared, probe = ProbeTable.of(table)
 
-    def value(found: Found) -> Key:
-        return table.column.text, T.Bind(found.begin.get()), T.Bind(found.size.get())
-
-    def put(found: Found, given: list[Key], hashed: Any) -> None:
-        at = probe.find(*given, hashed=hashed)
-        with T.If(probe.holds(at)), T.Then():
-            found.set(*probe.text(at))
-
     def keys(given: list[Key]) -> None:
         found = Found()
         with T.If(shared):
             with T.Then():
-                put(found, given, None)
+                at = probe.find(*given)
+                with T.If(probe.holds(at)), T.Then():
+                    found.set(*probe.text(at))
             with T.Else():
                 _walk(found, table, given)
         with T.If(found.here.get() != 0), T.Then():
-            hit(given, value(found))
+            hit(given, (table.column.text, T.Bind(found.begin.get()), T.Bind(found.size.get())))
 
-    def hashed_key(of_row: RowKeys) -> None:
-        found = Found()
-        put(found, of_row.keys, of_row.hash)
-        with T.If(found.here.get() != 0), T.Then():
-            hit(of_row.keys, value(found))
+    _split_keys(views, wanted, keys)
 
-    _each_keys(views, wanted, shared, keys, hashed_key)
+
+def _joined_text(views: Views, joined: JoinedMap, hit: Hit) -> None:
+    number = joined.number_of(views.row)
+    here, value = joined.text(number)
+    with T.If(here), T.Then():
+        hit(joined.keys(number), (_map_of(views).column.text, *value))
 
 
 def each_number_looked_up(views: Views, wanted: Wanted, take: Callable[[Any], None]) -> None:
     """Emit `take` for every value that is a number; those of a table were parsed before."""
-    table, scratch = _map_of(views), views.kernel.scratch
+    table, scratch, joined = _map_of(views), views.kernel.scratch, views.kernel.joined
+    if joined is not None:
+        number, valid = joined.number(joined.number_of(views.row))
+        with T.If(valid), T.Then():
+            take(number)
+        return
     if _is_wild(views):
 
         def parsed(keys: list[Key], value: Key) -> None:
@@ -106,31 +109,7 @@ def each_number_looked_up(views: Views, wanted: Wanted, take: Callable[[Any], No
         with T.If(valid.get() != 0), T.Then():
             take(T.Bind(number.get()))
 
-    def hashed_key(of_row: RowKeys) -> None:
-        value, is_number = probe.number(probe.find(*of_row.keys, hashed=of_row.hash))
-        with T.If(is_number), T.Then():
-            take(value)
-
-    _each_keys(views, wanted, shared, keys, hashed_key)
-
-
-def _each_keys(
-    views: Views,
-    wanted: Wanted,
-    shared: Any,
-    body: Callable[[list[Key]], None],
-    hashed_key: Callable[[RowKeys], None],
-) -> None:
-    """`hashed_key` for a row that has one key, and it hashed; else `body` for each."""
-    if views.kernel.row_keys is None:
-        _split_keys(views, wanted, body)
-        return
-    of_row = RowKeys(views)
-    with T.If(tirx.And(shared, of_row.hash != i64(0))):
-        with T.Then():
-            hashed_key(of_row)
-        with T.Else():
-            _split_keys(views, wanted, body)
+    _split_keys(views, wanted, keys)
 
 
 def _split_keys(views: Views, wanted: Wanted, body: Callable[[list[Key]], None]) -> None:

@@ -6,26 +6,37 @@ its outputs are added one by one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rtcompile.codegen.constants import ConstantStore, Table
 from rtcompile.codegen.features.feature_kernel import feature_kernel, kernel_name
+from rtcompile.codegen.features.joined_map import BYTES_A_ROW
+from rtcompile.codegen.features.key_header import HEADER_WORDS
+from rtcompile.codegen.features.key_numbers import (
+    bytes_a_row,
+    has_key_numbers,
+    key_numbers_kernel,
+    key_numbers_kernel_name,
+)
 from rtcompile.codegen.features.lengths import lengths_kernel, lengths_kernel_name
 from rtcompile.codegen.features.probe_table import (
     TABLE_KINDS,
     table_kernel,
     table_kernel_name,
 )
-from rtcompile.codegen.features.row_keys import (
-    BYTES_A_TILE,
-    has_row_keys,
-    row_keys_kernel,
-    row_keys_kernel_name,
-)
 from rtcompile.codegen.features.sinks import SinkShape
 from rtcompile.codegen.features.slots import Slots, collect_slots
 from rtcompile.codegen.loop_calls import loop_calls
-from rtcompile.codegen.program import KernelCall, Lookup, Pointer, Port, Space, StageProgram
+from rtcompile.codegen.program import (
+    CallLoop,
+    KernelCall,
+    Lookup,
+    Pointer,
+    Port,
+    Space,
+    StageProgram,
+)
 from rtcompile.features.column_specs import column_readers, column_spec
 from rtcompile.features.plan import Constant, Feature, Input
 from runtime.column_spec import ColumnSpec
@@ -38,6 +49,11 @@ _PORTS = (
     Port("scratch", "uint8", (), per_request=True),
 )
 _COLUMNS, _SCRATCH = Pointer(Space.INPUT, index=0), Pointer(Space.INPUT, index=1)
+
+
+def _sorted(calls: Iterable[KernelCall | CallLoop]) -> list[KernelCall | CallLoop]:
+    """Calls of one kernel side by side."""
+    return sorted(calls, key=lambda call: getattr(call, "kernel", ""))
 
 
 def _place(output: int) -> Pointer:
@@ -56,29 +72,36 @@ class FeatureStage:
 
     def __post_init__(self) -> None:
         self._program = StageProgram(self.name, _PORTS, (), output_table=True)
-        # (separator, columns) -> what makes the keys of a tile's rows
-        self._row_keys: dict[tuple[int, ...], KernelCall] = {}
+        # (separator, columns) -> what numbers the keys of the rows
+        self._key_numbers: dict[tuple[int, ...], KernelCall] = {}
+        self._joined: list[KernelCall] = []
+        # Columns of features that read no numbered keys: their maps need tables in any case.
+        self._probed: set[int] = set()
 
     def finish(self) -> StageProgram:
         """The program, once every output is added."""
         self._program.outputs = tuple(self.outputs)
-        self._add_tables()
-        order = sorted(self._program.calls, key=lambda call: getattr(call, "kernel", ""))
         # Equal kernels side by side, so that they share a loop; first what others read.
-        keys = sorted(self._row_keys.values(), key=lambda call: call.kernel)
-        self._program.calls = [*keys, *order]
+        program = self._program
+        keys, tables = [*self._key_numbers.values()], self._tables()
+        program.prologue = [*_sorted(keys), *_sorted(tables), *_sorted(self._joined)]
+        program.calls = [*_sorted(program.calls)]
+        program.row_scratch += BYTES_A_ROW if keys else 0
         loop_calls(self._program, self.constants)
         return self._program
 
-    def _add_tables(self) -> None:
+    def _tables(self) -> list[KernelCall]:
         """A probe table for each map, made before the first tile."""
+        calls = []
         for number, spec in enumerate(self.columns):
             if spec.kind in TABLE_KINDS and spec.delimiter is None:
                 name = table_kernel_name(spec.kind)
                 if name not in self._program.kernels:
                     self._program.kernels[name] = table_kernel(spec.kind)
-                call = KernelCall(name, (_COLUMNS, _SCRATCH), 1, (number,))
-                self._program.prologue.append(call)
+                groups = 0 if number in self._probed else len(self._key_numbers)
+                pointers = (_COLUMNS, _SCRATCH, Pointer(Space.WORKSPACE))
+                calls.append(KernelCall(name, pointers, 1, (number, groups)))
+        return calls
 
     def _output(self, port: Port) -> Pointer:
         self.outputs.append(port)
@@ -155,24 +178,31 @@ class FeatureStage:
         constants = [self.constants.add(array) for array in slots.constants.values()]
         length = feature.sequence.length if feature.sequence else 0
         scalars = (length, *ends, *slots.scalars.values())
-        keys = (self._keys(feature, slots),) if has_row_keys(feature) else ()
+        numbered = has_key_numbers(feature)
+        keys = (self._keys(feature, slots),) if numbered else ()
         pointers = (_COLUMNS, _SCRATCH, *keys, *constants, *sink)
-        self._program.calls.append(KernelCall(name, pointers, 1, scalars, with_start=True))
+        call = KernelCall(name, pointers, 1, scalars, with_start=True, whole=numbered)
+        (self._joined if numbered else self._program.calls).append(call)
+        if not numbered:
+            read = [value for slot, value in slots.scalars.items() if "column_" in slot]
+            self._probed.update(read)
 
     def _keys(self, feature: Feature, slots: Slots) -> Pointer:
-        """The keys that the feature looks up, of a tile's rows; see `row_keys.py`."""
+        """The keys that the feature looks up; see `key_numbers.py`."""
         count = len(feature.inputs) - 1
         columns = [slots.scalars[f"column_{k + 1}"] for k in range(count)]
         scalars = (slots.scalars["separator"], *columns)
-        if scalars not in self._row_keys:
-            name = row_keys_kernel_name(count)
+        if scalars not in self._key_numbers:
+            name = key_numbers_kernel_name(count)
             if name not in self._program.kernels:
-                self._program.kernels[name] = row_keys_kernel(count)
-            keys = Pointer(Space.WORKSPACE, self._program.workspace_bytes)
-            self._program.workspace_bytes += BYTES_A_TILE
-            call = KernelCall(name, (_COLUMNS, keys), 1, scalars, with_start=True)
-            self._row_keys[scalars] = call
-        return self._row_keys[scalars].pointers[1]
+                self._program.kernels[name] = key_numbers_kernel(count)
+            header = Pointer(Space.WORKSPACE, self._program.workspace_bytes)
+            self._program.workspace_bytes += 8 * HEADER_WORDS
+            self._program.row_scratch += bytes_a_row(count)
+            pointers = (_COLUMNS, _SCRATCH, header)
+            call = KernelCall(name, pointers, 1, scalars, with_start=True, whole=True)
+            self._key_numbers[scalars] = call
+        return self._key_numbers[scalars].pointers[2]
 
     def _lengths(self, feature: Feature, out: Pointer, dtype: str) -> None:
         """Of the feature's longest sequence column."""

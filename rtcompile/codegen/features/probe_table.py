@@ -23,6 +23,7 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.features.bucketize import compare_bytes
 from rtcompile.codegen.features.columns import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView
+from rtcompile.codegen.features.key_header import HEADER_WORDS, Of
 from rtcompile.codegen.features.map_parts import each_pair, partition
 from rtcompile.codegen.features.parse_number import parse_number
 from rtcompile.codegen.features.quick_hash import mixed, quick_hash
@@ -33,10 +34,11 @@ from runtime.encoded import COLUMN_WORDS, Mode, Word
 
 __all__ = [
     "MOST_BYTES_A_VALUE",
+    "NO_NUMBER",
     "TABLE_KINDS",
     "Key",
+    "Piece",
     "ProbeTable",
-    "hash_keys",
     "pack",
     "table_kernel",
     "table_kernel_name",
@@ -49,7 +51,7 @@ MOST_BYTES_A_VALUE = 4 * 8 * SLOT_WORDS
 TABLE_KINDS = ("map", "map_number", "nested_text", "nested_number")
 
 # The bits of a NaN that no text spells: the value is no number.
-_NO_NUMBER = 0x7FF8000000000001
+NO_NUMBER = 0x7FF8000000000001
 _ANY = 1 << 40
 _SEPARATOR, _COMMA = 0x1D, ord(",")
 
@@ -84,9 +86,9 @@ class ProbeTable:
         shared = tirx.And(column.mode == i64(Mode.ONE), column.table_address != i64(0))
         return T.Bind(shared), ProbeTable(column.table_address, column.table_last, column.text)
 
-    def find(self, *keys: Key, hashed: Any = None) -> Any:
+    def find(self, *keys: Key) -> Any:
         """The first word of the slot that has the keys, or of the empty one where they would be."""
-        return self._find(hash_keys(keys) if hashed is None else hashed, keys)
+        return self._find(_hash_keys(keys), keys)
 
     def _find(self, hashed: Any, keys: tuple[Key, ...]) -> Any:
         slot = Cell("int64", hashed & self._last)
@@ -121,13 +123,13 @@ class ProbeTable:
     def number(self, at: Any) -> tuple[Any, Any]:
         """(the value of a slot as a number, whether it is one)."""
         word = T.Bind(self._words[at + 3])
-        valid = T.Bind(tirx.And(self.holds(at), word != i64(_NO_NUMBER)))
+        valid = T.Bind(tirx.And(self.holds(at), word != i64(NO_NUMBER)))
         return T.Bind(T.reinterpret("float64", word)), valid
 
     def insert(self, keys: tuple[Piece, ...], value: Any) -> None:
         """Put a value under its keys, unless they are there. `value`: a callable for its word."""
         named = tuple((self._text, *key) for key in keys)
-        hashed = hash_keys(named)
+        hashed = _hash_keys(named)
         at = self._find(hashed, named)
         with T.If(tirx.Not(self.holds(at))), T.Then():
             T.buffer_store(self._words, hashed, [at])
@@ -141,7 +143,7 @@ class ProbeTable:
             T.buffer_store(self._words, i64(0), [k * SLOT_WORDS])
 
 
-def hash_keys(keys: Sequence[Key]) -> Any:
+def _hash_keys(keys: Sequence[Key]) -> Any:
     """Of one key or two; never 0."""
     hashed = quick_hash(*keys[0])
     for key in keys[1:]:
@@ -158,21 +160,29 @@ def table_kernel_name(kind: str) -> str:
 
 
 def table_kernel(kind: str) -> Any:
-    """A PrimFunc (columns*, scratch*, rows, column): the table of one column, in the scratch.
+    """A PrimFunc (columns*, scratch*, headers*, rows, column, groups): a column's table.
 
-    It does nothing where each row has a map of its own.
+    It does nothing where each row has a map of its own, nor where `groups` is above 0 and as many
+    groups of keys, whose headers these are, are all numbered: then nobody reads the table.
     """
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(table_kernel_name(kind))
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
         columns_at = T.arg("columns", T.handle("int64"))
         scratch_at = T.arg("s", T.handle("uint8"))
+        headers_at = T.arg("headers", T.handle("int64"))
         T.arg("rows", T.int64())
-        number = T.arg("column", T.int64())
+        number, groups = T.arg("column", T.int64()), T.arg("groups", T.int64())
         scratch = Scratch(scratch_at)
         columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
         view = InputView(EncodedColumn(columns, number, i64(0)), False, False)
-        with T.If(view.column.mode == i64(Mode.ONE)), T.Then():
+        headers = T.decl_buffer((_ANY,), "int64", data=headers_at)
+        read = Cell("int32", tirx.Cast("int32", groups == i64(0)))
+        with T.serial(groups) as group:
+            numbered = headers[group * HEADER_WORDS + Of.NUMBERED] != i64(0)
+            with T.If(tirx.Not(numbered)), T.Then():
+                read.set(1)
+        with T.If(tirx.And(view.column.mode == i64(Mode.ONE), read.get() != 0)), T.Then():
             view.at_row(i64(0))
             _make(kind, view, columns, number, scratch)
     return builder.get()
@@ -194,7 +204,7 @@ def _make(kind: str, view: InputView, columns: Any, number: Any, scratch: Scratc
         if not numeric:
             return pack(value)
         parsed, valid = parse_number(view.column.text, *value, scratch)
-        return T.Bind(tirx.Select(valid, T.reinterpret("int64", parsed), i64(_NO_NUMBER)))
+        return T.Bind(tirx.Select(valid, T.reinterpret("int64", parsed), i64(NO_NUMBER)))
 
     if kind.startswith("map"):
         each_pair(

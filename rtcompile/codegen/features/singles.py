@@ -1,8 +1,9 @@
 """Numeric features of one number a row: a tile's numbers first, then their buckets in vectors.
 
-    for i in range(rows):  singles[i] = the row's first number, normalized, or the default
-    boundaries:            ids[:] = how many boundaries are at or below singles[:]
-    for i in range(rows):  the sink takes ids[i], or singles[i]
+    for each tile of the rows:
+        for i in range(64):    singles[i] = the row's first number, normalized, or the default
+        boundaries:            ids[:] = how many boundaries are at or below singles[:]
+        for i in range(64):    the sink takes ids[i], or singles[i]
 
 Few boundaries are counted one after another, for 32 rows at once; many are halved step by step,
 a step for all rows before the next, so that no row waits for another.
@@ -41,27 +42,34 @@ def is_single(feature: Feature) -> bool:
 
 def emit_singles(views: Views, sink: AnySink, rows: Any) -> None:
     """Emit the whole kernel of such a feature."""
+    with T.serial((rows + (TILE - 1)) // TILE) as tile:
+        start = T.Bind(tile * TILE)
+        _tile(views, sink, start, T.Bind(tirx.min(rows - start, i64(TILE))))
+
+
+def _tile(views: Views, sink: AnySink, start: Any, rows: Any) -> None:
     singles = T.alloc_buffer((TILE,), "float32")
     with T.vectorized(TILE) as j:
         T.buffer_store(singles, tirx.const(0, "float32"), [j])
     default = T.Bind(views.constant("defaults")[0])
     with T.serial(rows) as i:
-        views.row = i
-        for column in views.columns():
-            column.at_row(i)
+        views.row = T.Bind(start + i)
+        if views.kernel.joined is None:
+            for column in views.columns():
+                column.at_row(views.row)
         number = T.Bind(_first_number(views))
         given = normalized(views.feature.normalizer, number)
         single = tirx.Select(tirx.isnan(number), default, given)
         T.buffer_store(singles, tirx.Cast("float32", single), [i])
     if views.feature.bucketizer is None:
         with T.serial(rows) as i:
-            sink.open(i)
+            sink.open(T.Bind(start + i))
             sink.put_number(singles[i])
             sink.close()
         return
     ids = _boundary_counts(views, singles)
     with T.serial(rows) as i:
-        sink.open(i)
+        sink.open(T.Bind(start + i))
         sink.put(T.Bind(tirx.Cast("int64", ids[i])), None)
         sink.close()
 

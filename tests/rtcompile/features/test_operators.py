@@ -393,6 +393,49 @@ def test_hostile_users_of_several_rows(
         _compare(extractor, {**columns, **{name: [value] for name, value in user.items()}})
 
 
+SINGLE = {**ITEMS, "keys": st.one_of(st.none(), WORDS)}
+
+
+@given(
+    user=st.fixed_dictionaries(USERS),
+    rows=st.lists(st.fixed_dictionaries(SINGLE), min_size=2, max_size=6),
+)
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+def test_hostile_users_of_rows_with_a_key(
+    extractor: FeatureExtractor, user: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    """Keys, at most one a row, are numbered, and maps that all rows share joined with them."""
+    columns = {name: [row[name] for row in rows] for name in SINGLE}
+    with np.errstate(all="ignore"):
+        _compare(extractor, {**columns, **{name: [value] for name, value in user.items()}})
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_look_ups_of_many_rows(several: bool) -> None:
+    """More than a tile; with `several`, one row has two keys, and none is numbered."""
+    rng, rows = np.random.default_rng(3), 150
+    words = [f"k{i}" * (1 + i % 9) for i in range(40)]
+
+    def pairs(separator: str) -> str:
+        return separator.join(f"{rng.choice(words)}:{rng.normal():.3f}" for _ in range(30))
+
+    columns: dict[str, list[Any]] = {
+        "map": [pairs("\x1d")],
+        "nested": ["|".join(f"{rng.choice(words)}^{pairs(',')}" for _ in range(30))],
+        "one": rng.choice(words, rows).tolist(),
+        "other": [None, *rng.choice(words, rows - 1).tolist()],
+    }
+    if several:
+        columns["one"][77] = f"{words[0]},{words[1]}"
+    bins: list[dict[str, Any]] = [{}, {"boundaries": [-1, 0, 0.5]}, {"combiner": "count"}]
+    bins += [{"needDiscrete": True, "hash_bucket_size": 1000}]
+    look_up = {"map": "user:map", "key": "item:one", "separator": ","}
+    match = {"user": "user:nested", "category": "item:one", "item": "item:other", "separator": ","}
+    features = [_feature("lookup_feature", f"l{k}", **look_up, **b) for k, b in enumerate(bins)]
+    features += [_feature("match_feature", f"m{k}", **match, **b) for k, b in enumerate(bins)]
+    _compare(compile_features({"features": features}), columns)
+
+
 @pytest.fixture(scope="module")
 def parser() -> FeatureExtractor:
     texts = {"map": "user:map", "key": "user:key", "default_value": "-7"}

@@ -1,0 +1,20 @@
+"""Where the numbered keys of a group lie: words in the workspace, see `key_numbers.py`."""
+
+from __future__ import annotations
+
+__all__ = ["HEADER_WORDS", "LEVEL_WORDS", "Of"]
+
+LEVEL_WORDS = 4
+
+
+class Of:
+    """Places in a header. A level's words follow those of the level above."""
+
+    NUMBERED = 0  # 1 or 0
+    NUMBERS = 1  # address of int64 [rows]
+    LEVELS = 4
+    SLOTS, LAST, KEYS, COUNT = range(LEVEL_WORDS)
+
+
+# Two levels at most.
+HEADER_WORDS = 16
