@@ -9,7 +9,8 @@ A step is an operator and its operands, the last one is the result. An operand i
     acc         the sum, bias included
     sN          the result of step N
     1.5         a number
-    FORM:N      a value of the layer's stream N, read for each row by its form (`fuse_dense.py`)
+    FORM:N      a value of the layer's stream N, read for each row by its form (`fuse_dense.py`);
+                of div0 and mod0 the period is the length of a sequence (`trim_sequences.py`)
     row:N       a constant of one value a column, stream N
 
 The text is part of the call's name, so that equal epilogues share a kernel.
@@ -17,7 +18,7 @@ The text is part of the call's name, so that equal epilogues share a kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,22 @@ class Epilogue:
         pairs = [operand.split(":") for operand in operands if ":" in operand]
         forms = {int(index): form for form, index in pairs}
         return tuple(forms[index] for index in range(len(forms)))
+
+    @property
+    def by_length(self) -> bool:
+        """Whether a stream's rows depend on the length of the request's sequence."""
+        return any(form in ("div0", "mod0") for form in self.streams)
+
+    def with_forms(self, forms: Mapping[str, str]) -> Epilogue:
+        """The same with some forms of streams in the place of others."""
+
+        def renamed(operand: str) -> str:
+            form, colon, index = operand.partition(":")
+            return forms.get(form, form) + colon + index if colon else operand
+
+        return Epilogue(
+            tuple(Step(s.operator, tuple(map(renamed, s.operands))) for s in self.steps)
+        )
 
 
 def number(value: Any) -> str:

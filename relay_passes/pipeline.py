@@ -42,6 +42,7 @@ from relay_passes.sink_permutes import sink_permutes
 from relay_passes.split_products import split_products
 from relay_passes.split_stages import StageGraph, split_stages
 from relay_passes.split_sums import split_sums
+from relay_passes.trim_sequences import trim_sequences
 from relay_passes.view_reshapes import view_reshapes
 
 __all__ = [
@@ -134,6 +135,8 @@ LIFT: tuple[GraphPass, ...] = (
     lift_batch_matmuls,
     lift_softmax,
     gather_blocks,
+    # Last: it moves whole layers, by the names that they have now.
+    trim_sequences,
 )
 
 KERNELS: tuple[GraphPass, ...] = (legalize,)

@@ -43,6 +43,7 @@ from relay_passes.matching import (
 )
 from relay_passes.precision import FLOAT32, LayerPrecision, Mode, PrecisionPlan
 from relay_passes.report import PassReport
+from relay_passes.trim_sequences import most_rows
 
 __all__ = [
     "BYTES_A_STEP",
@@ -281,8 +282,11 @@ def describe_layers(mod: IRModule, stage: str) -> dict[str, DenseLayer]:
     for number, call in enumerate(dense_layers(mod["main"]).values()):
         source, weight = call.args[1].fields[:2]
         depth, columns = shape_of(weight) or (0, 0)
-        inner = [extent for extent in (shape_of(source) or ())[:-1] if isinstance(extent, int)]
-        found[f"{stage}/{number}"] = DenseLayer(stage, depth, columns, math.prod(inner))
+        rows = [
+            extent if isinstance(extent, int) else most_rows(extent)
+            for extent in (shape_of(source) or ())[:-1]
+        ]
+        found[f"{stage}/{number}"] = DenseLayer(stage, depth, columns, math.prod(rows))
     return found
 
 

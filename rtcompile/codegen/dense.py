@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tvm import tirx
@@ -38,11 +38,13 @@ __all__ = [
     "DENSE_KERNEL",
     "Buffers",
     "DenseShape",
+    "Stream",
     "apply_epilogue",
     "dense_kernel",
     "emit_blocks",
     "emit_panel",
     "kernel_name",
+    "length_argument",
     "store_row",
     "stream_buffers",
 ]
@@ -67,6 +69,11 @@ class DenseShape:
         """Name of the kernel; equal shapes share one."""
         return kernel_name(f"dense_{self.depth}x{self.columns}", self.epilogue)
 
+    def at_length(self, length: int) -> DenseShape:
+        """The kernel for a sequence whose length is known: what is tuned in its place."""
+        forms = {"div0": f"div{length}", "mod0": f"mod{length}"}
+        return replace(self, epilogue=self.epilogue.with_forms(forms))
+
     @property
     def parameters(self) -> dict[str, int | str]:
         """What a tuning task of the kernel has."""
@@ -83,10 +90,11 @@ def kernel_name(base: str, epilogue: Epilogue) -> str:
 
 
 def dense_kernel(shape: DenseShape, registers: Registers, config: PanelConfig | None = None) -> Any:
-    """The kernel as a PrimFunc (x*, packed W*, packed b*, streams*, y*, rows).
+    """The kernel as a PrimFunc (x*, packed W*, packed b*, streams*, y*, rows, [length]).
 
-    Its blocks fill the registers, where no config says otherwise: 6 rows by 64 columns for AVX-512,
-    by 16 for AVX2 and NEON.
+    It takes the length of a sequence where a stream's rows depend on it. Its blocks fill the
+    registers, where no config says otherwise: 6 rows by 64 columns for AVX-512, by 16 for AVX2 and
+    NEON.
     """
     config = config or default_panels(registers)
     cut = panels(shape.columns, registers, config)
@@ -101,12 +109,13 @@ def dense_kernel(shape: DenseShape, registers: Registers, config: PanelConfig | 
         streams = [T.arg(f"r{i}", T.handle("float32")) for i in range(len(forms))]
         y = T.arg("y", T.handle("float32"))
         rows = T.arg("rows", T.int64())
+        length = length_argument(shape)
         buffers = Buffers(
             T.decl_buffer((rows, shape.depth), "float32", data=x),
             T.decl_buffer((shape.depth * packed,), "float32", data=w),
             T.decl_buffer((packed,), "float32", data=b),
             T.decl_buffer((rows, shape.columns), "float32", data=y),
-            stream_buffers(shape, streams, rows),
+            stream_buffers(shape, streams, rows, length),
         )
         places, offset = [], 0
         for panel in cut:
@@ -120,12 +129,35 @@ def dense_kernel(shape: DenseShape, registers: Registers, config: PanelConfig | 
     return builder.get()
 
 
-def stream_buffers(shape: DenseShape, pointers: Sequence[Any], rows: Any) -> list[Any]:
-    """The streams of a kernel as buffers, [rows, columns] or, by value, [rows, 1]."""
-    widths = [1 if form == "value" else shape.columns for form in shape.epilogue.streams]
+def length_argument(shape: DenseShape) -> Any:
+    """The kernel's next parameter, where its epilogue asks for a sequence's length; else None."""
+    return T.arg("length", T.int64()) if shape.epilogue.by_length else None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What an epilogue reads: a buffer [rows, columns], by value [rows, 1], and by which rule."""
+
+    form: str
+    buffer: Any
+    length: Any
+
+    def row(self, row: Any) -> Any:
+        """The row that belongs to `row` of x."""
+        return stream_row(self.form, row, self.length)
+
+
+def stream_buffers(
+    shape: DenseShape, pointers: Sequence[Any], rows: Any, length: Any
+) -> list[Stream]:
+    """The streams of a kernel. `length`: of a sequence, where the epilogue asks for it."""
     return [
-        T.decl_buffer((rows, width), "float32", data=pointer)
-        for width, pointer in zip(widths, pointers, strict=True)
+        Stream(
+            form,
+            T.decl_buffer((rows, 1 if form == "value" else shape.columns), "float32", data=pointer),
+            length,
+        )
+        for form, pointer in zip(shape.epilogue.streams, pointers, strict=True)
     ]
 
 
@@ -137,7 +169,7 @@ class Buffers:
     weight: Any
     bias: Any
     target: Any
-    streams: list[Any]
+    streams: list[Stream]
 
 
 def emit_panel(
@@ -187,7 +219,6 @@ def _emit_block(
     One small buffer a row: a private function's buffer of 1,024 bytes or more would be allocated
     through the TVM runtime.
     """
-    forms = shape.epilogue.streams
     added, rest = _without_addends(shape.epilogue)
     acc = [T.alloc_buffer((panel.width,), "float32") for _ in range(height)]
     for i in range(height):
@@ -195,7 +226,7 @@ def _emit_block(
             start = tirx.const(0, "float32") if at.bias is None else at.bias[panel.start + j]
             T.buffer_store(acc[i], start, [j])
         for index in added:
-            _add(forms[index], panel, at.streams[index], acc[i], row + i)
+            _add(panel, at.streams[index], acc[i], row + i)
 
     def step(k: Any) -> None:
         for i in range(height):
@@ -210,9 +241,9 @@ def _emit_block(
                 step(k * unroll + part)
     for k in range(whole * unroll, shape.depth):
         step(k)
-    given = list(zip(forms, at.streams, strict=True))
     for i in range(height):
-        store_row(panel, at.target, apply_epilogue(rest, panel, given, acc[i], row + i), row + i)
+        results = apply_epilogue(rest, panel, at.streams, acc[i], row + i)
+        store_row(panel, at.target, results, row + i)
 
 
 def store_row(
@@ -251,25 +282,25 @@ def _without_addends(epilogue: Epilogue) -> tuple[list[int], Epilogue]:
     return added, Epilogue(rest)
 
 
-def _add(form: str, panel: Panel, stream: Any, acc: Any, row: Any) -> None:
+def _add(panel: Panel, stream: Stream, acc: Any, row: Any) -> None:
     """Add a stream's row to an accumulator."""
     kind = T.vectorized if panel.valid == panel.width else T.unroll
-    place = T.Bind(stream_row(form, row))
+    place = T.Bind(stream.row(row))
     with kind(panel.valid) as j:
-        T.buffer_store(acc, acc[j] + stream[place, panel.start + j], [j])
+        T.buffer_store(acc, acc[j] + stream.buffer[place, panel.start + j], [j])
 
 
 def apply_epilogue(
-    epilogue: Epilogue, panel: Panel, given: list[tuple[str, Any]], acc: Any, row: Any
+    epilogue: Epilogue, panel: Panel, given: Sequence[Stream], acc: Any, row: Any
 ) -> Any:
-    """The buffer of a row's results: the accumulator, overwritten. `given`: forms and streams."""
+    """The buffer of a row's results: the accumulator, overwritten. `given`: all streams."""
     if not epilogue.steps:
         return acc
     read = {operand for step in epilogue.steps for operand in step.operands}
     streams = {
-        index: _stream(form, panel, buffer, row)
-        for index, (form, buffer) in enumerate(given)
-        if f"{form}:{index}" in read
+        index: _stream(stream, panel, row)
+        for index, stream in enumerate(given)
+        if f"{stream.form}:{index}" in read
     }
     buffers: dict[int, Any] = {}
 
@@ -291,10 +322,10 @@ def _number(operand: str) -> int:
     return int(operand.split(":")[1])
 
 
-def _stream(form: str, panel: Panel, stream: Any, row: Any) -> Callable[[Any], Any]:
+def _stream(given: Stream, panel: Panel, row: Any) -> Callable[[Any], Any]:
     """A stream's value by column of the panel. A short panel is copied: it may be the last."""
-    place = T.Bind(stream_row(form, row))
-    if form == "value":
+    place, stream = T.Bind(given.row(row)), given.buffer
+    if given.form == "value":
         value = T.Bind(stream[place, 0])
         return lambda j: value
     if panel.valid == panel.width:

@@ -29,6 +29,7 @@ from rtcompile.codegen.dense import (
     DenseShape,
     apply_epilogue,
     emit_blocks,
+    length_argument,
     store_row,
     stream_buffers,
 )
@@ -99,7 +100,10 @@ def dense_bf16_kernel(
     output: str = "float32",
     config: PanelConfig | None = None,
 ) -> Any:
-    """A PrimFunc (x*, W*, bias*, streams*, y*, rows), y float32, or rows of pairs in uint16."""
+    """A PrimFunc (x*, W*, bias*, streams*, y*, rows, [length]).
+
+    y is float32, or rows of pairs in uint16.
+    """
     cut, pairs = bf16_panels(shape.columns, registers, config), padded_pairs(shape.depth)
     width = sum(panel.width for panel in cut)
     stored = shape.columns if output == "float32" else PAIR * padded_pairs(shape.columns)
@@ -112,12 +116,13 @@ def dense_bf16_kernel(
         streams = [T.arg(f"r{i}", T.handle("float32")) for i in range(count)]
         y = T.arg("y", T.handle(output))
         rows = T.arg("rows", T.int64())
+        length = length_argument(shape)
         buffers = Buffers(
             None,
             None,
             T.decl_buffer((width,), "float32", data=bias),
             T.decl_buffer((rows, stored), output, data=y),
-            stream_buffers(shape, streams, rows),
+            stream_buffers(shape, streams, rows, length),
         )
         operands = _Operands(
             T.decl_buffer((rows, pairs), "int32", data=x),
@@ -156,10 +161,9 @@ def _block(
                     loaded = tirx.BufferLoad(one, [whole])
                     result = dot_bf16(loaded, given.source[row + i, k], weights)
                     T.buffer_store(one, result, [whole])
-        streams = list(zip(shape.epilogue.streams, at.streams, strict=True))
         for i, sums in enumerate(acc):
             joined = _joined(panel, sums)
-            results = apply_epilogue(shape.epilogue, panel, streams, joined, row + i)
+            results = apply_epilogue(shape.epilogue, panel, at.streams, joined, row + i)
             _store(panel, at.target, results, row + i)
 
     return emit

@@ -37,6 +37,7 @@ from rtcompile.codegen.dense import (
     DenseShape,
     apply_epilogue,
     emit_blocks,
+    length_argument,
     store_row,
     stream_buffers,
 )
@@ -124,10 +125,12 @@ class _Operands:
 def dense_int8_kernel(
     shape: Int8Shape, registers: Registers, config: PanelConfig | None = None
 ) -> Any:
-    """A PrimFunc (q*, W*, start*, factor*, bias*, [scale*], [range*], streams*, y*, rows).
+    """The kernel as a PrimFunc.
+
+        (q*, W*, start*, factor*, bias*, [scale*], [range*], streams*, y*, rows, [length])
 
     `scale` float32 [rows] where dynamic; `range` float32 [2], inverse and zero point of y, where y
-    is uint8. Rows of bytes are of the padded depth.
+    is uint8; `length` where a stream depends on it. Rows of bytes are of the padded depth.
     """
     dense, to_bytes = shape.dense, shape.output == "uint8"
     cut, unit = int8_panels(dense.columns, registers, config), dot_product(registers)
@@ -144,13 +147,14 @@ def dense_int8_kernel(
         streams = [T.arg(f"r{i}", T.handle("float32")) for i in range(count)]
         y = T.arg("y", T.handle(shape.output))
         rows = T.arg("rows", T.int64())
+        length = length_argument(dense)
         stored = padded_depth(dense.columns) if to_bytes else dense.columns
         buffers = Buffers(
             None,
             None,
             T.decl_buffer((width,), "float32", data=bias),
             T.decl_buffer((rows, stored), shape.output, data=y),
-            stream_buffers(dense, streams, rows),
+            stream_buffers(dense, streams, rows, length),
         )
         operands = _Operands(
             T.decl_buffer((rows, fours), "int32", data=q),
@@ -193,10 +197,9 @@ def _block(
                 for v, one in enumerate(sums):
                     first = offset + (k * vectors + v) * 4 * lanes
                     _accumulate(unit, one, given.source[row + i, k], given.weight, first)
-        streams = list(zip(dense.epilogue.streams, at.streams, strict=True))
         for i, sums in enumerate(acc):
             scaled = _scaled(panel, at, given, sums, row + i)
-            results = apply_epilogue(dense.epilogue, panel, streams, scaled, row + i)
+            results = apply_epilogue(dense.epilogue, panel, at.streams, scaled, row + i)
             store_row(panel, at.target, results, row + i, given.convert)
 
     return emit

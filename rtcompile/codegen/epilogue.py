@@ -82,11 +82,11 @@ def evaluate(epilogue: Epilogue, index: int, read: Read, kept: dict[int, Any]) -
     return KNOWN_STEPS[step.operator](*map(operand, step.operands))
 
 
-def stream_row(form: str, row: Any) -> Any:
-    """The row of a stream that belongs to `row` of x."""
+def stream_row(form: str, row: Any, length: Any) -> Any:
+    """The row of a stream that belongs to `row` of x; of div0 and mod0 by a sequence's `length`."""
     if form in ("each", "value"):
         return row
     if form in ("one", "row"):
         return tirx.const(0, "int64")
-    period = tirx.const(int(form[3:]), "int64")
+    period = tirx.const(int(form[3:]), "int64") if form[3:] != "0" else length
     return tirx.floordiv(row, period) if form.startswith("div") else tirx.floormod(row, period)

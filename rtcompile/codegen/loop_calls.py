@@ -93,4 +93,5 @@ def _form(call: KernelCall | CallLoop) -> object:
     if isinstance(call, CallLoop):
         return id(call)
     arenas = tuple((pointer.space, pointer.index) for pointer in call.pointers)
-    return (call.kernel, arenas, call.rows_factor, len(call.scalars), call.with_start, call.whole)
+    flags = (call.with_start, call.whole, call.by_length, call.takes_length)
+    return (call.kernel, arenas, call.rows_factor, len(call.scalars), *flags)

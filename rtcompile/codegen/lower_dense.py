@@ -13,6 +13,7 @@ from relay_passes.epilogue import Epilogue
 from relay_passes.fuse_dense import DENSE
 from relay_passes.fuse_outer_products import OUTER_DENSE, SYMMETRIC
 from relay_passes.matching import constant_array, kernel_symbol, shape_of
+from relay_passes.trim_sequences import most_rows
 from rtcompile.codegen.dense import DENSE_KERNEL, DenseShape, dense_kernel
 from rtcompile.codegen.narrow_dense import (
     MOST_COLUMNS,
@@ -39,9 +40,10 @@ def _dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
     assert matrix is not None and row is not None  # fuse_dense matched constants
     epilogue = Epilogue.parse(kernel_symbol(value)[len(DENSE) + 1 :])
     shape = DenseShape(matrix.shape[0], matrix.shape[1], epilogue)
-    factor = rows_factor((shape_of(source) or ())[:-1])
+    extents = (shape_of(source) or ())[:-1]
+    factor, room = rows_factor(extents), most_rows(extents[0])
     narrow = shape.columns <= MOST_COLUMNS
-    name, cut = (_narrow_dense if narrow else _panel_dense)(lowering, shape, factor)
+    name, cut = (_narrow_dense if narrow else _panel_dense)(lowering, shape, factor, room)
 
     def packed(constant: Any) -> Pointer:
         array = constant.reshape(-1)
@@ -60,22 +62,23 @@ def _dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
         ),
         lowering.place((var, 0), var.ty),
     )
-    lowering.call(name, pointers, factor)
+    lowering.call_over(name, pointers, extents, takes_length=epilogue.by_length)
 
 
 def _panel_dense(
-    lowering: NetworkLowering, shape: DenseShape, factor: int
+    lowering: NetworkLowering, shape: DenseShape, factor: int, room: int
 ) -> tuple[str, tuple[Panel, ...]]:
-    config, tag = lowering.panel_config(DENSE_KERNEL, shape.parameters, factor)
+    parameters = shape.at_length(room).parameters
+    config, tag = lowering.panel_config(DENSE_KERNEL, parameters, factor)
     name = shape.name + tag
     lowering.kernel(name, lambda: dense_kernel(shape, lowering.registers, config))
     return name, panels(shape.columns, lowering.registers, config)
 
 
 def _narrow_dense(
-    lowering: NetworkLowering, shape: DenseShape, factor: int
+    lowering: NetworkLowering, shape: DenseShape, factor: int, room: int
 ) -> tuple[str, tuple[Panel, ...]]:
-    task = lowering.task(NARROW_DENSE_KERNEL, shape.parameters, factor)
+    task = lowering.task(NARROW_DENSE_KERNEL, shape.at_length(room).parameters, factor)
     rows = lowering.choices.config(task, {"rows": NARROW_DENSE_ROWS})["rows"]
     name = shape.name if rows == NARROW_DENSE_ROWS else f"{shape.name}_r{rows}"
     lowering.kernel(name, lambda: narrow_dense_kernel(shape, rows))

@@ -11,6 +11,7 @@ rtc.observe.K(x)                                                     x itself, c
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from relay_passes.quantize_dense import (
     SELECT,
     TO_BF16,
 )
+from relay_passes.trim_sequences import most_rows
 from rtcompile.codegen.dense import DenseShape
 from rtcompile.codegen.dense_bf16 import (
     DENSE_BF16_KERNEL,
@@ -67,7 +69,7 @@ def _quantize(lowering: NetworkLowering, var: Any, value: Any) -> None:
     types = [var.ty] if entry else list(var.ty.fields)
     results = [lowering.place((var, index), ty) for index, ty in enumerate(types)]
     pointers = (lowering.at(source), *map(lowering.at, entry), *results)
-    lowering.call(shape.name, pointers, rows_factor(extents[:-1]))
+    lowering.call_over(shape.name, pointers, extents[:-1])
 
 
 def _dense_int8(lowering: NetworkLowering, var: Any, value: Any) -> None:
@@ -80,8 +82,10 @@ def _dense_int8(lowering: NetworkLowering, var: Any, value: Any) -> None:
     shape = Int8Shape(
         DenseShape(matrix.shape[0], matrix.shape[1], epilogue), form == "dynamic", output
     )
-    count = rows_factor((shape_of(q) or ())[:-1])
-    config, tag = lowering.panel_config(DENSE_INT8_KERNEL, shape.parameters, count)
+    extents = (shape_of(q) or ())[:-1]
+    count = rows_factor(extents)
+    task = replace(shape, dense=shape.dense.at_length(most_rows(extents[0])))
+    config, tag = lowering.panel_config(DENSE_INT8_KERNEL, task.parameters, count)
     name = shape.name + tag
     lowering.kernel(name, lambda: dense_int8_kernel(shape, lowering.registers, config))
     cut = int8_panels(matrix.shape[1], lowering.registers, config)
@@ -96,7 +100,7 @@ def _dense_int8(lowering: NetworkLowering, var: Any, value: Any) -> None:
         *_streams(lowering, epilogue, rest[len(more) :], cut),
         lowering.place((var, 0), var.ty),
     )
-    lowering.call(name, pointers, count)
+    lowering.call_over(name, pointers, extents, takes_length=epilogue.by_length)
 
 
 def _to_bf16(lowering: NetworkLowering, var: Any, value: Any) -> None:
@@ -106,7 +110,7 @@ def _to_bf16(lowering: NetworkLowering, var: Any, value: Any) -> None:
     lowering.program.llvm.add(DOT_BF16_LLVM)
     lowering.kernel(round_name(depth), lambda: round_kernel(depth))
     pointers = (lowering.at(source), lowering.place((var, 0), var.ty))
-    lowering.call(round_name(depth), pointers, rows_factor(extents[:-1]))
+    lowering.call_over(round_name(depth), pointers, extents[:-1])
 
 
 def _dense_bf16(lowering: NetworkLowering, var: Any, value: Any) -> None:
@@ -117,8 +121,9 @@ def _dense_bf16(lowering: NetworkLowering, var: Any, value: Any) -> None:
     assert bits is not None  # the pass made it
     shape = DenseShape(bits.shape[0], bits.shape[1], epilogue)
     lowering.program.llvm.add(DOT_BF16_LLVM)
-    count = rows_factor((shape_of(x) or ())[:-1])
-    parameters = {**shape.parameters, "output": output}
+    extents = (shape_of(x) or ())[:-1]
+    count = rows_factor(extents)
+    parameters = {**shape.at_length(most_rows(extents[0])).parameters, "output": output}
     config, tag = lowering.panel_config(DENSE_BF16_KERNEL, parameters, count)
     name = bf16_name(shape, output) + tag
     lowering.kernel(name, lambda: dense_bf16_kernel(shape, lowering.registers, output, config))
@@ -130,7 +135,7 @@ def _dense_bf16(lowering: NetworkLowering, var: Any, value: Any) -> None:
         *_streams(lowering, epilogue, streams, cut),
         lowering.place((var, 0), var.ty),
     )
-    lowering.call(name, pointers, count)
+    lowering.call_over(name, pointers, extents, takes_length=epilogue.by_length)
 
 
 def _columns(
@@ -157,7 +162,7 @@ def _select(lowering: NetworkLowering, var: Any, value: Any) -> None:
     word = lowering.status_words(number, 1)
     extents = shape_of(var) or ()
     pointers = (*map(lowering.at, forms), word, lowering.place((var, 0), var.ty))
-    lowering.call(name, pointers, rows_factor(extents[:-1]), (int(extents[-1]),))
+    lowering.call_over(name, pointers, extents[:-1], (int(extents[-1]),))
 
 
 def _observe(lowering: NetworkLowering, var: Any, value: Any) -> None:
@@ -166,7 +171,7 @@ def _observe(lowering: NetworkLowering, var: Any, value: Any) -> None:
     lowering.kernel(OBSERVE_KERNEL, observe_kernel)
     words = lowering.status_words(number, OBSERVED_WORDS)
     pointers = (lowering.at(source), words)
-    lowering.call(OBSERVE_KERNEL, pointers, rows_factor(extents[:-1]), (int(extents[-1]),))
+    lowering.call_over(OBSERVE_KERNEL, pointers, extents[:-1], (int(extents[-1]),))
 
 
 # Prefix of a call's name -> how it is lowered.

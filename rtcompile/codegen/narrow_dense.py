@@ -23,8 +23,8 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from relay_passes.epilogue import ACC
-from rtcompile.codegen.dense import DenseShape, stream_buffers
-from rtcompile.codegen.epilogue import evaluate, kept_steps, stream_row
+from rtcompile.codegen.dense import DenseShape, Stream, length_argument, stream_buffers
+from rtcompile.codegen.epilogue import evaluate, kept_steps
 from rtcompile.codegen.lanes import LANES, chunks
 
 __all__ = [
@@ -61,7 +61,7 @@ def pack_narrow_row(row: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def narrow_dense_kernel(shape: DenseShape, height: int = NARROW_DENSE_ROWS) -> Any:
-    """The kernel as a PrimFunc (x*, packed W*, packed b*, streams*, y*, rows).
+    """The kernel as a PrimFunc (x*, packed W*, packed b*, streams*, y*, rows, [length]).
 
     `height`: rows that are multiplied side by side.
     """
@@ -75,6 +75,7 @@ def narrow_dense_kernel(shape: DenseShape, height: int = NARROW_DENSE_ROWS) -> A
         pointers = [T.arg(f"r{i}", T.handle("float32")) for i in range(len(forms))]
         y_at = T.arg("y", T.handle("float32"))
         rows = T.arg("rows", T.int64())
+        length = length_argument(shape)
         x = T.decl_buffer((rows, shape.depth), "float32", data=x_at)
         w = T.decl_buffer((columns, shape.depth), "float32", data=w_at)
         b = T.decl_buffer((lanes_of(columns),), "float32", data=b_at)
@@ -87,7 +88,7 @@ def narrow_dense_kernel(shape: DenseShape, height: int = NARROW_DENSE_ROWS) -> A
         if shape.epilogue.steps and all(form in ("each", "row") for form in forms):
             _flat_epilogue(shape, y_at, pointers, rows)
         elif shape.epilogue.steps:
-            _row_epilogue(shape, y, stream_buffers(shape, pointers, rows), rows)
+            _row_epilogue(shape, y, stream_buffers(shape, pointers, rows, length), rows)
     return builder.get()
 
 
@@ -146,18 +147,18 @@ def _flat_epilogue(shape: DenseShape, y_at: Any, pointers: Any, rows: Any) -> No
         values(whole * lanes + rest, 1, rest)
 
 
-def _row_epilogue(shape: DenseShape, y: Any, streams: list[Any], rows: Any) -> None:
+def _row_epilogue(shape: DenseShape, y: Any, streams: list[Stream], rows: Any) -> None:
     """Row by row: the streams' rows follow rules of their own."""
-    forms = shape.epilogue.streams
     with T.serial(rows) as row:
-        places = [T.Bind(stream_row(form, row)) for form in forms]
+        places = [T.Bind(stream.row(row)) for stream in streams]
         for c in range(shape.columns):
 
             def read(text: str, j: Any, c: int = c) -> Any:
                 if text == ACC:
                     return y[row, c]
                 index = int(text.split(":")[1])
-                return streams[index][places[index], 0 if forms[index] == "value" else c]
+                stream = streams[index]
+                return stream.buffer[places[index], 0 if stream.form == "value" else c]
 
             _steps(shape, 1, read, lambda value, j, c=c: T.buffer_store(y, value, [row, c]))
 

@@ -37,13 +37,22 @@ from rtcompile.codegen.lower_calls import TEMPLATES
 from rtcompile.codegen.lower_dense import DENSE_LAYERS
 from rtcompile.codegen.lower_lookup import LOOKUPS
 from rtcompile.codegen.lower_quantized import QUANTIZED
+from rtcompile.codegen.lower_trimmed import TRIMMED
 from rtcompile.codegen.memory_plan import MemoryPlan
 from rtcompile.codegen.panels import (
     PanelConfig,
     default_panels,
 )
-from rtcompile.codegen.program import TILE, KernelCall, Pointer, Port, Space, StageProgram
-from rtcompile.codegen.row_shape import evaluate_extent
+from rtcompile.codegen.program import (
+    ALIGNMENT,
+    TILE,
+    KernelCall,
+    Pointer,
+    Port,
+    Space,
+    StageProgram,
+)
+from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
 from rtcompile.codegen.spread_rows import (
     gather_rows_kernel,
     gather_rows_name,
@@ -59,7 +68,7 @@ __all__ = ["NetworkLowering", "Source", "lower_network", "network_ports"]
 
 _VIEWS = ("relax.reshape",)
 
-_LOWERINGS = {**DENSE_LAYERS, **TEMPLATES, **LOOKUPS, **QUANTIZED}
+_LOWERINGS = {**DENSE_LAYERS, **TEMPLATES, **LOOKUPS, **QUANTIZED, **TRIMMED}
 
 
 class Source(Enum):
@@ -117,6 +126,7 @@ class NetworkLowering:
         self._last_use: dict[tuple[Any, int], int] = {}
         self._kernel_names: dict[Any, Any] = {}
         self._pinned: set[Pointer] = set()  # inputs in the workspace: read in every tile
+        self._lengths: dict[str, Pointer] = {}  # symbol -> of a request's sequence
 
     def run(self, sources: Sequence[Source]) -> None:
         """Resolve aliases, place the outputs, emit the calls, free what is read no more."""
@@ -150,7 +160,11 @@ class NetworkLowering:
 
     def _pin(self, row_elements: int, dtype: str) -> Pointer:
         """A place for a tile's rows that is never given to another value."""
-        size = self.program.tile_rows * row_elements * int(np.dtype(dtype).itemsize)
+        return self._pin_bytes(
+            self.program.tile_rows * row_elements * int(np.dtype(dtype).itemsize)
+        )
+
+    def _pin_bytes(self, size: int) -> Pointer:
         target = Pointer(Space.WORKSPACE, self.plan.take(size))
         self._pinned.add(target)
         return target
@@ -295,10 +309,45 @@ class NetworkLowering:
             )
 
     def call(
-        self, kernel: str, pointers: tuple[Pointer, ...], factor: int, scalars: Any = ()
+        self,
+        kernel: str,
+        pointers: tuple[Pointer, ...],
+        factor: int,
+        scalars: Any = (),
+        takes_length: bool = False,
     ) -> None:
-        """Append a call that gets `factor` rows for each row of a tile."""
-        self.program.calls.append(KernelCall(kernel, pointers, factor, tuple(scalars)))
+        """Append a call that gets `factor` rows for each row of a tile.
+
+        `takes_length`: and the length of a sequence, whose place is the last of `pointers`.
+        """
+        call = KernelCall(kernel, pointers, factor, tuple(scalars), takes_length=takes_length)
+        self.program.calls.append(call)
+
+    def call_over(
+        self,
+        kernel: str,
+        pointers: tuple[Pointer, ...],
+        extents: tuple[Any, ...],
+        scalars: Any = (),
+        takes_length: bool = False,
+    ) -> None:
+        """Append a call that gets as many rows as `extents` have: all of a value's but its last.
+
+        `takes_length`: and the length of the sequence that they are trimmed to.
+        """
+        symbol = str(getattr(extents[0], "name", "")) if extents else ""
+        if symbol not in self._lengths:
+            self.call(kernel, pointers, rows_factor(extents), scalars)
+            return
+        given = (*pointers, self._lengths[symbol])
+        flags = {"by_length": True, "takes_length": takes_length}
+        self.program.calls.append(KernelCall(kernel, given, 1, tuple(scalars), **flags))
+
+    def length_of_sequence(self, symbol: str) -> Pointer:
+        """The place of the length that a symbol of trimmed rows stands for."""
+        if symbol not in self._lengths:
+            self._lengths[symbol] = self._pin_bytes(ALIGNMENT)
+        return self._lengths[symbol]
 
     def _emit_generic(self, var: Any, value: Any) -> None:
         kernel, name = self._generic_kernel(value.args[0])

@@ -87,7 +87,9 @@ class KernelCall:
     """One call: the kernel's name, its pointers, and how many rows it gets for each tile row.
 
     With `with_start`, the number of the tile's first row follows the row count. A `whole` call, of
-    the prologue, gets all rows, and the first of them.
+    the prologue, gets all rows, and the first of them. With `by_length` or `takes_length`, the last
+    pointer is not passed: an int64 lies there, the length of a sequence. By it the rows are
+    multiplied, or it follows the row count.
     """
 
     kernel: str
@@ -96,6 +98,8 @@ class KernelCall:
     scalars: tuple[int, ...] = ()
     with_start: bool = False
     whole: bool = False
+    by_length: bool = False
+    takes_length: bool = False
 
 
 @dataclass(frozen=True)

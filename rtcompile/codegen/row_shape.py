@@ -7,19 +7,23 @@ from typing import Any
 
 from tvm import tirx
 
+from relay_passes.trim_sequences import most_rows
 from rtcompile.errors import UnsupportedError
 
 __all__ = ["evaluate_extent", "rows_factor"]
 
 
 def evaluate_extent(extent: Any, rows: int) -> int:
-    """The value of an extent with every symbol, of which there is one, set to `rows`."""
+    """The most that an extent can be for `rows` rows of the batch, the symbol of all extents.
+
+    (A trimmed value's own count of rows is as many times the batch as a sequence has room.)
+    """
     if isinstance(extent, int):
         return extent
     if isinstance(extent, tirx.IntImm):
         return int(extent.value)
     if isinstance(extent, tirx.Var):
-        return rows
+        return rows * most_rows(extent)
     operations: dict[Any, Callable[[int, int], int]] = {
         tirx.Add: lambda a, b: a + b,
         tirx.Sub: lambda a, b: a - b,

@@ -115,14 +115,21 @@ class _Emitter:
 
     def _call(self, call: KernelCall, offsets: Any, scalars: Any) -> None:
         start, rows = self._whole if call.whole else self._tile
-        arguments = [
-            self._address(pointer, offset, start)
-            for pointer, offset in zip(call.pointers, offsets, strict=True)
-        ]
-        arguments.append(rows * call.rows_factor)
+        places = list(zip(call.pointers, offsets, strict=True))
+        length = self._length(places.pop()[1]) if call.by_length or call.takes_length else None
+        arguments = [self._address(pointer, offset, start) for pointer, offset in places]
+        rows = rows * call.rows_factor
+        arguments.append(rows * length if call.by_length else rows)
+        arguments += [length] if call.takes_length else []
         arguments += [start, *scalars] if call.with_start else scalars
         function, return_type = self._functions[call.kernel]
         T.evaluate(tvm.ir.Call(function, arguments, ret_ty=return_type))
+
+    def _length(self, offset: Any) -> Any:
+        """The int64 at `offset` bytes of the workspace."""
+        data = self._memory[Space.WORKSPACE].data
+        count = max(self._program.workspace_bytes, 64) // 8
+        return T.Bind(T.decl_buffer((count,), "int64", data=data)[tirx.floordiv(offset, 8)])
 
     def _address(self, pointer: Pointer, offset: Any, start: Any) -> Any:
         if pointer.space in (Space.INPUT_TABLE, Space.OUTPUT_TABLE):

@@ -19,6 +19,7 @@ from tvm import relax
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
 from relay_passes.matching import call_name, constant_array, reads, shape_of, static_int
 from rtcompile.codegen.program import TILE
+from rtcompile.codegen.row_shape import evaluate_extent
 
 __all__ = ["tile_rows"]
 
@@ -67,4 +68,5 @@ def _bytes_behind_the_batch(ty: Any) -> int:
         return 0
     behind = [static_int(extent) for extent in extents]
     assert None not in behind  # a dynamic extent behind the batch is refused
-    return math.prod(extent or 1 for extent in behind) * int(np.dtype(str(ty.dtype)).itemsize)
+    count = math.prod(extent or 1 for extent in behind) * evaluate_extent(first, 1)
+    return count * int(np.dtype(str(ty.dtype)).itemsize)

@@ -19,6 +19,7 @@ from tvm.ir import IRModule
 from relay_passes.epilogue import Epilogue
 from relay_passes.matching import bindings, call_name, constant_array, static_int
 from tests.relay_passes.evaluate_quantized import evaluate_quantized
+from tests.relay_passes.evaluate_trimmed import last_position, padded, trimmed
 
 Array = npt.NDArray[Any]
 
@@ -175,6 +176,7 @@ class _Graph:
         self._function, self._rows = function, rows
         self._values: dict[Any, Any] = {}
         self._extents: dict[Any, int] = {}
+        self._lengths: dict[str, int] = {}  # symbol of trimmed rows -> positions that count
 
     def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """The results, of these parameters."""
@@ -204,6 +206,8 @@ class _Graph:
         if known is not None:
             return known
         if isinstance(extent, tirx.Var):
+            if extent.name in self._lengths:
+                return next(iter(self._extents.values())) * self._lengths[extent.name]
             return self._extents[extent] if extent in self._extents else self._given_rows()
         if isinstance(extent, tirx.Mul):
             return self._extent(extent.a) * self._extent(extent.b)
@@ -241,8 +245,18 @@ class _Graph:
         lower = evaluate_quantized(name.removeprefix("rtc."), args, _steps)
         if lower is not None:
             return lower
-        wanted = self._shape(call.ty_args[0].shape.values)
         kernel, _, rest = name.removeprefix("rtc.").partition(".")
+        if kernel == "positions":
+            form, symbol = rest.split(".")
+            self._lengths[symbol] = last_position(form, args[0])
+            return np.array([self._lengths[symbol]])
+        wanted = self._shape(call.ty_args[0].shape.values)
+        if kernel == "trim":
+            return trimmed(*args[:-1], length=int(args[-1][0]))
+        if kernel == "pad_positions":
+            return padded(args[0], wanted, length=int(args[1][0]))
+        length = self._lengths.get(getattr(call.ty_args[0].shape.values[0], "name", ""), 0)
+        name = name.replace("div0:", f"div{length}:").replace("mod0:", f"mod{length}:")
         if kernel == "dense":
             return _dense(name, *args)
         if kernel == "embedding_lookup":
