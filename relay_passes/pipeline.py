@@ -9,7 +9,7 @@ legalised to TIR and fused.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import tvm
@@ -52,6 +52,7 @@ __all__ = [
     "LIFT_APART",
     "SIMPLIFY",
     "STAGE",
+    "TRIM",
     "lift",
     "simplify",
     "to_kernels",
@@ -135,9 +136,10 @@ LIFT: tuple[GraphPass, ...] = (
     lift_batch_matmuls,
     lift_softmax,
     gather_blocks,
-    # Last: it moves whole layers, by the names that they have now.
-    trim_sequences,
 )
+
+# Behind the others: it moves whole layers, by the names that they have now.
+TRIM: tuple[GraphPass, ...] = (trim_sequences,)
 
 KERNELS: tuple[GraphPass, ...] = (legalize,)
 
@@ -157,19 +159,23 @@ def simplify(mod: IRModule, report: Report) -> IRModule:
     return _run(SIMPLIFY, mod, report)
 
 
-def to_stages(mod: IRModule, report: Report, fusion: bool = True) -> tuple[StageGraph, ...]:
+def to_stages(
+    mod: IRModule, report: Report, without: Collection[str] = ()
+) -> tuple[StageGraph, ...]:
     """Phases 2 and 3: the stages of a simplified network, what has a template lifted.
 
     The sides of its inputs are noted by `binding_times.with_sides`; without them there is one
-    stage, cross. Without `fusion`, each operator is a kernel of its own.
+    stage, cross. Without "fusion", each operator is a kernel of its own; without "trimming",
+    padding is computed.
     """
     staged = split_stages(_run(STAGE, mod, report), report.start("split_stages"))
-    return tuple(replace(s, module=lift(s.module, report, s.time.value, fusion)) for s in staged)
+    return tuple(replace(s, module=lift(s.module, report, s.time.value, without)) for s in staged)
 
 
-def lift(mod: IRModule, report: Report, stage: str = "", fusion: bool = True) -> IRModule:
+def lift(mod: IRModule, report: Report, stage: str = "", without: Collection[str] = ()) -> IRModule:
     """Phase 3 over `mod`, whose `main` is the network of one `stage`."""
-    return _run(LIFT if fusion else LIFT_APART, mod, report, stage)
+    lifted = _run(LIFT_APART if "fusion" in without else LIFT, mod, report, stage)
+    return lifted if "trimming" in without else _run(TRIM, lifted, report, stage)
 
 
 def to_kernels(

@@ -218,7 +218,9 @@ def inspect_command(artifact: Path, as_json: bool) -> None:
 @click.option("--rows", help="Item counts. [default: the workload's own, else 1,100,512]")
 @click.option("--threads", type=click.IntRange(1), default=1, help="Requests/s of so many threads.")
 @click.option("--profile", is_flag=True, help="Show the time by stage and by kernel.")
-@click.option("--without", multiple=True, help="Gain of staging, fusion, item-cache; or all.")
+@click.option(
+    "--without", multiple=True, help="Gain of staging, trimming, fusion, item-cache, or all."
+)
 @click.option("--models", help="Of zoo: names, with commas between. [default: all]")
 @_QUANTIZE
 @click.option("--calibration", type=_PATH, help="Inputs of a graph in lower precision, .npz.")

@@ -100,7 +100,7 @@ class Compiler:
                 bound = bind(self.plan, self.ports[0], tables, rows, unread)
                 if "staging" not in options.without:
                     simplified = with_sides(simplified, [BINDING_TIMES[b.side] for b in bound])
-            self._staged = to_stages(simplified, self.report, "fusion" not in options.without)
+            self._staged = to_stages(simplified, self.report, options.without)
         except PassError as error:
             raise UnsupportedError(f"{model}: {error}") from error
         self._early_passes = tuple(self.report.passes)

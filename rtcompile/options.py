@@ -20,6 +20,7 @@ CALIBRATION_METHODS = ("minmax", "percentile", "entropy", "dynamic")
 # Parts that a build can go without, and what is built then. Scores stay the same.
 ABLATIONS = {
     "staging": "the whole network runs for every row; features stay with their sides",
+    "trimming": "attention scores every position of a sequence, its padding too",
     "fusion": "bias, addends, activations and element-wise operators run as kernels of their own",
 }
 

@@ -2,6 +2,7 @@
 
 staging     the whole network is one stage that runs for every row: nothing of it is computed once a
             request or once an item. Features stay with their sides, as any other stack has them.
+trimming    the scores of attention over a user's sequence are computed for its padding too.
 fusion      each operator of the graph is a kernel of its own, over a tile in the cache. The product
             with a constant matrix keeps its template, with nothing drawn in: without it the
             comparison would be with an unscheduled loop, which is not what fusion saves. Parts of

@@ -18,6 +18,7 @@ from relay_passes.pipeline import (
     LIFT_APART,
     SIMPLIFY,
     STAGE,
+    TRIM,
     lift,
     simplify,
     to_kernels,
@@ -43,7 +44,7 @@ _FOLDER = Path(pipeline.__file__).parent
 _SHARED = {"__init__", "constant_folding", "epilogue", "errors", "linear_form", "matching"}
 _SHARED |= {"pieces", "pipeline", "precision", "recurrence", "report", "row_blocks"}
 _PASSES = {path.stem for path in _FOLDER.glob("*.py")} - _SHARED
-_PHASES = (*SIMPLIFY, *STAGE, *LIFT, *LIFT_APART, *KERNELS, *KERNELS_APART)
+_PHASES = (*SIMPLIFY, *STAGE, *LIFT, *LIFT_APART, *TRIM, *KERNELS, *KERNELS_APART)
 _LISTED = {graph_pass.__name__ for graph_pass in _PHASES}
 _UPSTREAM = {"canonicalize", "legalize", "legalize_apart"}
 
@@ -108,7 +109,7 @@ def test_every_phase_leaves_its_own_result_alone() -> None:
 def test_the_passes_are_reported_in_order() -> None:
     report = Report()
     to_kernels(lift(simplify(_network(), report), report), report)
-    names = [graph_pass.__name__ for graph_pass in (*SIMPLIFY, *LIFT, *KERNELS)]
+    names = [graph_pass.__name__ for graph_pass in (*SIMPLIFY, *LIFT, *TRIM, *KERNELS)]
     assert [record.name for record in report.passes] == names
     applied = {record.name: record.applied for record in report.passes if record.applied}
     assert applied["lift_embeddings"] == 1

@@ -66,7 +66,7 @@ def test_every_part_can_be_turned_off(din: tuple[Subject, Path]) -> None:
     subject, folder = din
     steps: list[str] = []
     (found,) = ablate(subject, PARTS, (70,), folder, steps.append)
-    assert list(found.without) == ["staging", "fusion", "item-cache", "all of them"]
+    assert list(found.without) == ["staging", "trimming", "fusion", "item-cache", "all of them"]
     whole = runtime.load(folder / "din..rtc").manifest["stages"]
     assert {"user_network", "item_network"} <= set(whole)
     unstaged = runtime.load(folder / "din.staging.rtc").manifest["stages"]
@@ -134,7 +134,10 @@ def test_the_command(options: list[str], shown: str, tmp_path: Path) -> None:
         (["ep1", "--profile", "--against", "openvino"], "--profile and --against are"),
         (["features", "--profile"], "features: give a workload, an ONNX graph or zoo"),
         (["ep3", "--profile"], "did you mean 'ep2'?"),
-        (["ep1", "--without", "tiles"], "--without tiles: known are staging, fusion, item-cache"),
+        (
+            ["ep1", "--without", "tiles"],
+            "--without tiles: known are staging, trimming, fusion",
+        ),
     ],
 )
 def test_what_cannot_be_measured(arguments: list[str], message: str) -> None:
