@@ -8,6 +8,7 @@ import pytest
 
 import rtcompile
 from models.movielens.demo import FOLDER
+from relay_passes.report import PassReport
 from rtcompile.conductor import BuildResult
 
 
@@ -23,6 +24,10 @@ def _applied(result: BuildResult) -> dict[str, int]:
     return {record.name: record.applied for record in result.report.passes if not record.stage}
 
 
+def _passes(result: BuildResult, name: str) -> list[PassReport]:
+    return [record for record in result.report.passes if record.name == name]
+
+
 def _outputs(result: BuildResult, stage: str) -> set[tuple[int, ...]]:
     return {tuple(port["shape"]) for port in result.manifest["stages"][stage]["outputs"]}
 
@@ -34,6 +39,9 @@ def test_din_splits_its_attention_and_its_first_layer(tmp_path: Path) -> None:
     assert (applied["split_products"], applied["drop_expansions"]) == (2, 2)
     assert (50, 36) in _outputs(result, "user_network")  # k @ (W1 - W2), once a request
     assert (36,) in _outputs(result, "item_network")  # q @ (W0 + W2), once an item
+    # The scores are masked by the user's length: padding is not scored.
+    counted = {record.stage: record.applied for record in _passes(result, "trim_sequences")}
+    assert counted == {"user": 0, "item": 0, "cross": 1}
     assert result.verification is not None
     assert result.verification.largest_difference < 1e-5
 
