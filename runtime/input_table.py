@@ -18,13 +18,17 @@ def address(array: Any) -> int:
 
 
 class InputTable:
-    """int64 [inputs, 2]. Whoever sets an address keeps the memory alive until the call returns."""
+    """int64 [inputs, 2]. Whoever sets an address keeps the memory alive until the call returns.
+
+    `words` are the table's, as Python's own integers.
+    """
 
     def __init__(self, row_bytes: Sequence[int]) -> None:
-        self._words = aligned_empty(max(2 * len(row_bytes), 1), "int64")
-        self._words[1 : 2 * len(row_bytes) : 2] = row_bytes
-        self.addresses = self._words[0 : 2 * len(row_bytes) : 2]
-        self.tensor = tvm_ffi.from_dlpack(self._words)
+        words = aligned_empty(max(2 * len(row_bytes), 1), "int64")
+        words[1 : 2 * len(row_bytes) : 2] = row_bytes
+        self.words = words.data
+        self.addresses = words[0 : 2 * len(row_bytes) : 2]
+        self.tensor = tvm_ffi.from_dlpack(words)
 
     def set(self, arrays: Sequence[Any]) -> None:
         """Enter the addresses of `arrays`, one an input."""

@@ -82,6 +82,8 @@ class Ranker:
         constants = tvm_ffi.from_dlpack(artifact.constants)
         stages = artifact.manifest["stages"]
         self._stage = Stage(module["cross"], stages["cross"], constants, helpers)
+        self._input_names = {port.name: port for port in self._stage.inputs}
+        self._output_names = [port.name for port in self._stage.outputs]
         self._ranking = (
             _ranking(self._stage, artifact, module, constants)
             if artifact.manifest["kind"] == "ranking"
@@ -206,15 +208,17 @@ class Ranker:
         """
         if self._ranking is not None:
             raise RequestError(f"predict: {self._artifact.path} has features; call rank")
-        ports = self._stage.inputs
-        given = check_fields("inputs", inputs, dict.fromkeys(port.name for port in ports))
-        names = [port.name for port in self._stage.outputs]
-        few = self._stage.answer_few(given)
-        if few is not None:
-            return dict(zip(names, few, strict=True))
+        given = check_fields("inputs", inputs, self._input_names)
+        found = self._stage.answer_given(given)
+        if found is None:
+            found = self._stage.answer(*self._converted(given))
+        return dict(zip(self._output_names, found, strict=True))
+
+    def _converted(self, given: Mapping[str, object]) -> tuple[int, list[npt.NDArray[Any]]]:
+        """How many rows the inputs have, and aligned arrays of them. Raises RequestError."""
         arrays: list[npt.NDArray[Any]] = []
         rows: int | None = None
-        for port in ports:
+        for port in self._stage.inputs:
             if port.per_request:
                 array = aligned_rows([given[port.name]], port.name, port.dtype, port.shape)
                 arrays.append(array)
@@ -226,5 +230,4 @@ class Ranker:
                 )
             rows = array.shape[0]
             arrays.append(array)
-        results = self._stage.answer(rows or 0, arrays)
-        return dict(zip(names, results, strict=True))
+        return rows or 0, arrays

@@ -21,10 +21,8 @@ _MOST_ROWS = 64
 _MOST_BYTES = 1 << 16
 
 
-def small_rows(ports: Sequence[Any], row_bytes: Sequence[int]) -> int:
-    """Up to how many rows a call's inputs are copied into the block; 0 where none are."""
-    if not ports or any(port.per_request for port in ports):
-        return 0
+def small_rows(row_bytes: Sequence[int]) -> int:
+    """Up to how many rows a call's inputs are copied into the block."""
     return min(_MOST_ROWS, _MOST_BYTES // max(1, sum(row_bytes)))
 
 

@@ -15,6 +15,7 @@ from runtime.arrays import aligned_block, aligned_empty
 from runtime.errors import RequestError, UnknownIdError
 from runtime.helpers import ROWS_A_THREAD, Helpers
 from runtime.input_table import InputTable
+from runtime.inputs_in_place import InputsInPlace
 from runtime.profile import WORDS_A_STEP, KernelTime, step_times
 from runtime.small_inputs import SmallInputs, small_rows
 
@@ -57,6 +58,8 @@ class Results:
     ) -> None:
         self.arrays, self.arguments, self.rows = arrays, arguments, rows
         self.addresses = np.array(addresses, np.int64)
+        # (whether all rows share it, the array with its extents) an output, where rows are kept.
+        self.views: list[tuple[bool, npt.NDArray[Any]]] = []
 
 
 def _row_bytes(ports: Sequence[Port]) -> list[int]:
@@ -65,13 +68,6 @@ def _row_bytes(ports: Sequence[Port]) -> list[int]:
 
 def _flat(arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
     return [array.reshape(-1) for array in arrays]
-
-
-def _first_rows(port: Port, array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
-    """A copy of an output's rows, with their extents."""
-    if port.per_request:
-        return array.copy().reshape(port.shape)
-    return array[: rows * port.row_elements].copy().reshape(rows, *port.shape)
 
 
 @dataclass(frozen=True)
@@ -112,8 +108,10 @@ class Stage:
         self._idle: list[_Workspace] = []
         self._tables: list[InputTable] = []
         self._small: list[SmallInputs] = []
-        table = self._input_table
-        self._small_rows = small_rows(self.inputs, _row_bytes(self.inputs)) if table else 0
+        self._in_place: list[InputsInPlace] = []
+        by_rows = self._input_table and not any(p.per_request for p in self.inputs)
+        self._first_input = self.inputs[0].name if by_rows and self.inputs else None
+        self._small_rows = small_rows(_row_bytes(self.inputs))
         self._answers: list[Results] = []
 
     def run(
@@ -146,20 +144,21 @@ class Stage:
         self._tables.append(table)
         return found
 
-    def answer_few(self, given: Mapping[str, Any]) -> list[npt.NDArray[Any]] | None:
-        """`answer` of a few rows by input names, copied to memory that is used again.
+    def answer_given(self, given: Mapping[str, Any]) -> list[npt.NDArray[Any]] | None:
+        """`answer` from arrays by input names: of a few rows copied to memory that is used again,
+        of more read where they lie.
 
-        None where an array is not as its port wants it, or there are more rows.
+        None where an array is not as its port wants it.
         """
-        if not self._small_rows:
+        if self._first_input is None:
             return None
-        if self._small:
-            inputs = self._small.pop()
-        else:
-            inputs = SmallInputs(self.inputs, _row_bytes(self.inputs), self._small_rows)
+        first = given[self._first_input]
+        few = type(first) is np.ndarray and first.shape[:1] <= (self._small_rows,)
+        idle: list[Any] = self._small if few else self._in_place
+        inputs = idle.pop() if idle else self._new_inputs(few)
         rows = inputs.fill(given)
         found = None if rows is None else self.answer_from(rows, inputs.tensor)
-        self._small.append(inputs)
+        idle.append(inputs)
         return found
 
     def answer_from(self, rows: int, table: Any) -> list[npt.NDArray[Any]]:
@@ -167,13 +166,19 @@ class Stage:
         results = self._answers.pop() if self._answers else None
         if results is None or results.rows < rows:
             results = self.allocate(max(_FEWEST_ROWS, rows + rows // 4))
+            shaped = self.shaped(results.rows, results.arrays)
+            shared = [port.per_request for port in self.outputs]
+            results.views = list(zip(shared, shaped, strict=True))
         self.call(rows, [table, *results.arguments])
-        found = [
-            _first_rows(port, array, rows)
-            for port, array in zip(self.outputs, results.arrays, strict=True)
-        ]
+        found = [(view if shared else view[:rows]).copy() for shared, view in results.views]
         self._answers.append(results)
         return found
+
+    def _new_inputs(self, few: bool) -> SmallInputs | InputsInPlace:
+        row_bytes = _row_bytes(self.inputs)
+        if few:
+            return SmallInputs(self.inputs, row_bytes, self._small_rows)
+        return InputsInPlace(self.inputs, row_bytes)
 
     def input_table(self) -> InputTable:
         """A table for the addresses of the inputs."""

@@ -70,16 +70,20 @@ def test_memory_that_is_used_again_holds_nothing_of_a_call_before(ranker: runtim
     np.testing.assert_allclose(ranker.predict(whole)["Y"], want, atol=1e-6)
 
 
-def test_unaligned_strided_and_read_only_arrays(ranker: runtime.Ranker) -> None:
-    inputs = _inputs(9)
+@pytest.mark.parametrize("rows", [9, 100])
+def test_unaligned_strided_and_read_only_arrays(ranker: runtime.Ranker, rows: int) -> None:
+    inputs = _inputs(rows)
     want = ranker.predict(inputs)["Y"]
-    raw = np.zeros(9 * 5 * 4 + 1, np.uint8)
-    unaligned = raw[1:].view(np.float32).reshape(9, 5)
-    unaligned[...] = inputs["X"]
+    raw = np.zeros(rows * 5 * 4 + 8, np.uint8)
+    by_elements, by_bytes = (
+        raw[at : at + rows * 20].view(np.float32).reshape(rows, 5) for at in (4, 1)
+    )
     strided = np.asfortranarray(inputs["X"])
     frozen = inputs["X"].copy()
     frozen.flags.writeable = False
-    for x in (unaligned, strided, frozen, inputs["X"].tolist()):
+    for x in (by_elements, by_bytes, strided, frozen, inputs["X"].tolist()):
+        if isinstance(x, np.ndarray) and x.flags.writeable:
+            x[...] = inputs["X"]
         assert np.array_equal(ranker.predict({**inputs, "X": x})["Y"], want)
 
 
