@@ -26,7 +26,7 @@ import numpy as np
 
 from relay_passes.matching import call_name
 
-__all__ = ["ACC", "Epilogue", "Step", "number", "steps_of_call"]
+__all__ = ["ACC", "Epilogue", "Step", "number", "number_bounds", "steps_of_call"]
 
 ACC = "acc"
 
@@ -85,6 +85,29 @@ class Epilogue:
 def number(value: Any) -> str:
     """A float32 as an operand."""
     return repr(float(np.float32(value)))
+
+
+def is_number(operand: str) -> bool:
+    """Whether an operand is a number, which the epilogue's text has."""
+    return operand != ACC and ":" not in operand and not operand.startswith("s")
+
+
+def number_bounds(epilogue: Epilogue) -> tuple[float, float] | None:
+    """(low, high) of an epilogue that only keeps the sums between numbers; None of any other.
+
+    Infinite where there is no bound; ReLU has (0, inf).
+    """
+    low, high, last = -np.inf, np.inf, ACC
+    for index, step in enumerate(epilogue.steps):
+        others = [operand for operand in step.operands if operand != last]
+        if step.operator not in ("maximum", "minimum") or len(others) != 1:
+            return None
+        if not is_number(others[0]):
+            return None
+        keep = max if step.operator == "maximum" else min
+        low, high = (keep(bound, float(others[0])) for bound in (low, high))
+        last = f"s{index}"
+    return low, high
 
 
 Emit = Callable[..., str]  # (operator, operands...) -> operand

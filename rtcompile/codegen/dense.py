@@ -42,9 +42,11 @@ __all__ = [
     "apply_epilogue",
     "dense_kernel",
     "emit_blocks",
+    "emit_even_blocks",
     "emit_panel",
     "kernel_name",
     "length_argument",
+    "panel_groups",
     "store_row",
     "stream_buffers",
 ]
@@ -209,6 +211,51 @@ def emit_blocks(most: int, rows: Any, block: Callable[[Any, int], None]) -> None
         with T.serial(blocks) as i:
             block(done + i * height, height)
         done = T.Bind(done + blocks * height)
+
+
+def emit_even_blocks(most: int, rows: Any, block: Callable[[Any, int], None]) -> None:
+    """`rows` rows in blocks of `most`, and what is left of them in one block, or in two halves.
+
+    A block of few rows takes as long as its weights take to come, so none is made much shorter
+    than half where there are more rows: 64 rows by 6 are 10 blocks and one of 4; 61 rows are 9,
+    one of 4 and one of 3.
+    """
+    over = T.Bind(rows % most)
+    borrowed = _number_of(tirx.And(tirx.And(over > 0, over * 2 < most), rows >= most))
+    blocks = _kept(rows // most - borrowed)
+    left = T.Bind(rows - blocks * most)
+    half = (left + 1) // 2
+    first = T.Bind(tirx.Select(left > most, half, left))
+    with T.serial(blocks) as i:
+        block(i * most, most)
+    done = _kept(blocks * most)
+    for height in range(most - 1, 0, -1):
+        count = _kept(_number_of(first == height) + _number_of(left - first == height))
+        with T.serial(count) as i:
+            block(done + i * height, height)
+        done = _kept(done + count * height)
+
+
+def _number_of(condition: Any) -> Any:
+    return tirx.Cast("int64", condition)
+
+
+def _kept(value: Any) -> Any:
+    """`value` out of sight of TVM's simplifier, which would put it in every index again."""
+    place = T.alloc_buffer((1,), "int64")
+    T.buffer_store(place, value, [0])
+    return T.Bind(place[0])
+
+
+def panel_groups(cut: Sequence[Panel]) -> list[list[Panel]]:
+    """Neighbours of equal width, height and columns, which can share their code."""
+    groups: list[list[Panel]] = []
+    for panel in cut:
+        if groups and replace(panel, start=groups[-1][0].start) == groups[-1][0]:
+            groups[-1].append(panel)
+        else:
+            groups.append([panel])
+    return groups
 
 
 def _emit_block(

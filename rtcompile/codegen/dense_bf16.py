@@ -2,7 +2,7 @@
 
 `output` "uint16" stores bfloat16, for a layer that reads it. For a panel of 64 columns this emits
 
-    for each 6 rows, then 3, then 1:       acc[6, 64] = bias[panel]
+    for each 6 rows, and what is left:     acc[6, 64] = bias[panel]
         for pair in depth / 2:             acc[i, :] += x[i, pair] . W_panel[pair, :]
         y[rows, panel] = f(acc, streams)
 
@@ -14,7 +14,7 @@ what is behind the depth is zero: a NaN there would spoil the row.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,9 @@ from rtcompile.codegen.dense import (
     Buffers,
     DenseShape,
     apply_epilogue,
-    emit_blocks,
+    emit_even_blocks,
     length_argument,
+    panel_groups,
     store_row,
     stream_buffers,
 )
@@ -56,7 +57,7 @@ __all__ = [
 ]
 
 # The name and version of the kernel in tuning records.
-DENSE_BF16_KERNEL = ("dense_bf16", 1)
+DENSE_BF16_KERNEL = ("dense_bf16", 2)
 
 
 def bf16_name(shape: DenseShape, output: str) -> str:
@@ -129,9 +130,13 @@ def dense_bf16_kernel(
             T.decl_buffer((pairs * width,), "int32", data=w),
         )
         offset = 0
-        for panel in cut:
-            emit_blocks(panel.rows, rows, _block(shape, panel, offset, buffers, operands))
-            offset += pairs * panel.width
+        for group in panel_groups(cut):
+            size = pairs * group[0].width
+            with T.serial(len(group)) as p:
+                panel = replace(group[0], start=group[0].start + p * group[0].width)
+                block = _block(shape, panel, offset + p * size, buffers, operands)
+                emit_even_blocks(panel.rows, rows, block)
+            offset += len(group) * size
         if stored > shape.columns:
             with T.serial(rows) as i:
                 T.buffer_store(buffers.target, tirx.const(0, "uint16"), [i, shape.columns])

@@ -9,13 +9,13 @@ constant:
 so the sums begin with `start`, and the way out multiplies by `factor`, s t[j], and by the row's
 scale, where it has one. For a panel of 64 columns and AVX512-VNNI this emits
 
-    for each 6 rows, then 3, then 1:       acc[6, 64] = start[panel]
+    for each 6 rows, and what is left:     acc[6, 64] = start[panel]
         for four in depth / 4:             acc[i, :] += q[i, four] . W_panel[four, :]
         y[rows, panel] = f(float(acc) * factor[panel] + bias[panel], streams)
 
 and where the next layer reads bytes, by the range [1 / s, z] of its own:
 
-        y[rows, panel] = trunc(clamp(f(...) * inverse + zero, 0, 255) + 0.5)
+        y[rows, panel] = trunc(clamp(f(...) * inverse + (zero + 0.5), 0, 255.5))
 
 Packed weights are the panels one behind the other, each [depth / 4, width, 4], padded with zeros.
 """
@@ -23,7 +23,7 @@ Packed weights are the panels one behind the other, each [depth / 4, width, 4], 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,18 +32,20 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from relay_passes.epilogue import Epilogue, number_bounds
 from rtcompile.codegen.dense import (
     Buffers,
     DenseShape,
     apply_epilogue,
-    emit_blocks,
+    emit_even_blocks,
     length_argument,
+    panel_groups,
     store_row,
     stream_buffers,
 )
 from rtcompile.codegen.dot_product import DOT_PRODUCTS, DotProduct
 from rtcompile.codegen.panels import Panel, PanelConfig, panels
-from rtcompile.codegen.quantize_rows import padded_depth, to_byte
+from rtcompile.codegen.quantize_rows import ABOVE, bounded_byte, padded_depth, to_byte
 from rtcompile.errors import UnsupportedError
 from rtcompile.targets import Registers
 
@@ -57,7 +59,7 @@ __all__ = [
 ]
 
 # The name and version of the kernel in tuning records.
-DENSE_INT8_KERNEL = ("dense_int8", 1)
+DENSE_INT8_KERNEL = ("dense_int8", 2)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class _Operands:
     start: Any
     factor: Any
     scale: Any  # of the rows; None where they have none of their own
-    convert: Callable[[Any], Any]
+    inverse: Any  # of the steps of y, and its zero point and a half; None where y is float32
+    half: Any
 
 
 def dense_int8_kernel(
@@ -162,22 +165,69 @@ def dense_int8_kernel(
             T.decl_buffer((width,), "int32", data=start),
             T.decl_buffer((width,), "float32", data=factor),
             None if scale is None else T.decl_buffer((rows,), "float32", data=scale),
-            _conversion(given),
+            *_steps(given),
         )
         offset = 0
-        for panel in cut:
-            block = _block(shape.dense, unit, panel, offset, buffers, operands)
-            emit_blocks(panel.rows, rows, block)
-            offset += 4 * fours * panel.width
+        for group in panel_groups(cut):
+            size = 4 * fours * group[0].width
+            with T.serial(len(group)) as p:
+                panel = replace(group[0], start=group[0].start + p * group[0].width)
+                block = _block(shape.dense, unit, panel, offset + p * size, buffers, operands)
+                emit_even_blocks(panel.rows, rows, block)
+            offset += len(group) * size
     return builder.get()
 
 
-def _conversion(given: Any) -> Callable[[Any], Any]:
+def _steps(given: Any) -> tuple[Any, Any]:
+    """Of the range of y: the inverse of its steps, its zero point and a half."""
     if given is None:
-        return lambda value: value
+        return None, None
     entry = T.decl_buffer((2,), "float32", data=given)
-    inverse, zero = T.Bind(entry[0]), T.Bind(entry[1])
-    return lambda value: to_byte(value, inverse, zero)
+    return T.Bind(entry[0]), T.Bind(entry[1] + _f32(0.5))
+
+
+@dataclass(frozen=True)
+class _WayOut:
+    """From a panel's sums to y: sums * factor + bias, the epilogue, and what is stored of that.
+
+    `factor` and `bias` are [panel width].
+    """
+
+    factor: Any
+    bias: Any
+    epilogue: Epilogue
+    convert: Callable[[Any], Any]
+
+
+def _way_out(dense: DenseShape, panel: Panel, at: Buffers, given: _Operands) -> _WayOut:
+    """An epilogue that only bounds y is done on its steps, which factor and bias then give."""
+    factor, bias = (T.alloc_buffer((panel.width,), "float32") for _ in range(2))
+    bounds = None if given.inverse is None else number_bounds(dense.epilogue)
+    inverse, half = (_f32(1.0), _f32(0.0)) if bounds is None else (given.inverse, given.half)
+    with T.vectorized(panel.width) as j:
+        T.buffer_store(factor, given.factor[panel.start + j] * inverse, [j])
+    with T.vectorized(panel.width) as j:
+        T.buffer_store(bias, at.bias[panel.start + j] * inverse + half, [j])
+    if bounds is not None:
+        low, high = (
+            T.Bind(_kept(bound, given)) if np.isfinite(bound) else _f32(end)
+            for bound, end in zip(bounds, (0.0, ABOVE), strict=True)
+        )
+        return _WayOut(factor, bias, Epilogue(), lambda value: bounded_byte(value, low, high))
+    if given.inverse is not None:
+        convert = lambda value: to_byte(value, given.inverse, given.half)  # noqa: E731
+        return _WayOut(factor, bias, dense.epilogue, convert)
+    return _WayOut(factor, bias, dense.epilogue, lambda value: value)
+
+
+def _kept(bound: float, given: _Operands) -> Any:
+    """A bound of y in its steps, where these reach it, half a step above."""
+    moved = _f32(bound) * given.inverse + given.half
+    return tirx.max(tirx.min(moved, _f32(ABOVE)), _f32(0.0))
+
+
+def _f32(value: float) -> Any:
+    return tirx.const(value, "float32")
 
 
 def _block(
@@ -185,6 +235,7 @@ def _block(
 ) -> Callable[[Any, int], None]:
     """The code of `height` rows from `row` on by one panel."""
     lanes, vectors = unit.lanes, panel.width // unit.lanes
+    out = _way_out(dense, panel, at, given)
 
     def emit(row: Any, height: int) -> None:
         acc = [[T.alloc_buffer((lanes,), "int32") for _ in range(vectors)] for _ in range(height)]
@@ -198,9 +249,9 @@ def _block(
                     first = offset + (k * vectors + v) * 4 * lanes
                     _accumulate(unit, one, given.source[row + i, k], given.weight, first)
         for i, sums in enumerate(acc):
-            scaled = _scaled(panel, at, given, sums, row + i)
-            results = apply_epilogue(dense.epilogue, panel, at.streams, scaled, row + i)
-            store_row(panel, at.target, results, row + i, given.convert)
+            scaled = _scaled(panel, out, given, sums, row + i)
+            results = apply_epilogue(out.epilogue, panel, at.streams, scaled, row + i)
+            store_row(panel, at.target, results, row + i, out.convert)
 
     return emit
 
@@ -213,17 +264,17 @@ def _accumulate(unit: DotProduct, sums: Any, four: Any, weight: Any, first: Any)
     T.buffer_store(sums, result, [whole])
 
 
-def _scaled(panel: Panel, at: Buffers, given: _Operands, sums: list[Any], row: Any) -> Any:
+def _scaled(panel: Panel, out: _WayOut, given: _Operands, sums: list[Any], row: Any) -> Any:
     """A row's sums as float32, [panel width]: times the factors, bias added."""
     result = T.alloc_buffer((panel.width,), "float32")
     lanes = panel.width // len(sums)
     scale = None if given.scale is None else T.Bind(given.scale[row])
     for v, one in enumerate(sums):
         with T.vectorized(lanes) as j:
-            column = panel.start + v * lanes + j
-            factor = given.factor[column]
+            column = v * lanes + j
+            factor = out.factor[column]
             if scale is not None:
                 factor = factor * scale
-            value = tirx.Cast("float32", one[j]) * factor + at.bias[column]
+            value = tirx.Cast("float32", one[j]) * factor + out.bias[column]
             T.buffer_store(result, value, [v * lanes + j])
     return result

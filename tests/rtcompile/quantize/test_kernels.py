@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from relay_passes.epilogue import Epilogue
+from relay_passes.epilogue import Epilogue, number_bounds
 from relay_passes.quantize_dense import bf16_bits, quantize_weight
 from rtcompile.codegen.dense import DenseShape
 from rtcompile.codegen.dense_bf16 import (
@@ -158,6 +158,46 @@ def test_int8_layers_are_exact_sums(columns: int, dynamic_scale: bool, output: s
         assert np.abs(y[:, :columns] - want).max() <= 0.5 + 1e-3
     else:
         np.testing.assert_allclose(y, want, rtol=1e-5, atol=1e-5)
+
+
+BOUNDS = [
+    "",
+    "maximum acc 0.0",
+    "maximum acc -0.5; minimum s0 0.75",
+    "minimum acc 0.5; maximum s0 -9.0",
+    "sigmoid acc",
+]
+
+
+@needs_vnni
+@pytest.mark.parametrize("text", BOUNDS)
+def test_every_count_of_rows_is_computed_and_no_more(text: str) -> None:
+    depth, columns, most = 24, 130, 33
+    rng = np.random.default_rng(0)
+    shape = Int8Shape(DenseShape(depth, columns, Epilogue.parse(text)), output="uint8")
+    types = ["int32", "int8", "int32", *["float32"] * 3, "uint8"]
+    kernel = compiled(dense_int8_kernel(shape, VNNI), types)
+    cut = int8_panels(columns, VNNI)
+    q = rng.integers(0, 256, (most, depth)).astype(np.uint8)
+    w = rng.integers(-127, 128, (depth, columns)).astype(np.int8)
+    start, bias = np.zeros(columns, np.int32), rng.normal(size=columns).astype(np.float32)
+    factor = np.full(columns, 1e-5, np.float32)
+    packed = [pack_columns(row, cut) for row in (start, factor, bias)]
+    exact = (q.astype(np.int64) @ w) * factor.astype(np.float64) + bias
+    for rows in range(most + 1):
+        y = np.full((most, padded_depth(columns)), 7, np.uint8)
+        kernel(q, pack_int8_weight(w, cut), *packed, np.float32([90.0, 100.0]), y, rows)
+        want = np.clip(_of_bounds(text, exact[:rows]) * 90 + 100, 0, 255)
+        assert np.all(np.abs(y[:rows, :columns] - want) <= 0.5 + 1e-3)
+        assert np.all(y[rows:] == 7)
+
+
+def _of_bounds(text: str, values: Array) -> Array:
+    if text == "sigmoid acc":
+        return 1 / (1 + np.exp(-values))
+    bounds = number_bounds(Epilogue.parse(text))
+    assert bounds is not None
+    return np.clip(values, *bounds)
 
 
 @needs_bf16
