@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.column_spec import ColumnSpec
-from runtime.encode_block import Block, Place
+from runtime.encode_arrays import TextArrays
+from runtime.encode_block import Block, Found, Place
 from runtime.encode_column import append_texts, encode_column
 from runtime.encode_numbers import NumberColumns, may_lack
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Split, Word
@@ -44,6 +45,7 @@ class Encoder:
         ]
         self._text_names = [specs[i].name for i in self._texts]
         self._number_names = [specs[i].name for i in self._numbers]
+        self._lacking = [spec.kind == "present" for spec in specs]
         self._places = np.zeros((len(specs), COLUMN_WORDS), np.int64)
         self._has = np.zeros_like(self._places)
         for spec, place, has in zip(specs, self._places, self._has, strict=True):
@@ -149,37 +151,46 @@ class Encoder:
         self, block: Block, columns: Columns, rows: int, places: npt.NDArray[np.int64]
     ) -> list[int]:
         numbers, others = NumberColumns(rows), []
-        for index in self._numbers:
-            spec = self.specs[index]
-            values = columns[spec.name]
-            plain = len(values) == rows > 0 and not (spec.kind == "present" and may_lack(values))
+        for index, name in zip(self._numbers, self._number_names, strict=True):
+            values = columns[name]
+            plain = len(values) == rows > 0
+            if plain and self._lacking[index] and may_lack(values):
+                plain = False
             if not plain or not numbers.take(index, values):
                 others.append(index)
         found, mixed = numbers.append(block)
-        if found:
-            indices, starts = zip(*found, strict=True)
-            places[list(indices), Word.NUMBERS] = starts
+        _enter(places, Word.NUMBERS, found, rows)
         return others + mixed
 
     def _text_columns(
         self, block: Block, columns: Columns, rows: int, places: npt.NDArray[np.int64]
     ) -> list[int]:
-        indices, starts, others = [], [], []
-        for index in self._texts:
-            values = columns[self.specs[index].name]
-            start = None
-            if len(values) == rows:
-                try:
-                    start = append_texts(block, values)
-                except TypeError as error:
-                    raise self._error(index, error) from error
+        arrays, lists, others = TextArrays(), [], []
+        for index, name in zip(self._texts, self._text_names, strict=True):
+            values = columns[name]
+            if len(values) != rows:
+                others.append(index)
+            elif not rows or not arrays.take(index, values):
+                lists.append(index)
+        found, mixed = arrays.append(block)
+        for index in lists + mixed:
+            try:
+                start = append_texts(block, columns[self.specs[index].name])
+            except TypeError as error:
+                raise self._error(index, error) from error
             if start is None:
                 others.append(index)
             else:
-                indices.append(index)
-                starts.append(start)
-        places[indices, Word.OFFSETS] = starts
+                found.append(([index], start))
+        _enter(places, Word.OFFSETS, found, rows)
         return others
+
+
+def _enter(places: npt.NDArray[np.int64], word: int, found: Sequence[Found], rows: int) -> None:
+    """Set a word of columns: the place of the first value of each."""
+    indices = [index for columns, _ in found for index in columns]
+    starts = [start + 8 * rows * k for columns, start in found for k in range(len(columns))]
+    places[indices, word] = starts
 
 
 def _takes_texts(spec: ColumnSpec) -> bool:

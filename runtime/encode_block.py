@@ -18,10 +18,13 @@ import numpy.typing as npt
 from runtime.arrays import align, aligned_empty
 from runtime.encoded import COLUMN_WORDS, PADDING, Encoded
 
-__all__ = ["Block", "Place"]
+__all__ = ["Block", "Found", "Place"]
 
 # In bytes from the beginning of its part: rows, values, offsets, text (0), numbers; split, mode, 0.
 Place = tuple[int, int, int, int, int, int, int, int]
+
+# Columns, and where the values of the first one begin; those of the others follow.
+Found = tuple[list[int], int]
 
 _PAD = bytes(PADDING)
 # From so many values on, numpy is quicker than a list.
@@ -34,7 +37,7 @@ class Block:
     def __init__(self, entries: int) -> None:
         self._entries = entries
         self._words: list[int] = []
-        self._parts: list[bytes] = []
+        self._parts: list[Any] = []  # bytes, and arrays of them
         self._texts = self._bytes = self._numbers = 0
         # Bytes of each text: whole columns, and behind them what came since.
         self._lengths: list[npt.NDArray[np.int64]] = []
@@ -66,6 +69,16 @@ class Block:
         """`strings`, of bytes."""
         return self._append(b"".join(values), map(len, values), len(values))
 
+    def pieces(self, data: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int64]) -> int:
+        """`texts`, of the bytes of all and the length of each."""
+        place = 8 * self._texts
+        self._end_tail()
+        self._parts.append(data)
+        self._lengths.append(sizes)
+        self._texts += len(sizes)
+        self._bytes += len(data)
+        return place
+
     def _append(self, data: bytes, sizes: Iterable[int], count: int) -> int:
         place = 8 * self._texts
         self._parts.append(data)
@@ -86,7 +99,7 @@ class Block:
     def numbers(self, *arrays: npt.NDArray[Any]) -> int:
         """Append numbers of any dtype and shape, one array after another; returns their place."""
         place = 8 * self._numbers
-        self._numbers += sum(array.size for array in arrays)
+        self._numbers += sum([array.size for array in arrays])
         self._arrays.append(arrays)
         return place
 
@@ -133,11 +146,9 @@ class Block:
     def _put_numbers(self, numbers: npt.NDArray[np.float64]) -> None:
         at = 0
         for arrays in self._arrays:
-            end = at + sum(array.size for array in arrays)
-            if len(arrays) == 1:
-                numbers[at:end].reshape(arrays[0].shape)[...] = arrays[0]
-            else:
-                np.concatenate(arrays, out=numbers[at:end], casting="unsafe")
+            given = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+            end = at + given.size
+            numbers[at:end].reshape(given.shape)[...] = given
             at = end
 
 

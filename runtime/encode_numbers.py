@@ -17,7 +17,7 @@ from math import isnan
 import numpy as np
 import numpy.typing as npt
 
-from runtime.encode_block import Block
+from runtime.encode_block import Block, Found
 from runtime.raw_values import Values
 
 __all__ = ["NumberColumns", "may_lack"]
@@ -82,12 +82,13 @@ class NumberColumns:
             self._lists[kind].append((index, data))
         return kind is not None
 
-    def append(self, block: Block) -> tuple[list[tuple[int, int]], list[int]]:
-        """Append all to the block: (column, place of its numbers), and columns that were none."""
-        found, others = [], []
+    def append(self, block: Block) -> tuple[list[Found], list[int]]:
+        """Append all to the block: the places of their numbers, and columns that were none."""
+        found: list[Found] = []
+        others: list[int] = []
         if self._arrays:
             first = block.numbers(*(array for _, array in self._arrays))
-            found += self._placed([index for index, _ in self._arrays], first)
+            found.append(([index for index, _ in self._arrays], first))
         for kind, columns in self._lists.items():
             if not columns:
                 continue
@@ -100,11 +101,8 @@ class NumberColumns:
                 others += [index for index, one in zip(indices, good, strict=True) if not one]
                 indices = [index for index, one in zip(indices, good, strict=True) if one]
                 numbers = numbers[good]
-            found += self._placed(indices, block.numbers(numbers))
+            found.append((indices, block.numbers(numbers)))
         return found, others
-
-    def _placed(self, indices: list[int], first: int) -> list[tuple[int, int]]:
-        return [(index, first + 8 * self._rows * k) for k, index in enumerate(indices)]
 
 
 def may_lack(values: Values) -> bool:

@@ -19,6 +19,7 @@ separators of several bytes, prefixes, weights, and columns that mix strings wit
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,20 +75,20 @@ class ColumnPart:
     split: int
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Encoded:
     """The columns of `rows` rows, as the stages take them.
 
-    `columns` int64 [columns * COLUMN_WORDS] is the head of `block`, which everything lies in.
-    `bound` is at least the number of values that any column has, once it is split; `shared` the
-    same of the columns that have one row for all, in all.
+    `columns` int64 [columns * COLUMN_WORDS] points into `memory`. `bound` is at least the number of
+    values that any column has, once it is split; `shared` the same of the columns that have one row
+    for all, in all.
     """
 
     rows: int
     columns: npt.NDArray[np.int64]
     bound: int
     shared: int
-    block: npt.NDArray[np.uint8]
+    memory: object
 
     def part(self, index: int, spec: ColumnSpec) -> ColumnPart:
         """The arrays of one column, before any kernel ran."""
@@ -99,11 +100,12 @@ class Encoded:
             count = int(rows[-1])
         values = self._array(words[Word.VALUES], count + 1, "int64")
         count = int(values[-1])
-        numbers = self.block[:0].view(np.float64)
+        numbers = np.empty(0)
         if spec.has_numbers:
             numbers = self._array(words[Word.NUMBERS], count, "float64")
         if not spec.is_text:
-            return ColumnPart(rows, values, None, self.block[:0], numbers, words[Word.SPLIT])
+            none = np.empty(0, np.uint8)
+            return ColumnPart(rows, values, None, none, numbers, words[Word.SPLIT])
         offsets = self._array(words[Word.OFFSETS], count + 1, "int64")
         text = self._array(words[Word.TEXT] + int(offsets[0]), int(offsets[-1] - offsets[0]))
         return ColumnPart(rows, values, offsets, text, numbers, words[Word.SPLIT])
@@ -118,7 +120,10 @@ class Encoded:
         return bounds if len(bounds) == self.rows else np.repeat(bounds, self.rows)
 
     def _array(self, address: int, count: int, dtype: str = "uint8") -> npt.NDArray[Any]:
+        """An array that the memory holds."""
         if not count:
-            return self.block[:0].view(dtype)
-        begin = address - int(self.block.__array_interface__["data"][0])
-        return self.block[begin : begin + count * np.dtype(dtype).itemsize].view(dtype)
+            return np.empty(0, dtype)
+        held = (ctypes.c_char * (count * np.dtype(dtype).itemsize)).from_address(address)
+        held.memory = self.memory  # type: ignore[attr-defined]
+        found: npt.NDArray[Any] = np.frombuffer(memoryview(held), dtype)
+        return found

@@ -42,8 +42,9 @@ class ColumnStage:
     def run(self, encoded: Encoded) -> dict[str, Column]:
         """Every feature of `encoded.rows` rows, in the order of the config."""
         sizes = self.sizes(encoded)
-        with self._scratch.lent(encoded.bound, encoded.shared, encoded.rows) as scratch:
-            results = self._stage.run(encoded.rows, (encoded.columns, scratch), sizes)
+        scratch = self._scratch.take(encoded.bound, encoded.shared, encoded.rows)
+        results = self._stage.run(encoded.rows, (encoded.columns, scratch.array), sizes)
+        self._scratch.give_back(scratch)
         found = dict(zip((port.name for port in self._stage.outputs), results, strict=True))
         return {feature["name"]: _column(feature, found, encoded) for feature in self._features}
 
@@ -53,9 +54,9 @@ class ColumnStage:
         columns = tvm_ffi.from_dlpack(encoded.columns)
 
         def run() -> None:
-            with self._scratch.lent(encoded.bound, encoded.shared, encoded.rows) as scratch:
-                given = (columns, tvm_ffi.from_dlpack(scratch))
-                self._stage.call(encoded.rows, [*given, *results.arguments])
+            scratch = self._scratch.take(encoded.bound, encoded.shared, encoded.rows)
+            self._stage.call(encoded.rows, [columns, scratch.tensor, *results.arguments])
+            self._scratch.give_back(scratch)
 
         return run
 

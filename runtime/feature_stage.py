@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import tvm_ffi
 
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec, read_specs
-from runtime.encode import Encoder
+from runtime.compiled_encoder import CompiledEncoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Word
 from runtime.errors import RequestError
 from runtime.items import Snapshot
@@ -33,7 +34,9 @@ class FeatureStage:
         description: Any,
         constants: Any,
         assets: Mapping[str, bytes],
+        encode: Any,
     ) -> None:
+        """`encode`: the module's function that encodes values."""
         self._stage = Stage(function, description, constants)
         specs = read_specs(description["columns"], assets)
         self._scratch = Scratch(description)
@@ -41,10 +44,15 @@ class FeatureStage:
         self._watch = Stopwatch() if "probes" in description else None
         self.columns = tuple(dict.fromkeys(spec.name for spec in specs if spec.name))
         self._columns = len(specs)
-        self._parts = {one: self._part(one, specs) for one in ("user", "item", "context")}
-        self._encoder = self._timed(Encoder(specs, where(side)))
         # Whether it reads columns of several sides.
         self.is_mixed = any(spec.side != side for spec in specs)
+        self._encode = encode
+        self._encoder = self._encoder_of(side, specs)
+        parts = (self._part(one, specs) for one in ("user", "context"))
+        self._parts = [part for part in parts if len(part.places)]
+        # The item columns that it reads beside those of other sides.
+        self.item_specs = tuple(spec for spec in specs if spec.side == "item")
+        self._items = _places("item", specs)
 
     @property
     def ports(self) -> tuple[Port, ...]:
@@ -54,8 +62,11 @@ class FeatureStage:
     def run(self, columns: Mapping[str, Sequence[object]], rows: int) -> list[npt.NDArray[Any]]:
         """One array [rows, ...] a port. `columns`: name -> a value a row."""
         encoded = self._encoder.rows(columns, rows)
-        with self._scratch.lent(encoded.bound, encoded.shared, encoded.rows) as scratch:
-            return self._stage.run(rows, (encoded.columns, scratch))
+        scratch = self._scratch.take(encoded.bound, encoded.shared, encoded.rows)
+        found = self._stage.run(rows, (encoded.columns, scratch.array))
+        self._scratch.give_back(scratch)
+        self._encoder.give_back(encoded)
+        return found
 
     def allocate(self, rows: int) -> Results:
         """Memory for the results of `rows` rows, to be filled again and again."""
@@ -70,9 +81,11 @@ class FeatureStage:
         self._fill(self._encoder.one(fields), results)
 
     def _fill(self, encoded: Encoded, results: Results) -> None:
-        with self._scratch.lent(encoded.bound, encoded.shared, encoded.rows) as scratch:
-            given = map(tvm_ffi.from_dlpack, (encoded.columns, scratch))
-            self._stage.call(encoded.rows, [*given, *results.arguments])
+        scratch = self._scratch.take(encoded.bound, encoded.shared, encoded.rows)
+        columns = tvm_ffi.from_dlpack(encoded.columns)
+        self._stage.call(encoded.rows, (columns, scratch.tensor, *results.arguments))
+        self._scratch.give_back(scratch)
+        self._encoder.give_back(encoded)
 
     def fill_mixed(
         self,
@@ -85,18 +98,20 @@ class FeatureStage:
         """`fill`, of columns of every side: of the request's user, of its items, of each row."""
         columns = aligned_empty(self._columns * COLUMN_WORDS, "int64")
         words = columns.reshape(-1, COLUMN_WORDS)
-        of_user = self._parts["user"].encoder.one(user, Mode.ONE)
-        of_context = self._parts["context"].encoder.rows(context, rows)
-        for side, encoded in (("user", of_user), ("context", of_context)):
-            words[self._parts[side].places] = encoded.columns.reshape(-1, COLUMN_WORDS)
-        places = self._parts["item"].places
-        words[places] = items.stored.descriptors
-        words[places, Word.PLACES] = items.places.__array_interface__["data"][0]
-        bound = items.stored.longest + of_user.bound + of_context.bound
-        with self._scratch.lent(bound, of_user.shared + of_context.shared, rows) as scratch:
-            given = map(tvm_ffi.from_dlpack, (columns, scratch))
-            self._stage.call(rows, [*given, *results.arguments])
-        del items, of_user, of_context  # what the descriptors point into, until here
+        bound, shared, lent = items.stored.longest, 0, []
+        for part in self._parts:
+            encoded = part.encode(user, context, rows)
+            words[part.places] = encoded.columns.reshape(-1, COLUMN_WORDS)
+            bound, shared = bound + encoded.bound, shared + encoded.shared
+            lent.append((part, encoded))
+        words[self._items] = items.stored.descriptors
+        words[self._items, Word.PLACES] = items.places.address
+        scratch = self._scratch.take(bound, shared, rows)
+        given = (tvm_ffi.from_dlpack(columns), scratch.tensor)
+        self._stage.call(rows, (*given, *results.arguments))
+        self._scratch.give_back(scratch)
+        for part, encoded in lent:  # what the descriptors point into, until here
+            part.encoder.give_back(encoded)
 
     def profile(self, name: str, tick: float) -> list[KernelTime]:
         """See `Stage.profile`."""
@@ -107,25 +122,34 @@ class FeatureStage:
         return self._watch.taken() if self._watch else 0
 
     def _part(self, side: str, specs: Sequence[ColumnSpec]) -> _Part:
-        places = [i for i, spec in enumerate(specs) if spec.side == side]
-        encoder = Encoder([specs[i] for i in places], where(side))
-        return _Part(places, self._timed(encoder))
+        of_side = [spec for spec in specs if spec.side == side]
+        return _Part(side, _places(side, specs), self._encoder_of(side, of_side))
 
-    def _timed(self, encoder: Encoder) -> Encoder | TimedEncoder:
+    def _encoder_of(self, side: str, specs: Sequence[ColumnSpec]) -> CompiledEncoder | TimedEncoder:
+        encoder = CompiledEncoder(self._encode, specs, where(side))
         return TimedEncoder(encoder, self._watch) if self._watch else encoder
-
-    @property
-    def item_specs(self) -> tuple[ColumnSpec, ...]:
-        """The item columns that it reads beside those of other sides."""
-        return self._parts["item"].encoder.specs
 
 
 @dataclass(frozen=True)
 class _Part:
     """The columns of one side, and where they stand among all."""
 
-    places: list[int]
-    encoder: Encoder | TimedEncoder
+    side: str
+    places: npt.NDArray[np.int64]
+    encoder: CompiledEncoder | TimedEncoder
+
+    def encode(
+        self, user: Mapping[str, object], context: Mapping[str, Sequence[object]], rows: int
+    ) -> Encoded:
+        """The user's columns, of one row; or the context's, of `rows`."""
+        if self.side == "user":
+            return self.encoder.one(user, Mode.ONE)
+        return self.encoder.rows(context, rows)
+
+
+def _places(side: str, specs: Sequence[ColumnSpec]) -> npt.NDArray[np.int64]:
+    """Which columns are of a side."""
+    return np.array([i for i, spec in enumerate(specs) if spec.side == side], np.int64)
 
 
 def where(side: str) -> Callable[[str], str]:

@@ -28,7 +28,7 @@ from runtime.input_table import address
 from runtime.read_items import read_items
 from runtime.stage import Port
 
-__all__ = ["ItemTable", "Snapshot"]
+__all__ = ["ItemPlaces", "ItemTable", "Snapshot"]
 
 # Rows of the item stage that run at once: bounds the memory that an upsert takes.
 _BATCH = 4096
@@ -41,14 +41,30 @@ _KEYS = ("item_id", "id")
 Compute = Callable[[Mapping[str, Sequence[object]], int], list[npt.NDArray[Any]]]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Snapshot:
     """What a request reads: the items' places, and where the arrays lie these are places in."""
 
-    places: npt.NDArray[np.int64]
+    places: ItemPlaces
     addresses: npt.NDArray[np.int64]
     stored: StoredColumns
     alive: Sequence[Any]  # the arrays behind `addresses`
+
+
+class ItemPlaces:
+    """Memory for the places of a request's items, used again by the next: int64 [items]."""
+
+    def __init__(self) -> None:
+        self._array = aligned_empty(0, "int64")
+        self.address = 0
+
+    def set(self, places: Sequence[int]) -> None:
+        """Enter them."""
+        count = len(places)
+        if count > len(self._array):
+            self._array = aligned_empty(count + count // 4, "int64")
+            self.address = address(self._array)
+        self._array[:count] = places
 
 
 class _State:
@@ -106,19 +122,15 @@ class ItemTable:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def snapshot(self, items: Sequence[object]) -> Snapshot:
+    def snapshot(self, items: Sequence[object], places: ItemPlaces) -> Snapshot:
         """Where the items of a request lie. Raises UnknownItemError, RequestError."""
         state = self._state
-        index = state.index
         try:
             # Strings, the usual ids, are their own keys.
-            found = [index[item if item.__class__ is str else _key(item)] for item in items]
-        except KeyError:
-            raise _unknown(items, index) from None
-        except TypeError as error:
-            raise RequestError(f"items: {error}") from error
-        places = aligned_empty(len(found), "int64")
-        places[:] = found
+            found = list(map(state.index.__getitem__, items))
+        except (KeyError, TypeError):
+            found = _places(items, state.index)
+        places.set(found)
         return Snapshot(places, state.addresses, state.store.snapshot, state.arrays)
 
     def raw(self, items: Sequence[object]) -> dict[str, list[object]]:
@@ -254,6 +266,16 @@ def _append(
     # Last, and entry by entry: from here on readers find the rows.
     for row, key in enumerate(keys):
         state.index[key] = first + row
+
+
+def _places(items: Sequence[object], index: Mapping[object, int]) -> list[int]:
+    """The places of items whose ids may be of any type."""
+    try:
+        return [index[_key(item)] for item in items]
+    except KeyError:
+        raise _unknown(items, index) from None
+    except TypeError as error:
+        raise RequestError(f"items: {error}") from error
 
 
 def _unknown(items: Sequence[object], index: Mapping[object, int]) -> UnknownItemError:

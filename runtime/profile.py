@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tvm_ffi
 
 from runtime.arrays import aligned_empty
-from runtime.encode import Encoder
+from runtime.compiled_encoder import CompiledEncoder
 
 __all__ = ["KernelTime", "Profile", "Stopwatch", "TimedEncoder", "nanoseconds_a_tick", "step_times"]
 
@@ -70,10 +70,10 @@ class Stopwatch:
 
 
 class TimedEncoder:
-    """An `Encoder` by a stopwatch."""
+    """A `CompiledEncoder` by a stopwatch."""
 
-    def __init__(self, encoder: Encoder, watch: Stopwatch) -> None:
-        self.specs = encoder.specs
+    def __init__(self, encoder: CompiledEncoder, watch: Stopwatch) -> None:
+        self.specs, self.give_back = encoder.specs, encoder.give_back
         self.one, self.rows = watch.timed(encoder.one), watch.timed(encoder.rows)
 
 

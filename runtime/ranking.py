@@ -18,6 +18,7 @@ from runtime.network import Network
 from runtime.profile import KernelTime, Profile
 from runtime.request_memory import CrossInputs, RequestMemory
 from runtime.stage import Results, Stage
+from runtime.value_plan import ENCODE
 
 __all__ = ["Ranking"]
 
@@ -42,7 +43,7 @@ class Ranking:
         self._fields = {side: dict.fromkeys(names) for side, names in fields.items()}
         self._cross = cross
         self._features = {
-            side: FeatureStage(side, module[side], stages[side], constants, assets)
+            side: FeatureStage(side, module[side], stages[side], constants, assets, module[ENCODE])
             for side in _SIDES
             if side in stages
         }
@@ -77,7 +78,7 @@ class Ranking:
         memory = self._idle.pop() if self._idle else self._new_memory()
         fields = self._fill_user(user, memory.features)
         memory.run_network()
-        snapshot = self.items.snapshot(ids)
+        snapshot = self.items.snapshot(ids, memory.places)
         of_context = memory.context(rows)
         self._fill_context(context, rows, fields, snapshot, of_context)
         results = self._cross.answer_from(rows, memory.cross_inputs(snapshot, of_context))

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.feature_stage import FeatureStage
-from runtime.input_table import address
-from runtime.items import Snapshot
+from runtime.items import ItemPlaces, Snapshot
 from runtime.network import Network
 from runtime.stage import Results, Stage
 
@@ -56,6 +55,7 @@ class RequestMemory:
         self.features = features.allocate(1) if features else Results([], [], [])
         self.results = network.stage.allocate(1) if network else Results([], [], [])
         self._table = network.table(self.features) if network else None
+        self.places = ItemPlaces()
         self._cross = cross.input_table()
         inputs.put("user", self.features.addresses, self._cross.addresses)
         inputs.put("user_network", self.results.addresses, self._cross.addresses)
@@ -77,5 +77,5 @@ class RequestMemory:
         addresses = self._cross.addresses
         self._inputs.put("kept", items.addresses, addresses)
         self._inputs.put("context", context.addresses, addresses)
-        addresses[-1] = address(items.places)
+        addresses[-1] = items.places.address
         return self._cross.tensor

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import tvm_ffi
 
 from runtime.arrays import aligned_empty
 
-__all__ = ["Scratch"]
+__all__ = ["Scratch", "ScratchMemory"]
 
 _HEADER = 64
 # A terminating NUL, rounding up to words, a wide load behind the end.
 _SLACK = 128
+
+
+class ScratchMemory:
+    """`size` bytes. `tensor`: as the stages take it."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.array = aligned_empty(size, "uint8")
+        self.tensor = tvm_ffi.from_dlpack(self.array)
+        # Where the part of an entry begins, and where the memory lies.
+        self.header = self.array[:16].view("int64").data
+        self.header[1] = self.array.__array_interface__["data"][0]
 
 
 class Scratch:
@@ -27,17 +37,18 @@ class Scratch:
         self._per_row: int = description["scratch_per_row"]
         self._bytes: int = _HEADER + description["scratch_bytes"] + _SLACK
         # One a running call. Lists append and pop atomically.
-        self._idle: list[npt.NDArray[np.uint8]] = []
+        self._idle: list[ScratchMemory] = []
 
-    @contextmanager
-    def lent(self, bound: int, shared: int, rows: int) -> Iterator[npt.NDArray[np.uint8]]:
+    def take(self, bound: int, shared: int, rows: int) -> ScratchMemory:
         """For columns of `bound` bytes and values, `shared` of them in rows that count for all."""
         needed = self._per_byte * bound + self._per_shared * shared + self._bytes
         needed += self._per_row * (rows + 2)
-        memory = self._idle.pop() if self._idle else aligned_empty(needed, "uint8")
-        if len(memory) < needed:
-            memory = aligned_empty(needed + needed // 4, "uint8")
-        # Where the part of an entry begins, and where the memory lies.
-        memory[:16].view(np.int64)[:] = _HEADER, memory.__array_interface__["data"][0]
-        yield memory
+        memory = self._idle.pop() if self._idle else None
+        if memory is None or memory.size < needed:
+            memory = ScratchMemory(needed + (0 if memory is None else needed // 4))
+        memory.header[0] = _HEADER
+        return memory
+
+    def give_back(self, memory: ScratchMemory) -> None:
+        """For another call."""
         self._idle.append(memory)

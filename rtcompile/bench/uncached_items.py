@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 import runtime
-from runtime.arrays import aligned_empty
 from runtime.column_store import ColumnStore
 from runtime.input_table import address
-from runtime.items import ItemTable, Snapshot
+from runtime.items import ItemPlaces, ItemTable, Snapshot
 
 __all__ = ["without_item_cache"]
 
@@ -38,15 +37,14 @@ class _RawItems:
             item: tuple(columns[name][row] for name in self._names) for row, item in enumerate(ids)
         }
 
-    def snapshot(self, items: Sequence[Any]) -> Snapshot:
+    def snapshot(self, items: Sequence[Any], places: ItemPlaces) -> Snapshot:
         """As `ItemTable.snapshot`; its arrays hold the rows of this request."""
         rows = [self._rows[item] for item in items]
         columns = self._columns(rows)
         computed = self._table._compute(columns, len(rows))
         store = ColumnStore(self._table._specs)
         store.append(columns, len(rows))
-        places = aligned_empty(len(rows), "int64")
-        places[:] = np.arange(len(rows))
+        places.set(range(len(rows)))
         addresses = np.array([address(array) for array in computed], np.int64)
         return Snapshot(places, addresses, store.snapshot, computed)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import tvm
 
+from rtcompile.codegen.features.encode_values import encode_function
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
@@ -18,12 +19,14 @@ from rtcompile.codegen.stage_main import stage_main
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError
 from rtcompile.targets import CpuTarget
+from runtime.value_plan import ENCODE
 
 __all__ = ["compile_module", "compile_stages", "stages_to_module"]
 
 
 def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
-    """One IRModule: every kernel once, a main function a stage, the counter of a profiled build."""
+    """One IRModule: every kernel once, a main function a stage, what encodes the raw values that
+    stages read, the counter of a profiled build."""
     more = "".join(sorted({text for stage in stages for text in stage.llvm}))
     functions: dict[str, Any] = {}
     module: dict[Any, Any] = {}
@@ -37,6 +40,8 @@ def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
         module[tvm.ir.GlobalVar(stage.name)] = (
             with_wrapping(main, more) if stage is stages[0] else main
         )
+    if any(stage.reads_columns for stage in stages):
+        module[tvm.ir.GlobalVar(ENCODE)] = encode_function()
     counters = {stage.counter for stage in stages if stage.counter}
     for intrinsic in counters:
         module[tvm.ir.GlobalVar(COUNTER)] = counter_function(intrinsic)

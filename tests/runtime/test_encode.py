@@ -146,3 +146,37 @@ def test_other_types_are_told(kind: str, values: list[Any]) -> None:
 def test_columns_of_another_length_are_told() -> None:
     with pytest.raises(RequestError, match="c: 3 values, 4 rows"):
         Encoder([spec_of("text")], str).rows({"c": ["x"] * 3}, 4)
+
+
+_WORDS = st.text(st.characters(max_codepoint=127), max_size=6) | st.just("ü")
+
+
+@given(st.lists(_WORDS, min_size=1, max_size=9), st.sampled_from(["S", "U", ">U", "O"]))
+def test_arrays_of_strings_equal_lists(values: list[str], dtype: str) -> None:
+    """Both without NULs behind the text, which such arrays do not keep."""
+    given = [v.encode() for v in values] if dtype == "S" else values
+    array = np.array(given, object if dtype == "O" else None).astype(dtype)
+    wanted = [v.encode() if dtype == "O" else v.encode().rstrip(b"\0") for v in values]
+    assert texts(part_of(array, len(values))) == wanted
+    assert texts(part_of(np.repeat(array, 2)[::2], len(values))) == wanted
+
+
+@given(
+    st.lists(st.integers(-(2**63), 2**64 - 1) | st.integers(-9, 9), min_size=1, max_size=9),
+    st.sampled_from(["i1", "u1", "i4", "u4", "i8", ">i8", "u8", "bool"]),
+)
+def test_arrays_of_integers_are_their_digits(values: list[int], dtype: str) -> None:
+    array = (np.array(values, object) & 2**64 - 1).astype(np.uint64).astype(dtype)
+    wanted = [b"%d" % int(value) for value in array]
+    assert texts(part_of(array, len(values))) == wanted
+
+
+def test_columns_of_equal_arrays_beside_others() -> None:
+    names = "abcdef"
+    specs = [spec_of("text", name) for name in names]
+    columns = [np.array([1, -22]), ["x", "yz"], np.array([333, 4]), np.array(["p", "q"])]
+    columns += [np.array([2**63, 1], np.uint64), np.array([b"s", b"tt"])]
+    encoded = Encoder(specs, str).rows(dict(zip(names, columns, strict=True)), 2)
+    found = [texts(encoded.part(i, spec)) for i, spec in enumerate(specs)]
+    assert found[:3] == [[b"1", b"-22"], [b"x", b"yz"], [b"333", b"4"]]
+    assert found[3:] == [[b"p", b"q"], [b"9223372036854775808", b"1"], [b"s", b"tt"]]

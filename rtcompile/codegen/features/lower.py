@@ -71,7 +71,7 @@ class FeatureStage:
     outputs: list[Port] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._program = StageProgram(self.name, _PORTS, (), output_table=True)
+        self._program = StageProgram(self.name, _PORTS, (), output_table=True, reads_columns=True)
         # (separator, columns) -> what numbers the keys of the rows
         self._key_numbers: dict[tuple[int, ...], KernelCall] = {}
         self._joined: list[KernelCall] = []

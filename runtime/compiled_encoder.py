@@ -1,0 +1,211 @@
+"""Encode a request's raw columns in compiled code; `value_plan.py` says how the two sides meet.
+
+Python's part is one call of `marshal`, which writes values of the plain types, nested as they are,
+side by side: the quickest way there is to learn the type of every value and to have them in one
+place. The format of its version 2 is Python's own business, so it is tried when this module is
+loaded. Columns that the compiled code leaves, for the types in them, and all columns of a request
+with a value that marshal does not know, are encoded by `encode.py`.
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import tvm_ffi
+
+from runtime.arrays import align, aligned_empty
+from runtime.column_spec import ColumnSpec
+from runtime.encode import Columns, Encoder
+from runtime.encoded import COLUMN_WORDS, Encoded, Mode
+from runtime.value_plan import State, plan_row
+
+__all__ = ["CompiledEncoder"]
+
+_VERSION = 2
+_SAMPLE = (None, True, -3, 1 << 40, -1.5, "\u00fc", ["a"])
+_WRITTEN = (
+    b"(\x07\0\0\0NTi\xfd\xff\xff\xffl\x03\0\0\0\0\0\0\0\0\x04g\0\0\0\0\0\0\xf8\xbf"
+    b"u\x02\0\0\0\xc3\xbc[\x01\0\0\0u\x01\0\0\0a"
+)
+_FORMAT_IS_KNOWN = marshal.dumps(_SAMPLE, _VERSION) == _WRITTEN
+
+_SMALLEST = 1 << 13
+_PADDING = 128  # what is read and written behind the last value
+_MOST_SETS = 32  # of columns that encoders are kept for
+
+
+class _Memory:
+    """What one running call encodes into, used again by the next. For up to `capacity` bytes."""
+
+    def __init__(self, columns: int, capacity: int) -> None:
+        self.capacity = capacity
+        # Each byte of the values makes at most so many words, texts, numbers, and bytes.
+        counts = (3 * capacity + 2 * columns, capacity, capacity)
+        sizes = [align(8 * count + _PADDING) for count in counts]
+        block = aligned_empty(sum(sizes) + 3 * capacity + _PADDING, "uint8")
+        base = block.__array_interface__["data"][0]
+        ends = np.cumsum([0, *sizes]).tolist()
+        parts = [block[begin:end] for begin, end in zip(ends, [*ends[1:], None], strict=True)]
+        self.columns = aligned_empty(COLUMN_WORDS * columns, "int64")
+        self.columns[:] = 0
+        state = aligned_empty(State.FLAGS + columns, "int64")
+        state[State.WORDS : State.TEXT + 1] = [base + end for end in ends]
+        data = aligned_empty(capacity + _PADDING, "uint8")
+        self.state, self.data = state.data, data.data
+        words, offsets, numbers, text = parts
+        arrays = (
+            data,
+            self.columns,
+            words.view(np.int64),
+            offsets.view(np.int64),
+            numbers.view(np.float64),
+            text,
+        )
+        self.shared = tvm_ffi.from_dlpack(state)
+        self.tensors = tuple(map(tvm_ffi.from_dlpack, arrays))
+        self.places: Sequence[int] = ()  # the columns that were encoded
+        self.left: object = None  # what the columns point into that were left to the runtime
+
+
+class _Set:
+    """Some of an encoder's columns, as compiled code takes them."""
+
+    def __init__(self, rows: Sequence[list[int]], names: Sequence[str]) -> None:
+        self.places = [row[0] for row in rows]
+        self.count = len(rows)
+        plan = aligned_empty(sum(map(len, rows)), "int64")
+        plan[:] = [word for row in rows for word in row]
+        self.plan = tvm_ffi.from_dlpack(plan)
+        self.values: Callable[[Any], tuple[Any, ...]]
+        get = itemgetter(*names)
+        self.values = get if len(names) > 1 else lambda fields: (get(fields),)
+
+
+class CompiledEncoder:
+    """An `Encoder` of `specs` whose work the compiled `function` does. Safe to call from many
+    threads at once.
+
+    What it encodes stays until it is given back.
+    """
+
+    def __init__(
+        self, function: Any, specs: Sequence[ColumnSpec], where: Callable[[str], str]
+    ) -> None:
+        self.specs, self._where, self._function = tuple(specs), where, function
+        rows = [plan_row(index, spec) for index, spec in enumerate(specs)]
+        self._rows = {row[0]: row for row in rows if row is not None and _FORMAT_IS_KNOWN}
+        self._others = tuple(i for i in range(len(specs)) if i not in self._rows)
+        self._encoders: dict[tuple[int, ...], Encoder] = {}
+        self._names = [specs[index].name for index in self._rows]
+        self._every = self._set(list(self._rows))
+        # By the types that the columns of many rows have: those that are lists, and all others.
+        self._choices: dict[tuple[type, ...], tuple[_Set | None, tuple[int, ...]]] = {}
+        # One a running call. Lists append and pop atomically.
+        self._idle: list[_Memory] = []
+
+    def one(self, fields: Mapping[str, object], mode: int = Mode.ROWS) -> Encoded:
+        """See `Encoder.one`."""
+        memory = self._run(self._every, fields, 1, mode, single=True)
+        if memory is None:
+            return self._encoder(tuple(range(len(self.specs)))).one(fields, mode)
+        bound = memory.state[State.SIZE] + len(self.specs) * (COLUMN_WORDS + 3)
+        shared = memory.state[State.SIZE] + 4 * len(self.specs) if mode == Mode.ONE else 0
+        left = self._left(memory, self._others)
+        if left:
+            more = self._encoder(left).one(fields, mode)
+            _merge(memory, left, more)
+            bound, shared = bound + more.bound, shared + more.shared
+        return Encoded(1, memory.columns, bound, shared, memory)
+
+    def rows(self, columns: Columns, rows: int) -> Encoded:
+        """See `Encoder.rows`. Columns that are lists are encoded in compiled code."""
+        if rows == 1:
+            return self.one({name: column[0] for name, column in columns.items() if len(column)})
+        types = tuple(map(type, map(columns.__getitem__, self._names)))
+        choice = self._choices.get(types)
+        if choice is None:
+            choice = self._choose(types)
+        chosen, others = choice if rows else (None, ())
+        memory = self._run(chosen, columns, rows, Mode.ROWS, single=False)
+        if memory is None:
+            return self._encoder(tuple(range(len(self.specs)))).rows(columns, rows)
+        bound, shared = memory.state[State.SIZE] + len(self.specs) * (COLUMN_WORDS + 2 + rows), 0
+        left = self._left(memory, others)
+        if left:
+            more = self._encoder(left).rows(columns, rows)
+            _merge(memory, left, more)
+            bound, shared = bound + more.bound, more.shared
+        return Encoded(rows, memory.columns, bound, shared, memory)
+
+    def give_back(self, encoded: Encoded) -> None:
+        """Take the memory of what was encoded for another call."""
+        memory = encoded.memory
+        if isinstance(memory, _Memory):
+            memory.left = None
+            self._idle.append(memory)
+
+    def _run(
+        self, chosen: _Set | None, given: Mapping[str, Any], rows: int, mode: int, single: bool
+    ) -> _Memory | None:
+        """Encode the chosen columns; None where they cannot be written down or passed over."""
+        if chosen is None:
+            return None
+        try:
+            data = marshal.dumps(chosen.values(given), _VERSION)
+        except ValueError:
+            return None
+        size = len(data)
+        memory = self._idle.pop() if self._idle else None
+        if memory is None or size > memory.capacity:
+            memory = _Memory(len(self.specs), max(_SMALLEST, size + size // 4))
+        memory.data[:size], memory.places = data, chosen.places
+        memory.state[State.MODE] = mode
+        self._function(chosen.count, rows, int(single), memory.shared, chosen.plan, *memory.tensors)
+        if memory.state[State.LEFT] < 0:
+            self._idle.append(memory)
+            return None
+        return memory
+
+    def _left(self, memory: _Memory, others: tuple[int, ...]) -> tuple[int, ...]:
+        """The columns that are left to the runtime: `others`, and what was left now."""
+        if not memory.state[State.LEFT]:
+            return others
+        places = memory.places
+        flags = memory.state[State.FLAGS : State.FLAGS + len(places)]
+        left = [place for place, flag in zip(places, flags, strict=True) if flag]
+        return tuple(sorted((*others, *left)))
+
+    def _choose(self, types: tuple[type, ...]) -> tuple[_Set | None, tuple[int, ...]]:
+        pairs = list(zip(self._rows, types, strict=True))
+        chosen = self._set([index for index, kind in pairs if kind in (list, tuple)])
+        others = [index for index, kind in pairs if kind not in (list, tuple)]
+        if len(self._choices) >= _MOST_SETS:
+            self._choices.clear()
+        self._choices[types] = choice = chosen, tuple(sorted((*self._others, *others)))
+        return choice
+
+    def _set(self, indices: Sequence[int]) -> _Set | None:
+        """None of no columns."""
+        names = [self.specs[index].name for index in indices]
+        return _Set([self._rows[index] for index in indices], names) if indices else None
+
+    def _encoder(self, indices: tuple[int, ...]) -> Encoder:
+        """Of some columns."""
+        found = self._encoders.get(indices)
+        if found is None:
+            if len(self._encoders) >= _MOST_SETS:
+                self._encoders.clear()
+            found = Encoder([self.specs[index] for index in indices], self._where)
+            self._encoders[indices] = found
+        return found
+
+
+def _merge(memory: _Memory, left: tuple[int, ...], more: Encoded) -> None:
+    """Enter the descriptors of columns that were encoded elsewhere."""
+    words = memory.columns.reshape(-1, COLUMN_WORDS)
+    words[list(left)] = more.columns.reshape(-1, COLUMN_WORDS)
+    memory.left = more

@@ -1,0 +1,200 @@
+"""The compiled encoder gives what `Encoder` does, whatever the values, and the same errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import tvm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtcompile.codegen.features.encode_values import encode_function
+from rtcompile.codegen.module import compile_module
+from rtcompile.codegen.wrapping import with_wrapping
+from rtcompile.targets import resolve_target
+from runtime.column_spec import ColumnSpec
+from runtime.compiled_encoder import CompiledEncoder
+from runtime.encode import Encoder
+from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Word
+from runtime.errors import RequestError
+from runtime.value_plan import ENCODE
+
+_KINDS = (
+    "text",
+    "terms",
+    "places",
+    "map",
+    "map_number",
+    "nested",
+    "nested_text",
+    "number",
+    "present",
+    "whole",
+)
+_TEXT = st.text("a;|:^,ü裙\x1d", max_size=5) | st.text(max_size=20)
+_NUMBER = st.integers() | st.integers(-9, 9) | st.floats() | st.integers(-999, 999).map(float)
+_PLAIN = st.none() | _TEXT | _NUMBER | st.booleans()
+_ANY = _PLAIN | st.binary(max_size=3) | st.floats(width=32).map(np.float32)
+_MAP = st.dictionaries(_TEXT, _PLAIN, max_size=2)
+_VALUE = (
+    _ANY
+    | st.lists(_PLAIN, max_size=4)
+    | st.lists(_ANY | st.lists(_PLAIN, max_size=3), max_size=4)
+    | st.lists(st.lists(_TEXT, min_size=1, max_size=3), max_size=4)
+    | st.tuples(_TEXT, _NUMBER)
+    | _MAP
+    | st.lists(_MAP, max_size=2)
+    | st.sampled_from([object(), 1j, {1, 2}, [[[["deep"]]]], np.arange(3), [..., {"a": {"b": []}}]])
+)
+
+
+@pytest.fixture(scope="module")
+def encode() -> Any:
+    function = with_wrapping(encode_function())
+    module = tvm.IRModule({tvm.ir.GlobalVar(ENCODE): function})
+    return compile_module(module, resolve_target("host"))[ENCODE]
+
+
+def where(name: str) -> str:
+    return f"field {name!r}"
+
+
+def specs() -> list[ColumnSpec]:
+    """All kinds, plain and in sequences; some that are always left to the runtime."""
+    found = []
+    for kind in _KINDS:
+        found.append(ColumnSpec(kind, kind, b";"))
+        found.append(ColumnSpec(f"{kind}_sequence", kind, b";", delimiter=b"|", length=3))
+    found.append(ColumnSpec("long", "text", b"::", delimiter=b"||", length=2))
+    found.append(ColumnSpec("prefix", "text", b";", prefix=b"p_"))
+    found.append(ColumnSpec("weighted", "text", b";", pair=b":"))
+    found.append(ColumnSpec("", "text", b";", constant=b"c"))
+    return found
+
+
+def parts(encoded: Encoded, columns: list[ColumnSpec]) -> list[Any]:
+    """Everything that kernels read."""
+    found: list[Any] = []
+    for index, spec in enumerate(columns):
+        part = encoded.part(index, spec)
+        offsets = None if part.offsets is None else (part.offsets - part.offsets[0]).tolist()
+        rows = None if part.rows is None else part.rows.tolist()
+        words = encoded.columns[index * COLUMN_WORDS :][:COLUMN_WORDS].tolist()
+        text, numbers = part.text.tobytes(), repr(part.numbers.tolist())
+        found.append((spec.name, rows, part.values.tolist(), offsets, text, numbers, part.split))
+        found.append([words[Word.MODE], words[Word.PLACES]])
+        if spec.is_text and not spec.pair:  # a map's table is entered there
+            assert words[Word.NUMBERS] == 0
+        if spec.delimiter is None:
+            assert words[Word.ROWS] == 0
+    return found
+
+
+def outcome(run: Callable[[], Encoded], columns: list[ColumnSpec]) -> Any:
+    """What is encoded, or what is said of it; with bounds that hold."""
+    try:
+        encoded = run()
+    except RequestError as error:
+        return str(error)
+    found = parts(encoded, columns)
+    bounds = [int(encoded.row_bounds(i, spec).max(initial=0)) for i, spec in enumerate(columns)]
+    assert encoded.bound >= max(bounds, default=0)
+    return found
+
+
+def both(encode: Any, columns: list[ColumnSpec]) -> tuple[CompiledEncoder, Encoder]:
+    return CompiledEncoder(encode, columns, where), Encoder(columns, where)
+
+
+@settings(max_examples=300)
+@given(data=st.data(), mode=st.sampled_from([Mode.ROWS, Mode.ONE]))
+def test_one_row(encode: Any, data: st.DataObject, mode: int) -> None:
+    columns = data.draw(st.lists(st.sampled_from(specs()), max_size=6))
+    compiled, encoder = both(encode, columns)
+    for _ in range(2):  # in memory that was used before, too
+        fields = {spec.name: data.draw(_VALUE) for spec in columns}
+        wanted = outcome(partial(encoder.one, fields, mode), columns)
+        assert outcome(partial(compiled.one, fields, mode), columns) == wanted
+        if not isinstance(wanted, str):
+            compiled.give_back(compiled.one(fields, mode))
+
+
+@settings(max_examples=200)
+@given(data=st.data(), rows=st.integers(0, 5))
+def test_rows(encode: Any, data: st.DataObject, rows: int) -> None:
+    columns = data.draw(st.lists(st.sampled_from(specs()), max_size=5))
+    compiled, encoder = both(encode, columns)
+    fields = {}
+    for spec in columns:
+        value = data.draw(st.sampled_from([_VALUE, _PLAIN, _TEXT, st.lists(_TEXT, max_size=3)]))
+        count = data.draw(st.sampled_from([rows, rows, rows, 1, rows + 1]))
+        fields[spec.name] = data.draw(st.lists(value, min_size=count, max_size=count))
+    wanted = outcome(partial(encoder.rows, fields, rows), columns)
+    assert outcome(partial(compiled.rows, fields, rows), columns) == wanted
+
+
+@pytest.mark.parametrize("rows", [2, 300])
+def test_arrays_beside_lists(encode: Any, rows: int) -> None:
+    columns = [ColumnSpec("a", "number", b";"), ColumnSpec("b", "number", b";")]
+    columns += [ColumnSpec("c", "text", b";"), ColumnSpec("d", "text", b";")]
+    compiled, encoder = both(encode, columns)
+    fields = {"a": np.arange(rows) / 3, "b": [0.5] * rows, "c": np.arange(rows), "d": ["xy"] * rows}
+    assert parts(compiled.rows(fields, rows), columns) == parts(encoder.rows(fields, rows), columns)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": "a;b", "text_sequence": "a|b", "number": 1.5, "whole": "x", "map": "k:v"},
+        {"text": 7, "text_sequence": ["a", 5, None], "number": 3, "whole": None, "map": None},
+        {"text": ["a", "b"], "text_sequence": [["a"], [], ["b", "c"]], "number": [1, 2.0]},
+        {"text": 1 << 50, "text_sequence": [], "number": None, "whole": 3.0, "map": ""},
+        {"text": -(1 << 31), "text_sequence": None, "number": True, "whole": math.nan},
+    ],
+)
+def test_nothing_of_these_is_left_to_python(encode: Any, fields: dict[str, Any]) -> None:
+    columns = [spec for spec in specs() if spec.name in fields]
+    memory: Any = CompiledEncoder(encode, columns, where).one(fields).memory
+    assert memory.left is None
+
+
+def test_memory_grows_with_the_values(encode: Any) -> None:
+    columns = [ColumnSpec("a", "text", b";"), ColumnSpec("s", "text", b";", b"|", 100_000)]
+    compiled, encoder = both(encode, columns)
+    for size in (1, 10_000, 10, 200_000):
+        fields = {"a": "ü" * size, "s": "x|" * size}
+        found = compiled.one(fields)
+        assert parts(found, columns) == parts(encoder.one(fields), columns)
+        compiled.give_back(found)
+
+
+def test_threads_do_not_share_memory(encode: Any) -> None:
+    columns = [ColumnSpec("a", "text", b";"), ColumnSpec("n", "number", b";")]
+    compiled, encoder = both(encode, columns)
+
+    def run(which: int) -> None:
+        fields = {"a": f"text {which}" * which, "n": [float(which)] * which}
+        wanted = parts(encoder.one(fields), columns)
+        for _ in range(200):
+            found = compiled.one(fields)
+            assert parts(found, columns) == wanted
+            compiled.give_back(found)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(4)))
+
+
+def test_another_format_of_marshal_is_not_read(
+    encode: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.compiled_encoder._FORMAT_IS_KNOWN", False)
+    columns = [ColumnSpec("a", "text", b";"), ColumnSpec("n", "number", b";")]
+    compiled, encoder = both(encode, columns)
+    fields = {"a": "x", "n": 1.0}
+    assert parts(compiled.one(fields), columns) == parts(encoder.one(fields), columns)
