@@ -34,9 +34,9 @@ class FeatureStage:
         description: Any,
         constants: Any,
         assets: Mapping[str, bytes],
-        encode: Any,
+        encode: tuple[Any, Any],
     ) -> None:
-        """`encode`: the module's function that encodes values."""
+        """`encode`: the module's functions that encode values."""
         self._stage = Stage(function, description, constants)
         specs = read_specs(description["columns"], assets)
         self._scratch = Scratch(description)
@@ -74,16 +74,19 @@ class FeatureStage:
 
     def fill(self, columns: Mapping[str, Sequence[object]], rows: int, results: Results) -> None:
         """`run` into the memory of `allocate`."""
-        self._fill(self._encoder.rows(columns, rows), results)
+        encoded = self._encoder.rows(columns, rows)
+        scratch = self._scratch.take(encoded.bound, encoded.shared, rows)
+        given = tvm_ffi.from_dlpack(encoded.columns)
+        self._stage.call(rows, (given, scratch.tensor, *results.arguments))
+        self._scratch.give_back(scratch)
+        self._encoder.give_back(encoded)
 
     def fill_one(self, fields: Mapping[str, object], results: Results) -> None:
-        """`fill` of a single row. `fields`: name -> value."""
-        self._fill(self._encoder.one(fields), results)
-
-    def _fill(self, encoded: Encoded, results: Results) -> None:
-        scratch = self._scratch.take(encoded.bound, encoded.shared, encoded.rows)
-        columns = tvm_ffi.from_dlpack(encoded.columns)
-        self._stage.call(encoded.rows, (columns, scratch.tensor, *results.arguments))
+        """`fill` of a single row, in a stage that has no other calls. `fields`: name -> value."""
+        encoded = self._encoder.one(fields)
+        scratch = self._scratch.take(encoded.bound, encoded.shared, 1)
+        given = tvm_ffi.from_dlpack(encoded.columns)
+        self._stage.call_one((given, scratch.tensor, *results.arguments))
         self._scratch.give_back(scratch)
         self._encoder.give_back(encoded)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,10 @@ class RequestMemory:
         self._context = Results([], [], [])
         self.features = features.allocate(1) if features else Results([], [], [])
         self.results = network.stage.allocate(1) if network else Results([], [], [])
-        self._table = network.table(self.features) if network else None
+        self._arguments: list[Any] = []
+        if network:
+            self._table = network.table(self.features)
+            self._arguments = [self._table.tensor, *self.results.arguments]
         self.places = ItemPlaces()
         self._cross = cross.input_table()
         inputs.put("user", self.features.addresses, self._cross.addresses)
@@ -69,8 +73,8 @@ class RequestMemory:
 
     def run_network(self) -> None:
         """The user's share of the network, once the features are there."""
-        if self._network and self._table:
-            self._network.stage.call(1, [self._table.tensor, *self.results.arguments])
+        if self._network:
+            self._network.stage.call_one(self._arguments)
 
     def cross_inputs(self, items: Snapshot, context: Results) -> object:
         """The table of the cross stage's inputs; the places of the items are the last."""

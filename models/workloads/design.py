@@ -33,6 +33,20 @@ class Request:
         }
         return Request(self.user, context)
 
+    def arrays(self) -> Request:
+        """The same with the context as a service has it that keeps columns: numpy arrays of
+        float32, int64 or bytes; lists of lists stay what they are."""
+        return Request(self.user, {n: _array(values) for n, values in self.context.items()})
+
+
+def _array(values: Sequence[Any]) -> Any:
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return np.array(values, np.float32)
+    if kinds == {int}:
+        return np.array(values, np.int64)
+    return np.array([value.encode() for value in values]) if kinds == {str} else values
+
 
 @dataclass(frozen=True)
 class Design:

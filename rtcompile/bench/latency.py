@@ -56,7 +56,8 @@ def measure(
     for count in rows:
         ids = (list(items) * (count // max(len(items), 1) + 1))[:count]
         cut = [request.of(count) for request in requests]
-        rank = [partial(ranker.rank, r.user, ids, r.context or None) for r in cut]
+        arrays = [request.arrays() for request in cut]
+        rank = [partial(ranker.rank, r.user, ids, r.context or None) for r in arrays]
         taken = side_by_side({"rtcompile": in_turn(rank), **peers.calls(cut, ids)})
         ours = taken.pop("rtcompile")
         found.append(Latency(name, count, ours, taken, moved))

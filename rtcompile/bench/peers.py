@@ -85,7 +85,8 @@ class Peers:
     def _of_float32(self, requests: Sequence[Request], items: Sequence[str]) -> Call:
         assert self._float32 is not None  # the command line offers it beside lower precision only
         rank = self._float32.rank
-        return in_turn([partial(rank, r.user, items, r.context or None) for r in requests])
+        arrays = [request.arrays() for request in requests]
+        return in_turn([partial(rank, r.user, items, r.context or None) for r in arrays])
 
     def _tensorflow(self) -> _Maker:
         stack = TensorFlowStack(self._usual.bound)

@@ -141,5 +141,5 @@ def _ranked(
     ranker: runtime.Ranker, given: Sequence[Request], items: Sequence[str], rows: int
 ) -> list[Call]:
     ids = (list(items) * (rows // len(items) + 1))[:rows]
-    cut = [request.of(rows) for request in given]
+    cut = [request.of(rows).arrays() for request in given]
     return [partial(ranker.rank, r.user, ids, r.context or None) for r in cut]

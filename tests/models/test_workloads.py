@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,16 @@ def test_tensorflow_gives_the_same_scores(prepared: Prepared) -> None:
             for name, want in expected.items():
                 assert scores[name].shape == want.shape
                 assert np.max(np.abs(scores[name] - want)) <= 1e-4 * max(np.ptp(want), 1e-2)
+
+
+def test_scores_of_arrays_are_those_of_lists(prepared: Prepared) -> None:
+    """The benchmarks hand the context over as arrays."""
+    for rows in (1, 7):
+        requests, items = _requests(prepared.design, rows)
+        for request in requests:
+            rank = partial(prepared.ranker.rank, request.user, items)
+            want, found = rank(request.context or None), rank(request.arrays().context or None)
+            assert all(np.array_equal(found[name], want[name]) for name in want)
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
