@@ -100,5 +100,5 @@ def test_a_machine_without_a_known_counter() -> None:
 
 
 def test_what_is_no_part_of_the_compiler() -> None:
-    with pytest.raises(ConfigError, match="known are staging, fusion"):
+    with pytest.raises(ConfigError, match="known are staging, trimming, fusion"):
         BuildOptions(without=("tuning",))
