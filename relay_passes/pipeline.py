@@ -39,6 +39,7 @@ from relay_passes.resolve_squeeze import resolve_squeeze
 from relay_passes.scale_factors import scale_factors
 from relay_passes.share_values import share_values
 from relay_passes.sink_permutes import sink_permutes
+from relay_passes.slice_picks import slice_picks
 from relay_passes.split_products import split_products
 from relay_passes.split_stages import StageGraph, split_stages
 from relay_passes.split_sums import split_sums
@@ -102,6 +103,7 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     lift_embeddings,
     # Before anything that asks for shapes.
     resolve_squeeze,
+    slice_picks,
     canonicalize,
     # Before the check of rows: a Max of two tensors would be a reduction along a new axis.
     raise_bounds,

@@ -8,7 +8,7 @@ that they hold, and the distance from the true original is reported beside (`sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -96,20 +96,20 @@ def verify_network(
     `stored`: the original on the tables as they are stored, where they are not in fp32.
     """
     judge = stored.graph if stored else graph
-    session = open_session(judge)
+    run = open_session(judge)
     true = open_session(graph) if stored else None
     moved = ScoreDifference()
     with loaded(manifest, sections) as ranker:
         largest, total = 0.0, 0
         for rows in _ROW_COUNTS:
             inputs = generate_inputs(graph.model, ranker.input_ports, rows, seed=rows)
-            expected = session.run(list(graph.outputs), inputs)
+            expected = run(graph.outputs, inputs)
             actual = ranker.predict(inputs)
             scores = [actual[name] for name in graph.outputs]
             exact = partial(run_in_float64, judge.model, inputs)
             largest = max(largest, hold(graph.outputs, expected, scores, rows, exact))
             if true is not None:
-                moved.add(true.run(list(graph.outputs), inputs), actual.values())
+                moved.add(true(graph.outputs, inputs), actual.values())
             total += rows
     return Verification(largest, total, moved if true else None)
 
@@ -190,26 +190,38 @@ def verify_rounding(
     sections: dict[str, bytes],
 ) -> RoundingCheck:
     """Hold a build to a model that came quantized. `exact`: its float graph."""
-    check, sessions = RoundingCheck(), [open_session(graph) for graph in (quantized, exact)]
+    check, originals = RoundingCheck(), [open_session(graph) for graph in (quantized, exact)]
     names = list(exact.outputs)
     with loaded(manifest, sections) as ranker:
         for rows in _ROW_COUNTS:
             inputs = generate_inputs(exact.model, ranker.input_ports, rows, seed=rows)
-            file, floats = (session.run(names, inputs) for session in sessions)
+            file, floats = (run(names, inputs) for run in originals)
             scores = ranker.predict(inputs)
             check.add(file, floats, [scores[name] for name in names])
     check.hold()
     return check
 
 
-def open_session(graph: ImportedGraph) -> Any:
-    """The original in ONNX Runtime. Raises ModelError."""
+Run = Callable[[Sequence[str], Mapping[str, npt.NDArray[Any]]], list[npt.NDArray[Any]]]
+
+
+def open_session(graph: ImportedGraph) -> Run:
+    """The original in ONNX Runtime: (output names, inputs) -> outputs. Both raise ModelError."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(graph.model.SerializeToString(), options)
+        session = onnxruntime.InferenceSession(graph.model.SerializeToString(), options)
     except Exception as error:  # its exceptions share no public base class
         raise ModelError(f"ONNX Runtime cannot load the model: {error}") from error
+
+    def run(names: Sequence[str], inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        try:
+            found: list[npt.NDArray[Any]] = session.run(list(names), dict(inputs))
+        except Exception as error:
+            raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
+        return found
+
+    return run
 
 
 def generate_inputs(model: Any, ports: Any, rows: int, seed: int) -> dict[str, npt.NDArray[Any]]:

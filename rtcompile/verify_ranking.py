@@ -157,13 +157,12 @@ class _Scores:
     """An original in ONNX Runtime, on features."""
 
     def __init__(self, original: Original) -> None:
-        self._original, self._session = original, open_session(original.graph)
+        self._original, self._run = original, open_session(original.graph)
 
     def of(self, columns: Mapping[str, Column], count: int) -> list[npt.NDArray[Any]]:
         """Every output for `count` rows; features of one row count for all."""
         rows, names = self._inputs(columns, count), list(self._original.graph.outputs)
-        found: list[npt.NDArray[Any]] = self._session.run(names, rows)
-        return found
+        return self._run(names, rows)
 
     def exact(self, columns: Mapping[str, Column], count: int) -> list[npt.NDArray[Any]] | None:
         """The same in float64, where that can be had."""

@@ -10,7 +10,9 @@ from onnx import TensorProto, helper
 import rtcompile
 import runtime
 from rtcompile.errors import ModelError, UnsupportedError, VerificationError
+from rtcompile.frontends.onnx_import import import_onnx
 from rtcompile.options import BuildOptions
+from rtcompile.verify import open_session
 from tests.onnx_models import save, two_input_model
 
 _FLOAT = TensorProto.FLOAT
@@ -182,3 +184,21 @@ def test_positions_of_a_fixed_extent(tmp_path: Path, axis: int) -> None:
     x = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32)
     got = runtime.load(tmp_path / "m.rtc").predict({"X": x})["Y"]
     np.testing.assert_array_equal(got, x + np.arange(4, dtype=np.float32)[:, None])
+
+
+@pytest.mark.parametrize("index", [4, -5])
+def test_a_gather_outside_of_its_axis_is_an_error(tmp_path: Path, index: int) -> None:
+    nodes = [helper.make_node("Gather", ["X", "at"], ["Y"], axis=1)]
+    inputs, outputs = {"X": (_FLOAT, ["n", 4, 3])}, {"Y": (_FLOAT, ["n", 3])}
+    path = save(tmp_path / "m.onnx", nodes, {"at": np.array(index)}, inputs, outputs)
+    with pytest.raises(ModelError, match=f"takes element {index} of an axis that has 4"):
+        rtcompile.build(path, output=tmp_path / "m.rtc")
+
+
+def test_an_original_that_fails_is_an_error(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Reshape", ["X", "to"], ["Y"])]
+    ports = {"X": (_FLOAT, ["n", 4])}, {"Y": (_FLOAT, ["n", 4])}
+    path = save(tmp_path / "m.onnx", nodes, {"to": np.array([-1, 4])}, *ports)
+    run = open_session(import_onnx(path))
+    with pytest.raises(ModelError, match="ONNX Runtime cannot run the model"):
+        run(["Y"], {"X": np.zeros((2, 3), np.float32)})
