@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -52,6 +52,14 @@ _VALUE = (
     | st.lists(_MAP, max_size=2)
     | st.sampled_from([object(), 1j, {1, 2}, [[[["deep"]]]], np.arange(3), [..., {"a": {"b": []}}]])
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tight_memory() -> Iterator[None]:
+    """No more memory than the values need, so that what is written behind a part shows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runtime.compiled_encoder._SMALLEST", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
