@@ -44,6 +44,8 @@ class FeatureStage:
         self._watch = Stopwatch() if "probes" in description else None
         self.columns = tuple(dict.fromkeys(spec.name for spec in specs if spec.name))
         self._columns = len(specs)
+        # Of columns of several sides, one a running call. Lists append and pop atomically.
+        self._idle: list[_Columns] = []
         # Whether it reads columns of several sides.
         self.is_mixed = any(spec.side != side for spec in specs)
         self._encode = encode
@@ -99,8 +101,8 @@ class FeatureStage:
         results: Results,
     ) -> None:
         """`fill`, of columns of every side: of the request's user, of its items, of each row."""
-        columns = aligned_empty(self._columns * COLUMN_WORDS, "int64")
-        words = columns.reshape(-1, COLUMN_WORDS)
+        columns = self._idle.pop() if self._idle else _Columns(self._columns)
+        words = columns.words
         bound, shared, lent = items.stored.longest, 0, []
         for part in self._parts:
             encoded = part.encode(user, context, rows)
@@ -110,9 +112,9 @@ class FeatureStage:
         words[self._items] = items.stored.descriptors
         words[self._items, Word.PLACES] = items.places.address
         scratch = self._scratch.take(bound, shared, rows)
-        given = (tvm_ffi.from_dlpack(columns), scratch.tensor)
-        self._stage.call(rows, (*given, *results.arguments))
+        self._stage.call(rows, (columns.tensor, scratch.tensor, *results.arguments))
         self._scratch.give_back(scratch)
+        self._idle.append(columns)
         for part, encoded in lent:  # what the descriptors point into, until here
             part.encoder.give_back(encoded)
 
@@ -131,6 +133,14 @@ class FeatureStage:
     def _encoder_of(self, side: str, specs: Sequence[ColumnSpec]) -> CompiledEncoder | TimedEncoder:
         encoder = CompiledEncoder(self._encode, specs, where(side))
         return TimedEncoder(encoder, self._watch) if self._watch else encoder
+
+
+class _Columns:
+    """Memory for descriptors. `words`: [columns, COLUMN_WORDS]; `tensor`: as the stage takes it."""
+
+    def __init__(self, count: int) -> None:
+        array = aligned_empty(count * COLUMN_WORDS, "int64")
+        self.words, self.tensor = array.reshape(-1, COLUMN_WORDS), tvm_ffi.from_dlpack(array)
 
 
 @dataclass(frozen=True)
