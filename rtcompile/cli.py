@@ -224,6 +224,8 @@ def inspect_command(artifact: Path, as_json: bool) -> None:
 @click.option("--models", help="Of zoo: names, with commas between. [default: all]")
 @_QUANTIZE
 @click.option("--calibration", type=_PATH, help="Inputs of a graph in lower precision, .npz.")
+@click.option("--tuning-logs", type=_PATH, help="Gain of the kernels that these logs choose.")
+@click.option("--target", default="host", help="CPU of the builds, with --tuning-logs.")
 @click.option("--json", "as_json", type=_PATH, help="Also write the figures here.")
 def bench_command(
     what: str | None,
@@ -235,13 +237,15 @@ def bench_command(
     models: str | None,
     quantize: str,
     calibration: Path | None,
+    tuning_logs: Path | None,
+    target: str,
     as_json: Path | None,
 ) -> None:
     """Measure WHAT beside peers: a workload, an ONNX graph, the models of a library (`zoo`), an
     artifact, `features` or `embeddings`; by default the demo's models.
 
-    --threads, --profile and --without measure WHAT beside itself; --quantize in lower precision,
-    beside its float32 build.
+    --threads, --profile, --without and --tuning-logs measure WHAT (several, with commas between)
+    beside itself; --quantize in lower precision, beside its float32 build.
     """
     from rtcompile.bench.bench_options import BenchOptions
     from rtcompile.bench.command import run_bench
@@ -256,6 +260,8 @@ def bench_command(
         without=parts,
         quantize=quantize,
         calibration=calibration,
+        tuning_logs=tuning_logs,
+        target=target,
         json=as_json,
     )
     run_bench(what, options)

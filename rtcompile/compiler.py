@@ -44,7 +44,7 @@ from rtcompile.table_dtypes import TableDtypes, table_dtypes
 from rtcompile.targets import CpuTarget
 from rtcompile.tuning.chosen import Known, choices_of, describe_choices
 from rtcompile.tuning.logs import Logs
-from rtcompile.tuning.trials import Task
+from rtcompile.tuning.trials import Config, Task
 
 __all__ = ["FLOAT32_PLAN", "Candidate", "Compiler"]
 
@@ -127,17 +127,18 @@ class Compiler:
         precision: PrecisionPlan | None = None,
         exact_tables: bool = False,
         constants: ConstantStore | None = None,
+        configs: Mapping[Task, Config] | None = None,
     ) -> Candidate:
         """The artifact of the model, its layers in a precision, by default that which it comes in.
 
-        `constants`: of the same model for other targets, to go on with; tables are shared.
-        `exact_tables`: in fp32, whatever the options say. What the passes did replaces what an
-        earlier compilation reported.
+        `configs`: of tasks, whatever the logs say. `constants`: of the same model for other
+        targets, to go on with; tables are shared. `exact_tables`: in fp32, whatever the options
+        say. What the passes did replaces what an earlier compilation reported.
         """
         self._progress("generate code")
         if constants is None:
             constants = ConstantStore(TableDtypes() if exact_tables else self._dtypes)
-        choices = choices_of(self._known, self._target.registers)
+        choices = choices_of(self._known, self._target.registers, configs or {})
         stages = self._lower(self._kernels(precision), constants, choices)
         self._dtypes.check_names(table.name for table in constants.tables)
         if self._options.profile:
@@ -178,7 +179,7 @@ class Compiler:
         if self.plan is not None:
             return lower_ranking(staged, self.ports, self.plan, bound, constants, choices, names)
         stages = Stages()
-        program = StageProgram(CROSS, *self.ports)
+        program = StageProgram(CROSS, *self.ports, tuned_tile=True)
         lower_network(staged[-1].module, program, constants, choices, names)
         stages.add(program, describe_stage(program))
         return stages

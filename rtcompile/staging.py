@@ -105,7 +105,7 @@ class _Networks:
         )
         name = CROSS if cross else f"{graph.time.value}_network"
         program = StageProgram(name, (*placed, ITEM_PLACES) if cross else placed, outputs)
-        program.single_row = graph.time is BindingTime.USER
+        program.single_row, program.tuned_tile = graph.time is BindingTime.USER, cross
         lower_network(graph.module, program, self._constants, self._choices, self._names, kinds)
         return program, sources
 

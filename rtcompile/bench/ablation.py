@@ -32,7 +32,7 @@ from rtcompile.errors import DataError, VerificationError
 from rtcompile.options import ABLATIONS
 from rtcompile.verify import TOLERANCE
 
-__all__ = ["ITEM_CACHE", "PARTS", "Ablation", "ablate"]
+__all__ = ["ITEM_CACHE", "PARTS", "Ablation", "ablate", "same_scores"]
 
 ITEM_CACHE = "item-cache"
 PARTS = (*ABLATIONS, ITEM_CACHE)
@@ -83,6 +83,11 @@ def _built(subject: Subject, gone: tuple[str, ...], folder: Path, progress: Say)
 
 def _compare(scores: Mapping[str, Any]) -> None:
     for name, given in scores.items():
-        for output, want in scores[""].items():
-            if not np.allclose(given[output], want, rtol=0, atol=TOLERANCE):
-                raise VerificationError(f"without {name}: {output!r} is not what it was")
+        same_scores(f"without {name}", scores[""], given)
+
+
+def same_scores(name: str, expected: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise VerificationError where two builds differ; `name` says what the second one is."""
+    for output, want in expected.items():
+        if not np.allclose(given[output], want, rtol=0, atol=TOLERANCE):
+            raise VerificationError(f"{name}: {output!r} is not what it was")

@@ -20,4 +20,6 @@ class BenchOptions:
     without: tuple[str, ...] = ()
     quantize: str = "none"
     calibration: Path | None = None
+    tuning_logs: Path | None = None
+    target: str = "host"
     json: Path | None = None

@@ -39,9 +39,12 @@ def run_bench(what: str | None, options: BenchOptions) -> None:
     """Print the tables; write the figures to a file too. Raises DataError, UnsupportedError."""
     counts = _counts(options.rows) if options.rows is not None else ()
     models = tuple(options.models.split(",")) if options.models else ()
-    if models and not (what and is_zoo(what)):
+    if models and not any(map(is_zoo, (what or "").split(","))):
         raise DataError("--models chooses among the models of zoo")
-    if options.threads > 1 or options.profile or options.without:
+    tuned = options.tuning_logs is not None
+    if options.target != "host" and not tuned:
+        raise DataError("--target is for --tuning-logs; else builds are for this machine")
+    if options.threads > 1 or options.profile or options.without or tuned:
         _check_mode(what, options)
         run_mode(what or "movielens-din", models, counts, options)
     elif what == "features":
@@ -54,12 +57,14 @@ def run_bench(what: str | None, options: BenchOptions) -> None:
 
 def _check_mode(what: str | None, options: BenchOptions) -> None:
     given = {"--threads": options.threads > 1, "--profile": options.profile}
+    given |= {"--tuning-logs": options.tuning_logs is not None}
     given |= {"--without": bool(options.without), "--against": bool(options.against)}
     chosen = [name for name, is_given in given.items() if is_given]
     if len(chosen) > 1:
         raise DataError(f"{' and '.join(chosen)} are measured one at a time")
-    if what is not None and not is_subject(what):
-        _refuse(what)
+    for one in [] if what is None else what.split(","):
+        if not is_subject(one):
+            _refuse(one)
 
 
 def _refuse(what: str) -> NoReturn:

@@ -14,11 +14,12 @@ from rich.table import Table
 from rtcompile.artifact import write_atomically
 from rtcompile.bench.ablation import PARTS, ablate
 from rtcompile.bench.bench_options import BenchOptions
-from rtcompile.bench.graphs import Say
+from rtcompile.bench.graphs import Say, is_zoo
 from rtcompile.bench.profile import profile_subject
 from rtcompile.bench.subjects import Subject, subjects
-from rtcompile.bench.tables import ablation_table, profile_tables, throughput_table
+from rtcompile.bench.tables import ablation_table, profile_tables, throughput_table, tuned_tables
 from rtcompile.bench.threads import measure_threads
+from rtcompile.bench.tuned import compare_tuned
 from rtcompile.console import console, output
 from rtcompile.errors import DataError
 
@@ -38,9 +39,11 @@ def run_mode(
         tempfile.TemporaryDirectory(prefix="rtcompile-") as folder,
         console.status(f"{what}: starting") as status,
     ):
-        for subject in subjects(what, models, Path(folder), status.update):
-            lowered = subject.lowered(options.quantize, options.calibration, Path(folder))
-            figures += measure(lowered, counts or subject.rows, Path(folder), status.update)
+        for one in what.split(","):
+            chosen = models if is_zoo(one) else ()
+            for subject in subjects(one, chosen, Path(folder), status.update):
+                lowered = subject.lowered(options.quantize, options.calibration, Path(folder))
+                figures += measure(lowered, counts or subject.rows, Path(folder), status.update)
     for table in show(figures):
         output.print(table)
     write_figures(options.json, [asdict(one) for one in figures])
@@ -49,6 +52,9 @@ def run_mode(
 def _mode(options: BenchOptions) -> tuple[_Measure, Callable[[Any], Sequence[Table]]]:
     if options.profile:
         return profile_subject, profile_tables
+    if options.tuning_logs is not None:
+        logs, target = options.tuning_logs, options.target
+        return lambda s, rows, f, p: compare_tuned(s, logs, target, rows, f, p), tuned_tables
     if options.without:
         parts = PARTS if "all" in options.without else options.without
         unknown = [part for part in parts if part not in PARTS]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rtcompile.bench.latency import Latency
     from rtcompile.bench.profile import RequestProfile
     from rtcompile.bench.threads import Throughput
+    from rtcompile.bench.tuned import Tuned
 
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "profile_tables",
     "summary",
     "throughput_table",
+    "tuned_tables",
 ]
 
 # Where a header may be cut, where the columns do not fit side by side.
@@ -152,6 +154,21 @@ def ablation_table(ablations: Iterable[Ablation]) -> Table:
         cells = [f"{one.without[p]:,.0f} ({one.without[p] / one.microseconds:.2f}x)" for p in parts]
         table.add_row(one.model, str(one.rows), f"{one.microseconds:,.0f}", *cells)
     return table
+
+
+def tuned_tables(found: Sequence[Tuned]) -> list[Table]:
+    """One table: microseconds a request by default configs and tuned, and where configs are of."""
+    table = _narrow("one core, median µs a request, default and tuned kernels", 1)
+    table.add_column("model", overflow="fold")
+    table.add_column("target", overflow="fold")
+    for name in ("rows", "default", "tuned", "gain", "kernels"):
+        table.add_column(name, justify="right")
+    for one in found:
+        times = f"{one.default:,.1f}", f"{one.tuned:,.1f}", f"{one.default / one.tuned:.2f}x"
+        kernels = "+".join(map(str, one.kernels))
+        table.add_row(one.model, one.target, str(one.rows), *times, kernels)
+    table.caption = "kernels: tuned + reused + defaulted"
+    return [table]
 
 
 def profile_tables(profiles: Iterable[RequestProfile]) -> list[Table]:

@@ -5,17 +5,18 @@ is accumulated in registers over the whole depth, and the epilogue f is evaluate
 For W of 512 x 100 and AVX-512 this emits
 
     for panel of 64 columns, then one of 32:
-        for each 6 rows:                       acc[6, 64] = bias
+        for each 4 rows:                       acc[4, 64] = bias
             for k in 512:                      acc[i, :] += x[i, k] * W_panel[k, :]
             y[rows, panel] = f(acc, streams[rows, panel])
-        for each 3 of the remaining rows, then each 1: the same
+        for each 2 of the remaining rows, then each 1: the same
     the last 4 columns: a panel of 8, its store cut to 4
 
 A stream's row for row i of x is i, i // M, i % M or 0 (`relay_passes/fuse_dense.py`). Layers of up
 to 4 columns have a kernel of their own (`narrow_dense.py`).
 Packed weights are the panels one behind the other, each [k, panel width], the last one padded with
-zeros; the bias is padded alike. Widths, rows, the unrolling of k and which of the two outer loops
-is the outer one are the kernel's config (`panels.py`), which `rtcompile tune` searches.
+zeros; the bias is padded alike. Panels of one width share a loop, which keeps the code short.
+Widths, rows, the unrolling of k and which of the two outer loops is the outer one are the kernel's
+config (`panels.py`), which `rtcompile tune` searches.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from tvm import tirx
@@ -31,7 +33,8 @@ from tvm.tirx.script.builder import ir as T
 
 from relay_passes.epilogue import ACC, Epilogue, Step
 from rtcompile.codegen.epilogue import evaluate, kept_steps, stream_row
-from rtcompile.codegen.panels import Panel, PanelConfig, default_panels, heights, panels
+from rtcompile.codegen.panels import Panel, PanelConfig, heights, panel_configs, panels
+from rtcompile.codegen.program import TILE
 from rtcompile.targets import Registers
 
 __all__ = [
@@ -40,7 +43,10 @@ __all__ = [
     "DenseShape",
     "Stream",
     "apply_epilogue",
+    "default_dense",
+    "dense_configs",
     "dense_kernel",
+    "dense_panels",
     "emit_blocks",
     "emit_even_blocks",
     "emit_panel",
@@ -53,9 +59,15 @@ __all__ = [
 
 
 # The name and version of the kernel in tuning records. Another version: old records do not count.
-DENSE_KERNEL = ("dense", 1)
+DENSE_KERNEL = ("dense", 2)
 
 _STORED = Epilogue()
+
+# Rows of a block, at most: 8 cut tiles of 16, 32 and 64 rows evenly.
+_MOST_ROWS = 8
+
+# Vectors of sums that a block needs to hide the time of a product, and that one row's has.
+_FEWEST_VECTORS, _ONE_ROW_VECTORS = 12, 4
 
 
 @dataclass(frozen=True)
@@ -91,15 +103,43 @@ def kernel_name(base: str, epilogue: Epilogue) -> str:
     return "_".join([base, *operators, digest])
 
 
+def default_dense(registers: Registers, most_rows: int) -> PanelConfig:
+    """The widest panel that the registers hold well; sums in half of them, or in 12.
+
+    With fewer than 12 vectors of sums, each waits for the product before; more than half of 32
+    gain nothing, and blocks of 4 or 8 rows leave no rest of a tile.
+    """
+    if most_rows == 1:
+        return PanelConfig(max(_ONE_ROW_VECTORS * registers.bits // 32, 8), 1)
+    width = registers.widest_panel()
+    vectors = max(1, width * 32 // registers.bits)
+    return PanelConfig(width, max(registers.count // 2, _FEWEST_VECTORS) // vectors)
+
+
+def dense_configs(registers: Registers, columns: int, most_rows: int) -> list[PanelConfig]:
+    """What there is to try, the default first."""
+    default = default_dense(registers, most_rows)
+    return list(dict.fromkeys([default, *panel_configs(registers, columns, most_rows)]))
+
+
+def dense_panels(columns: int, registers: Registers, config: PanelConfig) -> tuple[Panel, ...]:
+    """The panels of a layer: those narrower than the config's have as many more rows a block."""
+
+    def taller(panel: Panel) -> Panel:
+        rows = min(config.rows * config.width // panel.width, _MOST_ROWS)
+        return replace(panel, rows=max(panel.rows, min(rows, registers.block_rows(panel.width))))
+
+    return tuple(map(taller, panels(columns, registers, config)))
+
+
 def dense_kernel(shape: DenseShape, registers: Registers, config: PanelConfig | None = None) -> Any:
     """The kernel as a PrimFunc (x*, packed W*, packed b*, streams*, y*, rows, [length]).
 
-    It takes the length of a sequence where a stream's rows depend on it. Its blocks fill the
-    registers, where no config says otherwise: 6 rows by 64 columns for AVX-512, by 16 for AVX2 and
-    NEON.
+    It takes the length of a sequence where a stream's rows depend on it. Where no config says
+    otherwise, its blocks are 4 rows by 64 columns for AVX-512, 6 by 16 for AVX2, 4 by 16 for NEON.
     """
-    config = config or default_panels(registers)
-    cut = panels(shape.columns, registers, config)
+    config = config or default_dense(registers, TILE)
+    cut = dense_panels(shape.columns, registers, config)
     packed = sum(panel.width for panel in cut)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
@@ -119,15 +159,16 @@ def dense_kernel(shape: DenseShape, registers: Registers, config: PanelConfig | 
             T.decl_buffer((rows, shape.columns), "float32", data=y),
             stream_buffers(shape, streams, rows, length),
         )
-        places, offset = [], 0
-        for panel in cut:
-            places.append((panel, offset))
-            offset += shape.depth * panel.width
         if config.rows_outer:
-            _emit_rows(shape, places, buffers, rows, config.unroll)
+            _emit_rows(shape, cut, buffers, rows, config.unroll)
         else:
-            for panel, offset in places:
-                emit_panel(shape, panel, offset, buffers, rows, unroll=config.unroll)
+            _each_panel(
+                shape.depth,
+                cut,
+                lambda panel, offset: emit_panel(
+                    shape, panel, offset, buffers, rows, unroll=config.unroll
+                ),
+            )
     return builder.get()
 
 
@@ -177,7 +218,7 @@ class Buffers:
 def emit_panel(
     shape: DenseShape,
     panel: Panel,
-    offset: int,
+    offset: Any,
     at: Buffers,
     rows: Any,
     first: Any = 0,
@@ -192,15 +233,33 @@ def emit_panel(
 
 
 def _emit_rows(
-    shape: DenseShape, places: list[tuple[Panel, int]], at: Buffers, rows: Any, unroll: int
+    shape: DenseShape, cut: Sequence[Panel], at: Buffers, rows: Any, unroll: int
 ) -> None:
     """All rows, a block by every panel before the next block."""
 
     def block(row: Any, height: int) -> None:
-        for panel, offset in places:
-            _emit_block(shape, panel, offset, at, row, height, unroll)
+        _each_panel(
+            shape.depth,
+            cut,
+            lambda panel, offset: _emit_block(shape, panel, offset, at, row, height, unroll),
+        )
 
-    emit_blocks(min(panel.rows for panel, _ in places), rows, block)
+    emit_blocks(min(panel.rows for panel in cut), rows, block)
+
+
+def _each_panel(depth: int, cut: Sequence[Panel], emit: Callable[[Panel, Any], None]) -> None:
+    """Emit each panel with where its weights begin; equal ones share a loop."""
+    offset = 0
+    for _, group in groupby(cut, lambda panel: replace(panel, start=0)):
+        alike = list(group)
+        panel, size = alike[0], depth * alike[0].width
+        if len(alike) == 1:
+            emit(panel, offset)
+        else:
+            with T.serial(tirx.const(len(alike), "int64")) as which:
+                moved = replace(panel, start=panel.start + which * panel.width)
+                emit(moved, offset + which * size)
+        offset += len(alike) * size
 
 
 def emit_blocks(most: int, rows: Any, block: Callable[[Any, int], None]) -> None:
@@ -259,7 +318,7 @@ def panel_groups(cut: Sequence[Panel]) -> list[list[Panel]]:
 
 
 def _emit_block(
-    shape: DenseShape, panel: Panel, offset: int, at: Buffers, row: Any, height: int, unroll: int
+    shape: DenseShape, panel: Panel, offset: Any, at: Buffers, row: Any, height: int, unroll: int
 ) -> None:
     """`height` rows by one panel, accumulated in registers.
 

@@ -14,7 +14,13 @@ from relay_passes.fuse_dense import DENSE
 from relay_passes.fuse_outer_products import OUTER_DENSE, SYMMETRIC
 from relay_passes.matching import constant_array, kernel_symbol, shape_of
 from relay_passes.trim_sequences import most_rows
-from rtcompile.codegen.dense import DENSE_KERNEL, DenseShape, dense_kernel
+from rtcompile.codegen.dense import (
+    DENSE_KERNEL,
+    DenseShape,
+    default_dense,
+    dense_kernel,
+    dense_panels,
+)
 from rtcompile.codegen.narrow_dense import (
     MOST_COLUMNS,
     NARROW_DENSE_KERNEL,
@@ -24,8 +30,8 @@ from rtcompile.codegen.narrow_dense import (
     pack_narrow_weight,
 )
 from rtcompile.codegen.outer_dense import OUTER_DENSE_KERNEL, OuterDenseShape, outer_dense_kernel
-from rtcompile.codegen.panels import Panel, pack_columns, pack_weight, panels
-from rtcompile.codegen.program import Pointer
+from rtcompile.codegen.panels import Panel, PanelConfig, pack_columns, pack_weight, panels
+from rtcompile.codegen.program import TILE, Pointer
 from rtcompile.codegen.row_shape import rows_factor
 
 if TYPE_CHECKING:
@@ -68,11 +74,13 @@ def _dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
 def _panel_dense(
     lowering: NetworkLowering, shape: DenseShape, factor: int, room: int
 ) -> tuple[str, tuple[Panel, ...]]:
-    parameters = shape.at_length(room).parameters
-    config, tag = lowering.panel_config(DENSE_KERNEL, parameters, factor)
-    name = shape.name + tag
+    task = lowering.task(DENSE_KERNEL, shape.at_length(room).parameters, factor)
+    default = default_dense(lowering.registers, int(task.values["most"]))
+    config = PanelConfig.of(lowering.choices.config(task, default.as_dict()))
+    plain = config == default_dense(lowering.registers, TILE)
+    name = shape.name if plain else f"{shape.name}_{config.tag}"
     lowering.kernel(name, lambda: dense_kernel(shape, lowering.registers, config))
-    return name, panels(shape.columns, lowering.registers, config)
+    return name, dense_panels(shape.columns, lowering.registers, config)
 
 
 def _narrow_dense(

@@ -60,7 +60,7 @@ from rtcompile.codegen.spread_rows import (
     spread_rows_name,
 )
 from rtcompile.codegen.status import STATUS_WORDS
-from rtcompile.codegen.tile_rows import tile_rows
+from rtcompile.codegen.tile_rows import stage_tile_task, tile_rows
 from rtcompile.errors import UnsupportedError
 from rtcompile.tuning.trials import Task
 
@@ -120,7 +120,7 @@ class NetworkLowering:
         self.registers = choices.registers
         self.plan = MemoryPlan()
         self._bound = by_level(bindings(self._main))
-        program.tile_rows = min(program.tile_rows, tile_rows(self._bound))
+        program.tile_rows = self._tile_rows()
         self._roots: dict[Any, tuple[Any, int]] = {}  # variable -> (producer, which result)
         self._places: dict[tuple[Any, int], Pointer] = {}
         self._last_use: dict[tuple[Any, int], int] = {}
@@ -143,6 +143,14 @@ class NetworkLowering:
         self._copy_aliased_outputs()
         self.program.workspace_bytes = self.plan.size
         loop_calls(self.program, self.constants)
+
+    def _tile_rows(self) -> int:
+        """By analysis, or, of the stage that runs for the rows of a request, as measured."""
+        default = tile_rows(self._bound)
+        if not self.program.tuned_tile:
+            return default
+        task = stage_tile_task(self._mod, self._bound, default)
+        return self.choices.config(task, {"rows": default})["rows"]
 
     def _place_input(self, index: int, source: Source) -> Pointer:
         """Where a tile finds an input: in its buffer, or spread or gathered in the workspace."""

@@ -133,7 +133,7 @@ class StageProgram:
     intrinsic that a profiled build times with.
     `llvm`: text of functions that kernels call. `tile_rows`: the most rows of a tile, which memory
     is sized for; 16 or more, also of a stage that has one row a request (`single_row`): kernels
-    write whole vectors.
+    write whole vectors. `tuned_tile`: tuning records may say how many.
     `row_scratch`: bytes of scratch for each row of a call, and for two more.
     `calibration_words`: behind the status, which the calls of a calibrating build read or write.
     """
@@ -158,3 +158,4 @@ class StageProgram:
     tile_rows: int = TILE
     single_row: bool = False
     reads_columns: bool = False
+    tuned_tile: bool = False

@@ -5,23 +5,42 @@ over every element of a sequence of each row, reads it from further away: fewer 
 near. But each tile reads the weights anew. So of the sizes the one is taken that reads least a row:
 
     weights / rows + (bytes a row of the kernels whose tile does not fit)
+
+That is the default. `rtcompile tune` measures the sizes, with requests to the whole model, and
+keeps what it finds by the stage's kernels and shapes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tvm_ffi
 from tvm import relax
 
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
-from relay_passes.matching import call_name, constant_array, reads, shape_of, static_int
+from relay_passes.matching import (
+    call_name,
+    constant_array,
+    kernel_symbol,
+    reads,
+    shape_of,
+    static_int,
+)
 from rtcompile.codegen.program import TILE
 from rtcompile.codegen.row_shape import evaluate_extent
+from rtcompile.tuning.trials import Task
 
-__all__ = ["tile_rows"]
+__all__ = ["STAGE_TILE_KERNEL", "TILE_SIZES", "stage_tile_task", "tile_rows"]
+
+# The name and version of the sizes in tuning records.
+STAGE_TILE_KERNEL = ("stage_tile", 1)
+
+# What is measured: twice the largest default too.
+TILE_SIZES = (TILE // 4, TILE // 2, TILE, 2 * TILE)
 
 # Half of the L2 of a server's core, which has 1 MB or more: the rest is for weights and what is
 # still to be read. The least rows are a multiple of 16, as `TILE` says.
@@ -39,6 +58,23 @@ def tile_rows(bound: Mapping[Any, Any]) -> int:
         return weights / rows + sum(each for each in row_bytes if each * rows > _CACHE_BYTES)
 
     return min(_SIZES, key=bytes_a_row)
+
+
+def stage_tile_task(mod: Any, bound: Mapping[Any, Any], default: int) -> Task:
+    """What there is to tune of a stage's tile: its kernels, and the shapes that they are called on.
+
+    `mod` has the generic kernels, which count by their structure.
+    """
+    digest = hashlib.sha256()
+    for value in bound.values():
+        if not _is_kernel(value):
+            continue
+        called = kernel_symbol(value)
+        if not called:
+            called = str(tvm_ffi.structural_hash(mod[value.args[0]]))
+        types = [str(argument.ty) for argument in value.args[1].fields]
+        digest.update("\n".join([called, *types, str(value.ty)]).encode())
+    return Task.of(*STAGE_TILE_KERNEL, {"stage": digest.hexdigest()[:32], "default": default})
 
 
 def _is_kernel(value: Any) -> bool:

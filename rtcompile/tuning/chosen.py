@@ -7,18 +7,20 @@ compared between machines; where several measured a config, their geometric mean
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from rtcompile.codegen.choices import Choices, Source
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.records import Record
-from rtcompile.tuning.trials import Config, Task, Trial
+from rtcompile.tuning.trials import Config, Outcome, Task, Trial
 
-__all__ = ["MARGIN", "Best", "Known", "choices_of", "describe_choices"]
+__all__ = ["MARGIN", "Best", "Known", "choices_of", "default_seconds", "describe_choices"]
 
 # A config must gain more than this: less may be noise, and then the default is as good.
 MARGIN = 1.03
@@ -65,11 +67,9 @@ class Known:
         return Counter(record.trial for record in self._records.get(task, ()))
 
     def default_seconds(self, task: Task) -> float | None:
-        """Of the default, as last measured."""
-        for record in reversed(self._records.get(task, ())):
-            if record.outcome.default_seconds or self._is_default(record):
-                return record.outcome.default_seconds or record.outcome.seconds
-        return None
+        """Of the default: the median of all its measurements; None where there is none."""
+        measured = [(r.trial, r.outcome) for r in self._records.get(task, ())]
+        return default_seconds(Trial.of(task, self._default(task)), measured)
 
     def gains(self, task: Task) -> dict[Trial, float]:
         """The gain of each config that was measured and that its kernel has."""
@@ -141,10 +141,28 @@ def describe_choices(choices: Choices) -> dict[str, Any]:
     }
 
 
-def choices_of(known: Known, registers: Registers) -> Choices:
-    """What a build asks: a task's own config, or that of the same product measured otherwise."""
+def default_seconds(default: Trial, measured: Iterable[tuple[Trial, Outcome]]) -> float | None:
+    """The median of a default's times, in its own trials and in turns with others."""
+    found = [
+        outcome.default_seconds or outcome.seconds
+        for trial, outcome in measured
+        if outcome.default_seconds or trial == default
+    ]
+    times = [seconds for seconds in found if seconds is not None]
+    return statistics.median(times) if times else None
+
+
+def choices_of(
+    known: Known, registers: Registers, given: Mapping[Task, Config] = MappingProxyType({})
+) -> Choices:
+    """What a build asks: a task's own config, or that of the same product measured otherwise.
+
+    `given`: configs that hold whatever is known.
+    """
 
     def find(task: Task) -> tuple[Config, Source] | None:
+        if task in given:
+            return given[task], "tuned"
         best = known.best(task)
         if best is not None:
             return best.config, "tuned"

@@ -16,7 +16,8 @@ _INTERRUPTED = 130
 
 
 @click.command("tune")
-@click.argument("model", type=_PATH)
+@click.argument("model")
+@click.option("--models", help="Of zoo:LIBRARY: the name of one of its models.")
 @click.option("--features", type=_PATH, help="Feature config (fg.json).")
 @click.option("--embeddings", type=_PATH, help="Tables that are not in the graph (.safetensors).")
 @click.option("--target", default="host", show_default=True, help="CPU to tune for.")
@@ -52,7 +53,8 @@ _INTERRUPTED = 130
     help="At the end, build the model with default configs and with the best, and compare.",
 )
 def tune_command(
-    model: Path,
+    model: str,
+    models: str | None,
     features: Path | None,
     embeddings: Path | None,
     target: str,
@@ -67,13 +69,13 @@ def tune_command(
 ) -> None:
     """Find the fastest forms of the kernels of MODEL on this machine, or on workers.
 
-    What the logs hold is not measured again. May be interrupted: the next run goes on.
+    MODEL is an ONNX file, or a workload of `rtcompile bench` by its name. What the logs hold is not
+    measured again. May be interrupted: the next run goes on.
     """
     from rtcompile.console import console
-    from rtcompile.tuning.report.collect import Collector
-    from rtcompile.tuning.report.finish import finish
-    from rtcompile.tuning.show import Progress
-    from rtcompile.tuning.tune import TuneOptions, session
+    from rtcompile.tuning.named import named_model
+    from rtcompile.tuning.run import run
+    from rtcompile.tuning.tune import TuneOptions
 
     options = TuneOptions(
         tuning_logs,
@@ -87,18 +89,8 @@ def tune_command(
         key=key,
     )
     try:
-        with console.status("find the model's kernels") as status, session(model, options) as ready:
-            status.stop()
-            for note in ready.logs.notes():
-                console.print(note, markup=False, highlight=False, soft_wrap=True)
-            records = ready.logs.records
-            collector = Collector(ready.tasks, ready.target, ready.machine, records)
-            with Progress(ready.search) as progress:
-                for record in ready.search.run(ready.runner, ready.cost_model):
-                    collector.add(record)
-                    progress.update(record)
-        with console.status("report") as status:
-            finish(collector, model, options, report, whole_model, status.update)
+        with named_model(model, models, options) as (path, filled):
+            run(path, filled, report, whole_model)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from here")
         sys.exit(_INTERRUPTED)

@@ -1,18 +1,20 @@
 """Runs trials on this machine, in a process of its own: what crashes or hangs is that process.
 
-    worker     builds the candidate, runs it, compares the result, times it in turns with its task's
-               default; gets the next trial
-    here       waits; a worker that is gone crashed, one that says nothing for too long is ended
+    builders   a process a core but one: the candidates to come, and their task's default
+    worker     runs a candidate, compares the result, times it in turns with the default
+    here       waits; a process that is gone crashed, one that says nothing for too long is ended
 
 The default is built once a task. Turns cancel what else the machine does meanwhile.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import statistics
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,25 +23,34 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.errors import RtcompileError
+from rtcompile.tuning.candidate_build import (
+    Pair,
+    Prepare,
+    build_pair,
+    built,
+    ignore_interrupts,
+    process_pool,
+)
 from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.measurable import Measurable, differences
 from rtcompile.tuning.prepare import default_of, prepare
-from rtcompile.tuning.trials import Outcome, Task, Trial
+from rtcompile.tuning.requests import Requests, time_requests
+from rtcompile.tuning.trials import Outcome, Trial
+from runtime import InferenceError
 from runtime.arrays import aligned_empty
 
 __all__ = ["LocalRunner", "aligned_copy"]
 
-Prepare = Callable[[Trial, str], Measurable]
-
 _START_SECONDS = 300.0  # to import TVM, on a machine that does much else
 _GRACE = 15  # seconds after which a worker that cannot tell of its timeout is ended by the kernel
+_REQUEST_SECONDS = 300.0  # for requests to whole artifacts
 _TURNS, _TURN_SECONDS = 9, 0.003
 
 
 class LocalRunner:
-    """A Runner. `prepare` builds a trial; it is called in the worker.
+    """A Runner. `prepare` builds a trial; it is called in a builder.
 
-    Holds a process: use it in `with`, or close it. `seconds`: that a trial may take in all. The
+    Holds processes: use it in `with`, or close it. `seconds`: that a run may take in all. The
     candidate's turns alternate with those of its task's default, where the registry has its kernel.
     """
 
@@ -47,7 +58,9 @@ class LocalRunner:
         from tvm.support.popen_pool import PopenWorker
 
         self._target, self._prepare, self._seconds = target, prepare, seconds
-        self._worker = PopenWorker(initializer=_start)
+        self._count = max((os.cpu_count() or 1) - 1, 1)
+        self._builders = process_pool(self._count, _START_SECONDS)
+        self._worker = PopenWorker(initializer=ignore_interrupts)
         self._awake = False
 
     def __enter__(self) -> LocalRunner:
@@ -57,7 +70,8 @@ class LocalRunner:
         self.close()
 
     def close(self) -> None:
-        """End the process."""
+        """End the processes."""
+        self._builders.shutdown()
         self._worker.kill()
 
     def machine(self) -> Machine:
@@ -66,22 +80,42 @@ class LocalRunner:
 
     def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
         """Each trial with its outcome, in order."""
-        for trial in trials:
-            yield trial, self._run(trial)
+        left, building = deque(trials), deque[tuple[Trial, Any]]()
+        try:
+            while left or building:
+                while left and len(building) <= self._count:
+                    trial = left.popleft()
+                    building.append((trial, self._build(trial)))
+                trial, future = building.popleft()
+                pair = built(future)
+                yield trial, pair if isinstance(pair, Outcome) else self._measure(pair)
+        finally:
+            for _, future in building:
+                future.cancel()
 
-    def _run(self, trial: Trial) -> Outcome:
+    def run_requests(self, candidate: Path, default: Path | None, requests: Requests) -> Outcome:
+        """The outcome of requests to an artifact, in turns with the default's."""
+        return self._ask(_time_requests, (candidate, default, requests), _REQUEST_SECONDS)
+
+    def _build(self, trial: Trial) -> Any:
+        arguments = self._prepare, default_of, trial, self._target, self._seconds
+        return self._builders.submit(build_pair, *arguments)
+
+    def _measure(self, pair: Pair) -> Outcome:
+        return self._ask(_measure, (pair, self._seconds), self._seconds)
+
+    def _ask(self, function: Callable[..., Outcome], arguments: Any, seconds: float) -> Outcome:
+        """What the worker makes of a call; a worker that is gone is started anew for the next."""
         try:
             if not self._awake:
                 self._worker.send(_wake, (), {}, _START_SECONDS)
                 self._worker.recv()
                 self._awake = True
-            self._worker.send(
-                _measure, (self._prepare, trial, self._target, self._seconds), {}, self._seconds
-            )
+            self._worker.send(function, arguments, {}, seconds)
             outcome: Outcome = self._worker.recv()
         except TimeoutError:
             self._awake = False
-            return Outcome(None, f"timeout: not done in {self._seconds:g} s")
+            return Outcome(None, f"timeout: not done in {seconds:g} s")
         except (ChildProcessError, EOFError) as error:
             self._awake = False
             return Outcome(None, f"crash: {error}")
@@ -91,44 +125,44 @@ class LocalRunner:
 # -- in the worker --------------------------------------------------------------------------------
 
 
-def _start() -> None:
-    # An interrupt is for the one who started the worker, who then ends it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _wake() -> None:
     import tvm
 
     assert tvm
 
 
-_defaults: dict[tuple[Task, str], _Loaded] = {}  # of the last task
+_defaults: dict[bytes, _Loaded] = {}  # by their library, of the last task
 
 
-def _measure(prepare: Prepare, trial: Trial, target: str, seconds: float) -> Outcome:
+def _measure(pair: Pair, seconds: float) -> Outcome:
     signal.alarm(int(seconds) + _GRACE)
     try:
-        try:
-            candidate = _Loaded(prepare(trial, target))
-        except (RtcompileError, RuntimeError, ValueError, TypeError, KeyError) as error:
-            return Outcome(None, f"build: {_last_line(error)}")
+        candidate = _Loaded(pair.candidate)
         wrong = candidate.check()
         if wrong:
             return Outcome(None, f"wrong: {wrong}")
-        return _time(candidate, _default(prepare, trial, target))
+        return _time(candidate, _loaded_default(pair.default))
     finally:
         signal.alarm(0)
 
 
-def _default(prepare: Prepare, trial: Trial, target: str) -> _Loaded | None:
-    default = default_of(trial, target)
+def _loaded_default(default: Measurable | None) -> _Loaded | None:
     if default is None:
         return None
-    key = trial.task, target
-    if key not in _defaults:
+    if default.library not in _defaults:
         _defaults.clear()
-        _defaults[key] = _Loaded(prepare(default, target))
-    return _defaults[key]
+        _defaults[default.library] = _Loaded(default)
+    return _defaults[default.library]
+
+
+def _time_requests(candidate: Path, default: Path | None, requests: Requests) -> Outcome:
+    signal.alarm(int(_REQUEST_SECONDS) + _GRACE)
+    try:
+        return time_requests(candidate, default, requests)
+    except (RtcompileError, InferenceError, RuntimeError, ValueError, TypeError) as error:
+        return Outcome(None, f"build: {_last_line(error)}")
+    finally:
+        signal.alarm(0)
 
 
 def _time(candidate: _Loaded, default: _Loaded | None) -> Outcome:

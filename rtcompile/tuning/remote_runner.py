@@ -12,19 +12,35 @@ connection crashes, and a machine that is gone costs its trial a second run and 
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rtcompile.errors import TuningError
 from rtcompile.tuning.addresses import parse_address
+from rtcompile.tuning.candidate_build import (
+    Default,
+    Pair,
+    Prepare,
+    build_pair,
+    built,
+    no_default,
+    process_pool,
+)
 from rtcompile.tuning.machine import Machine
-from rtcompile.tuning.remote_build import Default, Pair, Prepare, build_pair, no_default
-from rtcompile.tuning.remote_session import Disconnected, Queue, Unfit, ask_machine, measure
+from rtcompile.tuning.remote_session import (
+    Disconnected,
+    Queue,
+    Unfit,
+    ask_machine,
+    measure,
+    measure_requests,
+)
+from rtcompile.tuning.requests import Requests
 from rtcompile.tuning.trials import Outcome, Trial
 from rtcompile.tuning.workers import Workers
 
@@ -72,7 +88,7 @@ class _Jobs:
 
 
 class RemoteRunner:
-    """A Runner. `prepare` builds a trial, `default` names its task's default: see `remote_build`.
+    """A Runner. `prepare` builds a trial, `default` names its default (`candidate_build.py`).
 
     Both are called in other processes. The candidate's turns alternate with those of the default.
     Holds processes: use it in `with`, or close it. Raises TuningError where there is no tracker, no
@@ -97,9 +113,9 @@ class RemoteRunner:
                 f"the tracker {tracker} knows no worker of key {key!r}: start `rtcompile worker "
                 f"--tracker {tracker} --key {key}` on the target machine"
             )
-        self._builders = _pool(os.cpu_count() or 1, self._limits.build_seconds)
+        self._builders = process_pool(os.cpu_count() or 1, self._limits.build_seconds)
         # Longer than two sessions: only a machine that vanished in silence lets a caller wait so.
-        self._callers = _pool(_MOST_WORKERS, 2 * self._limits.session_seconds + 30)
+        self._callers = process_pool(_MOST_WORKERS, 2 * self._limits.session_seconds + 30)
 
     def __enter__(self) -> RemoteRunner:
         return self
@@ -143,6 +159,21 @@ class RemoteRunner:
             for future in jobs.under_way():
                 future.cancel()
 
+    def run_requests(self, candidate: Path, default: Path | None, requests: Requests) -> Outcome:
+        """The outcome of requests to an artifact on the next free worker. Raises TuningError."""
+        arguments = self._queue, self._target, candidate, default, requests
+        reason = ""
+        for _ in range(self._limits.drops):
+            if not self._workers.wait(self._limits.patience_seconds):
+                return _LOST
+            answer = _answer(self._callers.submit(measure_requests, *arguments))
+            if isinstance(answer, Unfit):
+                raise TuningError(answer.reason)
+            if isinstance(answer, Outcome):
+                return answer
+            reason = answer.reason
+        return Outcome(None, f"crash: {self._limits.drops} times; {reason}")
+
     def _start(self, jobs: _Jobs, workers: int) -> None:
         """Start as many runs as there are workers, and builds to keep them busy."""
         while jobs.built and len(jobs.calling) < workers:
@@ -165,11 +196,11 @@ class RemoteRunner:
         """What follows from the end of a build or a run: the next step, or an outcome."""
         if future in jobs.building:
             job = jobs.building.pop(future)
-            built = _built(future)
-            if isinstance(built, Outcome):
-                yield job.trial, built
+            pair = built(future)
+            if isinstance(pair, Outcome):
+                yield job.trial, pair
                 return
-            job.pair = built
+            job.pair = pair
             jobs.built.append(job)
             return
         job = jobs.calling.pop(future)
@@ -184,16 +215,6 @@ class RemoteRunner:
             jobs.built.appendleft(job)
         else:
             yield job.trial, Outcome(None, f"crash: {job.drops} times; {answer.reason}")
-
-
-def _built(future: Future[Any]) -> Pair | Outcome:
-    try:
-        pair: Pair | Outcome = future.result()
-    except TimeoutError:
-        return Outcome(None, "build: the compiler took too long")
-    except (ChildProcessError, EOFError):
-        return Outcome(None, "build: the compiler crashed")
-    return pair
 
 
 def _answer(future: Future[Any]) -> Outcome | Disconnected | Unfit:
@@ -213,14 +234,3 @@ def _lose(jobs: _Jobs) -> Iterator[tuple[Trial, Outcome]]:
         future, job = jobs.building.popitem()
         future.cancel()
         yield job.trial, _LOST
-
-
-def _pool(processes: int, seconds: float) -> Any:
-    from tvm.support.popen_pool import PopenPoolExecutor
-
-    return PopenPoolExecutor(processes, seconds, initializer=_start)
-
-
-def _start() -> None:
-    # An interrupt is for the one who started the process, who then ends it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

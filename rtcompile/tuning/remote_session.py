@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rtcompile.targets import resolve_target
+from rtcompile.tuning.candidate_build import Pair
 from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.measurable import Measurable, differences
-from rtcompile.tuning.remote_build import Pair
+from rtcompile.tuning.requests import Requests
 from rtcompile.tuning.trials import Outcome
-from rtcompile.tuning.worker import MACHINE
+from rtcompile.tuning.worker import MACHINE, REQUESTS
 
-__all__ = ["Disconnected", "Queue", "Unfit", "ask_machine", "measure"]
+__all__ = ["Disconnected", "Queue", "Unfit", "ask_machine", "measure", "measure_requests"]
 
 _TURNS, _TURN_SECONDS = 9, 0.003
 _TIMEOUT = "RPCSessionTimeoutError"  # the worker's word when it ends a session
@@ -57,6 +60,28 @@ def measure(queue: Queue, target: str, pair: Pair) -> Outcome | Disconnected | U
         session = _connect(queue)
         machine = _machine(session, target)
         return machine if isinstance(machine, Unfit) else _run(session, pair)
+    except (RuntimeError, OSError) as error:
+        if _TIMEOUT in str(error):
+            return Outcome(None, f"timeout: not done in {queue.session_seconds:g} s")
+        return Disconnected(_last_line(error))
+
+
+def measure_requests(
+    queue: Queue, target: str, candidate: Path, default: Path | None, requests: Requests
+) -> Outcome | Disconnected | Unfit:
+    """Requests to an artifact on the next free worker, in turns with the default's."""
+    files = {"candidate": candidate, "model": requests.model}
+    files |= {"default": default} if default is not None else {}
+    files |= {"features": requests.features} if requests.features is not None else {}
+    try:
+        session = _connect(queue)
+        machine = _machine(session, target)
+        if isinstance(machine, Unfit):
+            return machine
+        for name, path in files.items():
+            session.upload(bytearray(path.read_bytes()), name)
+        answer = json.loads(str(session.get_function(REQUESTS)(" ".join(files))))
+        return Outcome(answer["seconds"], answer["error"], answer["default_seconds"])
     except (RuntimeError, OSError) as error:
         if _TIMEOUT in str(error):
             return Outcome(None, f"timeout: not done in {queue.session_seconds:g} s")
@@ -117,7 +142,7 @@ class _Loaded:
         return next(filter(None, wrong), "")
 
     def seconds(self, repeats: int) -> float:
-        """A call, by `repeats` of them after one that is not counted."""
+        """A call, by `repeats` of them after one that is not counted; the worker has the clock."""
         evaluator = self._module.time_evaluator(
             self._measurable.function, self._device, number=repeats, repeat=1
         )

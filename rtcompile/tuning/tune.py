@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from relay_passes.precision import FLOAT32, LayerPrecision, PrecisionPlan
@@ -22,7 +23,9 @@ from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.prepare import default_of, prepare
 from rtcompile.tuning.records import Provenance
 from rtcompile.tuning.remote_runner import RemoteRunner
+from rtcompile.tuning.requests import Requests
 from rtcompile.tuning.search import Search
+from rtcompile.tuning.tiles import TileSearch, is_tile
 from rtcompile.tuning.trials import Task
 
 __all__ = ["Session", "TuneOptions", "model_tasks", "session"]
@@ -40,7 +43,8 @@ _PRECISIONS = {
 class TuneOptions:
     """What `rtcompile tune` can be told.
 
-    `trials`: measurements of its kernels in all, those that the logs hold included.
+    `trials`: measurements of its kernels in all, those that the logs hold included; the few of
+    whole tiles come on top.
     `quantize`, `embedding_dtype`: as of the builds that will use the records. `tuning_logs`: the
     folder of the records. `tracker`, `key`: of workers on another machine.
     """
@@ -71,11 +75,12 @@ class TuneOptions:
 class Session:
     """A search that is ready to run, its runner and machine, and what was left out of the logs.
 
-    `tasks` of the model, with its calls of each.
+    `tasks`: kernels of the model, with its calls of each. `tiles` is for when `search` is done.
     """
 
     tasks: dict[Task, int]
     search: Search
+    tiles: TileSearch
     runner: LocalRunner | RemoteRunner
     machine: Machine
     cost_model: CostModel
@@ -87,7 +92,7 @@ def model_tasks(model: Path, options: TuneOptions) -> dict[Task, int]:
     """The tasks of a model, and how many calls it has of each. Raises as a build does.
 
     In lower precision, those of all layers at each level that a build may choose; of a model that
-    comes quantized, those of its own levels too.
+    comes quantized, those of its own levels too. The rows of a tile: in the model's own precision.
     """
     build = options.build_options()
     plan = load_config(options.features) if options.features else None
@@ -99,9 +104,10 @@ def model_tasks(model: Path, options: TuneOptions) -> dict[Task, int]:
         for precision in _PRECISIONS[level]:
             layers = dict.fromkeys(compiler.layers, precision)
             for task, calls in compiler.tasks(PrecisionPlan(layers)).items():
-                found[task] = max(calls, found.get(task, 0))
-    if compiler.imported:
-        for task, calls in compiler.tasks().items():
+                if not is_tile(task):
+                    found[task] = max(calls, found.get(task, 0))
+    for task, calls in compiler.tasks().items():
+        if compiler.imported or is_tile(task):
             found.setdefault(task, calls)
     return found
 
@@ -118,7 +124,8 @@ def session(model: Path, options: TuneOptions) -> Iterator[Session]:
             f"this machine cannot run {target.name}: run `rtcompile worker` on one that can, and "
             "give its --tracker and --key here"
         )
-    tasks = model_tasks(model, options)
+    found = model_tasks(model, options)
+    tasks = {task: calls for task, calls in found.items() if not is_tile(task)}
     logs = read_logs(options.tuning_logs, target.name)
     with _runner(target, options) as runner:
         machine = runner.machine()
@@ -127,7 +134,23 @@ def session(model: Path, options: TuneOptions) -> Iterator[Session]:
         known = Known(here, target.registers)
         directory = options.tuning_logs
         search = Search(tasks, known, target, directory, provenance, options.trials)
-        yield Session(tasks, search, runner, machine, cost_model, target, logs)
+        tiles = TileSearch(
+            list(filter(is_tile, found)),
+            known,
+            target,
+            directory,
+            provenance,
+            partial(_compiler, model, options, target),
+            Requests(model, options.features),
+        )
+        yield Session(tasks, search, tiles, runner, machine, cost_model, target, logs)
+
+
+def _compiler(model: Path, options: TuneOptions, target: CpuTarget) -> Compiler:
+    """Of builds with the best kernels that the logs have by now."""
+    plan = load_config(options.features) if options.features else None
+    logs = read_logs(options.tuning_logs, target.name)
+    return Compiler(model, plan, options.build_options(), target, lambda step: None, logs)
 
 
 def _runner(target: CpuTarget, options: TuneOptions) -> LocalRunner | RemoteRunner:

@@ -8,20 +8,25 @@ with it: no candidate runs on without a clock, and the other side learns of it a
 from __future__ import annotations
 
 import ctypes
+import json
 import multiprocessing
 import os
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-from rtcompile.errors import TuningError
+from rtcompile.errors import RtcompileError, TuningError
 from rtcompile.tuning.addresses import is_loopback, listen, parse_address
 from rtcompile.tuning.machine import Machine
+from rtcompile.tuning.trials import Outcome
+from runtime import InferenceError
 
-__all__ = ["MACHINE", "serve"]
+__all__ = ["MACHINE", "REQUESTS", "serve"]
 
-MACHINE = "rtcompile.worker.machine"  # a function of every session: its machine, as JSON
+# Functions of every session: its machine, as JSON; requests to artifacts that were uploaded.
+MACHINE, REQUESTS = "rtcompile.worker.machine", "rtcompile.worker.requests"
 _PR_SET_PDEATHSIG = 1
 _EVERY_ADDRESS = ("0.0.0.0", "::")
 
@@ -72,3 +77,20 @@ def _prepare_sessions() -> None:
     os.register_at_fork(after_in_child=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
     machine = Machine.here().to_json()
     tvm_ffi.register_global_func(MACHINE, lambda: machine, override=True)
+    tvm_ffi.register_global_func(REQUESTS, _time_requests, override=True)
+
+
+def _time_requests(uploaded: str) -> str:
+    """The outcome, as JSON. `uploaded`: candidate, model, perhaps default and features."""
+    import tvm_ffi
+
+    from rtcompile.tuning.requests import Requests, time_requests
+
+    place = tvm_ffi.get_global_func("tvm.rpc.server.workpath")
+    files = {name: Path(str(place(name))) for name in str(uploaded).split()}
+    requests = Requests(files["model"], files.get("features"))
+    try:
+        outcome = time_requests(files["candidate"], files.get("default"), requests)
+    except (RtcompileError, InferenceError, RuntimeError, ValueError, TypeError) as error:
+        outcome = Outcome(None, f"build: {str(error).strip().splitlines()[-1]}")
+    return json.dumps(asdict(outcome))

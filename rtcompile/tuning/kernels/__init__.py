@@ -11,6 +11,7 @@ from rtcompile.tuning.kernels.dense import Dense, NarrowDense
 from rtcompile.tuning.kernels.lookup import EmbeddingLookup
 from rtcompile.tuning.kernels.products import BatchMatmul, OuterDense
 from rtcompile.tuning.kernels.quantized import DenseBf16, DenseInt8
+from rtcompile.tuning.kernels.stage_tile import StageTile
 
 __all__ = ["KERNELS"]
 
@@ -22,6 +23,7 @@ _ALL: tuple[TunedKernel, ...] = (
     BatchMatmul(),
     OuterDense(),
     EmbeddingLookup(),
+    StageTile(),
 )
 
 KERNELS: dict[str, TunedKernel] = {kernel.name: kernel for kernel in _ALL}

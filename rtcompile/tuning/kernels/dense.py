@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from relay_passes.epilogue import Epilogue
-from rtcompile.codegen.dense import DENSE_KERNEL, DenseShape, dense_kernel
+from rtcompile.codegen.dense import (
+    DENSE_KERNEL,
+    DenseShape,
+    dense_configs,
+    dense_kernel,
+    dense_panels,
+)
 from rtcompile.codegen.narrow_dense import (
     NARROW_DENSE_KERNEL,
     NARROW_DENSE_ROWS,
@@ -15,7 +21,7 @@ from rtcompile.codegen.narrow_dense import (
     pack_narrow_row,
     pack_narrow_weight,
 )
-from rtcompile.codegen.panels import PanelConfig, pack_columns, pack_weight, panel_configs, panels
+from rtcompile.codegen.panels import PanelConfig, pack_columns, pack_weight
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of
 from rtcompile.tuning.kernels.data import Floats, generator, normal
@@ -66,7 +72,7 @@ class Dense:
     def configs(self, task: Task, registers: Registers) -> Sequence[Config]:
         """Ways to cut the product."""
         columns, rows = int(task.values["columns"]), int(task.values["most"])
-        return [config.as_dict() for config in panel_configs(registers, columns, rows)]
+        return [config.as_dict() for config in dense_configs(registers, columns, rows)]
 
     def product(self, task: Task) -> tuple[int | str, ...]:
         """Depth and columns, and whether calls have one row."""
@@ -80,7 +86,7 @@ class Dense:
     def case(self, task: Task, config: Config, registers: Registers) -> Case:
         """A layer of random weights."""
         shape, chosen = _shape(task), PanelConfig.of(config)
-        data, cut = _Data(task, shape), panels(shape.columns, registers, chosen)
+        data, cut = _Data(task, shape), dense_panels(shape.columns, registers, chosen)
 
         def stream(form: str, array: Floats) -> Floats:
             return pack_columns(array.reshape(-1), cut) if form == "row" else array

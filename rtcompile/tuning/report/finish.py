@@ -42,8 +42,25 @@ def finish(
             console.print(f"the whole model is not measured: {error}", markup=False)
     name = f"{model.stem}.{collector.target.name}.html"
     path = options.tuning_logs / name if path is None else path
-    write_report(path, collector.history(model, where, compared))
+    history = collector.history(model, where, compared)
+    write_report(path, history)
+    for line in _summary(history):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _summary(history: History) -> list[str]:
+    """How soon the gain was there, and what it is for whole requests."""
+    reached, spent = history.reaching(0.95), len(history.new)
+    found = [
+        f"95 % of the gain after {reached} of {len(history.measured)} trials, "
+        f"{history.moment(0.95):.0f} of {history.seconds:.0f} s ({spent} trials in this run)"
+    ]
+    return found + [
+        f"request of {pair.label}: {pair.default * 1e6:.1f} µs with default configs, "
+        f"{pair.tuned * 1e6:.1f} tuned, {pair.default / pair.tuned:.2f} times as fast"
+        for pair in history.end_to_end
+    ]
 
 
 def write_report(path: Path, history: History) -> None:

@@ -88,6 +88,11 @@ class History:
         late = [i for i, total in enumerate(self.estimates) if total > wanted * (1 + 1e-9)]
         return late[-1] + 1 if late else 0
 
+    def moment(self, share: float) -> float:
+        """Seconds of this run until that share of the gain was there; 0 where the logs had it."""
+        times = [m.at for m in self.measured[: self.reaching(share)] if not m.earlier]
+        return times[-1] if times else 0.0
+
 
 def failures(measured: Sequence[Measured]) -> Counter[str]:
     """How many of these failed, by kind."""

@@ -57,18 +57,13 @@ def _figures(history: History) -> str:
     figures += [
         (f"{tuned} of {len(history.tasks)}", "kernels with a better config than the default"),
         (f"{len(new)}", f"trials spent, {failed} of them failed"),
-        (f"{reached}", f"trials to 95 % of the gain{_moment(history, reached)}"),
+        (f"{reached}", f"trials to 95 % of the gain, after {_duration(history.moment(0.95))}"),
         (_duration(history.seconds), "run"),
     ]
     shown = (
         f'<div class="figure"><b>{escape(b)}</b><span>{escape(s)}</span></div>' for b, s in figures
     )
     return f'<div class="figures">{"".join(shown)}</div>'
-
-
-def _moment(history: History, reached: int) -> str:
-    spent = [m for m in history.measured[:reached] if not m.earlier]
-    return f", after {_duration(spent[-1].at)}" if spent else ""
 
 
 def _whole_model(history: History) -> str:

@@ -6,8 +6,8 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
+from rtcompile.tuning.chosen import default_seconds
 from rtcompile.tuning.trials import Outcome, Task, Trial
 
 __all__ = ["Measured", "Progress", "TaskUse"]
@@ -49,7 +49,7 @@ class Progress:
 
     def __init__(self, use: TaskUse, measured: Sequence[Measured], margin: float) -> None:
         self.use, self.measured = use, measured
-        self._default_call = _default_call(use, measured)
+        self._default_call = default_seconds(use.default, [(m.trial, m.outcome) for m in measured])
         self.gains: list[float | None] = [self._gain(m) for m in measured]
         self._found: dict[Trial, list[float]] = defaultdict(list)
         self._margin = margin
@@ -83,12 +83,6 @@ class Progress:
             self._found[measured.trial].append(math.log(gain))
         best = max(map(_mean, self._found.values()), default=1.0)
         return best if best > self._margin else 1.0
-
-
-def _default_call(use: TaskUse, measured: Sequence[Measured]) -> float | None:
-    found = [m.outcome.default_seconds for m in measured if m.outcome.default_seconds]
-    found += [m.outcome.seconds for m in measured if m.trial == use.default and m.outcome.seconds]
-    return median(found) if found else None
 
 
 def _mean(logarithms: Sequence[float]) -> float:

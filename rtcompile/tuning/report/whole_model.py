@@ -5,27 +5,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 import runtime
-from rtcompile.bench.graphs import onnx_graph
 from rtcompile.bench.timing import side_by_side
 from rtcompile.conductor import build
-from rtcompile.features.config import load_config
-from rtcompile.features.generate import generate_columns
-from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.options import BuildOptions
 from rtcompile.tuning.report.history import EndToEnd
+from rtcompile.tuning.requests import Requests
 
 __all__ = ["measure_whole_model"]
 
 _ROWS = (1, 100, 512)
-_KEY = "\x00item"  # the column of the items' ids; no config names a column so
-
-Call = Callable[[], object]
 
 
 def measure_whole_model(
@@ -36,7 +27,8 @@ def measure_whole_model(
     `options.tuning_logs` has the records. This machine must be able to run the target. Raises what
     a build raises.
     """
-    plan = load_config(Path(options.features)) if options.features else None
+    features = Path(options.features) if options.features else None
+    requests = Requests(model, features)
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         none = Path(folder) / "logs"
         none.mkdir()
@@ -49,21 +41,8 @@ def measure_whole_model(
         found = []
         for count in rows:
             progress(f"measure requests of {count} rows")
-            calls = {name: _call(ranker, plan, model, count) for name, ranker in rankers.items()}
+            calls = {name: requests.call(ranker, count) for name, ranker in rankers.items()}
             taken = side_by_side(calls)
-            label = f"{count} {'row' if plan is None else 'item'}{'s' if count > 1 else ''}"
+            label = f"{count} {'row' if features is None else 'item'}{'s' if count > 1 else ''}"
             found.append(EndToEnd(label, taken["default"] / 1e6, taken["tuned"] / 1e6))
     return found
-
-
-def _call(ranker: runtime.Ranker, plan: FeaturePlan | None, model: Path, count: int) -> Call:
-    if plan is None:
-        return partial(ranker.predict, onnx_graph(model).inputs(ranker, count))
-    rng = np.random.default_rng(count)
-    user, items, context = (
-        generate_columns(plan, side, 1 if side is Side.USER else count, rng)
-        for side in (Side.USER, Side.ITEM, Side.CONTEXT)
-    )
-    ids = [str(row) for row in range(count)]
-    ranker.items.replace({**{n: list(v) for n, v in items.items()}, _KEY: ids}, key=_KEY)
-    return partial(ranker.rank, {n: v[0] for n, v in user.items()}, ids, context or None)

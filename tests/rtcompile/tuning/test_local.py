@@ -16,7 +16,7 @@ def test_bad_candidates_cost_themselves_only() -> None:
     with LocalRunner("host", prepare, seconds=5) as runner:
         outcomes = dict(runner.run(trials))
     errors = [outcomes[one].error.split(":")[0] for one in trials]
-    assert errors == ["", "crash", "wrong", "timeout", "build", "crash", ""]
+    assert errors == ["", "crash", "wrong", "timeout", "build", "build", ""]
     assert all((outcomes[one].seconds or 0) > 0 for one in (trials[0], trials[-1]))
 
 

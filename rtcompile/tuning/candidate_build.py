@@ -5,12 +5,22 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from rtcompile.errors import RtcompileError
 from rtcompile.tuning.measurable import Measurable
 from rtcompile.tuning.trials import Outcome, Task, Trial
 
-__all__ = ["Default", "Pair", "Prepare", "build_pair", "no_default"]
+__all__ = [
+    "Default",
+    "Pair",
+    "Prepare",
+    "build_pair",
+    "built",
+    "ignore_interrupts",
+    "no_default",
+    "process_pool",
+]
 
 Prepare = Callable[[Trial, str], Measurable]  # of a trial and a target
 Default = Callable[[Trial, str], "Trial | None"]  # of the trial's task, None where it is that
@@ -54,3 +64,29 @@ def _default(prepare: Prepare, default: Trial | None, target: str) -> Measurable
         _defaults.clear()
         _defaults[key] = prepare(default, target)
     return _defaults[key]
+
+
+# -- in the process that has others build ---------------------------------------------------------
+
+
+def process_pool(processes: int, seconds: float) -> Any:
+    """Processes, each of which may take so long for a call."""
+    from tvm.support.popen_pool import PopenPoolExecutor
+
+    return PopenPoolExecutor(processes, seconds, initializer=ignore_interrupts)
+
+
+def ignore_interrupts() -> None:
+    """An interrupt is for the one who started the process, who then ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def built(future: Any) -> Pair | Outcome:
+    """What a process of the pool built, or how it failed."""
+    try:
+        pair: Pair | Outcome = future.result()
+    except TimeoutError:
+        return Outcome(None, "build: the compiler took too long")
+    except (ChildProcessError, EOFError):
+        return Outcome(None, "build: the compiler crashed")
+    return pair

@@ -1,0 +1,37 @@
+"""A tuning run from beginning to end, with what is shown of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rtcompile.console import console
+from rtcompile.tuning.report.collect import Collector
+from rtcompile.tuning.report.finish import finish
+from rtcompile.tuning.show import Progress
+from rtcompile.tuning.tune import Session, TuneOptions, session
+
+__all__ = ["run"]
+
+
+def run(model: Path, options: TuneOptions, report: Path | None, whole_model: bool) -> None:
+    """Tune the model's kernels, then its tiles; write the report. Raises what `session` raises."""
+    with console.status("find the model's kernels") as status, session(model, options) as ready:
+        status.stop()
+        for note in ready.logs.notes():
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
+        records = ready.logs.records
+        collector = Collector(ready.tasks, ready.target, ready.machine, records)
+        with Progress(ready.search) as progress:
+            for record in ready.search.run(ready.runner, ready.cost_model):
+                collector.add(record)
+                progress.update(record)
+        _tune_tiles(ready)
+    with console.status("report") as status:
+        finish(collector, model, options, report, whole_model, status.update)
+
+
+def _tune_tiles(ready: Session) -> None:
+    with console.status("tiles") as status:
+        spent = list(ready.tiles.run(ready.runner, status.update))
+    for line in ready.tiles.summary(len(spent)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
