@@ -8,8 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from rtcompile.cli import main
+from rtcompile.codegen.tile_rows import TILE_SIZES
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.logs import read_logs
+from rtcompile.tuning.tiles import is_tile
 from rtcompile.tuning.tune import TuneOptions, session
 from tests.onnx_models import two_input_model
 from tests.rtcompile.tuning.remote import KEY, fleet
@@ -37,6 +39,9 @@ def test_the_same_tasks_are_tuned_while_a_worker_dies(tmp_path: Path) -> None:
         again = CliRunner().invoke(main, command)
     assert again.exit_code == 0, again.output
     assert "0 trials spent" in " ".join(again.output.split())
+    tiles = [r for r in read_logs(logs, _HOST.name).records if is_tile(r.trial.task)]
+    assert {one.trial.values["rows"] for one in tiles} == set(TILE_SIZES)
+    assert all(one.outcome.seconds and not one.outcome.error for one in tiles)
     page = report.read_text()
     assert f"workers of {address}" in page and "whole request" not in page
 

@@ -18,11 +18,13 @@ from onnx import TensorProto, helper
 import runtime
 from rtcompile import BuildOptions, build
 from rtcompile.cli import main
+from rtcompile.codegen.tile_rows import TILE_SIZES
 from rtcompile.errors import TuningError
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.logs import append, read_logs
 from rtcompile.tuning.records import Provenance, Record
+from rtcompile.tuning.tiles import is_tile
 from rtcompile.tuning.trials import Outcome, Task, Trial
 from rtcompile.tuning.tune import TuneOptions, model_tasks
 from tests.onnx_models import save, two_input_model
@@ -47,15 +49,25 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tasks(model: Path) -> dict[Task, int]:
-    return model_tasks(model, TuneOptions(model.parent))
+    """Of kernels."""
+    found = model_tasks(model, TuneOptions(model.parent))
+    assert sum(map(is_tile, found)) == 1
+    return {task: calls for task, calls in found.items() if not is_tile(task)}
+
+
+def _kernel_records(logs: Path) -> list[Record]:
+    return [r for r in read_logs(logs, _HOST.name).records if not is_tile(r.trial.task)]
 
 
 def test_a_second_run_spends_nothing(model: Path, tasks: dict[Task, int], tmp_path: Path) -> None:
     trials = len(tasks) + 3
     first = _run(*_tune(model, tmp_path, trials))
     assert first.exit_code == 0, first.output
+    assert len(_kernel_records(tmp_path)) == trials
     records = read_logs(tmp_path, _HOST.name).records
-    assert len(records) == trials
+    tiles = {r.trial.values["rows"] for r in records if is_tile(r.trial.task)}
+    assert tiles == set(TILE_SIZES)
+    assert "95 % of the gain" in first.output
     assert not any(one.outcome.error for one in records)
     for task in tasks:
         default = KERNELS[task.kernel].configs(task, _HOST.registers)[0]
@@ -65,7 +77,8 @@ def test_a_second_run_spends_nothing(model: Path, tasks: dict[Task, int], tmp_pa
     assert "0 trials spent" in " ".join(second.output.split())
     assert read_logs(tmp_path, _HOST.name).records == records
     result = build(model, BuildOptions(tuning_logs=tmp_path), output=tmp_path / "m.rtc")
-    assert result.manifest["tuning"]["tuned"] == len(tasks)
+    tuning = result.manifest["tuning"]
+    assert tuning["tuned"] + tuning["reused"] == len(tasks) + 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -85,7 +98,7 @@ def test_a_run_that_ends_at_half_goes_on(model: Path, tmp_path: Path, how: signa
     logs = read_logs(tmp_path, _HOST.name)
     assert not logs.notes()
     assert set(half) < set(logs.records)
-    assert len(logs.records) == trials
+    assert len(_kernel_records(tmp_path)) == trials
 
 
 def _plant(directory: Path, task: Task, config: Any) -> None:
@@ -107,20 +120,30 @@ def test_a_build_takes_the_configs_of_the_logs(
     result = _run("build", model, "--tuning-logs", tmp_path, "-o", output)
     assert result.exit_code == 0, result.output
     told = " ".join(result.output.split())
-    assert f"{len(tasks)} tuned, 0 reused, 0 defaulted" in told
+    assert f"{len(tasks)} tuned, 0 reused, 1 defaulted" in told
     assert "dense.jsonl, line" in told
     tuning = json.loads(_run("inspect", output, "--json").stdout)["tuning"]
     assert {
         Task.of(k["kernel"], KERNELS[k["kernel"]].version, k["parameters"]): k["config"]
         for k in tuning["kernels"]
+        if k["kernel"] != "stage_tile"
     } == chosen
     assert "tuned" in _run("inspect", output).stdout
     plain = tmp_path / "plain.rtc"
     empty = tmp_path / "empty"
     empty.mkdir()
     built = build(model, BuildOptions(tuning_logs=empty), output=plain)
-    assert built.manifest["tuning"]["defaulted"] == len(tasks)
+    assert built.manifest["tuning"]["defaulted"] == len(tasks) + 1
     assert _scores(output) == pytest.approx(_scores(plain), abs=1e-5)
+
+
+@pytest.mark.parametrize("rows", TILE_SIZES)
+def test_a_build_takes_the_rows_of_a_tile(model: Path, tmp_path: Path, rows: int) -> None:
+    (tile,) = filter(is_tile, model_tasks(model, TuneOptions(tmp_path)))
+    _plant(tmp_path, tile, {"rows": rows})
+    output = tmp_path / "tuned.rtc"
+    built = build(model, BuildOptions(tuning_logs=tmp_path), output=output)
+    assert built.manifest["stages"]["cross"]["tile_rows"] == rows
 
 
 def _scores(path: Path) -> Any:
