@@ -81,6 +81,15 @@ class Search:
             found.append(TaskState(task, calls, spent, each, self._known.best(task)))
         return sorted(found, key=lambda state: -state.calls * (state.default_seconds or 0))
 
+    def totals(self) -> tuple[float, float]:
+        """Seconds of all kernel calls of the model with the default configs, and with the best."""
+        before = after = 0.0
+        for state in self.states():
+            if state.default_seconds and state.best:
+                before += state.calls * state.default_seconds
+                after += state.calls * state.default_seconds / state.best.gain
+        return before, after
+
     def run(self, runner: Runner, model: CostModel) -> Iterator[Record]:
         """Spend the trials that are left; each record once it is in the log."""
         while batch := self._next(model):

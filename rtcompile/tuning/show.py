@@ -95,11 +95,7 @@ class Progress:
         return table
 
     def _summary(self) -> str:
-        before, after = 0.0, 0.0
-        for state in self._search.states():
-            if state.default_seconds and state.best:
-                before += state.calls * state.default_seconds
-                after += state.calls * state.default_seconds / state.best.gain
+        before, after = self._search.totals()
         spent, seconds = self._search.spent - self._before, time.monotonic() - self._begin
         failed = "".join(f", {count} {kind}" for kind, count in self._failed.items())
         gain = f"; these kernels together: {before / after:.2f} times as fast" if after else ""

@@ -19,10 +19,19 @@ from rtcompile.bench.ablation import PARTS, ablate
 from rtcompile.bench.profile import profile_subject
 from rtcompile.bench.subjects import Subject, subjects
 from rtcompile.bench.threads import measure_threads, requests_per_second
+from rtcompile.bench.tuned import compare_tuned
 from rtcompile.bench.uncached_items import without_item_cache
 from rtcompile.cli import main
-from rtcompile.errors import VerificationError
+from rtcompile.errors import DataError, VerificationError
+from rtcompile.targets import resolve_target
+from rtcompile.tuning.kernels import KERNELS
+from rtcompile.tuning.logs import append
+from rtcompile.tuning.named import named_model
+from rtcompile.tuning.records import Record
+from rtcompile.tuning.trials import Outcome, Trial
+from rtcompile.tuning.tune import TuneOptions, model_tasks
 from tests.onnx_models import two_input_model
+from tests.rtcompile.tuning.records import HERE
 
 
 def _bench(*arguments: object) -> Result:
@@ -40,6 +49,37 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def _subject(name: str, folder: Path) -> Subject:
     (found,) = subjects(name, (), folder, lambda step: None, SMALL)
     return found
+
+
+def test_tuned_kernels_beside_default_ones(tmp_path: Path) -> None:
+    model, logs = two_input_model(tmp_path / "model.onnx"), tmp_path / "logs"
+    for task in model_tasks(model, TuneOptions(logs)):
+        space = KERNELS[task.kernel].configs(task, resolve_target("host").registers)
+        record = Record(Trial.of(task, space[-1]), Outcome(0.5, "", 1.0), HERE)
+        append(logs, resolve_target("host").name, record)
+    subject = _subject(str(model), tmp_path)
+    one, more = compare_tuned(subject, logs, "host", (1, 70), tmp_path, lambda step: None)
+    assert (one.rows, more.rows) == (1, 70)
+    assert one.default > 0 and one.tuned > 0
+    tuned, reused, defaulted = one.kernels
+    assert tuned + reused > 0 and defaulted == 0
+    figures = tmp_path / "figures.json"
+    both = f"{model},{model}"
+    result = _bench(both, "--tuning-logs", logs, "--rows", "7", "--json", figures)
+    assert result.exit_code == 0, result.output
+    assert [found["rows"] for found in json.loads(figures.read_text())] == [7, 7]
+    assert _bench(model, "--target", "x86-64-v3").exit_code != 0
+
+
+def test_a_model_is_tuned_by_its_name(tmp_path: Path) -> None:
+    options = TuneOptions(tmp_path)
+    with named_model("movielens-din", None, options) as (path, filled):
+        assert path.is_file() and filled.features and filled.features.is_file()
+    model = two_input_model(tmp_path / "model.onnx")
+    with named_model(str(model), None, options) as (path, filled):
+        assert (path, filled) == (model, options)
+    with pytest.raises(DataError, match="--models"), named_model(str(model), "DeepFM", options):
+        pass
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from rtcompile.errors import TuningError
 from rtcompile.tuning.chosen import Known, choices_of
 from rtcompile.tuning.cost_model import CostModel
 from rtcompile.tuning.logs import read_logs
+from rtcompile.tuning.machine import Machine
+from rtcompile.tuning.report.collect import Collector
 from rtcompile.tuning.search import Search
 from rtcompile.tuning.trials import Task, Trial
 from tests.rtcompile.tuning.records import HERE, TARGET, FakeRunner, configs, dense, record
@@ -39,6 +41,20 @@ def test_the_budget_is_spent_once(tmp_path: Path) -> None:
     assert not again.ran
     list(_search(tmp_path, 40).run(again, CostModel()))
     assert len(again.ran) == 10
+
+
+def test_the_terminal_and_the_report_have_the_same_totals(tmp_path: Path) -> None:
+    pytest.importorskip("xgboost")
+    search = _search(tmp_path, 40)
+    machine = Machine(HERE.cpu, (), "x86_64", HERE.tvm)
+    collector = Collector(_TASKS, TARGET, machine, [])
+    for one in search.run(FakeRunner(), CostModel()):
+        collector.add(one)
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"")
+    totals = collector.history(model, "here").estimates
+    assert search.totals() == pytest.approx((totals[0], totals[-1]))
+    assert totals[-1] < totals[0]
 
 
 def test_a_search_that_ends_early_goes_on_where_it_was(tmp_path: Path) -> None:
