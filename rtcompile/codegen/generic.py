@@ -10,11 +10,18 @@ batched products, concatenations) becomes a kernel with a pointer ABI:
    accesses are contiguous goes innermost, so that LLVM vectorises it: a dense loop nest is never
    left in the order of its definition;
 3. temporaries become parameters: the caller's workspace holds them, nothing is allocated.
+
+`GenericConfig` has other ways to order, fuse, vectorise and unroll the loops; `rtcompile tune`
+searches them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 import tvm
@@ -24,7 +31,59 @@ from tvm.ir.expr import TensorLoad
 
 from rtcompile.codegen.vector_math import with_vector_math
 
-__all__ = ["GenericKernel", "lower_generic"]
+__all__ = [
+    "GENERIC_KERNEL",
+    "GenericConfig",
+    "GenericKernel",
+    "function_text",
+    "generic_configs",
+    "lower_generic",
+    "text_function",
+]
+
+# The name and version of these kernels in tuning records.
+GENERIC_KERNEL = ("generic", 1)
+
+
+@dataclass(frozen=True)
+class GenericConfig:
+    """How the loops of a kernel are scheduled; where a loop's extent does not allow it, it stays.
+
+    `fuse`: 1 where the loops of known extent of an element-wise block become one. `lanes`: of the
+    vectors that the innermost loop is cut into, 0 leaves that to LLVM. `unroll`: steps of a
+    reduction that one turn of its loop does. `inner`: 1 where the reduction is the innermost loop,
+    whatever is contiguous.
+    """
+
+    fuse: int = 0
+    lanes: int = 0
+    unroll: int = 1
+    inner: int = 0
+
+    @staticmethod
+    def of(config: Mapping[str, int]) -> GenericConfig:
+        """The config of a record."""
+        return GenericConfig(**config)
+
+    def as_dict(self) -> dict[str, int]:
+        """The config as a record has it."""
+        return asdict(self)
+
+
+def generic_configs() -> list[GenericConfig]:
+    """What there is to try, the default first."""
+    return [GenericConfig(*one) for one in product((0, 1), (0, 8, 16, 32), (1, 2, 4), (0, 1))]
+
+
+def function_text(function: Any) -> str:
+    """A PrimFunc as a word, for a task's parameters."""
+    packed = zlib.compress(tvm.ir.save_json(function).encode(), 9)
+    return base64.b85encode(packed).decode()
+
+
+def text_function(text: str) -> Any:
+    """The PrimFunc of `function_text`."""
+    return tvm.ir.load_json(zlib.decompress(base64.b85decode(text)).decode())
 
 
 @dataclass(frozen=True)
@@ -36,13 +95,16 @@ class GenericKernel:
     rows: Any  # the symbolic row count, None where every shape is static
 
 
-def lower_generic(function: Any, name: str) -> GenericKernel:
+_DEFAULT = GenericConfig()
+
+
+def lower_generic(function: Any, name: str, config: GenericConfig = _DEFAULT) -> GenericKernel:
     """Schedule `function`, a legalised PrimFunc over one symbolic extent, and lower it."""
     function = function.with_attr("global_symbol", name)
     schedule = s_tir.Schedule(tvm.IRModule({name: function}))
     _inline(schedule, name)
     for block in schedule.get_child_blocks(schedule.get_sblock("root", name)):
-        _schedule_block(schedule, block)
+        _schedule_block(schedule, block, config)
     lowered = _LOWERING(schedule.mod)[name]
     return _pointer_abi(with_vector_math(lowered))
 
@@ -79,20 +141,50 @@ def _reduction_loops(schedule: Any, block: Any) -> list[int]:
     return [index for index, kind in enumerate(kinds) if kind == tirx.IterVar.CommReduce]
 
 
-def _schedule_block(schedule: Any, block: Any) -> None:
+def _schedule_block(schedule: Any, block: Any, config: GenericConfig) -> None:
     """Put the loop with the most contiguous accesses innermost; split off initialisation."""
     loops = schedule.get_loops(block)
     reductions = _reduction_loops(schedule, block)
-    if not reductions or len(loops) != len(schedule.get(block).iter_vars):
+    if len(loops) != len(schedule.get(block).iter_vars):
+        return
+    if not reductions:
+        _schedule_elements(schedule, loops, config)
         return
     spatial = [index for index in range(len(loops)) if index not in reductions]
-    best = _most_contiguous(schedule, block, spatial)
+    best = None if config.inner else _most_contiguous(schedule, block, spatial)
     outer = [loops[index] for index in spatial if index != best]
     inner = [loops[best]] if best is not None else []
     order = outer + [loops[index] for index in reductions] + inner
     if len(order) > 1:
         schedule.reorder(*order)
     schedule.decompose_reduction(block, loops[reductions[0]])
+    if inner:
+        _vectorize(schedule, inner[0], config.lanes)
+    last = loops[reductions[-1]]
+    if config.unroll > 1 and _extent(schedule, last) % config.unroll == 0:
+        _, part = schedule.split(last, [None, config.unroll])
+        schedule.unroll(part)
+
+
+def _schedule_elements(schedule: Any, loops: list[Any], config: GenericConfig) -> None:
+    """Fuse the last loops of known extent, and cut the innermost into vectors."""
+    known = [loop for loop in loops if _extent(schedule, loop)]
+    if not known or loops[-len(known) :] != known:
+        return
+    innermost = schedule.fuse(*known) if config.fuse and len(known) > 1 else known[-1]
+    _vectorize(schedule, innermost, config.lanes)
+
+
+def _vectorize(schedule: Any, loop: Any, lanes: int) -> None:
+    if lanes and _extent(schedule, loop) % lanes == 0:
+        _, vector = schedule.split(loop, [None, lanes])
+        schedule.vectorize(vector)
+
+
+def _extent(schedule: Any, loop: Any) -> int:
+    """Of a loop; 0 where it is not known."""
+    extent = schedule.get(loop).extent
+    return int(extent.value) if isinstance(extent, tirx.IntImm) else 0
 
 
 def _most_contiguous(schedule: Any, block: Any, spatial: list[int]) -> int | None:

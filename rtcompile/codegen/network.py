@@ -31,7 +31,13 @@ from relay_passes.quantize_dense import OBSERVE
 from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
-from rtcompile.codegen.generic import lower_generic
+from rtcompile.codegen.generic import (
+    GENERIC_KERNEL,
+    GenericConfig,
+    GenericKernel,
+    function_text,
+    lower_generic,
+)
 from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.lower_calls import TEMPLATES
 from rtcompile.codegen.lower_dense import DENSE_LAYERS
@@ -124,7 +130,7 @@ class NetworkLowering:
         self._roots: dict[Any, tuple[Any, int]] = {}  # variable -> (producer, which result)
         self._places: dict[tuple[Any, int], Pointer] = {}
         self._last_use: dict[tuple[Any, int], int] = {}
-        self._kernel_names: dict[Any, Any] = {}
+        self._generic: dict[Any, tuple[GenericKernel, str, Task]] = {}
         self._pinned: set[Pointer] = set()  # inputs in the workspace: read in every tile
         self._lengths: dict[str, Pointer] = {}  # symbol -> of a request's sequence
 
@@ -375,13 +381,17 @@ class NetworkLowering:
     def _generic_kernel(self, global_var: Any) -> tuple[Any, str]:
         function = self._mod[global_var]
         key = tvm_ffi.structural_hash(function)
-        if key not in self._kernel_names:
+        if key not in self._generic:
             name = f"{self.program.name}_{global_var.name_hint}"
-            kernel = lower_generic(function, name)
+            task = self.task(GENERIC_KERNEL, {"function": function_text(function)}, 1)
+            config = self.choices.config(task, GenericConfig().as_dict())
+            kernel = lower_generic(function, name, GenericConfig.of(config))
             self.program.kernels[name] = kernel.function
-            self._kernel_names[key] = (kernel, name)
-        found: tuple[Any, str] = self._kernel_names[key]
-        return found
+            self._generic[key] = kernel, name, task
+            return kernel, name
+        kernel, name, task = self._generic[key]
+        self.choices.config(task, GenericConfig().as_dict())  # counts the call
+        return kernel, name
 
     def _emit_named(self, var: Any, value: Any) -> None:
         name = kernel_symbol(value)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtcompile.codegen.generic import GENERIC_KERNEL
 from rtcompile.targets import CpuTarget
 from rtcompile.tuning.chosen import Best, Known
 from rtcompile.tuning.cost_model import CostModel
@@ -24,6 +25,7 @@ from rtcompile.tuning.trials import Runner, Task, Trial
 __all__ = ["Search", "TaskState"]
 
 _BATCH = 8
+_LEAST_SHARE = 0.01  # of the time of all kernels, for a generic one to be searched
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,16 @@ class Search:
         return [one for one in trials if self._known.measurements(one.task)[one] == 1]
 
     def _open(self) -> list[TaskState]:
-        return [s for s in self.states() if s.best is not None and self._untried(s.task)]
+        """Tasks with something to try. A generic kernel must be worth it."""
+        states = self.states()
+        least = _LEAST_SHARE * sum(map(_time, states))
+        return [
+            s
+            for s in states
+            if s.best is not None
+            and self._untried(s.task)
+            and (s.task.kernel != GENERIC_KERNEL[0] or _time(s) >= least)
+        ]
 
     def _untried(self, task: Task) -> list[Trial]:
         tried = self._known.tried(task)
@@ -147,5 +158,10 @@ class Search:
         return found
 
 
+def _time(state: TaskState) -> float:
+    """Of all calls in the model, with the default."""
+    return state.calls * (state.default_seconds or 0)
+
+
 def _promise(state: TaskState) -> float:
-    return state.calls * (state.default_seconds or 0) / state.spent
+    return _time(state) / state.spent

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rtcompile.tuning.kernels.base import TunedKernel
 from rtcompile.tuning.kernels.dense import Dense, NarrowDense
+from rtcompile.tuning.kernels.generic import Generic
 from rtcompile.tuning.kernels.lookup import EmbeddingLookup
 from rtcompile.tuning.kernels.products import BatchMatmul, OuterDense
 from rtcompile.tuning.kernels.quantized import DenseBf16, DenseInt8
@@ -23,6 +24,7 @@ _ALL: tuple[TunedKernel, ...] = (
     BatchMatmul(),
     OuterDense(),
     EmbeddingLookup(),
+    Generic(),
     StageTile(),
 )
 
