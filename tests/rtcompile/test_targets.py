@@ -13,14 +13,14 @@ import tvm
 from tvm import te, tirx
 
 from relay_passes.epilogue import Epilogue
-from rtcompile.codegen.dense import DenseShape, dense_kernel
+from rtcompile.codegen.dense import DenseShape, default_dense, dense_kernel, dense_panels
 from rtcompile.codegen.dense_bf16 import dense_bf16_kernel
 from rtcompile.codegen.dense_int8 import Int8Shape, dense_int8_kernel
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.module import compile_module
-from rtcompile.codegen.panels import panels
+from rtcompile.codegen.program import TILE
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError, UnsupportedError
 from rtcompile.targets import TARGETS, CpuTarget, resolve_target, runs_here
@@ -96,8 +96,9 @@ def test_the_inner_loop_multiplies_whole_registers_and_moves_none(
         counts[number] = sum(bool(product.match(line)) for line in loop)
         if any(_ANY_PRODUCT.match(line) for line in loop):
             assert not [line for line in loop if _MOVED.search(line)], loop
-    widest = panels(shape.columns, registers)[0]
-    assert max(counts.values()) == widest.rows * widest.width * 32 // registers.bits
+    cut = dense_panels(shape.columns, registers, default_dense(registers, TILE))
+    sums = max(panel.rows * panel.width for panel in cut)
+    assert max(counts.values()) == sums * 32 // registers.bits
 
 
 @pytest.mark.parametrize(
