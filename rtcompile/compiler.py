@@ -27,7 +27,8 @@ from rtcompile.binding import BoundInput, bind
 from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore, Table
 from rtcompile.codegen.module import compile_stages
-from rtcompile.codegen.network import lower_network, network_ports
+from rtcompile.codegen.network import lower_network
+from rtcompile.codegen.network_ports import network_ports
 from rtcompile.codegen.probes import add_probes
 from rtcompile.codegen.program import StageProgram
 from rtcompile.describe import describe_stage

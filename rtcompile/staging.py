@@ -21,7 +21,8 @@ from rtcompile.binding import BoundInput, Form
 from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.features.lower import FeatureStage
-from rtcompile.codegen.network import Source, lower_network, network_ports
+from rtcompile.codegen.network import Source, lower_network
+from rtcompile.codegen.network_ports import network_ports
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.describe import describe_columns, describe_stage
 from rtcompile.features.plan import FeaturePlan, Side

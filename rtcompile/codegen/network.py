@@ -25,7 +25,6 @@ from relay_passes.matching import (
     constant_array,
     kernel_symbol,
     reads,
-    static_int,
 )
 from relay_passes.quantize_dense import OBSERVE
 from rtcompile.codegen.choices import Choices
@@ -38,6 +37,7 @@ from rtcompile.codegen.generic import (
     function_text,
     lower_generic,
 )
+from rtcompile.codegen.level_order import by_level
 from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.lower_calls import TEMPLATES
 from rtcompile.codegen.lower_dense import DENSE_LAYERS
@@ -51,10 +51,8 @@ from rtcompile.codegen.panels import (
 )
 from rtcompile.codegen.program import (
     ALIGNMENT,
-    TILE,
     KernelCall,
     Pointer,
-    Port,
     Space,
     StageProgram,
 )
@@ -70,7 +68,7 @@ from rtcompile.codegen.tile_rows import stage_tile_task, tile_rows
 from rtcompile.errors import UnsupportedError
 from rtcompile.tuning.trials import Task
 
-__all__ = ["NetworkLowering", "Source", "lower_network", "network_ports"]
+__all__ = ["NetworkLowering", "Source", "lower_network"]
 
 _VIEWS = ("relax.reshape",)
 
@@ -404,47 +402,3 @@ class NetworkLowering:
 def _is_observed(value: Any) -> bool:
     """Whether a value is another one, counted."""
     return kernel_symbol(value).startswith(f"{OBSERVE}.")
-
-
-def by_level(bound: dict[Any, Any]) -> dict[Any, Any]:
-    """The bindings in an order that puts equal kernels side by side.
-
-    A binding's level is one more than the highest of what it reads; within a level nothing depends
-    on anything, so kernels of the same kind can follow each other and share a loop.
-    """
-    levels: dict[Any, int] = {}
-    for var, value in bound.items():
-        levels[var] = 1 + max((levels.get(read, 0) for read in reads(value)), default=0)
-    order = sorted(bound, key=lambda var: (levels[var], _kernel_of(bound[var])))
-    return {var: bound[var] for var in order}
-
-
-def _kernel_of(value: Any) -> str:
-    name = call_name(value) or ""
-    return f"{name}:{value.args[0]}" if name.startswith("relax.call_") else name
-
-
-def network_ports(
-    function: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]
-) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
-    """Ports of a function's parameters and results, named in order."""
-    ret = function.ret_ty
-    results = list(ret.fields) if isinstance(ret, relax.TupleType) else [ret]
-    return (
-        tuple(map(_port, inputs, [param.ty for param in function.params])),
-        tuple(map(_port, outputs, results)),
-    )
-
-
-def _port(name: str, ty: Any) -> Port:
-    if not isinstance(ty, relax.TensorType) or not isinstance(ty.shape, relax.ShapeExpr):
-        raise UnsupportedError(f"{name!r}: its shape is not known when the model is built")
-    extents = list(ty.shape.values)
-    per_row = bool(extents) and static_int(extents[0]) is None
-    rest = extents[1:] if per_row else extents
-    if any(static_int(extent) is None for extent in rest):
-        raise UnsupportedError(f"{name!r}: shape {extents} is dynamic behind its first axis")
-    if per_row and evaluate_extent(extents[0], TILE) != TILE:
-        raise UnsupportedError(f"{name!r}: its first axis, {extents[0]}, is not the batch")
-    shape = tuple(int(extent) for extent in rest)
-    return Port(name, str(ty.dtype), shape, per_request=not per_row)

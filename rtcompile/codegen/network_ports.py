@@ -1,0 +1,40 @@
+"""What a graph's function takes and gives, as the ports of a stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import relax
+
+from relay_passes.matching import static_int
+from rtcompile.codegen.program import TILE, Port
+from rtcompile.codegen.row_shape import evaluate_extent
+from rtcompile.errors import UnsupportedError
+
+__all__ = ["network_ports"]
+
+
+def network_ports(
+    function: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]
+) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Ports of a function's parameters and results, named in order."""
+    ret = function.ret_ty
+    results = list(ret.fields) if isinstance(ret, relax.TupleType) else [ret]
+    return (
+        tuple(map(_port, inputs, [param.ty for param in function.params])),
+        tuple(map(_port, outputs, results)),
+    )
+
+
+def _port(name: str, ty: Any) -> Port:
+    if not isinstance(ty, relax.TensorType) or not isinstance(ty.shape, relax.ShapeExpr):
+        raise UnsupportedError(f"{name!r}: its shape is not known when the model is built")
+    extents = list(ty.shape.values)
+    per_row = bool(extents) and static_int(extents[0]) is None
+    rest = extents[1:] if per_row else extents
+    if any(static_int(extent) is None for extent in rest):
+        raise UnsupportedError(f"{name!r}: shape {extents} is dynamic behind its first axis")
+    if per_row and evaluate_extent(extents[0], TILE) != TILE:
+        raise UnsupportedError(f"{name!r}: its first axis, {extents[0]}, is not the batch")
+    shape = tuple(int(extent) for extent in rest)
+    return Port(name, str(ty.dtype), shape, per_request=not per_row)
