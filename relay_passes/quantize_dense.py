@@ -33,6 +33,7 @@ from tvm.ir import IRModule
 
 from relay_passes.epilogue import Epilogue
 from relay_passes.fuse_dense import DENSE
+from relay_passes.gather_blocks import BLOCKS
 from relay_passes.matching import (
     bindings,
     call_name,
@@ -43,6 +44,7 @@ from relay_passes.matching import (
 )
 from relay_passes.precision import FLOAT32, LayerPrecision, Mode, PrecisionPlan
 from relay_passes.report import PassReport
+from relay_passes.split_stages import SPREAD
 from relay_passes.trim_sequences import most_rows
 
 __all__ = [
@@ -249,8 +251,13 @@ class _Rewriter(relax.PyExprMutator):
         name = call_name(value)
         if name in ("relax.reshape", "relax.permute_dims"):
             return self._never_negative(value.args[0])
-        if kernel_symbol(value).startswith("rtc.softmax."):
+        symbol = kernel_symbol(value)
+        if symbol.startswith("rtc.softmax."):
             return True
+        if symbol.startswith(f"{BLOCKS}.") or symbol == SPREAD:
+            # What they join and multiply; the table of blocks is a constant.
+            parts = [part for part in value.args[1].fields if isinstance(part, relax.Var)]
+            return all(map(self._never_negative, parts))
         if value is not None and _is_dense(value):
             steps = Epilogue.parse(_steps(value)).steps
             last = steps[-1] if steps else None

@@ -13,6 +13,7 @@ from tvm.ir import IRModule
 from tvm.relax import op
 
 from relay_passes.fuse_dense import fuse_dense
+from relay_passes.gather_blocks import gather_blocks
 from relay_passes.precision import LayerPrecision, Mode, PrecisionPlan
 from relay_passes.quantize_dense import describe_layers, quantize_dense, quantize_weight
 from relay_passes.report import PassReport
@@ -98,6 +99,23 @@ def test_other_forms(precision: LayerPrecision, relu_before: bool, names: list[s
     assert calls(after)[-2:] == names
     assert report.applied == 1
     assert_settled(only(precision), after)
+
+
+@pytest.mark.parametrize(("second", "form"), [(op.sigmoid, "unsigned"), (op.tanh, "signed")])
+def test_joined_parts_that_are_never_negative_use_all_steps(
+    second: Callable[[Any], Any], form: str
+) -> None:
+    half = DEPTH // 2
+
+    def body(emit: Emit, x: Any, y: Any) -> Any:
+        joined = emit(op.concat([emit(op.nn.relu(x)), emit(second(y))], 1))
+        return kernel("rtc.dense", [joined, const(W), const(B)], x, COLUMNS)
+
+    before = network({"x": ("n", half), "y": ("n", half)}, body)
+    gathered, report = run(gather_blocks, before)
+    assert report.applied == 1
+    after, _ = run(only(DYNAMIC), gathered)
+    assert f"rtc.quantize.{form}" in calls(after)
 
 
 def test_layers_of_one_input_share_what_is_made_of_it() -> None:
