@@ -97,6 +97,11 @@ main.add_command(logs_commands)
 @click.option("--max-mean-difference", default=4e-3, show_default=True, help="The same on average.")
 @click.option("--allow-over-budget", is_flag=True, help="Write the artifact even so.")
 @click.option(
+    "--keep-slower",
+    is_flag=True,
+    help="Do not time the layers: keep lower precision also where it is no faster here.",
+)
+@click.option(
     "--target",
     "targets",
     multiple=True,
@@ -123,6 +128,7 @@ def build_command(
     max_difference: float,
     max_mean_difference: float,
     allow_over_budget: bool,
+    keep_slower: bool,
     targets: tuple[str, ...],
     tuning_logs: Path | None,
     verify: bool,
@@ -147,6 +153,7 @@ def build_command(
         max_difference=max_difference,
         max_mean_difference=max_mean_difference,
         allow_over_budget=allow_over_budget,
+        keep_slower=keep_slower,
         tuning_logs=tuning_logs,
         verify=verify,
     )

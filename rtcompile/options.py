@@ -43,7 +43,8 @@ class BuildOptions:
     or .npz of a graph's inputs: to verify on, to see ranges on (`calibration_method`), to measure
     what lower precision costs. `label`: their column of 0 and 1, for AUC. `max_auc_drop`, or
     without a label `max_difference` and `max_mean_difference` of scores: what may be lost, else the
-    build fails, unless `allow_over_budget`.
+    build fails, unless `allow_over_budget`. Layers that are no faster than in float32, as timed
+    here, stay in it; `keep_slower` leaves the timing out, and what is built does not depend on it.
 
     For measurements: `profile` has the artifact count the time of each kernel, which
     `Ranker.profile` reports; `without` turns parts of the compiler off (see ABLATIONS).
@@ -63,6 +64,7 @@ class BuildOptions:
     max_difference: float = 2e-2
     max_mean_difference: float = 4e-3
     allow_over_budget: bool = False
+    keep_slower: bool = False
     tuning_logs: str | Path | None = None
     verify: bool = True
     profile: bool = False

@@ -6,13 +6,14 @@ float32, itself verified against the original.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from relay_passes.precision import LayerPrecision, PrecisionPlan
+from relay_passes.quantize_dense import DenseLayer
 from rtcompile.compiler import FLOAT32_PLAN, Candidate, Compiler
 from rtcompile.errors import BudgetError, ConfigError, DataError, UnsupportedError
 from rtcompile.features.generate import generate_columns
@@ -20,8 +21,15 @@ from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.loaded import loaded
 from rtcompile.options import BuildOptions
 from rtcompile.quantize.assign import Assignment
-from rtcompile.quantize.choose import Scores, observe_ranges, search, switch_plan
+from rtcompile.quantize.choose import (
+    Scores,
+    layer_costs,
+    observe_ranges,
+    search,
+    switch_plan,
+)
 from rtcompile.quantize.imported import describe_imported
+from rtcompile.quantize.pace import LEAST_WORK, keep_faster, speedups
 from rtcompile.quantize.quality import Budget, Quality, compare
 from rtcompile.quantize.samples import (
     GraphSamples,
@@ -85,29 +93,54 @@ def build_quantized(
     progress: Callable[[str], None],
 ) -> tuple[Candidate, Quantization]:
     """The artifact, and how it was found. Raises BudgetError, DataError."""
-    levels, layers = levels_of(options, target), compiler.layers
-    samples = _samples(compiler, options)
-    reference, exact = None, None
+    levels, samples = levels_of(options, target), _samples(compiler, options)
+    reference = None
     if _lowers_tables(options):
         reference = _scores(compiler.compile(exact_tables=True), samples)
-    plan = compiler.imported.plan if compiler.imported else FLOAT32_PLAN
     assignment = Assignment({}, Quality(0.0, 0.0))
-    if layers and len(levels) > 1:
-        ranges = _ranges(compiler, options, samples, progress)
-        progress("build every precision")
-        exact = compiler.compile(switch_plan(ranges, levels))
-        reference = reference or _scores(exact, samples)
-        progress("measure precisions")
-        assignment = search(exact, layers, samples, reference, levels, _budget(options))
-        plan = PrecisionPlan(_precisions(assignment, ranges))
-    if compiler.imported:
+    if compiler.imported or len(levels) == 1 or not compiler.layers:
+        # The last compilation is the one that is reported.
+        exact = compiler.compile(FLOAT32_PLAN) if compiler.imported else None
+        candidate = compiler.compile()
+        exact, reference = exact or candidate, reference or _scores(candidate, samples)
+    else:
         exact = compiler.compile(FLOAT32_PLAN)
-    candidate = compiler.compile(plan)
-    exact, reference = exact or candidate, reference or _scores(candidate, samples)
+        reference = reference or _scores(exact, samples)
+        ranges = _ranges(compiler, options, samples, progress)
+        layers, small = _worth(compiler.layers, ranges, levels)
+        progress("build every precision")
+        switch = compiler.compile(switch_plan(ranges, levels))
+        progress("measure precisions")
+        assignment = search(switch, layers, samples, reference, levels, _budget(options))
+        assignment.levels.update(dict.fromkeys(small, "float32"))
+        assignment.reasons.update(small)
+
+        def build() -> Candidate:
+            return compiler.compile(PrecisionPlan(_precisions(assignment, ranges)))
+
+        def pace(candidate: Candidate) -> Mapping[int, float]:
+            if options.keep_slower:
+                return {}
+            progress("time it beside float32")
+            return speedups(candidate, exact, samples)
+
+        candidate = keep_faster(assignment, layer_costs(layers), build, pace)
     quality = compare(reference, _scores(candidate, samples), samples.labels)
     _hold(quality, options)
     candidate.manifest["precision"] = _describe(compiler, assignment, quality, samples)
     return candidate, Quantization(assignment, quality, samples.rows, exact)
+
+
+def _worth(
+    layers: Mapping[str, DenseLayer], ranges: Mapping[str, LayerPrecision], levels: Sequence[str]
+) -> tuple[dict[str, DenseLayer], dict[str, str]]:
+    """The layers that can gain, and why the others cannot."""
+    small = {
+        name: f"too small: the ranges of its rows cost more than {levels[0]} saves"
+        for name, layer in layers.items()
+        if levels[0] == "int8" and name not in ranges and layer.depth * layer.columns < LEAST_WORK
+    }
+    return {name: layer for name, layer in layers.items() if name not in small}, small
 
 
 def _ranges(

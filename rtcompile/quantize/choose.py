@@ -28,7 +28,7 @@ from rtcompile.quantize.quality import Budget, compare
 from rtcompile.quantize.ranges import choose_range
 from rtcompile.quantize.samples import Samples
 
-__all__ = ["Scores", "observe_ranges", "search", "switch_plan"]
+__all__ = ["Scores", "layer_costs", "observe_ranges", "search", "switch_plan"]
 
 # A layer of the user's or an item's stage runs for one row where one of cross runs for many.
 _EARLY_SHARE = 0.01
@@ -86,11 +86,16 @@ def search(
             return samples.scores(ranker)
 
         return assign(
-            [LayerCost(name, _work(layer)) for name, layer in layers.items()],
+            layer_costs(layers),
             levels,
             lambda chosen: compare(reference, scores(chosen), samples.labels),
             budget,
         )
+
+
+def layer_costs(layers: Mapping[str, DenseLayer]) -> list[LayerCost]:
+    """What each layer does for a row of a request."""
+    return [LayerCost(name, _work(layer)) for name, layer in layers.items()]
 
 
 def _exact_first(levels: tuple[str, ...]) -> tuple[str, ...]:

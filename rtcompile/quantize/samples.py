@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,10 @@ class Samples(ABC):
     def scores(self, ranker: runtime.Ranker) -> dict[str, Array]:
         """Output -> [rows, ...]. Raises DataError where the artifact refuses a row."""
 
+    @abstractmethod
+    def call(self, ranker: runtime.Ranker, rows: int) -> Callable[[], object]:
+        """A request of the first `rows` rows, to be timed."""
+
 
 class GraphSamples(Samples):
     """Arrays by input name, [rows, ...]."""
@@ -75,6 +79,11 @@ class GraphSamples(Samples):
             parts.append(_run(lambda given=given: ranker.predict(given)))
         return _joined(parts)
 
+    def call(self, ranker: runtime.Ranker, rows: int) -> Callable[[], object]:
+        """Of the graph's inputs."""
+        given = {name: array[:rows] for name, array in self.inputs.items()}
+        return lambda: ranker.predict(given)
+
 
 class RankingSamples(Samples):
     """Rows of raw fields. Neighbours of one user make one request."""
@@ -84,6 +93,7 @@ class RankingSamples(Samples):
         self.rows = len(next(iter(columns.values()), ()))
         names = {side: plan.columns(side) for side in Side}
         self._items = {name: list(columns[name]) for name in names[Side.ITEM]}
+        self._context = {name: list(columns[name]) for name in names[Side.CONTEXT]}
         self._requests: list[tuple[dict[str, Any], list[str], dict[str, list[Any]]]] = []
         users = [[columns[name][row] for name in names[Side.USER]] for row in range(self.rows)]
         for _, run in groupby(range(self.rows), key=lambda row: repr(users[row])):
@@ -94,9 +104,19 @@ class RankingSamples(Samples):
 
     def scores(self, ranker: runtime.Ranker) -> dict[str, Array]:
         """Request by request; every row's item is in the table."""
+        self._fill(ranker)
+        return _joined([_run(lambda r=request: ranker.rank(*r)) for request in self._requests])
+
+    def call(self, ranker: runtime.Ranker, rows: int) -> Callable[[], object]:
+        """Of the first row's user, whose items and context are those of the rows."""
+        self._fill(ranker)
+        user, ids, context = self._requests[0][0], list(map(str, range(rows))), self._context
+        given = {name: values[:rows] for name, values in context.items()}
+        return lambda: ranker.rank(user, ids, given)
+
+    def _fill(self, ranker: runtime.Ranker) -> None:
         ids = list(map(str, range(self.rows)))
         _run(lambda: ranker.items.replace({**self._items, _KEY: ids}, key=_KEY))
-        return _joined([_run(lambda r=request: ranker.rank(*r)) for request in self._requests])
 
 
 def _run(call: Any) -> Any:

@@ -67,6 +67,7 @@ def test_lower_precision(din: Prepared, level: str, tmp_path: Path) -> None:
         features=Path("models/movielens/fg_din.json"),
         embeddings=Path("models/movielens/din.safetensors"),
         quantize=level,
+        keep_slower=True,
         max_difference=1.0,
         max_mean_difference=1.0,
     )

@@ -77,7 +77,8 @@ def unlabelled(data: Path) -> Path:
 
 
 def built(model: Path, folder: Path, **keys: Any) -> BuildResult:
-    return rtcompile.build(model, rtcompile.BuildOptions(**keys), output=folder / "model.rtc")
+    options = rtcompile.BuildOptions(**{"keep_slower": True, **keys})
+    return rtcompile.build(model, options, output=folder / "model.rtc")
 
 
 def levels(result: BuildResult) -> list[str]:
@@ -179,7 +180,8 @@ def test_the_command_line_shows_levels_and_names_bad_data(
     network: Path, data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "model.rtc"
-    given = ["build", str(network), "-o", str(out), "--quantize", "int8", "--calibration"]
+    given = ["build", str(network), "-o", str(out), "--quantize", "int8", "--keep-slower"]
+    given += ["--calibration"]
     shown = CliRunner().invoke(main, [*given, str(data), "--label", "clicked", "--explain"])
     assert shown.exit_code == 61 or "in int8" in shown.output
     bad = tmp_path / "bad.npz"
