@@ -47,12 +47,12 @@ __all__ = [
     "dense_configs",
     "dense_kernel",
     "dense_panels",
+    "each_panel",
     "emit_blocks",
     "emit_even_blocks",
     "emit_panel",
     "kernel_name",
     "length_argument",
-    "panel_groups",
     "store_row",
     "stream_buffers",
 ]
@@ -162,7 +162,7 @@ def dense_kernel(shape: DenseShape, registers: Registers, config: PanelConfig | 
         if config.rows_outer:
             _emit_rows(shape, cut, buffers, rows, config.unroll)
         else:
-            _each_panel(
+            each_panel(
                 shape.depth,
                 cut,
                 lambda panel, offset: emit_panel(
@@ -238,7 +238,7 @@ def _emit_rows(
     """All rows, a block by every panel before the next block."""
 
     def block(row: Any, height: int) -> None:
-        _each_panel(
+        each_panel(
             shape.depth,
             cut,
             lambda panel, offset: _emit_block(shape, panel, offset, at, row, height, unroll),
@@ -247,7 +247,7 @@ def _emit_rows(
     emit_blocks(min(panel.rows for panel in cut), rows, block)
 
 
-def _each_panel(depth: int, cut: Sequence[Panel], emit: Callable[[Panel, Any], None]) -> None:
+def each_panel(depth: int, cut: Sequence[Panel], emit: Callable[[Panel, Any], None]) -> None:
     """Emit each panel with where its weights begin; equal ones share a loop."""
     offset = 0
     for _, group in groupby(cut, lambda panel: replace(panel, start=0)):
@@ -304,17 +304,6 @@ def _kept(value: Any) -> Any:
     place = T.alloc_buffer((1,), "int64")
     T.buffer_store(place, value, [0])
     return T.Bind(place[0])
-
-
-def panel_groups(cut: Sequence[Panel]) -> list[list[Panel]]:
-    """Neighbours of equal width, height and columns, which can share their code."""
-    groups: list[list[Panel]] = []
-    for panel in cut:
-        if groups and replace(panel, start=groups[-1][0].start) == groups[-1][0]:
-            groups[-1].append(panel)
-        else:
-            groups.append([panel])
-    return groups
 
 
 def _emit_block(

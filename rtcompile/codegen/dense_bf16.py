@@ -14,7 +14,7 @@ what is behind the depth is zero: a NaN there would spoil the row.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,9 @@ from rtcompile.codegen.dense import (
     Buffers,
     DenseShape,
     apply_epilogue,
+    each_panel,
     emit_even_blocks,
     length_argument,
-    panel_groups,
     store_row,
     stream_buffers,
 )
@@ -129,14 +129,12 @@ def dense_bf16_kernel(
             T.decl_buffer((rows, pairs), "int32", data=x),
             T.decl_buffer((pairs * width,), "int32", data=w),
         )
-        offset = 0
-        for group in panel_groups(cut):
-            size = pairs * group[0].width
-            with T.serial(len(group)) as p:
-                panel = replace(group[0], start=group[0].start + p * group[0].width)
-                block = _block(shape, panel, offset + p * size, buffers, operands)
-                emit_even_blocks(panel.rows, rows, block)
-            offset += len(group) * size
+
+        def emit(panel: Panel, offset: Any) -> None:
+            block = _block(shape, panel, offset, buffers, operands)
+            emit_even_blocks(panel.rows, rows, block)
+
+        each_panel(pairs, cut, emit)
         if stored > shape.columns:
             with T.serial(rows) as i:
                 T.buffer_store(buffers.target, tirx.const(0, "uint16"), [i, shape.columns])
@@ -144,7 +142,7 @@ def dense_bf16_kernel(
 
 
 def _block(
-    shape: DenseShape, panel: Panel, offset: int, at: Buffers, given: _Operands
+    shape: DenseShape, panel: Panel, offset: Any, at: Buffers, given: _Operands
 ) -> Callable[[Any, int], None]:
     """The code of `height` rows from `row` on by one panel."""
     vectors, whole = panel.width // BF16_LANES, tirx.Ramp(0, 1, BF16_LANES)

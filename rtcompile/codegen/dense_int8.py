@@ -23,7 +23,7 @@ Packed weights are the panels one behind the other, each [depth / 4, width, 4], 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,9 +37,9 @@ from rtcompile.codegen.dense import (
     Buffers,
     DenseShape,
     apply_epilogue,
+    each_panel,
     emit_even_blocks,
     length_argument,
-    panel_groups,
     store_row,
     stream_buffers,
 )
@@ -167,14 +167,12 @@ def dense_int8_kernel(
             None if scale is None else T.decl_buffer((rows,), "float32", data=scale),
             *_steps(given),
         )
-        offset = 0
-        for group in panel_groups(cut):
-            size = 4 * fours * group[0].width
-            with T.serial(len(group)) as p:
-                panel = replace(group[0], start=group[0].start + p * group[0].width)
-                block = _block(shape.dense, unit, panel, offset + p * size, buffers, operands)
-                emit_even_blocks(panel.rows, rows, block)
-            offset += len(group) * size
+
+        def emit(panel: Panel, offset: Any) -> None:
+            block = _block(shape.dense, unit, panel, offset, buffers, operands)
+            emit_even_blocks(panel.rows, rows, block)
+
+        each_panel(4 * fours, cut, emit)
     return builder.get()
 
 
@@ -231,7 +229,7 @@ def _f32(value: float) -> Any:
 
 
 def _block(
-    dense: DenseShape, unit: DotProduct, panel: Panel, offset: int, at: Buffers, given: _Operands
+    dense: DenseShape, unit: DotProduct, panel: Panel, offset: Any, at: Buffers, given: _Operands
 ) -> Callable[[Any, int], None]:
     """The code of `height` rows from `row` on by one panel."""
     lanes, vectors = unit.lanes, panel.width // unit.lanes
