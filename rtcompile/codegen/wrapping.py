@@ -4,7 +4,7 @@ TVM marks every addition, subtraction and product of 32 bits and more as free of
 `nsw`), and LLVM then rewrites hashes into something else. These functions come in as LLVM text,
 which the code generator links and always inlines; no symbol of theirs is left. A call of a function
 that is known by its address, as custom operators are, comes in the same way; so does printf, whose
-argument list has no end.
+argument list has no end, and the mask of a comparison of vectors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from typing import Any
 import tvm
 from tvm import tirx
 
-__all__ = ["ADD", "CALL_OPERATOR", "MULTIPLY", "PRINT_NUMBER", "SUBTRACT", "with_wrapping"]
+__all__ = [
+    "ADD",
+    "CALL_OPERATOR",
+    "FIND_BYTE",
+    "MULTIPLY",
+    "PRINT_NUMBER",
+    "SUBTRACT",
+    "with_wrapping",
+]
 
 ADD, SUBTRACT, MULTIPLY = "rtc_add64", "rtc_sub64", "rtc_mul64"
 
@@ -39,11 +47,27 @@ define i64 @{PRINT_NUMBER}(double %x, i32 %digits, ptr %out) {{
   ret i64 %size
 }}
 """
+# (sixteen bytes, byte) -> the place of the first such byte, or 16.
+FIND_BYTE = "rtc_find_byte"
+
+_FIND = f"""
+declare i64 @llvm.cttz.i64(i64, i1)
+define i64 @{FIND_BYTE}(<16 x i8> %bytes, i8 %byte) {{
+  %one = insertelement <16 x i8> poison, i8 %byte, i64 0
+  %all = shufflevector <16 x i8> %one, <16 x i8> poison, <16 x i32> zeroinitializer
+  %same = icmp eq <16 x i8> %bytes, %all
+  %mask = bitcast <16 x i1> %same to i16
+  %wide = zext i16 %mask to i64
+  %stop = or i64 %wide, 65536
+  %place = call i64 @llvm.cttz.i64(i64 %stop, i1 true)
+  ret i64 %place
+}}
+"""
 _ARITHMETIC = "".join(
     f"define i64 @{name}(i64 %a, i64 %b) {{\n  %r = {instruction} i64 %a, %b\n  ret i64 %r\n}}\n"
     for name, instruction in ((ADD, "add"), (SUBTRACT, "sub"), (MULTIPLY, "mul"))
 )
-_LLVM = _CALL + _PRINT + _ARITHMETIC
+_LLVM = _CALL + _PRINT + _FIND + _ARITHMETIC
 
 
 def with_wrapping(function: Any, more: str = "") -> Any:

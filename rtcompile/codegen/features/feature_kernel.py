@@ -18,24 +18,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.ends import NumberEnd, TextEnd
 from rtcompile.codegen.features.inner import emit_inner
-from rtcompile.codegen.features.inputs import InputView, Kernel, Views, walk_entries
-from rtcompile.codegen.features.joined_map import JoinedMap
-from rtcompile.codegen.features.key_numbers import KeyNumbers, has_key_numbers
+from rtcompile.codegen.features.inputs import Kernel, Views, walk_entries
+from rtcompile.codegen.features.joined_kernel import emit_joined
+from rtcompile.codegen.features.key_numbers import has_key_numbers
 from rtcompile.codegen.features.number_operators import emit_numbers
 from rtcompile.codegen.features.scratch import Scratch
-from rtcompile.codegen.features.singles import emit_singles, is_single
+from rtcompile.codegen.features.singles import emit_single_numbers, has_single_number
 from rtcompile.codegen.features.sinks import Sink, SinkShape, make_sink
 from rtcompile.codegen.features.slots import Slots, shape_key
 from rtcompile.codegen.features.text_operators import emit_tokens
 from rtcompile.codegen.features.tir import i64
 from rtcompile.features.plan import Feature
-from runtime.encoded import Mode
 
 __all__ = ["feature_kernel", "kernel_name"]
 
@@ -80,32 +78,15 @@ def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
         views = Views(feature, kernel, columns, start)
         sink = make_sink(shape, sink_at, width, number)
         if keys is not None:
-            _joined(views, sink, rows)
+            emit_joined(views, sink, rows, lambda: _body(views, sink, rows, None))
         else:
             _body(views, sink, rows, None if feature.sequence is None else length)
     return builder.get()
 
 
-def _joined(views: Views, sink: Sink, rows: Any) -> None:
-    """Once for a map that is joined with the rows' keys, once for any other."""
-    table, keys = views.inputs[0], KeyNumbers(views)
-    assert isinstance(table, InputView)
-    shared = table.column.mode == i64(Mode.ONE)
-    with T.If(tirx.And(shared, keys.numbered)):
-        with T.Then():
-            table.at_row(i64(0))
-            joined = JoinedMap(views, keys)
-            with joined.made():
-                views.kernel.joined = joined
-                _body(views, sink, rows, None)
-                views.kernel.joined = None
-        with T.Else():
-            _body(views, sink, rows, None)
-
-
 def _body(views: Views, sink: Sink, rows: Any, length: Any) -> None:
-    if is_single(views.feature):
-        emit_singles(views, sink, rows)
+    if has_single_number(views.feature):
+        emit_single_numbers(views, sink.put_only, rows)
         return
     if views.feature.numeric:
         numbers = NumberEnd(views, sink)

@@ -29,8 +29,8 @@ from rtcompile.codegen.features.tokens import split_text
 
 __all__ = ["BYTES_A_ROW", "JoinedMap"]
 
-# Scratch for each row of a call, and for two more: a value, and whether a first key was met.
-BYTES_A_ROW = 16
+# Scratch for each row of a call, and for two more: a value, whether a first key was met, a result.
+BYTES_A_ROW = 24
 _NONE = -1
 
 
@@ -42,16 +42,19 @@ class JoinedMap:
         assert isinstance(table, InputView)
         self._views, self._keys, self._table = views, keys, table
         self._words, self._first = views.kernel.scratch.words("int64")
+        # While code is emitted that goes from number to number, and not from row to row.
+        self.by_number = False
+        # How many numbers there are, with 0.
+        self.count = T.Bind(keys.count(len(keys.levels) - 1) + 1)
 
     @contextmanager
     def made(self) -> Iterator[None]:
         """Emit the join; the values stay for the code emitted inside."""
         numeric, scratch = self._views.feature.numeric, self._views.kernel.scratch
         nested = len(self._keys.levels) > 1
-        count = T.Bind(self._keys.count(len(self._keys.levels) - 1) + 1)
-        met = T.Bind(self._first + count)
+        met = T.Bind(self._first + self.count)
         behind = T.Bind(met + self._keys.count(0) + 1) if nested else met
-        with T.serial(count) as k:
+        with T.serial(self.count) as k:
             T.buffer_store(self._words, i64(_NONE), [self._first + k])
         text = self._table.column.text
 
@@ -70,7 +73,7 @@ class JoinedMap:
 
     def number_of(self, row: Any) -> Any:
         """The number of a row's key."""
-        return self._keys.of_row(row)
+        return row if self.by_number else self._keys.of_row(row)
 
     def keys(self, number: Any) -> list[Key]:
         """The key of a number, level by level."""

@@ -5,7 +5,7 @@
         none in one of them:            numbers[i] = 0
         more, in any row:               nothing is numbered: each feature splits and hashes
 
-A level of keys is a dictionary: an open-addressing table, at most half full, of words
+A level of keys is a dictionary: an open-addressing table, at most a quarter full, of words
 
     upper half of the key's hash, number of the key       0 for an empty slot
 
@@ -50,8 +50,8 @@ _OUTER = 0x9E3779B97F4A7C15
 
 
 def bytes_a_row(levels: int) -> int:
-    """Scratch of a group for each row of a call, and for two more: less than 4 slots a row."""
-    return 8 + levels * (4 * 8 + 2 * 8)
+    """Scratch of a group for each row of a call, and for two more: at most 8 slots a row."""
+    return 8 + levels * (8 * 8 + 2 * 8)
 
 
 def has_key_numbers(feature: Feature) -> bool:
@@ -175,7 +175,7 @@ def key_numbers_kernel(count: int) -> Any:
 
 
 def _level(header: Any, level: int, rows: Any, scratch: Scratch, view: InputView) -> KeyLevel:
-    bits = T.call_llvm_pure_intrin("int64", "llvm.ctlz", rows * 2, tirx.const(False, "bool"))
+    bits = T.call_llvm_pure_intrin("int64", "llvm.ctlz", rows * 4, tirx.const(False, "bool"))
     slots = T.Bind(i64(1) << (i64(64) - T.Bind(bits)))
     at, last = scratch.reserve(T.Bind(slots * 8)), T.Bind(slots - 1)
     keys = scratch.reserve(T.Bind((rows + 1) * 16))

@@ -84,7 +84,9 @@ class FeatureStage:
         # Equal kernels side by side, so that they share a loop; first what others read.
         program = self._program
         keys, tables = [*self._key_numbers.values()], self._tables()
-        program.prologue = [*_sorted(keys), *_sorted(tables), *_sorted(self._joined)]
+        # Those of a group after each other too: its keys stay in the nearest cache.
+        joined = sorted(self._joined, key=lambda call: call.pointers[2].offset)
+        program.prologue = [*_sorted(keys), *_sorted(tables), *_sorted(joined)]
         program.calls = [*_sorted(program.calls)]
         program.row_scratch += BYTES_A_ROW if keys else 0
         loop_calls(self._program, self.constants)

@@ -3,7 +3,7 @@
     for each tile of the rows:
         for i in range(64):    singles[i] = the row's first number, normalized, or the default
         boundaries:            ids[:] = how many boundaries are at or below singles[:]
-        for i in range(64):    the sink takes ids[i], or singles[i]
+        for i in range(64):    take(row, ids[i]), or singles[i]
 
 Few boundaries are counted one after another, for 32 rows at once; many are halved step by step,
 a step for all rows before the next, so that no row waits for another.
@@ -12,12 +12,12 @@ a step for all rows before the next, so that no row waits for another.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.ends import AnySink
 from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.normalize import normalized
 from rtcompile.codegen.features.number_operators import emit_numbers
@@ -26,28 +26,30 @@ from rtcompile.codegen.program import TILE
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Boundaries, Feature
 
-__all__ = ["emit_singles", "is_single"]
+__all__ = ["TakeOnly", "emit_single_numbers", "has_single_number"]
+
+TakeOnly = Callable[[Any, Any], None]  # (row, id or float32)
 
 # Boundaries up to here are counted: 64 rows by 128 take as long as seven steps of halving.
 _COUNTED = 128
 _LANES = 32
 
 
-def is_single(feature: Feature) -> bool:
+def has_single_number(feature: Feature) -> bool:
     """Whether a row has exactly one number."""
     plain = feature.sequence is None and feature.exact and feature.value_dim == 1
     by = feature.bucketizer
     return feature.numeric and plain and (by is None or isinstance(by, Boundaries))
 
 
-def emit_singles(views: Views, sink: AnySink, rows: Any) -> None:
-    """Emit the whole kernel of such a feature."""
+def emit_single_numbers(views: Views, take: TakeOnly, rows: Any) -> None:
+    """Emit `take` for every row of such a feature."""
     with T.serial((rows + (TILE - 1)) // TILE) as tile:
         start = T.Bind(tile * TILE)
-        _tile(views, sink, start, T.Bind(tirx.min(rows - start, i64(TILE))))
+        _tile(views, take, start, T.Bind(tirx.min(rows - start, i64(TILE))))
 
 
-def _tile(views: Views, sink: AnySink, start: Any, rows: Any) -> None:
+def _tile(views: Views, take: TakeOnly, start: Any, rows: Any) -> None:
     singles = T.alloc_buffer((TILE,), "float32")
     with T.vectorized(TILE) as j:
         T.buffer_store(singles, tirx.const(0, "float32"), [j])
@@ -63,15 +65,11 @@ def _tile(views: Views, sink: AnySink, start: Any, rows: Any) -> None:
         T.buffer_store(singles, tirx.Cast("float32", single), [i])
     if views.feature.bucketizer is None:
         with T.serial(rows) as i:
-            sink.open(T.Bind(start + i))
-            sink.put_number(singles[i])
-            sink.close()
+            take(T.Bind(start + i), singles[i])
         return
     ids = _boundary_counts(views, singles)
     with T.serial(rows) as i:
-        sink.open(T.Bind(start + i))
-        sink.put(T.Bind(tirx.Cast("int64", ids[i])), None)
-        sink.close()
+        take(T.Bind(start + i), T.Bind(tirx.Cast("int64", ids[i])))
 
 
 def _first_number(views: Views) -> Any:

@@ -100,6 +100,12 @@ class Sink(ABC):
     def close(self) -> None:
         """End a row or element."""
 
+    def put_only(self, slot: Any, value: Any) -> None:
+        """Take the only id, or float32, of a row."""
+        self.open(slot)
+        self.put(value, None)
+        self.close()
+
     @abstractmethod
     def skip(self, slot: Any) -> None:
         """A place that has no element."""
@@ -140,6 +146,13 @@ class PaddedSink(Sink):
             at = self._slot * self._width + self.count.get()
             T.buffer_store(self._buffers[0], tirx.Cast(self._shape.dtype, code), [at])
         self.count.add(1)
+
+    def put_only(self, slot: Any, value: Any) -> None:
+        """Write it, where there is one place."""
+        if self._shape.form != "one":
+            super().put_only(slot, value)
+            return
+        T.buffer_store(self._buffers[0], tirx.Cast(self._shape.dtype, value), [slot])
 
     def close(self) -> None:
         """Zeros behind the ids. Where one is needed and none came, the status says so."""
@@ -223,6 +236,10 @@ class DenseSink(Sink):
         at = self._slot * self._width + self.count.get()
         T.buffer_store(self._buffers[0], tirx.Cast(self._shape.dtype, number), [at])
         self.count.add(1)
+
+    def put_only(self, slot: Any, value: Any) -> None:
+        """Write the row."""
+        T.buffer_store(self._buffers[0], tirx.Cast(self._shape.dtype, value), [slot])
 
     def close(self) -> None:
         """Nothing is left."""

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.codegen.features.bucketize import vocabulary_table
+from rtcompile.codegen.features.joined_kernel import has_single
 from rtcompile.features.operators import CallLibrary, Combine, KvDotProduct
 from rtcompile.features.plan import (
     Boundaries,
@@ -132,7 +133,7 @@ def _shape(feature: Feature) -> tuple[Any, ...]:
     inputs = tuple(map(_input_shape, feature.inputs))
     flags = (feature.numeric, feature.exact, feature.weighted, feature.sequence is not None)
     prefixed = bool(feature.prefix) and not feature.encodes_prefix
-    single = feature.exact and feature.value_dim == 1
+    single = has_single(feature)
     return (operator, bucketizer, feature.normalizer, flags, single, prefixed, inputs)
 
 

@@ -17,7 +17,6 @@ __all__ = [
     "load_word",
     "low_bytes",
     "multiply",
-    "number_of_zero_bytes",
     "subtract",
     "u64",
 ]
@@ -67,12 +66,6 @@ def load_word(buffer: Any, at: Any) -> Any:
 def low_bytes(count: Any) -> Any:
     """A mask of the lowest `count` bytes, 0 < count < 8."""
     return (u64(1) << tirx.Cast("uint64", count * 8)) - u64(1)
-
-
-def number_of_zero_bytes(word: Any) -> Any:
-    """How many of the lowest bytes come before the lowest bit that is set; word is not 0."""
-    zeros = T.call_llvm_pure_intrin("uint64", "llvm.cttz", word, tirx.const(True, "bool"))
-    return tirx.Cast("int64", zeros >> u64(3))
 
 
 class Cell:

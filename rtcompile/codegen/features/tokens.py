@@ -2,7 +2,7 @@
 
 p = begin
 while p < end and not full:
-    q = split ? first separator at or after p, or end : end        # eight bytes a step
+    q = split ? first separator at or after p, or end : end        # sixteen bytes a step
     if q > p:  body(p, q)
     p = q + 1
 """
@@ -15,21 +15,14 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.columns import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView
-from rtcompile.codegen.features.tir import (
-    Cell,
-    i64,
-    load_word,
-    number_of_zero_bytes,
-    subtract,
-    u64,
-)
+from rtcompile.codegen.features.tir import Cell, i64
 
 __all__ = ["TokenCursor", "each_token", "find_byte", "split_text"]
 
-_ONES = 0x0101010101010101
-_HIGHS = 0x8080808080808080
+_STEP = 16
 
 Body = Callable[[Any, Any], None]  # (first byte, size)
 
@@ -82,19 +75,14 @@ def split_text(
 def find_byte(text: Any, byte: Any, stop: Cell, end: Any) -> None:
     """Move `stop` to the first such byte at or after it, at most to `end`.
 
-    A byte of `word ^ pattern` is zero where the byte stands; the lowest bit that the usual
-    zero-byte test sets is the first of them.
+    Sixteen bytes a step: texts are padded by as many.
     """
-    pattern = T.Bind(tirx.Cast("uint64", byte) * u64(_ONES))
-    found = Cell("uint64", u64(0))
-    with T.While(tirx.And(stop.get() < end, found.get() == u64(0))):
-        word = T.Bind(load_word(text, stop.get()) ^ pattern)
-        found.set(subtract(word, u64(_ONES)) & (word ^ u64(-1)) & u64(_HIGHS))
-        with T.If(found.get() == u64(0)):
-            with T.Then():
-                stop.add(i64(8))
-            with T.Else():
-                stop.add(number_of_zero_bytes(found.get()))
+    wanted = T.Bind(tirx.Cast("uint8", byte))
+    place = Cell("int64", i64(_STEP))
+    with T.While(tirx.And(stop.get() < end, place.get() == i64(_STEP))):
+        bytes_here = tirx.BufferLoad(text, [tirx.Ramp(stop.get(), i64(1), _STEP)])
+        place.set(T.call_pure_extern("int64", wrapping.FIND_BYTE, bytes_here, wanted))
+        stop.add(place.get())
     stop.set(tirx.min(stop.get(), end))
 
 
