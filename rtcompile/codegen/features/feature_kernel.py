@@ -29,7 +29,7 @@ from rtcompile.codegen.features.key_numbers import has_key_numbers
 from rtcompile.codegen.features.number_operators import emit_numbers
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.singles import emit_single_numbers, has_single_number
-from rtcompile.codegen.features.sinks import Sink, SinkShape, make_sink
+from rtcompile.codegen.features.sinks import PooledSink, Sink, SinkShape, make_sink
 from rtcompile.codegen.features.slots import Slots, shape_key
 from rtcompile.codegen.features.text_operators import emit_tokens
 from rtcompile.codegen.features.tir import i64
@@ -81,6 +81,8 @@ def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
             emit_joined(views, sink, rows, lambda: _body(views, sink, rows, None))
         else:
             _body(views, sink, rows, None if feature.sequence is None else length)
+        if isinstance(sink, PooledSink):
+            sink.finish()
     return builder.get()
 
 

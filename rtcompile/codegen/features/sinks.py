@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tvm import tirx
@@ -35,6 +36,9 @@ __all__ = [
 ]
 
 _ANY = 1 << 40
+
+# Rows of a table that wait for their cache lines.
+_QUEUED = 32
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,11 @@ class PaddedSink(Sink):
 
 
 class PooledSink(Sink):
-    """out[slot, :] += weight * table[id, :]; a mean divides by the sum of the weights."""
+    """out[slot, :] += weight * table[id, :]; a mean divides by the sum of the weights.
+
+    Rows of a plain sum wait in a queue, and their cache lines are fetched meanwhile; what waits is
+    added in its order.
+    """
 
     def __init__(self, shape: SinkShape, pointers: list[Any], width: Any, number: Any) -> None:
         super().__init__(shape, pointers, width, number)
@@ -181,6 +189,10 @@ class PooledSink(Sink):
         self._dimension = shape.table.dimension
         self._table, self._table_rows = TableReader(shape.table, pointers[0]), width
         self._total = Cell("float32", tirx.const(0, "float32"))
+        self._queue: tuple[Any, Any, Cell] | None = None
+        if shape.form == "sum" and not shape.weighted:
+            ids, slots = (T.alloc_buffer((_QUEUED,), "int64") for _ in range(2))
+            self._queue = ids, slots, Cell("int64", i64(0))
 
     def open(self, slot: Any) -> None:
         """Begin at zero."""
@@ -190,22 +202,43 @@ class PooledSink(Sink):
 
     def put(self, code: Any, weight: Any) -> None:
         """Add a row of the table, if it has that row."""
-        _, out, status = self._buffers
-        dimension = self._dimension
+        status = self._buffers[2]
         with T.If(tirx.And(code >= 0, code < self._table_rows)):
             with T.Then():
-                single = None if weight is None else T.Bind(tirx.Cast("float32", weight))
-
-                def add(j: Any, value: Any) -> None:
-                    at = self._slot * dimension + j
-                    term = value if single is None else single * value
-                    T.buffer_store(out, out[at] + term, [at])
-
-                self._table.columns(code, add)
-                self._total.add(tirx.const(1, "float32") if single is None else single)
+                if self._queue is None:
+                    self._add(code, weight)
+                else:
+                    self._wait(code, *self._queue)
             with T.Else():
                 report(status, Status.ID_OUT_OF_RANGE, self._number, code)
         self.count.add(1)
+
+    def _add(self, code: Any, weight: Any) -> None:
+        single = None if weight is None else T.Bind(tirx.Cast("float32", weight))
+        self._table.columns(code, partial(self._term, self._slot, single))
+        self._total.add(tirx.const(1, "float32") if single is None else single)
+
+    def _term(self, slot: Any, weight: Any, column: Any, value: Any) -> None:
+        out, at = self._buffers[1], slot * self._dimension + column
+        term = value if weight is None else weight * value
+        T.buffer_store(out, out[at] + term, [at])
+
+    def _wait(self, code: Any, ids: Any, slots: Any, waiting: Cell) -> None:
+        self._table.prefetch(code)
+        T.buffer_store(ids, code, [waiting.get()])
+        T.buffer_store(slots, self._slot, [waiting.get()])
+        waiting.add(1)
+        with T.If(waiting.get() == i64(_QUEUED)), T.Then():
+            self.finish()
+
+    def finish(self) -> None:
+        """Add what waits."""
+        if self._queue is None:
+            return
+        ids, slots, waiting = self._queue
+        with T.serial(T.Bind(waiting.get())) as k:
+            self._table.columns(ids[k], partial(self._term, T.Bind(slots[k]), None))
+        waiting.set(i64(0))
 
     def close(self) -> None:
         """Divide, where the mean is wanted. No id, or weights that sum to zero, leave the sum."""
