@@ -17,7 +17,8 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.dense import Buffers, DenseShape, emit_panel
+from rtcompile.codegen.dense import Buffers, emit_panel
+from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.panels import Panel, PanelConfig, default_panels, panels
 from rtcompile.targets import Registers
 

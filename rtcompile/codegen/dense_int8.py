@@ -33,12 +33,11 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from relay_passes.epilogue import Epilogue, number_bounds
-from rtcompile.codegen.dense import (
-    Buffers,
-    DenseShape,
+from rtcompile.codegen.block_loops import each_panel, emit_even_blocks
+from rtcompile.codegen.dense import Buffers
+from rtcompile.codegen.dense_shape import DenseShape
+from rtcompile.codegen.dense_streams import (
     apply_epilogue,
-    each_panel,
-    emit_even_blocks,
     length_argument,
     store_row,
     stream_buffers,

@@ -14,13 +14,8 @@ from relay_passes.fuse_dense import DENSE
 from relay_passes.fuse_outer_products import OUTER_DENSE, SYMMETRIC
 from relay_passes.matching import constant_array, kernel_symbol, shape_of
 from relay_passes.trim_sequences import most_rows
-from rtcompile.codegen.dense import (
-    DENSE_KERNEL,
-    DenseShape,
-    default_dense,
-    dense_kernel,
-    dense_panels,
-)
+from rtcompile.codegen.dense import DENSE_KERNEL, default_dense, dense_kernel, dense_panels
+from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.narrow_dense import (
     MOST_COLUMNS,
     NARROW_DENSE_KERNEL,

@@ -28,7 +28,6 @@ from relay_passes.quantize_dense import (
     TO_BF16,
 )
 from relay_passes.trim_sequences import most_rows
-from rtcompile.codegen.dense import DenseShape
 from rtcompile.codegen.dense_bf16 import (
     DENSE_BF16_KERNEL,
     bf16_name,
@@ -46,6 +45,7 @@ from rtcompile.codegen.dense_int8 import (
     int8_panels,
     pack_int8_weight,
 )
+from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.observe_rows import OBSERVE as OBSERVE_KERNEL
 from rtcompile.codegen.observe_rows import OBSERVED_WORDS, observe_kernel

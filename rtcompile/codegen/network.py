@@ -24,9 +24,7 @@ from relay_passes.matching import (
     call_name,
     constant_array,
     kernel_symbol,
-    reads,
 )
-from relay_passes.quantize_dense import OBSERVE
 from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
@@ -65,12 +63,11 @@ from rtcompile.codegen.spread_rows import (
 )
 from rtcompile.codegen.status import STATUS_WORDS
 from rtcompile.codegen.tile_rows import stage_tile_task, tile_rows
+from rtcompile.codegen.value_roots import VIEWS, Root, ValueRoots, is_observed
 from rtcompile.errors import UnsupportedError
 from rtcompile.tuning.trials import Task
 
 __all__ = ["NetworkLowering", "Source", "lower_network"]
-
-_VIEWS = ("relax.reshape",)
 
 _LOWERINGS = {**DENSE_LAYERS, **TEMPLATES, **LOOKUPS, **QUANTIZED, **TRIMMED}
 
@@ -125,23 +122,20 @@ class NetworkLowering:
         self.plan = MemoryPlan()
         self._bound = by_level(bindings(self._main))
         program.tile_rows = self._tile_rows()
-        self._roots: dict[Any, tuple[Any, int]] = {}  # variable -> (producer, which result)
-        self._places: dict[tuple[Any, int], Pointer] = {}
-        self._last_use: dict[tuple[Any, int], int] = {}
+        self._values = ValueRoots(self._main, self._bound)
+        self._places: dict[Root, Pointer] = {}
         self._generic: dict[Any, tuple[GenericKernel, str, Task]] = {}
         self._pinned: set[Pointer] = set()  # inputs in the workspace: read in every tile
         self._lengths: dict[str, Pointer] = {}  # symbol -> of a request's sequence
 
     def run(self, sources: Sequence[Source]) -> None:
-        """Resolve aliases, place the outputs, emit the calls, free what is read no more."""
+        """Place inputs and outputs, emit the calls, free what is read no more."""
         for index, param in enumerate(self._main.params):
-            self._roots[param] = (param, 0)
             source = sources[index] if sources else Source.ROWS
             self._places[(param, 0)] = self._place_input(index, source)
-        self._resolve_aliases()
         self._place_outputs()
         for step, (var, value) in enumerate(self._bound.items()):
-            if self._roots.get(var, (None, 0))[0] is var or _is_observed(value):
+            if self._values.is_made(var) or is_observed(value):
                 self._emit(var, value)
             self._free_after(step)
         self._copy_aliased_outputs()
@@ -189,39 +183,12 @@ class NetworkLowering:
         self.program.prologue.append(KernelCall(name, (given, target), 1, (row_elements,)))
         return target
 
-    # -- who is who ---------------------------------------------------------------------------
-
-    def _resolve_aliases(self) -> None:
-        for step, (var, value) in enumerate(self._bound.items()):
-            self._roots[var] = self._root_of_value(var, value)
-            for operand in self._operands(value):
-                self._last_use[self._roots[operand]] = step
-
-    def _root_of_value(self, var: Any, value: Any) -> tuple[Any, int]:
-        if isinstance(value, relax.Var):
-            return self._roots[value]
-        if call_name(value) in _VIEWS and isinstance(value.args[0], relax.Var):
-            return self._roots[value.args[0]]
-        if _is_observed(value):
-            return self._roots[value.args[1].fields[0]]
-        if isinstance(value, relax.TupleGetItem):
-            return (self._roots[value.tuple_value][0], int(value.index))
-        return (var, 0)
-
-    def _operands(self, value: Any) -> list[Any]:
-        return [operand for operand in reads(value) if operand in self._roots]
-
-    def _results(self) -> list[Any]:
-        body = self._main.body.body
-        value = self._bound.get(body, body)
-        if isinstance(value, relax.Tuple):
-            return list(value.fields)
-        return [body]
+    # -- memory -------------------------------------------------------------------------------
 
     def _place_outputs(self) -> None:
         self._copies: list[tuple[Any, int]] = []
-        for index, result in enumerate(self._results()):
-            root = self._roots.get(result)
+        for index, result in enumerate(self._values.results):
+            root = self._values.roots.get(result)
             if root is None or root in self._places or isinstance(result, tvm.ir.GenericConst):
                 self._copies.append((result, index))
             else:
@@ -235,14 +202,12 @@ class NetworkLowering:
             target = Pointer(Space.OUTPUT, index=index)
             self.call(name, (self.at(result), target), port.row_elements)
 
-    # -- memory -------------------------------------------------------------------------------
-
     def at(self, expression: Any) -> Pointer:
         """Where a value lies; a constant is placed."""
         array = constant_array(expression)
         if array is not None:
             return self.constants.add(array)
-        return self._places[self._roots[expression]]
+        return self._places[self._values.roots[expression]]
 
     def _bytes(self, shape: Any, dtype: str) -> int:
         count = int(np.dtype(dtype).itemsize)
@@ -250,7 +215,7 @@ class NetworkLowering:
             count *= evaluate_extent(extent, self.program.tile_rows)
         return count
 
-    def place(self, root: tuple[Any, int], ty: Any) -> Pointer:
+    def place(self, root: Root, ty: Any) -> Pointer:
         """The place of result `root[1]` of the call that `root[0]` is bound to."""
         if root not in self._places:
             size = self._bytes(ty.shape.values, str(ty.dtype))
@@ -258,12 +223,12 @@ class NetworkLowering:
         return self._places[root]
 
     def _free_after(self, step: int) -> None:
-        for root, last in list(self._last_use.items()):
+        for root, last in list(self._values.last_use.items()):
             place = self._places.get(root)
             free = place is not None and place.space == Space.WORKSPACE
             if last == step and place is not None and free and place not in self._pinned:
                 self.plan.give(place.offset)
-                del self._last_use[root]
+                del self._values.last_use[root]
 
     # -- for lowerings in files of their own --------------------------------------------------
 
@@ -282,11 +247,11 @@ class NetworkLowering:
         rows = {"least": factor, "most": factor * most}
         return Task.of(*kernel, {**parameters, **rows})
 
-    def is_read(self, root: tuple[Any, int]) -> bool:
+    def is_read(self, root: Root) -> bool:
         """Whether anyone reads a result."""
-        return root in self._last_use or root in self._places
+        return root in self._values.last_use or root in self._places
 
-    def put(self, root: tuple[Any, int], place: Pointer) -> None:
+    def put(self, root: Root, place: Pointer) -> None:
         """Say where a result lies that needs no place of its own."""
         self._places[root] = place
 
@@ -313,7 +278,7 @@ class NetworkLowering:
             self._emit_generic(var, value)
         elif name == "relax.call_dps_packed":
             self._emit_named(var, value)
-        elif name in _VIEWS:  # of a constant
+        elif name in VIEWS:  # of a constant
             self._places[(var, 0)] = self.at(value.args[0])
         else:
             raise UnsupportedError(
@@ -397,8 +362,3 @@ class NetworkLowering:
             if name == prefix or name.startswith(prefix + "."):
                 return lower(self, var, value)
         raise UnsupportedError(f"kernel {name!r} is not known to the code generator")
-
-
-def _is_observed(value: Any) -> bool:
-    """Whether a value is another one, counted."""
-    return kernel_symbol(value).startswith(f"{OBSERVE}.")

@@ -24,7 +24,8 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from relay_passes.epilogue import Epilogue
-from rtcompile.codegen.dense import apply_epilogue, kernel_name
+from rtcompile.codegen.dense_shape import kernel_name
+from rtcompile.codegen.dense_streams import apply_epilogue
 from rtcompile.codegen.lanes import chunks
 from rtcompile.codegen.panels import Panel, PanelConfig, heights, panels
 from rtcompile.targets import Registers

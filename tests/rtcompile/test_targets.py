@@ -13,9 +13,10 @@ import tvm
 from tvm import te, tirx
 
 from relay_passes.epilogue import Epilogue
-from rtcompile.codegen.dense import DenseShape, default_dense, dense_kernel, dense_panels
+from rtcompile.codegen.dense import default_dense, dense_kernel, dense_panels
 from rtcompile.codegen.dense_bf16 import dense_bf16_kernel
 from rtcompile.codegen.dense_int8 import Int8Shape, dense_int8_kernel
+from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.link import find_linker, link

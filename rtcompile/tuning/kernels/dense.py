@@ -7,13 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from relay_passes.epilogue import Epilogue
-from rtcompile.codegen.dense import (
-    DENSE_KERNEL,
-    DenseShape,
-    dense_configs,
-    dense_kernel,
-    dense_panels,
-)
+from rtcompile.codegen.dense import DENSE_KERNEL, dense_configs, dense_kernel, dense_panels
+from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.narrow_dense import (
     NARROW_DENSE_KERNEL,
     NARROW_DENSE_ROWS,

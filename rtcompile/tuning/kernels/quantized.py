@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from relay_passes.epilogue import Epilogue
 from relay_passes.quantize_dense import PAIR
-from rtcompile.codegen.dense import DenseShape
 from rtcompile.codegen.dense_bf16 import (
     DENSE_BF16_KERNEL,
     bf16_panels,
@@ -28,6 +27,7 @@ from rtcompile.codegen.dense_int8 import (
     int8_panels,
     pack_int8_weight,
 )
+from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM, padded_pairs
 from rtcompile.codegen.panels import Panel, PanelConfig, pack_columns, panel_configs
 from rtcompile.codegen.quantize_rows import padded_depth

@@ -13,7 +13,6 @@ from hypothesis.extra import numpy as hnp
 
 from relay_passes.epilogue import Epilogue, number_bounds
 from relay_passes.quantize_dense import bf16_bits, quantize_weight
-from rtcompile.codegen.dense import DenseShape
 from rtcompile.codegen.dense_bf16 import (
     bf16_panels,
     dense_bf16_kernel,
@@ -26,6 +25,7 @@ from rtcompile.codegen.dense_int8 import (
     int8_panels,
     pack_int8_weight,
 )
+from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.observe_rows import OBSERVED_WORDS, observe_kernel
 from rtcompile.codegen.panels import pack_columns
