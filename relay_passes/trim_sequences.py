@@ -49,9 +49,12 @@ from relay_passes.matching import (
 )
 from relay_passes.report import PassReport
 
-__all__ = ["PAD_POSITIONS", "POSITIONS", "TRIM", "most_rows", "trim_sequences"]
+__all__ = ["MOST_POSITIONS", "PAD_POSITIONS", "POSITIONS", "TRIM", "most_rows", "trim_sequences"]
 
 POSITIONS, TRIM, PAD_POSITIONS = "rtc.positions", "rtc.trim", "rtc.pad_positions"
+
+# Kernels divide a row by the length in 32 bits of fraction (`rtcompile/codegen/epilogue.py`).
+MOST_POSITIONS = 4096
 
 _TRIMMED = "trimmed_"
 
@@ -139,6 +142,9 @@ class _Matcher:
         layers = [last]
         while (source := self._source(layers[0])) is not None:
             layers.insert(0, source)
+        if length > MOST_POSITIONS:
+            self._report.refused.append(f"a sequence of {length} positions")
+            return None
         refused = [reason for layer in layers for reason in self._refusals(layer, length)]
         if refused:
             self._report.refused += refused

@@ -113,13 +113,13 @@ def dense_kernel(shape: DenseShape, registers: Registers, config: PanelConfig | 
         streams = [T.arg(f"r{i}", T.handle("float32")) for i in range(len(forms))]
         y = T.arg("y", T.handle("float32"))
         rows = T.arg("rows", T.int64())
-        length = length_argument(shape)
+        period = length_argument(shape)
         buffers = Buffers(
             T.decl_buffer((rows, shape.depth), "float32", data=x),
             T.decl_buffer((shape.depth * packed,), "float32", data=w),
             T.decl_buffer((packed,), "float32", data=b),
             T.decl_buffer((rows, shape.columns), "float32", data=y),
-            stream_buffers(shape, streams, rows, length),
+            stream_buffers(shape, streams, rows, period),
         )
         if config.rows_outer:
             _emit_rows(shape, cut, buffers, rows, config.unroll)

@@ -116,13 +116,13 @@ def dense_bf16_kernel(
         streams = [T.arg(f"r{i}", T.handle("float32")) for i in range(count)]
         y = T.arg("y", T.handle(output))
         rows = T.arg("rows", T.int64())
-        length = length_argument(shape)
+        period = length_argument(shape)
         buffers = Buffers(
             None,
             None,
             T.decl_buffer((width,), "float32", data=bias),
             T.decl_buffer((rows, stored), output, data=y),
-            stream_buffers(shape, streams, rows, length),
+            stream_buffers(shape, streams, rows, period),
         )
         operands = _Operands(
             T.decl_buffer((rows, pairs), "int32", data=x),

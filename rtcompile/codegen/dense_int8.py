@@ -149,14 +149,14 @@ def dense_int8_kernel(
         streams = [T.arg(f"r{i}", T.handle("float32")) for i in range(count)]
         y = T.arg("y", T.handle(shape.output))
         rows = T.arg("rows", T.int64())
-        length = length_argument(dense)
+        period = length_argument(dense)
         stored = padded_depth(dense.columns) if to_bytes else dense.columns
         buffers = Buffers(
             None,
             None,
             T.decl_buffer((width,), "float32", data=bias),
             T.decl_buffer((rows, stored), shape.output, data=y),
-            stream_buffers(dense, streams, rows, length),
+            stream_buffers(dense, streams, rows, period),
         )
         operands = _Operands(
             T.decl_buffer((rows, fours), "int32", data=q),

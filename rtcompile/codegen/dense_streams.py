@@ -14,7 +14,7 @@ from tvm.tirx.script.builder import ir as T
 
 from relay_passes.epilogue import ACC, Epilogue, Step
 from rtcompile.codegen.dense_shape import DenseShape
-from rtcompile.codegen.epilogue import evaluate, kept_steps, stream_row
+from rtcompile.codegen.epilogue import Period, evaluate, kept_steps, stream_row
 from rtcompile.codegen.panels import Panel
 
 __all__ = [
@@ -28,9 +28,9 @@ __all__ = [
 ]
 
 
-def length_argument(shape: DenseShape) -> Any:
-    """The kernel's next parameter, where its epilogue asks for a sequence's length; else None."""
-    return T.arg("length", T.int64()) if shape.epilogue.by_length else None
+def length_argument(shape: DenseShape) -> Period | None:
+    """The kernel's last parameter, where its epilogue asks for a sequence's length; else None."""
+    return Period.of(T.arg("length", T.int64())) if shape.epilogue.by_length else None
 
 
 @dataclass(frozen=True)
@@ -39,22 +39,22 @@ class Stream:
 
     form: str
     buffer: Any
-    length: Any
+    period: Period | None
 
     def row(self, row: Any) -> Any:
         """The row that belongs to `row` of x."""
-        return stream_row(self.form, row, self.length)
+        return stream_row(self.form, row, self.period)
 
 
 def stream_buffers(
-    shape: DenseShape, pointers: Sequence[Any], rows: Any, length: Any
+    shape: DenseShape, pointers: Sequence[Any], rows: Any, period: Period | None
 ) -> list[Stream]:
-    """The streams of a kernel. `length`: of a sequence, where the epilogue asks for it."""
+    """The streams of a kernel. `period`: of a sequence, where the epilogue asks for it."""
     return [
         Stream(
             form,
             T.decl_buffer((rows, 1 if form == "value" else shape.columns), "float32", data=pointer),
-            length,
+            period,
         )
         for form, pointer in zip(shape.epilogue.streams, pointers, strict=True)
     ]

@@ -13,14 +13,16 @@ another's argument would take TVM's simplifier minutes: `vector_math.py`.)
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
+from tvm.tirx.script.builder import ir as T
 
 from relay_passes.epilogue import ACC, Epilogue
 from rtcompile.codegen.vector_math import erf, exp, log, power, sigmoid, tanh
 
-__all__ = ["KNOWN_STEPS", "Read", "evaluate", "kept_steps", "stream_row"]
+__all__ = ["KNOWN_STEPS", "Period", "Read", "evaluate", "kept_steps", "stream_row"]
 
 Read = Callable[[str], Any]  # the value of an operand that is no number
 
@@ -82,11 +84,35 @@ def evaluate(epilogue: Epilogue, index: int, read: Read, kept: dict[int, Any]) -
     return KNOWN_STEPS[step.operator](*map(operand, step.operands))
 
 
-def stream_row(form: str, row: Any, length: Any) -> Any:
-    """The row of a stream that belongs to `row` of x; of div0 and mod0 by a sequence's `length`."""
+@dataclass(frozen=True)
+class Period:
+    """The length of a request's sequence, int64, and what divides by it without a division.
+
+    row // length = (row * inverse) >> 32 with inverse = floor(2**32 / length) + 1, which exceeds
+    2**32 / length by at most 1: exact while row * length < 2**32. A tile of 128 rows by 4,096
+    positions has 2**31. A division for each row of a block and panel costs more than its epilogue.
+    """
+
+    length: Any
+    inverse: Any
+
+    @staticmethod
+    def of(length: Any) -> Period:
+        """Emits the one division. Of an empty sequence no row is asked for."""
+        whole, one = tirx.const(1 << 32, "int64"), tirx.const(1, "int64")
+        return Period(length, T.Bind(tirx.truncdiv(whole, tirx.max(length, one)) + one))
+
+
+def stream_row(form: str, row: Any, period: Period | None) -> Any:
+    """The row of a stream that belongs to `row` of x; `period` is that of div0 and mod0."""
     if form in ("each", "value"):
         return row
     if form in ("one", "row"):
         return tirx.const(0, "int64")
-    period = tirx.const(int(form[3:]), "int64") if form[3:] != "0" else length
-    return tirx.floordiv(row, period) if form.startswith("div") else tirx.floormod(row, period)
+    if form[3:] != "0":
+        known = tirx.const(int(form[3:]), "int64")
+        # (No row is negative: rounding down would add code for those.)
+        return tirx.truncdiv(row, known) if form[:3] == "div" else tirx.truncmod(row, known)
+    assert period is not None  # the kernel has the argument
+    quotient = (row * period.inverse) >> tirx.const(32, "int64")
+    return quotient if form == "div0" else row - quotient * period.length

@@ -76,7 +76,7 @@ def narrow_dense_kernel(shape: DenseShape, height: int = NARROW_DENSE_ROWS) -> A
         pointers = [T.arg(f"r{i}", T.handle("float32")) for i in range(len(forms))]
         y_at = T.arg("y", T.handle("float32"))
         rows = T.arg("rows", T.int64())
-        length = length_argument(shape)
+        period = length_argument(shape)
         x = T.decl_buffer((rows, shape.depth), "float32", data=x_at)
         w = T.decl_buffer((columns, shape.depth), "float32", data=w_at)
         b = T.decl_buffer((lanes_of(columns),), "float32", data=b_at)
@@ -89,7 +89,7 @@ def narrow_dense_kernel(shape: DenseShape, height: int = NARROW_DENSE_ROWS) -> A
         if shape.epilogue.steps and all(form in ("each", "row") for form in forms):
             _flat_epilogue(shape, y_at, pointers, rows)
         elif shape.epilogue.steps:
-            _row_epilogue(shape, y, stream_buffers(shape, pointers, rows, length), rows)
+            _row_epilogue(shape, y, stream_buffers(shape, pointers, rows, period), rows)
     return builder.get()
 
 

@@ -188,6 +188,16 @@ def test_a_stream_of_every_position_is_refused() -> None:
     assert_stays(trim_sequences, mod, "a stream by each over 4 positions")
 
 
+def test_a_sequence_of_too_many_positions_is_refused() -> None:
+    def body(emit: Emit, x: Any, mask: Any) -> Any:
+        fields = (x, const(weight(3, 1)), const(np.zeros(1)))
+        scores = emit(reshape(emit(kernel("rtc.dense", fields, x, 5000, 1)), 5000))
+        return emit(op.multiply(scores, mask))
+
+    mod = network({"x": ("n", 5000, 3), "mask": (1, 5000)}, body)
+    assert_stays(trim_sequences, mod, "a sequence of 5000 positions")
+
+
 # -- numerics -------------------------------------------------------------------------------------
 
 _GIVEN = [arrays(ROWS, 1, 3, values=FINITE), arrays(1, 4, 3, values=FINITE)]

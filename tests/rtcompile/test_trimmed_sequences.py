@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import rtcompile
 import runtime
@@ -14,7 +16,9 @@ from models.movielens.data import synthetic
 from models.movielens.demo import Prepared, prepare
 from models.movielens.examples import item_fields
 from models.workloads.scale import SMALL
+from relay_passes.trim_sequences import MOST_POSITIONS
 from rtcompile.bench.workloads import prepare as prepare_workload
+from rtcompile.codegen.program import TILE
 from rtcompile.targets import resolve_target, runs_here
 
 _LENGTHS = (0, 1, 2, 15, 16, 17, 49, 50, 60)
@@ -32,6 +36,14 @@ def _user(prepared: Prepared, length: int) -> dict[str, Any]:
         history = list(user[name])
         user[name] = (history * (length // max(len(history), 1) + 1))[:length]
     return user
+
+
+@given(length=st.integers(1, MOST_POSITIONS), data=st.data())
+def test_rows_are_divided_exactly(length: int, data: st.DataObject) -> None:
+    row = data.draw(st.integers(0, 2 * TILE * MOST_POSITIONS - 1))
+    row = data.draw(st.sampled_from([row, row // length * length, row // length * length - 1]))
+    inverse = (1 << 32) // length + 1  # as `Period` has it
+    assert max(row, 0) * inverse >> 32 == max(row, 0) // length
 
 
 @pytest.mark.parametrize("rows", [1, 70])
