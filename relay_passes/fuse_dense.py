@@ -38,19 +38,31 @@ from relay_passes.matching import (
     call_name,
     constant_array,
     dtype_of,
+    kernel_symbol,
     reads,
     rewrite_main,
     shape_of,
 )
 from relay_passes.report import PassReport
 
-__all__ = ["DENSE", "fuse_dense"]
+__all__ = ["DENSE", "dense_steps", "fuse_dense", "is_dense"]
 
 DENSE = "rtc.dense"
 
 _MOST_TENSORS = 4
 _MOST_STREAMS = 12  # constants of columns included
 _MOST_STEPS = 40
+
+
+def is_dense(value: Any) -> bool:
+    """Whether a value is a call of a dense layer."""
+    name = kernel_symbol(value)
+    return name == DENSE or name.startswith(DENSE + ".")
+
+
+def dense_steps(call: Any) -> str:
+    """The text of a dense layer's epilogue."""
+    return kernel_symbol(call)[len(DENSE) + 1 :]
 
 
 @dataclass

@@ -32,7 +32,7 @@ from tvm import relax
 from tvm.ir import IRModule
 
 from relay_passes.epilogue import Epilogue
-from relay_passes.fuse_dense import DENSE
+from relay_passes.fuse_dense import dense_steps, is_dense
 from relay_passes.gather_blocks import BLOCKS
 from relay_passes.matching import (
     bindings,
@@ -96,17 +96,12 @@ def dense_layers(function: Any) -> dict[Any, Any]:
     """The dense layers of a function that can be quantized: variable -> call, in order."""
     found = {}
     for var, value in bindings(function).items():
-        if not _is_dense(value):
+        if not is_dense(value):
             continue
         depth, columns = shape_of(value.args[1].fields[1]) or (0, 0)
         if depth >= LEAST_DEPTH and columns >= LEAST_COLUMNS:
             found[var] = value
     return found
-
-
-def _is_dense(value: Any) -> bool:
-    name = kernel_symbol(value)
-    return name == DENSE or name.startswith(DENSE + ".")
 
 
 def quantize_weight(
@@ -171,7 +166,7 @@ class _Rewriter(relax.PyExprMutator):
         matrix = constant_array(weight)
         assert matrix is not None  # it is a dense layer's
         values = self._once(("bf16", source), lambda: _lowered(source, TO_BF16, PAIR, "uint16"))
-        name = f"{DENSE_BF16}.float32.{_steps(call)}"
+        name = f"{DENSE_BF16}.float32.{dense_steps(call)}"
         fields = [values, relax.const(bf16_bits(matrix)), bias, *streams]
         return relax.op.call_dps_packed(name, relax.Tuple(fields), out_ty=op.ty)
 
@@ -191,7 +186,7 @@ class _Rewriter(relax.PyExprMutator):
             more = [row_scale]
         constants = [bytes_, np.int32(-zero) * total, scale * columns]
         fields = [q, *map(relax.const, constants), bias, *more, *streams]
-        name = f"{DENSE_INT8}.{form}.float32.{_steps(call)}"
+        name = f"{DENSE_INT8}.{form}.float32.{dense_steps(call)}"
         return relax.op.call_dps_packed(name, relax.Tuple(fields), out_ty=op.ty)
 
     def _static(self, source: Any, given: LayerPrecision) -> Any:
@@ -258,8 +253,8 @@ class _Rewriter(relax.PyExprMutator):
             # What they join and multiply; the table of blocks is a constant.
             parts = [part for part in value.args[1].fields if isinstance(part, relax.Var)]
             return all(map(self._never_negative, parts))
-        if value is not None and _is_dense(value):
-            steps = Epilogue.parse(_steps(value)).steps
+        if value is not None and is_dense(value):
+            steps = Epilogue.parse(dense_steps(value)).steps
             last = steps[-1] if steps else None
             return last is not None and (
                 last.operator in ("sigmoid", "exp", "abs")
@@ -270,10 +265,6 @@ class _Rewriter(relax.PyExprMutator):
 
 def _padded(extent: Any, step: int) -> int:
     return -(-int(extent) // step) * step
-
-
-def _steps(call: Any) -> str:
-    return kernel_symbol(call)[len(DENSE) + 1 :]
 
 
 def _lowered(source: Any, name: str, step: int, dtype: str, *more: Any) -> Any:

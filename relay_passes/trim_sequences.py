@@ -35,7 +35,7 @@ from tvm import relax, tirx
 from tvm.ir import IRModule
 
 from relay_passes.epilogue import Epilogue
-from relay_passes.fuse_dense import DENSE
+from relay_passes.fuse_dense import DENSE, dense_steps, is_dense
 from relay_passes.lift_softmax import SOFTMAX
 from relay_passes.matching import (
     bindings,
@@ -156,7 +156,7 @@ class _Matcher:
         var = masked.scores
         while isinstance(var, relax.Var) and self._uses.get(var) == 1 and var in self._bound:
             value = self._bound[var]
-            if _is_dense(value):
+            if is_dense(value):
                 return var
             if not _is_finite_step(value):
                 return None
@@ -166,25 +166,16 @@ class _Matcher:
     def _source(self, layer: Any) -> Any:
         """The layer that only this one reads."""
         source = self._bound[layer].args[1].fields[0]
-        is_layer = isinstance(source, relax.Var) and _is_dense(self._bound.get(source))
+        is_layer = isinstance(source, relax.Var) and is_dense(self._bound.get(source))
         return source if is_layer and self._uses[source] == 1 else None
 
     def _refusals(self, layer: Any, length: int) -> list[str]:
         """Why a layer cannot run over fewer positions."""
-        forms = Epilogue.parse(_steps(self._bound[layer])).streams
+        forms = Epilogue.parse(dense_steps(self._bound[layer])).streams
         known = ("one", "row", f"div{length}", f"mod{length}")
         return [
             f"a stream by {form} over {length} positions" for form in forms if form not in known
         ]
-
-
-def _is_dense(value: Any) -> bool:
-    name = kernel_symbol(value)
-    return name == DENSE or name.startswith(DENSE + ".")
-
-
-def _steps(call: Any) -> str:
-    return kernel_symbol(call)[len(DENSE) + 1 :]
 
 
 def _elements(value: Any) -> int:
@@ -259,7 +250,7 @@ class _Rewriter(relax.PyExprMutator):
         call = self._bound[layer]
         _, weight, bias, *streams = call.args[1].fields
         forms = {f"div{length}": "div0", f"mod{length}": "mod0"}
-        text = str(Epilogue.parse(_steps(call)).with_forms(forms))
+        text = str(Epilogue.parse(dense_steps(call)).with_forms(forms))
         ty = relax.TensorType([rows, (shape_of(layer) or ())[-1]], "float32")
         fields = [source, weight, bias, *map(self.visit_expr, streams)]
         name = f"{DENSE}.{text}" if text else DENSE

@@ -21,9 +21,9 @@ from runtime.arrays import align, aligned_empty
 from runtime.column_spec import ColumnSpec
 from runtime.encode import Columns, Encoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode
-from runtime.value_plan import ENCODE, State, plan_row
+from runtime.value_plan import State, plan_row
 
-__all__ = ["CompiledEncoder", "encode_functions"]
+__all__ = ["CompiledEncoder"]
 
 _VERSION = 2
 _SAMPLE = (None, True, -3, 1 << 40, -1.5, "\u00fc", ["a"])
@@ -34,16 +34,8 @@ _WRITTEN = (
 _FORMAT_IS_KNOWN = marshal.dumps(_SAMPLE, _VERSION) == _WRITTEN
 
 _SMALLEST = 1 << 13
-_BRIEF = 1 << 14  # bytes of values that take some microseconds
 _PADDING = 128  # what is read and written behind the last value
 _MOST_SETS = 32  # of columns that encoders are kept for
-
-
-def encode_functions(module: Any) -> tuple[Any, Any]:
-    """What the module encodes with: a function that keeps Python's lock, one that releases it."""
-    brief, function = module[ENCODE], module[ENCODE]
-    brief.release_gil = False
-    return brief, function
 
 
 class _Memory:
@@ -94,19 +86,16 @@ class _Set:
 
 
 class CompiledEncoder:
-    """An `Encoder` of `specs` whose work compiled code does. Safe to call from many threads at
-    once.
+    """An `Encoder` of `specs` whose work the compiled `function` does. Safe to call from many
+    threads at once.
 
-    `functions`: the compiled one, as it keeps Python's lock and as it releases it; see
-    `encode_functions`. What is encoded stays until it is given back.
+    What is encoded stays until it is given back.
     """
 
     def __init__(
-        self, functions: tuple[Any, Any], specs: Sequence[ColumnSpec], where: Callable[[str], str]
+        self, function: Any, specs: Sequence[ColumnSpec], where: Callable[[str], str]
     ) -> None:
-        self.specs, self._where = tuple(specs), where
-        # Brief calls keep Python's lock; see `Stage.call_one`.
-        self._brief, self._function = functions
+        self.specs, self._where, self._function = tuple(specs), where, function
         rows = [plan_row(index, spec) for index, spec in enumerate(specs)]
         self._rows = {row[0]: row for row in rows if row is not None and _FORMAT_IS_KNOWN}
         self._others = tuple(i for i in range(len(specs)) if i not in self._rows)

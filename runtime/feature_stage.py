@@ -34,7 +34,7 @@ class FeatureStage:
         description: Any,
         constants: Any,
         assets: Mapping[str, bytes],
-        encode: tuple[Any, Any],
+        encode: Any,
     ) -> None:
         """`encode`: the module's functions that encode values."""
         self._stage = Stage(function, description, constants)

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.columns import Column
-from runtime.compiled_encoder import encode_functions
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
 from runtime.feature_stage import FeatureStage, check_fields, where
@@ -19,6 +18,7 @@ from runtime.network import Network
 from runtime.profile import KernelTime, Profile
 from runtime.request_memory import CrossInputs, RequestMemory
 from runtime.stage import Results, Stage
+from runtime.value_plan import ENCODE
 
 __all__ = ["Ranking"]
 
@@ -42,7 +42,7 @@ class Ranking:
         # As the keys of mappings: what is compared with a request's.
         self._fields = {side: dict.fromkeys(names) for side, names in fields.items()}
         self._cross = cross
-        encode = encode_functions(module)
+        encode = module[ENCODE]
         self._features = {
             side: FeatureStage(side, module[side], stages[side], constants, assets, encode)
             for side in _SIDES
