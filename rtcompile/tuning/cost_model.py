@@ -20,6 +20,7 @@ __all__ = ["CostModel"]
 _FEWEST = 6  # trials to learn from
 _RANDOM = 0.25  # of a batch
 _FAILED = -2.0  # the logarithm of the gain of a config that failed
+_PARAMETERS = {"max_depth": 5, "learning_rate": 0.2, "nthread": 1, "seed": 0}
 _STEPS = ("add", "multiply", "sigmoid", "tanh", "exp", "where")
 
 
@@ -57,12 +58,12 @@ class CostModel:
     def _predict(
         self, known: Mapping[Trial, float | None], untried: Sequence[Trial]
     ) -> Sequence[float]:
-        model = self._xgboost.XGBRegressor(
-            n_estimators=60, max_depth=5, learning_rate=0.2, n_jobs=1, random_state=0
-        )
+        # The native interface: XGBRegressor needs scikit-learn too.
         gains = [_FAILED if gain is None else math.log(gain) for gain in known.values()]
-        model.fit(_features(list(known)), np.array(gains, np.float32))
-        predicted: Sequence[float] = model.predict(_features(untried)).tolist()
+        matrix = self._xgboost.DMatrix
+        learned = matrix(_features(list(known)), label=np.array(gains, np.float32))
+        model = self._xgboost.train(_PARAMETERS, learned, num_boost_round=60)
+        predicted: Sequence[float] = model.predict(matrix(_features(untried))).tolist()
         return predicted
 
 
