@@ -19,6 +19,7 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.dense import Buffers, emit_panel
 from rtcompile.codegen.dense_shape import DenseShape
+from rtcompile.codegen.depth_parts import DepthPart
 from rtcompile.codegen.panels import Panel, PanelConfig, default_panels, panels
 from rtcompile.targets import Registers
 
@@ -73,6 +74,7 @@ def batch_matmul_kernel(
     config = config or default_panels(registers)
     cut = panels(shape.columns, registers, config)
     dense = DenseShape(shape.depth, shape.columns)
+    part = DepthPart(0, shape.depth, unroll=config.unroll)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
@@ -97,7 +99,7 @@ def batch_matmul_kernel(
                 _pack(shape, panel, offset, right, buffers.weight, batch)
                 rows = tirx.const(shape.rows, "int64")
                 first = batch * shape.rows
-                emit_panel(dense, panel, offset, buffers, rows, first, config.unroll)
+                emit_panel(dense, panel, offset, buffers, rows, part, first)
                 offset += shape.depth * panel.width
     return builder.get()
 

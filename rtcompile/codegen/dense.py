@@ -16,7 +16,8 @@ to 4 columns have a kernel of their own (`narrow_dense.py`).
 Packed weights are the panels one behind the other, each [k, panel width], the last one padded with
 zeros; the bias is padded alike. Panels of one width share a loop, which keeps the code short.
 Widths, rows, the unrolling of k and which of the two outer loops is the outer one are the kernel's
-config (`panels.py`), which `rtcompile tune` searches.
+config (`panels.py`), which `rtcompile tune` searches. A deep layer takes its depth in parts, of
+which each does all panels before the next (`depth_parts.py`).
 """
 
 from __future__ import annotations
@@ -36,9 +37,17 @@ from rtcompile.codegen.dense_streams import (
     add_stream,
     apply_epilogue,
     length_argument,
+    load_row,
     store_row,
     stream_buffers,
     without_addends,
+)
+from rtcompile.codegen.depth_parts import (
+    STEPS_A_LINE,
+    DepthPart,
+    are_far,
+    fetch_ahead,
+    steps_a_part,
 )
 from rtcompile.codegen.panels import Panel, PanelConfig, panel_configs, panels
 from rtcompile.codegen.program import TILE
@@ -65,23 +74,25 @@ _MOST_ROWS = 8
 _FEWEST_VECTORS, _ONE_ROW_VECTORS = 12, 4
 
 
-def default_dense(registers: Registers, most_rows: int) -> PanelConfig:
+def default_dense(registers: Registers, most_rows: int, far: bool = False) -> PanelConfig:
     """The widest panel that the registers hold well; sums in half of them, or in 12.
 
     With fewer than 12 vectors of sums, each waits for the product before; more than half of 32
-    gain nothing, and blocks of 4 or 8 rows leave no rest of a tile.
+    gain nothing, and blocks of 4 or 8 rows leave no rest of a tile. But weights that are `far` are
+    read from L2 by each block: of many rows there, sums fill three quarters.
     """
     if most_rows == 1:
         return PanelConfig(max(_ONE_ROW_VECTORS * registers.bits // 32, 8), 1)
     width = registers.widest_panel()
     vectors = max(1, width * 32 // registers.bits)
-    return PanelConfig(width, max(registers.count // 2, _FEWEST_VECTORS) // vectors)
+    sums = registers.count * 3 // 4 if far and most_rows >= TILE else registers.count // 2
+    return PanelConfig(width, max(sums, _FEWEST_VECTORS) // vectors)
 
 
-def dense_configs(registers: Registers, columns: int, most_rows: int) -> list[PanelConfig]:
+def dense_configs(shape: DenseShape, registers: Registers, most_rows: int) -> list[PanelConfig]:
     """What there is to try, the default first."""
-    default = default_dense(registers, most_rows)
-    return list(dict.fromkeys([default, *panel_configs(registers, columns, most_rows)]))
+    default = default_dense(registers, most_rows, are_far(shape.depth, shape.columns))
+    return list(dict.fromkeys([default, *panel_configs(registers, shape.columns, most_rows)]))
 
 
 def dense_panels(columns: int, registers: Registers, config: PanelConfig) -> tuple[Panel, ...]:
@@ -98,9 +109,10 @@ def dense_kernel(shape: DenseShape, registers: Registers, config: PanelConfig | 
     """The kernel as a PrimFunc (x*, packed W*, packed b*, streams*, y*, rows, [length]).
 
     It takes the length of a sequence where a stream's rows depend on it. Where no config says
-    otherwise, its blocks are 4 rows by 64 columns for AVX-512, 6 by 16 for AVX2, 4 by 16 for NEON.
+    otherwise, its blocks are those of a tile of 64 rows: 4 rows by 64 columns for AVX-512, 6 by 16
+    for AVX2, 4 by 16 for NEON; 6 where the weights are far.
     """
-    config = config or default_dense(registers, TILE)
+    config = config or default_dense(registers, TILE, are_far(shape.depth, shape.columns))
     cut = dense_panels(shape.columns, registers, config)
     packed = sum(panel.width for panel in cut)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
@@ -124,13 +136,8 @@ def dense_kernel(shape: DenseShape, registers: Registers, config: PanelConfig | 
         if config.rows_outer:
             _emit_rows(shape, cut, buffers, rows, config.unroll)
         else:
-            each_panel(
-                shape.depth,
-                cut,
-                lambda panel, offset: emit_panel(
-                    shape, panel, offset, buffers, rows, unroll=config.unroll
-                ),
-            )
+            # Without a fused product the registers are full, and L3 is fast enough.
+            _emit_parts(shape, cut, buffers, rows, config, fetches=registers.fused)
     return builder.get()
 
 
@@ -151,34 +158,70 @@ def emit_panel(
     offset: Any,
     at: Buffers,
     rows: Any,
+    part: DepthPart,
     first: Any = 0,
-    unroll: int = 1,
 ) -> None:
-    """`rows` rows from `first` on, by one panel."""
+    """`rows` rows from `first` on, by one panel, or by a part of its depth."""
 
     def block(row: Any, height: int) -> None:
-        _emit_block(shape, panel, offset, at, first + row, height, unroll)
+        _emit_block(shape, panel, offset, at, first + row, height, part)
 
     emit_blocks(panel.rows, rows, block)
+
+
+def _emit_parts(
+    shape: DenseShape,
+    cut: Sequence[Panel],
+    at: Buffers,
+    rows: Any,
+    config: PanelConfig,
+    fetches: bool,
+) -> None:
+    """Part by part of the depth, each by all panels; `fetches` what is far ahead."""
+    steps, packed = steps_a_part(shape.depth, config), sum(panel.width for panel in cut)
+    far = fetches and config.rows > 1 and are_far(shape.depth, packed)
+    whole = -(-shape.depth // steps) - 1  # parts before the last one
+
+    def emit(begin: Any, depth: int, first: bool, last: bool) -> None:
+        part = DepthPart(begin, depth, first, last, config.unroll, far)
+
+        def panel_of_part(panel: Panel, offset: Any) -> None:
+            emit_panel(shape, panel, begin * packed + offset, at, rows, part)
+
+        each_panel(depth, cut, panel_of_part)
+
+    if whole:
+        emit(0, steps, first=True, last=False)
+    if whole > 1:
+        with T.serial(tirx.const(whole - 1, "int64")) as index:
+            emit((index + 1) * steps, steps, first=False, last=False)
+    emit(whole * steps, shape.depth - whole * steps, first=not whole, last=True)
 
 
 def _emit_rows(
     shape: DenseShape, cut: Sequence[Panel], at: Buffers, rows: Any, unroll: int
 ) -> None:
     """All rows, a block by every panel before the next block."""
+    part = DepthPart(0, shape.depth, unroll=unroll)
 
     def block(row: Any, height: int) -> None:
         each_panel(
             shape.depth,
             cut,
-            lambda panel, offset: _emit_block(shape, panel, offset, at, row, height, unroll),
+            lambda panel, offset: _emit_block(shape, panel, offset, at, row, height, part),
         )
 
     emit_blocks(min(panel.rows for panel in cut), rows, block)
 
 
 def _emit_block(
-    shape: DenseShape, panel: Panel, offset: Any, at: Buffers, row: Any, height: int, unroll: int
+    shape: DenseShape,
+    panel: Panel,
+    offset: Any,
+    at: Buffers,
+    row: Any,
+    height: int,
+    part: DepthPart,
 ) -> None:
     """`height` rows by one panel, accumulated in registers.
 
@@ -188,6 +231,9 @@ def _emit_block(
     added, rest = without_addends(shape.epilogue)
     acc = [T.alloc_buffer((panel.width,), "float32") for _ in range(height)]
     for i in range(height):
+        if not part.first:
+            load_row(panel, at.target, acc[i], row + i)
+            continue
         with T.vectorized(panel.width) as j:
             start = tirx.const(0, "float32") if at.bias is None else at.bias[panel.start + j]
             T.buffer_store(acc[i], start, [j])
@@ -197,16 +243,21 @@ def _emit_block(
     def step(k: Any) -> None:
         for i in range(height):
             with T.vectorized(panel.width) as j:
-                product = at.source[row + i, k] * at.weight[offset + k * panel.width + j]
-                T.buffer_store(acc[i], acc[i][j] + product, [j])
+                weight = at.weight[offset + k * panel.width + j]
+                T.buffer_store(acc[i], acc[i][j] + at.source[row + i, part.begin + k] * weight, [j])
 
-    whole = shape.depth // unroll
+    ahead = part.far and height == panel.rows
+    unroll = max(part.unroll, STEPS_A_LINE) if ahead else part.unroll
+    whole = part.depth // unroll
     if whole:
-        with T.serial(whole) as k:
-            for part in range(unroll):
-                step(k * unroll + part)
-    for k in range(whole * unroll, shape.depth):
+        with T.serial(whole) as turn:
+            for each in range(unroll):
+                if ahead and each % STEPS_A_LINE == 0:
+                    fetch_ahead(at.weight, offset, panel, part, row, turn * unroll + each)
+                step(turn * unroll + each)
+    for k in range(whole * unroll, part.depth):
         step(k)
     for i in range(height):
-        results = apply_epilogue(rest, panel, at.streams, acc[i], row + i)
+        sums = acc[i]
+        results = apply_epilogue(rest, panel, at.streams, sums, row + i) if part.last else sums
         store_row(panel, at.target, results, row + i)

@@ -22,6 +22,7 @@ __all__ = [
     "add_stream",
     "apply_epilogue",
     "length_argument",
+    "load_row",
     "store_row",
     "stream_buffers",
     "without_addends",
@@ -58,6 +59,16 @@ def stream_buffers(
         )
         for form, pointer in zip(shape.epilogue.streams, pointers, strict=True)
     ]
+
+
+def load_row(panel: Panel, source: Any, acc: Any, row: Any) -> None:
+    """Load a panel's columns of a row; what pads the panel is zero."""
+    if panel.valid < panel.width:
+        with T.vectorized(panel.width) as j:
+            T.buffer_store(acc, tirx.const(0, "float32"), [j])
+    kind = T.vectorized if panel.valid == panel.width else T.unroll
+    with kind(panel.valid) as j:
+        T.buffer_store(acc, source[row, panel.start + j], [j])
 
 
 def store_row(

@@ -16,6 +16,7 @@ from relay_passes.matching import constant_array, kernel_symbol, shape_of
 from relay_passes.trim_sequences import most_rows
 from rtcompile.codegen.dense import DENSE_KERNEL, default_dense, dense_kernel, dense_panels
 from rtcompile.codegen.dense_shape import DenseShape
+from rtcompile.codegen.depth_parts import are_far, pack_parts
 from rtcompile.codegen.narrow_dense import (
     MOST_COLUMNS,
     NARROW_DENSE_KERNEL,
@@ -25,7 +26,7 @@ from rtcompile.codegen.narrow_dense import (
     pack_narrow_weight,
 )
 from rtcompile.codegen.outer_dense import OUTER_DENSE_KERNEL, OuterDenseShape, outer_dense_kernel
-from rtcompile.codegen.panels import Panel, PanelConfig, pack_columns, pack_weight, panels
+from rtcompile.codegen.panels import PanelConfig, pack_columns, pack_weight, panels
 from rtcompile.codegen.program import TILE, Pointer
 from rtcompile.codegen.row_shape import rows_factor
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from rtcompile.codegen.network import NetworkLowering
 
 __all__ = ["DENSE_LAYERS"]
+
+_Pack = Callable[[Any], Any]  # an array, as its kernel reads it
 
 
 def _dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
@@ -43,19 +46,15 @@ def _dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
     shape = DenseShape(matrix.shape[0], matrix.shape[1], epilogue)
     extents = (shape_of(source) or ())[:-1]
     factor, room = rows_factor(extents), most_rows(extents[0])
-    narrow = shape.columns <= MOST_COLUMNS
-    name, cut = (_narrow_dense if narrow else _panel_dense)(lowering, shape, factor, room)
+    choose = _narrow_dense if shape.columns <= MOST_COLUMNS else _panel_dense
+    name, pack_matrix, pack_row = choose(lowering, shape, factor, room)
 
     def packed(constant: Any) -> Pointer:
-        array = constant.reshape(-1)
-        return lowering.constants.add(
-            pack_narrow_row(array) if narrow else pack_columns(array, cut)
-        )
+        return lowering.constants.add(pack_row(constant.reshape(-1)))
 
-    weights = pack_narrow_weight(matrix) if narrow else pack_weight(matrix, cut)
     pointers = (
         lowering.at(source),
-        lowering.constants.add(weights),
+        lowering.constants.add(pack_matrix(matrix)),
         packed(row),
         *(
             packed(constant_array(stream)) if form == "row" else lowering.at(stream)
@@ -68,24 +67,26 @@ def _dense(lowering: NetworkLowering, var: Any, value: Any) -> None:
 
 def _panel_dense(
     lowering: NetworkLowering, shape: DenseShape, factor: int, room: int
-) -> tuple[str, tuple[Panel, ...]]:
+) -> tuple[str, _Pack, _Pack]:
     task = lowering.task(DENSE_KERNEL, shape.at_length(room).parameters, factor)
-    default = default_dense(lowering.registers, int(task.values["most"]))
+    far = are_far(shape.depth, shape.columns)
+    default = default_dense(lowering.registers, int(task.values["most"]), far)
     config = PanelConfig.of(lowering.choices.config(task, default.as_dict()))
-    plain = config == default_dense(lowering.registers, TILE)
+    plain = config == default_dense(lowering.registers, TILE, far)
     name = shape.name if plain else f"{shape.name}_{config.tag}"
     lowering.kernel(name, lambda: dense_kernel(shape, lowering.registers, config))
-    return name, dense_panels(shape.columns, lowering.registers, config)
+    cut = dense_panels(shape.columns, lowering.registers, config)
+    return name, lambda matrix: pack_parts(matrix, cut, config), lambda row: pack_columns(row, cut)
 
 
 def _narrow_dense(
     lowering: NetworkLowering, shape: DenseShape, factor: int, room: int
-) -> tuple[str, tuple[Panel, ...]]:
+) -> tuple[str, _Pack, _Pack]:
     task = lowering.task(NARROW_DENSE_KERNEL, shape.at_length(room).parameters, factor)
     rows = lowering.choices.config(task, {"rows": NARROW_DENSE_ROWS})["rows"]
     name = shape.name if rows == NARROW_DENSE_ROWS else f"{shape.name}_r{rows}"
     lowering.kernel(name, lambda: narrow_dense_kernel(shape, rows))
-    return name, ()
+    return name, pack_narrow_weight, pack_narrow_row
 
 
 def _outer_dense(lowering: NetworkLowering, var: Any, value: Any) -> None:

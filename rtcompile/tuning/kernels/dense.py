@@ -9,6 +9,7 @@ import numpy as np
 from relay_passes.epilogue import Epilogue
 from rtcompile.codegen.dense import DENSE_KERNEL, dense_configs, dense_kernel, dense_panels
 from rtcompile.codegen.dense_shape import DenseShape
+from rtcompile.codegen.depth_parts import pack_parts
 from rtcompile.codegen.narrow_dense import (
     NARROW_DENSE_KERNEL,
     NARROW_DENSE_ROWS,
@@ -16,7 +17,7 @@ from rtcompile.codegen.narrow_dense import (
     pack_narrow_row,
     pack_narrow_weight,
 )
-from rtcompile.codegen.panels import PanelConfig, pack_columns, pack_weight
+from rtcompile.codegen.panels import PanelConfig, pack_columns
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of
 from rtcompile.tuning.kernels.data import Floats, generator, normal
@@ -66,8 +67,8 @@ class Dense:
 
     def configs(self, task: Task, registers: Registers) -> Sequence[Config]:
         """Ways to cut the product."""
-        columns, rows = int(task.values["columns"]), int(task.values["most"])
-        return [config.as_dict() for config in dense_configs(registers, columns, rows)]
+        rows = int(task.values["most"])
+        return [config.as_dict() for config in dense_configs(_shape(task), registers, rows)]
 
     def product(self, task: Task) -> tuple[int | str, ...]:
         """Depth and columns, and whether calls have one row."""
@@ -88,7 +89,7 @@ class Dense:
 
         arrays = (
             data.x,
-            pack_weight(data.weight, cut),
+            pack_parts(data.weight, cut, chosen),
             pack_columns(data.bias, cut),
             *map(stream, shape.epilogue.streams, data.streams),
             np.zeros_like(data.expected),

@@ -9,6 +9,7 @@ import pytest
 import tvm_ffi
 
 from rtcompile.codegen.dense import default_dense
+from rtcompile.codegen.depth_parts import are_far
 from rtcompile.codegen.panels import panel_configs, panels
 from rtcompile.targets import TARGETS, CpuTarget, resolve_target
 from rtcompile.tuning.kernels import KERNELS
@@ -64,6 +65,11 @@ _TASKS = [
         for s in (0, 1)
     ),
 ]
+# Depths that are taken in two and in three parts, with panels that are padded.
+_TASKS += [
+    Task.of("dense", 1, {"depth": d, "columns": c, "epilogue": e, "least": 1, "most": 70})
+    for d, c, e in ((1030, 67, "maximum acc 0.0"), (1540, 36, ""))
+]
 _TASKS += [
     Task.of(
         "embedding_lookup",
@@ -112,7 +118,8 @@ def test_the_default_is_among_the_configs(task: Task, target: CpuTarget) -> None
     if "width" in configs[0]:
         default = panel_configs(target.registers, 1, 1)[0]
         if task.kernel == "dense":
-            default = default_dense(target.registers, int(task.values["most"]))
+            depth, columns, most = (int(task.values[n]) for n in ("depth", "columns", "most"))
+            default = default_dense(target.registers, most, are_far(depth, columns))
         assert configs[0] == default.as_dict()
 
 

@@ -1,0 +1,89 @@
+"""Deep layers take their depth in parts: what a block multiplies again must lie near.
+
+A panel of 64 columns has 256 bytes a step of the depth. Each block of rows reads it anew, 32 bytes
+a cycle where a core multiplies 32 numbers a cycle: L2 gives that, what lies behind it does not. So
+a panel that would fill L2 is cut by its depth:
+
+    W of 8,152 x 1,024: 16 parts of 510 steps      panel by part: 128 KiB
+    y = b + x[:, part 0] @ W[part 0];  y += x[:, part 1] @ W[part 1];  ...  y = f(y + the last)
+
+Between parts the sums lie in y: a load and a store for each 510 products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import tirx
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.panels import Panel, PanelConfig, pack_weight
+
+__all__ = ["STEPS_A_LINE", "DepthPart", "are_far", "fetch_ahead", "pack_parts", "steps_a_part"]
+
+_PART_BYTES = 128 * 1024
+_FAR_BYTES = 256 * 1024
+_FLOAT_BYTES, _LINE_FLOATS = 4, 16
+STEPS_A_LINE = 2
+# Of llvm.prefetch: to read, into the second nearest cache, data.
+_TO_L2 = tuple(tirx.const(value, "int32") for value in (0, 2, 1))
+
+
+@dataclass(frozen=True)
+class DepthPart:
+    """`depth` steps from `begin` on, `unroll` of them in a turn of the loop.
+
+    `first`: it starts the sums; `last`: it finishes them. `far`: its weights come from behind L2,
+    so each block fetches some of the next panel's on the way (`fetch_ahead`).
+    """
+
+    begin: Any
+    depth: int
+    first: bool = True
+    last: bool = True
+    unroll: int = 1
+    far: bool = False
+
+
+def steps_a_part(depth: int, config: PanelConfig) -> int:
+    """How many steps of the depth a part has; `depth` where there is one.
+
+    Where a panel is read once, by blocks of one row or by one block before the next panel, cutting
+    it gains nothing.
+    """
+    most = _PART_BYTES // (_FLOAT_BYTES * config.width)
+    if depth <= 2 * most or config.rows == 1 or config.rows_outer:
+        return depth
+    return -(-depth // -(-depth // most))
+
+
+def are_far(depth: int, columns: int) -> bool:
+    """Whether weights leave L2 between two calls: with as much of other layers they would fill it.
+
+    >>> are_far(128, 64), are_far(512, 256)
+    (False, True)
+    """
+    return depth * columns * _FLOAT_BYTES >= _FAR_BYTES
+
+
+def fetch_ahead(weight: Any, offset: Any, panel: Panel, part: DepthPart, row: Any, k: Any) -> None:
+    """Emit the fetch into L2 of a line of the next panel: of those of this block's, that of step k.
+
+    With a line every second step, the blocks of 32 rows fetch all of 64 columns.
+    """
+    block = row // panel.rows
+    lines = -(-part.depth // STEPS_A_LINE)
+    line = offset + part.depth * panel.width + (block * lines + k // STEPS_A_LINE) * _LINE_FLOATS
+    T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch", T.address_of(weight[line]), *_TO_L2))
+
+
+def pack_parts(
+    weight: npt.NDArray[np.float32], cut: tuple[Panel, ...], config: PanelConfig
+) -> npt.NDArray[np.float32]:
+    """W [depth, columns] as one part behind the other, each as `pack_weight` has it."""
+    steps = steps_a_part(weight.shape[0], config)
+    begins = range(0, weight.shape[0], steps)
+    return np.concatenate([pack_weight(weight[begin : begin + steps], cut) for begin in begins])
