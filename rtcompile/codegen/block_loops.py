@@ -12,7 +12,7 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.panels import Panel, heights
 
-__all__ = ["each_panel", "emit_blocks", "emit_even_blocks"]
+__all__ = ["each_panel", "emit_blocks", "emit_even_blocks", "kept"]
 
 
 def each_panel(depth: int, cut: Sequence[Panel], emit: Callable[[Panel, Any], None]) -> None:
@@ -49,25 +49,25 @@ def emit_even_blocks(most: int, rows: Any, block: Callable[[Any, int], None]) ->
     """
     over = T.Bind(rows % most)
     borrowed = _number_of(tirx.And(tirx.And(over > 0, over * 2 < most), rows >= most))
-    blocks = _kept(rows // most - borrowed)
+    blocks = kept(rows // most - borrowed)
     left = T.Bind(rows - blocks * most)
     half = (left + 1) // 2
     first = T.Bind(tirx.Select(left > most, half, left))
     with T.serial(blocks) as i:
         block(i * most, most)
-    done = _kept(blocks * most)
+    done = kept(blocks * most)
     for height in range(most - 1, 0, -1):
-        count = _kept(_number_of(first == height) + _number_of(left - first == height))
+        count = kept(_number_of(first == height) + _number_of(left - first == height))
         with T.serial(count) as i:
             block(done + i * height, height)
-        done = _kept(done + count * height)
+        done = kept(done + count * height)
 
 
 def _number_of(condition: Any) -> Any:
     return tirx.Cast("int64", condition)
 
 
-def _kept(value: Any) -> Any:
+def kept(value: Any) -> Any:
     """`value` out of sight of TVM's simplifier, which would put it in every index again."""
     place = T.alloc_buffer((1,), "int64")
     T.buffer_store(place, value, [0])

@@ -42,13 +42,7 @@ from rtcompile.codegen.dense_streams import (
     stream_buffers,
     without_addends,
 )
-from rtcompile.codegen.depth_parts import (
-    STEPS_A_LINE,
-    DepthPart,
-    are_far,
-    fetch_ahead,
-    steps_a_part,
-)
+from rtcompile.codegen.depth_parts import Ahead, DepthPart, are_far, steps_a_part
 from rtcompile.codegen.panels import Panel, PanelConfig, panel_configs, panels
 from rtcompile.codegen.program import TILE
 from rtcompile.targets import Registers
@@ -79,19 +73,19 @@ def default_dense(registers: Registers, most_rows: int, far: bool = False) -> Pa
 
     With fewer than 12 vectors of sums, each waits for the product before; more than half of 32
     gain nothing, and blocks of 4 or 8 rows leave no rest of a tile. But weights that are `far` are
-    read from L2 by each block: of many rows there, sums fill three quarters.
+    read from L2 by each block: there sums fill three quarters, and fewer blocks read them.
     """
     if most_rows == 1:
         return PanelConfig(max(_ONE_ROW_VECTORS * registers.bits // 32, 8), 1)
     width = registers.widest_panel()
     vectors = max(1, width * 32 // registers.bits)
-    sums = registers.count * 3 // 4 if far and most_rows >= TILE else registers.count // 2
+    sums = registers.count * 3 // 4 if far else registers.count // 2
     return PanelConfig(width, max(sums, _FEWEST_VECTORS) // vectors)
 
 
 def dense_configs(shape: DenseShape, registers: Registers, most_rows: int) -> list[PanelConfig]:
     """What there is to try, the default first."""
-    default = default_dense(registers, most_rows, are_far(shape.depth, shape.columns))
+    default = default_dense(registers, most_rows, are_far(shape.weight_bytes))
     return list(dict.fromkeys([default, *panel_configs(registers, shape.columns, most_rows)]))
 
 
@@ -112,7 +106,7 @@ def dense_kernel(shape: DenseShape, registers: Registers, config: PanelConfig | 
     otherwise, its blocks are those of a tile of 64 rows: 4 rows by 64 columns for AVX-512, 6 by 16
     for AVX2, 4 by 16 for NEON; 6 where the weights are far.
     """
-    config = config or default_dense(registers, TILE, are_far(shape.depth, shape.columns))
+    config = config or default_dense(registers, TILE, are_far(shape.weight_bytes))
     cut = dense_panels(shape.columns, registers, config)
     packed = sum(panel.width for panel in cut)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
@@ -163,8 +157,13 @@ def emit_panel(
 ) -> None:
     """`rows` rows from `first` on, by one panel, or by a part of its depth."""
 
+    ahead = None
+    if part.far:
+        size = part.depth * panel.width
+        ahead = Ahead.of(at.weight, offset + size, part.depth, size, rows, panel.rows)
+
     def block(row: Any, height: int) -> None:
-        _emit_block(shape, panel, offset, at, first + row, height, part)
+        _emit_block(shape, panel, offset, at, first + row, height, part, ahead)
 
     emit_blocks(panel.rows, rows, block)
 
@@ -179,7 +178,7 @@ def _emit_parts(
 ) -> None:
     """Part by part of the depth, each by all panels; `fetches` what is far ahead."""
     steps, packed = steps_a_part(shape.depth, config), sum(panel.width for panel in cut)
-    far = fetches and config.rows > 1 and are_far(shape.depth, packed)
+    far = fetches and config.rows > 1 and are_far(shape.weight_bytes)
     whole = -(-shape.depth // steps) - 1  # parts before the last one
 
     def emit(begin: Any, depth: int, first: bool, last: bool) -> None:
@@ -222,6 +221,7 @@ def _emit_block(
     row: Any,
     height: int,
     part: DepthPart,
+    ahead: Ahead | None = None,
 ) -> None:
     """`height` rows by one panel, accumulated in registers.
 
@@ -241,21 +241,19 @@ def _emit_block(
             add_stream(panel, at.streams[index], acc[i], row + i)
 
     def step(k: Any) -> None:
+        if ahead and height == panel.rows:
+            ahead.fetch(row, k)
         for i in range(height):
             with T.vectorized(panel.width) as j:
                 weight = at.weight[offset + k * panel.width + j]
                 T.buffer_store(acc[i], acc[i][j] + at.source[row + i, part.begin + k] * weight, [j])
 
-    ahead = part.far and height == panel.rows
-    unroll = max(part.unroll, STEPS_A_LINE) if ahead else part.unroll
-    whole = part.depth // unroll
+    whole = part.depth // part.unroll
     if whole:
         with T.serial(whole) as turn:
-            for each in range(unroll):
-                if ahead and each % STEPS_A_LINE == 0:
-                    fetch_ahead(at.weight, offset, panel, part, row, turn * unroll + each)
-                step(turn * unroll + each)
-    for k in range(whole * unroll, part.depth):
+            for each in range(part.unroll):
+                step(turn * part.unroll + each)
+    for k in range(whole * part.unroll, part.depth):
         step(k)
     for i in range(height):
         sums = acc[i]

@@ -42,6 +42,7 @@ from rtcompile.codegen.dense_streams import (
     store_row,
     stream_buffers,
 )
+from rtcompile.codegen.depth_parts import Ahead, are_far
 from rtcompile.codegen.dot_product import DOT_PRODUCTS, DotProduct
 from rtcompile.codegen.panels import Panel, PanelConfig, panels
 from rtcompile.codegen.quantize_rows import ABOVE, bounded_byte, padded_depth, to_byte
@@ -168,7 +169,11 @@ def dense_int8_kernel(
         )
 
         def emit(panel: Panel, offset: Any) -> None:
-            block = _block(shape.dense, unit, panel, offset, buffers, operands)
+            ahead = None
+            if are_far(dense.depth * dense.columns) and panel.rows > 1:
+                size = 4 * fours * panel.width
+                ahead = Ahead.of(operands.weight, offset + size, fours, size, rows, panel.rows)
+            block = _block(dense, unit, panel, offset, buffers, operands, ahead)
             emit_even_blocks(panel.rows, rows, block)
 
         each_panel(4 * fours, cut, emit)
@@ -228,7 +233,13 @@ def _f32(value: float) -> Any:
 
 
 def _block(
-    dense: DenseShape, unit: DotProduct, panel: Panel, offset: Any, at: Buffers, given: _Operands
+    dense: DenseShape,
+    unit: DotProduct,
+    panel: Panel,
+    offset: Any,
+    at: Buffers,
+    given: _Operands,
+    ahead: Ahead | None,
 ) -> Callable[[Any, int], None]:
     """The code of `height` rows from `row` on by one panel."""
     lanes, vectors = unit.lanes, panel.width // unit.lanes
@@ -241,6 +252,8 @@ def _block(
                 with T.vectorized(lanes) as j:
                     T.buffer_store(one, given.start[panel.start + v * lanes + j], [j])
         with T.serial(padded_depth(dense.depth) // 4) as k:
+            if ahead and height == panel.rows:
+                ahead.fetch(row, k)
             for i, sums in enumerate(acc):
                 for v, one in enumerate(sums):
                     first = offset + (k * vectors + v) * 4 * lanes

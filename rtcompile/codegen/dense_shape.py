@@ -25,6 +25,11 @@ class DenseShape:
         """Name of the kernel; equal shapes share one."""
         return kernel_name(f"dense_{self.depth}x{self.columns}", self.epilogue)
 
+    @property
+    def weight_bytes(self) -> int:
+        """Of the weights in float32."""
+        return 4 * self.depth * self.columns
+
     def at_length(self, length: int) -> DenseShape:
         """The kernel for a sequence whose length is known: what is tuned in its place."""
         forms = {"div0": f"div{length}", "mod0": f"mod{length}"}

@@ -20,14 +20,14 @@ import numpy.typing as npt
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.block_loops import kept
 from rtcompile.codegen.panels import Panel, PanelConfig, pack_weight
 
-__all__ = ["STEPS_A_LINE", "DepthPart", "are_far", "fetch_ahead", "pack_parts", "steps_a_part"]
+__all__ = ["Ahead", "DepthPart", "are_far", "pack_parts", "steps_a_part"]
 
 _PART_BYTES = 128 * 1024
 _FAR_BYTES = 256 * 1024
-_FLOAT_BYTES, _LINE_FLOATS = 4, 16
-STEPS_A_LINE = 2
+_FLOAT_BYTES, _LINE_BYTES = 4, 64
 # Of llvm.prefetch: to read, into the second nearest cache, data.
 _TO_L2 = tuple(tirx.const(value, "int32") for value in (0, 2, 1))
 
@@ -37,7 +37,7 @@ class DepthPart:
     """`depth` steps from `begin` on, `unroll` of them in a turn of the loop.
 
     `first`: it starts the sums; `last`: it finishes them. `far`: its weights come from behind L2,
-    so each block fetches some of the next panel's on the way (`fetch_ahead`).
+    so each block fetches some of the next panel's on the way (`Ahead`).
     """
 
     begin: Any
@@ -60,24 +60,46 @@ def steps_a_part(depth: int, config: PanelConfig) -> int:
     return -(-depth // -(-depth // most))
 
 
-def are_far(depth: int, columns: int) -> bool:
-    """Whether weights leave L2 between two calls: with as much of other layers they would fill it.
+def are_far(weight_bytes: int) -> bool:
+    """Whether a layer's weights leave L2 between two calls: with others of such size they fill it.
 
-    >>> are_far(128, 64), are_far(512, 256)
+    >>> are_far(4 * 128 * 64), are_far(4 * 512 * 256)
     (False, True)
     """
-    return depth * columns * _FLOAT_BYTES >= _FAR_BYTES
+    return weight_bytes >= _FAR_BYTES
 
 
-def fetch_ahead(weight: Any, offset: Any, panel: Panel, part: DepthPart, row: Any, k: Any) -> None:
-    """Emit the fetch into L2 of a line of the next panel: of those of this block's, that of step k.
+@dataclass(frozen=True)
+class Ahead:
+    """Fetches into L2 what lies behind a panel, the next one, while blocks multiply by this one.
 
-    With a line every second step, the blocks of 32 rows fetch all of 64 columns.
+    Each of its `steps` in each block of `height` rows fetches where the step before it did, or a
+    bit further, a cache line at most: so that all blocks together fetch a panel. For 16 blocks by
+    64 columns:
+
+        prefetch(&weight[end + (block * steps + k) * 4])
     """
-    block = row // panel.rows
-    lines = -(-part.depth // STEPS_A_LINE)
-    line = offset + part.depth * panel.width + (block * lines + k // STEPS_A_LINE) * _LINE_FLOATS
-    T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch", T.address_of(weight[line]), *_TO_L2))
+
+    weight: Any
+    end: Any
+    steps: int
+    height: int
+    stride: Any
+
+    @staticmethod
+    def of(weight: Any, end: Any, steps: int, size: int, rows: Any, height: int) -> Ahead:
+        """Of a panel of `size` elements that ends before `end`, for blocks of `rows` in all."""
+        line = _LINE_BYTES // np.dtype(str(weight.dtype)).itemsize
+        # TVM's simplifier would divide by what may be zero, and take the maximum behind that.
+        blocks = kept(tirx.max(rows // height, tirx.const(1, "int64")))
+        stride = T.Bind(tirx.min(tirx.const(line, "int64"), size // steps // blocks + 1))
+        return Ahead(weight, end, steps, height, stride)
+
+    def fetch(self, row: Any, k: Any) -> None:
+        """Emit the fetch of step k in the block that begins with `row`."""
+        at = self.end + (row // self.height * self.steps + k) * self.stride
+        address = T.address_of(self.weight[at])
+        T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch", address, *_TO_L2))
 
 
 def pack_parts(

@@ -69,7 +69,7 @@ def _panel_dense(
     lowering: NetworkLowering, shape: DenseShape, factor: int, room: int
 ) -> tuple[str, _Pack, _Pack]:
     task = lowering.task(DENSE_KERNEL, shape.at_length(room).parameters, factor)
-    far = are_far(shape.depth, shape.columns)
+    far = are_far(shape.weight_bytes)
     default = default_dense(lowering.registers, int(task.values["most"]), far)
     config = PanelConfig.of(lowering.choices.config(task, default.as_dict()))
     plain = config == default_dense(lowering.registers, TILE, far)

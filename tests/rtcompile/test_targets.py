@@ -17,7 +17,7 @@ from rtcompile.codegen.dense import default_dense, dense_kernel, dense_panels
 from rtcompile.codegen.dense_bf16 import dense_bf16_kernel
 from rtcompile.codegen.dense_int8 import Int8Shape, dense_int8_kernel
 from rtcompile.codegen.dense_shape import DenseShape
-from rtcompile.codegen.depth_parts import STEPS_A_LINE, are_far
+from rtcompile.codegen.depth_parts import are_far
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.link import find_linker, link
@@ -98,12 +98,11 @@ def test_the_inner_loop_multiplies_whole_registers_and_moves_none(
         counts[number] = sum(bool(product.match(line)) for line in loop)
         if any(_ANY_PRODUCT.match(line) for line in loop):
             assert not [line for line in loop if _MOVED.search(line)], loop
-    far = are_far(shape.depth, shape.columns)
+    far = are_far(shape.weight_bytes)
     cut = dense_panels(shape.columns, registers, default_dense(registers, TILE, far))
     sums = max(panel.rows * panel.width for panel in cut)
-    steps = STEPS_A_LINE if far and registers.fused else 1
-    assert max(counts.values()) == steps * sums * 32 // registers.bits
-    assert ("prefetch" in assembly or "prfm" in assembly) == (steps > 1)
+    assert max(counts.values()) == sums * 32 // registers.bits
+    assert ("prefetch" in assembly or "prfm" in assembly) == (far and registers.fused)
 
 
 @pytest.mark.parametrize(

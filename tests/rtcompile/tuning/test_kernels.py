@@ -119,7 +119,7 @@ def test_the_default_is_among_the_configs(task: Task, target: CpuTarget) -> None
         default = panel_configs(target.registers, 1, 1)[0]
         if task.kernel == "dense":
             depth, columns, most = (int(task.values[n]) for n in ("depth", "columns", "most"))
-            default = default_dense(target.registers, most, are_far(depth, columns))
+            default = default_dense(target.registers, most, are_far(4 * depth * columns))
         assert configs[0] == default.as_dict()
 
 
