@@ -9,6 +9,7 @@ product of fewer than 3 rows or of one column stays generic: it would be packing
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tvm import relax
@@ -17,7 +18,7 @@ from tvm.ir import IRModule
 from relay_passes.matching import bindings, call_name, dtype_of, rewrite_main, shape_of
 from relay_passes.report import PassReport
 
-__all__ = ["BATCH_MATMUL", "lift_batch_matmuls"]
+__all__ = ["BATCH_MATMUL", "lift_batch_matmuls", "product_operands"]
 
 BATCH_MATMUL = "rtc.batch_matmul"
 
@@ -32,7 +33,7 @@ class _Rewriter(relax.PyExprMutator):
         self._bound = bindings(mod["main"])
 
     def visit_call_(self, op: Any) -> Any:
-        operands = self._operands(op)
+        operands = product_operands(op, self._bound)
         if operands is None:
             return super().visit_call_(op)
         left, right, kind = operands
@@ -44,24 +45,25 @@ class _Rewriter(relax.PyExprMutator):
         arguments = relax.Tuple([self.visit_expr(left), self.visit_expr(right)])
         return relax.op.call_dps_packed(f"{BATCH_MATMUL}.{kind}", arguments, out_ty=op.ty)
 
-    def _operands(self, op: Any) -> tuple[Any, Any, str] | None:
-        """(a, b, kind) of a product of two variables, else None."""
-        name = call_name(op)
-        if name == "relax.matmul" and all(isinstance(arg, relax.Var) for arg in op.args):
-            left, right = op.args
-            source = self._transposed(right)
-            return (left, right, "nn") if source is None else (left, source, "nt")
-        return None
 
-    def _transposed(self, operand: Any) -> Any:
-        """x of an operand permute_dims(x) that swaps the last two axes; else None."""
-        value: Any = self._bound.get(operand)
-        shape = shape_of(operand)
-        if call_name(value) != "relax.permute_dims" or shape is None or value.attrs.axes is None:
-            return None
-        rank = len(shape)
-        axes = [int(axis) % rank for axis in value.attrs.axes]
-        return value.args[0] if axes == [*range(rank - 2), rank - 1, rank - 2] else None
+def product_operands(op: Any, bound: Mapping[Any, Any]) -> tuple[Any, Any, str] | None:
+    """(a, b, "nn" or "nt") of a product of two variables, else None. `bound`: what they are."""
+    if call_name(op) != "relax.matmul" or not all(isinstance(arg, relax.Var) for arg in op.args):
+        return None
+    left, right = op.args
+    source = _transposed(right, bound)
+    return (left, right, "nn") if source is None else (left, source, "nt")
+
+
+def _transposed(operand: Any, bound: Mapping[Any, Any]) -> Any:
+    """x of an operand permute_dims(x) that swaps the last two axes; else None."""
+    value: Any = bound.get(operand)
+    shape = shape_of(operand)
+    if call_name(value) != "relax.permute_dims" or shape is None or value.attrs.axes is None:
+        return None
+    rank = len(shape)
+    axes = [int(axis) % rank for axis in value.attrs.axes]
+    return value.args[0] if axes == [*range(rank - 2), rank - 1, rank - 2] else None
 
 
 def _refusal(left: Any, right: Any, kind: str) -> str:

@@ -27,6 +27,7 @@ from relay_passes.keep_lowered import keep_lowered
 from relay_passes.lift_batch_matmuls import lift_batch_matmuls
 from relay_passes.lift_embeddings import lift_embeddings
 from relay_passes.lift_products import lift_products
+from relay_passes.lift_shared_matmuls import lift_shared_matmuls
 from relay_passes.lift_softmax import lift_softmax
 from relay_passes.lower_unit_axes import lower_unit_axes
 from relay_passes.matvec_to_matmul import matvec_to_matmul
@@ -135,6 +136,7 @@ STAGE: tuple[GraphPass, ...] = (
 LIFT: tuple[GraphPass, ...] = (
     fuse_dense,
     fuse_outer_products,
+    lift_shared_matmuls,
     lift_batch_matmuls,
     lift_softmax,
     gather_blocks,

@@ -26,7 +26,7 @@ from rtcompile.codegen.panels import Panel, PanelConfig, pack_weight
 __all__ = ["Ahead", "DepthPart", "are_far", "pack_parts", "steps_a_part"]
 
 _PART_BYTES = 128 * 1024
-_FAR_BYTES = 256 * 1024
+_FAR_BYTES = 64 * 1024
 _FLOAT_BYTES, _LINE_BYTES = 4, 64
 # Of llvm.prefetch: to read, into the second nearest cache, data.
 _TO_L2 = tuple(tirx.const(value, "int32") for value in (0, 2, 1))
@@ -61,7 +61,7 @@ def steps_a_part(depth: int, config: PanelConfig) -> int:
 
 
 def are_far(weight_bytes: int) -> bool:
-    """Whether a layer's weights leave L2 between two calls: with others of such size they fill it.
+    """Whether a layer's weights leave L2 between two calls, as other layers' take their place.
 
     >>> are_far(4 * 128 * 64), are_far(4 * 512 * 256)
     (False, True)

@@ -1,6 +1,7 @@
 """Lower calls of templates that are no dense layers.
 
 rtc.batch_matmul.KIND(a, b)             two small matrices a row
+rtc.shared_matmul.KIND(a, b)            a small matrix a row by one for all
 rtc.softmax.WIDTH(x)                    softmax of contiguous rows
 rtc.blocks.ROWS(..., table)             one copy for all parts, products among them
 rtc.recurrence.CELL(p, R, r, given)     all steps of a recurrent layer
@@ -17,6 +18,7 @@ import numpy as np
 
 from relay_passes.gather_blocks import BLOCKS
 from relay_passes.lift_batch_matmuls import BATCH_MATMUL
+from relay_passes.lift_shared_matmuls import SHARED_MATMUL
 from relay_passes.lift_softmax import SOFTMAX
 from relay_passes.matching import constant_array, kernel_symbol, shape_of
 from relay_passes.recurrence import RECURRENCE, RecurrenceForm
@@ -27,6 +29,8 @@ from rtcompile.codegen.batch_matmul import (
     BatchMatmulShape,
     batch_matmul_kernel,
     scratch_elements,
+    shared_matmul_kernel,
+    shared_scratch_elements,
 )
 from rtcompile.codegen.blocks import BlockCopy, BlocksKernel, blocks_kernel, kernel_widths
 from rtcompile.codegen.program import Pointer, Space
@@ -54,6 +58,24 @@ def _batch_matmul(lowering: NetworkLowering, var: Any, value: Any) -> None:
     scratch = lowering.plan.take(4 * scratch_elements(shape, lowering.registers, config))
     pointers.append(Pointer(Space.WORKSPACE, scratch))
     lowering.call(name, tuple(pointers), factor)
+    lowering.plan.give(scratch)
+
+
+def _shared_matmul(lowering: NetworkLowering, var: Any, value: Any) -> None:
+    left, right = value.args[1].fields
+    source, result = shape_of(left) or (), shape_of(var) or ()
+    transposed = kernel_symbol(value).endswith(".nt")
+    shape = BatchMatmulShape(source[-2], source[-1], result[-1], transposed)
+    name = f"shared_{shape.name}"
+    lowering.kernel(name, lambda: shared_matmul_kernel(shape, lowering.registers))
+    scratch = lowering.plan.take(4 * shared_scratch_elements(shape, lowering.registers))
+    pointers = (
+        lowering.at(left),
+        lowering.at(right),
+        lowering.place((var, 0), var.ty),
+        Pointer(Space.WORKSPACE, scratch),
+    )
+    lowering.call(name, pointers, rows_factor(result[:-1]))
     lowering.plan.give(scratch)
 
 
@@ -139,6 +161,7 @@ TEMPLATES: dict[str, Callable[[NetworkLowering, Any, Any], None]] = {
     BATCH_MATMUL: _batch_matmul,
     BLOCKS: _blocks,
     SOFTMAX: _softmax,
+    SHARED_MATMUL: _shared_matmul,
     SPREAD: _spread,
     RECURRENCE: _recurrence,
 }

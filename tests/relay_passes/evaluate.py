@@ -267,7 +267,7 @@ class _Graph:
             return _blocks(int(rest), *args).reshape(wanted)
         if kernel == "softmax":
             return _softmax(args[0].reshape(-1, int(rest))).reshape(wanted)
-        if kernel == "batch_matmul":
+        if kernel in ("batch_matmul", "shared_matmul"):
             return _matmul(args[0], args[1] if rest == "nn" else np.swapaxes(args[1], -1, -2))
         assert name == "rtc.spread", name
         return np.broadcast_to(args[0], wanted)
