@@ -11,11 +11,11 @@ from typing import Any
 
 import tvm
 
-from rtcompile.codegen.features.encode_values import encode_function
+from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main, encode_values
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.stage_main import stage_main
+from rtcompile.codegen.stage_main import stage_main, stage_rows, stage_rows_name
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError
 from rtcompile.targets import CpuTarget
@@ -30,18 +30,25 @@ def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
     more = "".join(sorted({text for stage in stages for text in stage.llvm}))
     functions: dict[str, Any] = {}
     module: dict[Any, Any] = {}
+
+    def add_private(name: str, function: Any) -> tuple[Any, Any]:
+        global_var = tvm.ir.GlobalVar(name)
+        module[global_var] = function
+        return global_var, function.ret_type
+
     for stage in stages:
         for name, kernel in stage.kernels.items():
             if name not in functions:
-                global_var = tvm.ir.GlobalVar(name)
-                functions[name] = (global_var, kernel.ret_type)
-                module[global_var] = kernel
-        main = stage_main(stage, functions, constants_bytes)
+                functions[name] = add_private(name, kernel)
+        name = stage_rows_name(stage.name)
+        rows = add_private(name, stage_rows(stage, functions, constants_bytes))
+        main = stage_main(stage, rows, constants_bytes)
         module[tvm.ir.GlobalVar(stage.name)] = (
             with_wrapping(main, more) if stage is stages[0] else main
         )
     if any(stage.reads_columns for stage in stages):
-        module[tvm.ir.GlobalVar(ENCODE)] = encode_function()
+        values = add_private(ENCODE_VALUES, encode_values())
+        module[tvm.ir.GlobalVar(ENCODE)] = encode_main(values)
     counters = {stage.counter for stage in stages if stage.counter}
     for intrinsic in counters:
         module[tvm.ir.GlobalVar(COUNTER)] = counter_function(intrinsic)

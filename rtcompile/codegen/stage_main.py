@@ -1,6 +1,6 @@
-"""Emit the ahead-of-time main function of a stage.
+"""Emit the ahead-of-time functions of a stage: its rows, and the main function around them.
 
-    def STAGE(begin, end, constants, workspace, status, inputs..., outputs...):
+    def STAGE_rows(begin, end, constants*, workspace*, status*, inputs*..., outputs*...):
         for tile in range(ceil((end - begin) / 64)):  # or the rows of the program's tile
             start = begin + 64 * tile
             rows = min(64, end - start)
@@ -8,10 +8,13 @@
             kernel_2(...)
             ...
 
+    def STAGE(begin, end, constants, workspace, status, inputs..., outputs...):  # tensors
+        STAGE_rows(begin, end, &constants[0], &workspace[0], ...)
+
 What depends on the request alone runs once, before the first tile.
 
 Rows [begin, end) of every per-row buffer are computed, so several threads may share a request.
-Everything is passed in; nothing is allocated; the function is reentrant.
+Everything is passed in; nothing is allocated; both functions are reentrant.
 """
 
 from __future__ import annotations
@@ -24,77 +27,86 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.probes import emit_probed, status_words
-from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Port, Space, StageProgram
+from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, StageProgram
+from rtcompile.codegen.tensor_main import ANY, Array, tensor_main
 
-__all__ = ["stage_main"]
+__all__ = ["stage_main", "stage_rows", "stage_rows_name"]
 
 
-def stage_main(program: StageProgram, functions: dict[str, Any], constants_bytes: int) -> Any:
-    """The stage's public PrimFunc. `functions`: kernel name -> (GlobalVar, return type)."""
-    with IRBuilder() as builder, T.prim_func(s_tir=True):
-        T.func_name(program.name)
-        T.func_attr(
-            {
-                "global_symbol": program.name,
-                "tirx.is_scheduled": True,
-                "tirx.noalias": True,
-                "s_tir": True,
-            }
-        )
-        begin = T.arg("begin", T.int64())
-        end = T.arg("end", T.int64())
-        workspace_bytes = max(program.workspace_bytes, 64)
-        memory = {
-            Space.CONSTANTS: T.arg("constants", T.buffer((constants_bytes,), "uint8")),
-            Space.WORKSPACE: T.arg("workspace", T.buffer((workspace_bytes,), "uint8")),
-            Space.STATUS: T.arg("status", T.buffer((status_words(program),), "int64")),
+def stage_rows_name(stage: str) -> str:
+    """The name of a stage's private function."""
+    return f"{stage}_rows"
+
+
+def stage_rows(program: StageProgram, functions: dict[str, Any], constants_bytes: int) -> Any:
+    """The stage's private PrimFunc. `functions`: kernel name -> (GlobalVar, return type)."""
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(stage_rows_name(program.name))
+        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+        begin, end = T.arg("begin", T.int64()), T.arg("end", T.int64())
+        pointers = [
+            (name, T.arg(name, T.handle(dtype)), size, dtype)
+            for name, size, dtype in _arrays(program, constants_bytes)
+        ]
+        buffers = {
+            name: T.decl_buffer((ANY if size is None else size,), dtype, data=pointer)
+            for name, pointer, size, dtype in pointers
         }
-        if program.input_table:
-            size = max(2 * len(program.inputs), 1)
-            memory[Space.INPUT_TABLE] = T.arg("inputs", T.buffer((size,), "int64"))
-        given = () if program.input_table else program.inputs
-        inputs = [_port_buffer("input", i, port) for i, port in enumerate(given)]
-        if program.output_table:
-            size = max(2 * len(program.outputs), 1)
-            memory[Space.OUTPUT_TABLE] = T.arg("outputs", T.buffer((size,), "int64"))
-        ports = () if program.output_table else program.outputs
-        outputs = [_port_buffer("output", i, port) for i, port in enumerate(ports)]
         once = tirx.const(0, "int64"), tirx.const(program.tile_rows, "int64")
         whole = begin, T.Bind(end - begin)
-        emitter = _Emitter(program, functions, (memory, inputs, outputs), once, whole)
+        emitter = _Emitter(program, functions, buffers, once, whole)
         for step, first_call in enumerate(program.prologue):
             emitter.emit(step, first_call)
         most = program.tile_rows
         with T.serial(tirx.floordiv(end - begin + (most - 1), most)) as tile:
             start = T.Bind(begin + tile * most)
             rows = T.Bind(tirx.min(tirx.const(most, "int64"), end - start))
-            tiled = start, rows
-            emitter = _Emitter(program, functions, (memory, inputs, outputs), tiled, whole)
+            emitter = _Emitter(program, functions, buffers, (start, rows), whole)
             for step, call in enumerate(program.calls, len(program.prologue)):
                 emitter.emit(step, call)
     return builder.get()
 
 
-def _port_buffer(kind: str, index: int, port: Port) -> Any:
-    """A flat buffer of any length; the caller checks lengths."""
-    length = tirx.Var(f"{kind}_{index}_length", "int64")
-    return T.arg(f"{kind}_{index}", T.buffer((length,), port.dtype))
+def stage_main(program: StageProgram, rows: tuple[Any, Any], constants_bytes: int) -> Any:
+    """The stage's public PrimFunc. `rows`: the private one, as (GlobalVar, return type)."""
+    return tensor_main(program.name, ("begin", "end"), _arrays(program, constants_bytes), rows)
+
+
+def _arrays(program: StageProgram, constants_bytes: int) -> list[Array]:
+    """What follows begin and end."""
+    found: list[Array] = [
+        (Space.CONSTANTS, constants_bytes, "uint8"),
+        (Space.WORKSPACE, max(program.workspace_bytes, 64), "uint8"),
+        (Space.STATUS, status_words(program), "int64"),
+    ]
+    sides = (
+        (program.input_table, program.inputs, Space.INPUT_TABLE, Space.INPUT),
+        (program.output_table, program.outputs, Space.OUTPUT_TABLE, Space.OUTPUT),
+    )
+    for is_table, ports, table, each in sides:
+        if is_table:
+            found.append((table, max(2 * len(ports), 1), "int64"))
+        else:
+            found += [(_port(each, i), None, port.dtype) for i, port in enumerate(ports)]
+    return found
+
+
+def _port(space: str, index: int) -> str:
+    return f"{space}_{index}"
 
 
 class _Emitter:
     """Emits the calls of one tile. `tile`, `whole`: first row and rows, of it and of the call."""
 
     def __init__(
-        self, program: StageProgram, functions: Any, arenas: Any, tile: Any, whole: Any
+        self, program: StageProgram, functions: Any, buffers: Any, tile: Any, whole: Any
     ) -> None:
-        self._program = program
-        self._functions = functions
-        self._memory, self._inputs, self._outputs = arenas
+        self._program, self._functions, self._buffers = program, functions, buffers
         self._tile, self._whole = tile, whole
 
     def emit(self, step: int, call: KernelCall | CallLoop) -> None:
         """The `step`-th of the stage, timed where the build is profiled."""
-        emit_probed(self._program, self._memory[Space.STATUS], step, lambda: self._emit(call))
+        emit_probed(self._program, self._buffers[Space.STATUS], step, lambda: self._emit(call))
 
     def _emit(self, call: KernelCall | CallLoop) -> None:
         """One call, or a loop of calls whose places are read from the constants."""
@@ -103,7 +115,7 @@ class _Emitter:
             self._call(call, offsets, [tirx.const(s, "int64") for s in call.scalars])
             return
         columns = sum(len(form.pointers) + len(form.scalars) for form in call.forms)
-        first, data = call.table // 8, self._memory[Space.CONSTANTS].data
+        first, data = call.table // 8, self._buffers[Space.CONSTANTS].data
         places = T.decl_buffer((first + call.count * columns,), "int64", data=data)
         with T.serial(tirx.const(call.count, "int64")) as c:
             at = T.Bind(first + c * columns)
@@ -127,20 +139,20 @@ class _Emitter:
 
     def _length(self, offset: Any) -> Any:
         """The int64 at `offset` bytes of the workspace."""
-        data = self._memory[Space.WORKSPACE].data
+        data = self._buffers[Space.WORKSPACE].data
         count = max(self._program.workspace_bytes, 64) // 8
         return T.Bind(T.decl_buffer((count,), "int64", data=data)[tirx.floordiv(offset, 8)])
 
     def _address(self, pointer: Pointer, offset: Any, start: Any) -> Any:
         if pointer.space in (Space.INPUT_TABLE, Space.OUTPUT_TABLE):
-            table = self._memory[pointer.space]
+            table = self._buffers[pointer.space]
             address = T.Bind(table[offset] + start * table[offset + 1])
             reinterpret = tvm.ir.Op.get("tirx.reinterpret")
             pointer_type = tvm.ir.PointerType(tvm.ir.PrimType("uint8"))
             return T.Bind(tvm.ir.Call(reinterpret, [address], ret_ty=pointer_type))
         if pointer.space not in (Space.INPUT, Space.OUTPUT):
-            return T.address_of(self._memory[pointer.space][offset])
+            return T.address_of(self._buffers[pointer.space][offset])
         is_input = pointer.space == Space.INPUT
         port = (self._program.inputs if is_input else self._program.outputs)[pointer.index]
-        buffer = (self._inputs if is_input else self._outputs)[pointer.index]
+        buffer = self._buffers[_port(pointer.space, pointer.index)]
         return T.address_of(buffer[0 if port.per_request else start * port.row_elements])

@@ -14,7 +14,7 @@ import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcompile.codegen.features.encode_values import encode_function
+from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main, encode_values
 from rtcompile.codegen.module import compile_module
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.targets import resolve_target
@@ -64,8 +64,9 @@ def tight_memory() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def encode() -> Any:
-    function = with_wrapping(encode_function())
-    module = tvm.IRModule({tvm.ir.GlobalVar(ENCODE): function})
+    values, function = tvm.ir.GlobalVar(ENCODE_VALUES), encode_values()
+    main = with_wrapping(encode_main((values, function.ret_type)))
+    module = tvm.IRModule({values: function, tvm.ir.GlobalVar(ENCODE): main})
     return compile_module(module, resolve_target("host"))[ENCODE]
 
 

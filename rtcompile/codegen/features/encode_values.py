@@ -9,6 +9,8 @@
             take back what was appended, pass over the column, leave it to the runtime
         write the descriptor
 
+The work is a private function, `encode_values`, which `serve` calls too.
+
 `runtime/value_plan.py` describes the plan and the shared words, `runtime/encoded.py` the columns.
 """
 
@@ -24,36 +26,49 @@ from rtcompile.codegen.features.marshalled import Leaf, Marshalled
 from rtcompile.codegen.features.tir import Cell, f64, i64, u64
 from rtcompile.codegen.features.tokens import find_byte
 from rtcompile.codegen.features.value_sink import ValueSink
+from rtcompile.codegen.tensor_main import ANY, tensor_main
 from runtime.encoded import COLUMN_WORDS, Split, Word
 from runtime.value_plan import ENCODE, PLAN_WORDS, Form, Plan, State
 
-__all__ = ["encode_function"]
+__all__ = ["ENCODE_VALUES", "encode_main", "encode_values"]
+
+ENCODE_VALUES = "encode_values"
 
 _UNDECIDED = -1
 _HEAD = 5  # bytes of a list's head
 _NAN = 0x7FF8 << 48
 _WHOLE = 2.0**53  # from here on floats have no last digit
 
+# What both functions take.
+_SCALARS = ("count", "rows", "single")
+_ARRAYS = (
+    ("state", "int64"),
+    ("plan", "int64"),
+    ("data", "uint8"),
+    ("columns", "int64"),
+    ("words", "int64"),
+    ("offsets", "int64"),
+    ("numbers", "float64"),
+    ("text", "uint8"),
+)
 
-def encode_function() -> Any:
-    """The PrimFunc `encode(count, rows, single, state, plan, data, columns, words, offsets, ...)`.
+
+def encode_values() -> Any:
+    """The private PrimFunc `encode_values(count, rows, single, state*, plan*, data*, ...)`.
 
     `count`: columns of the plan. `rows` rows, in a list each unless `single`. `data`: the bytes of
     a tuple of the columns.
     """
-    with IRBuilder() as builder, T.prim_func(s_tir=True):
-        T.func_name(ENCODE)
-        attributes = {"global_symbol": ENCODE, "tirx.is_scheduled": True, "tirx.noalias": True}
-        T.func_attr({**attributes, "s_tir": True})
-        count, rows, single = (T.arg(name, T.int64()) for name in ("count", "rows", "single"))
-        state, plan = _buffer("state", "int64"), _buffer("plan", "int64")
-        data, columns = _buffer("data", "uint8"), _buffer("columns", "int64")
-        sink = ValueSink(
-            _buffer("words", "int64"),
-            _buffer("offsets", "int64"),
-            _buffer("numbers", "float64"),
-            _buffer("text", "uint8"),
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(ENCODE_VALUES)
+        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+        count, rows, single = (T.arg(name, T.int64()) for name in _SCALARS)
+        pointers = [T.arg(name, T.handle(dtype)) for name, dtype in _ARRAYS]
+        state, plan, data, columns, *parts = (
+            T.decl_buffer((ANY,), dtype, data=pointer)
+            for pointer, (_, dtype) in zip(pointers, _ARRAYS, strict=True)
         )
+        sink = ValueSink(*parts)
         reader = Marshalled(data, i64(_HEAD))
         sink.start(rows)
         left, column = Cell("int64", i64(0)), Cell("int64", i64(0))
@@ -74,8 +89,9 @@ def encode_function() -> Any:
     return builder.get()
 
 
-def _buffer(name: str, dtype: str) -> Any:
-    return T.arg(name, T.buffer((tirx.Var(f"{name}_size", "int64"),), dtype))
+def encode_main(values: tuple[Any, Any]) -> Any:
+    """The public PrimFunc `encode`, of tensors. `values`: the private one, (GlobalVar, type)."""
+    return tensor_main(ENCODE, _SCALARS, [(name, None, dtype) for name, dtype in _ARRAYS], values)
 
 
 class _Column:
