@@ -9,10 +9,12 @@ are copied into a new state.
 from __future__ import annotations
 
 import marshal
+import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -55,16 +57,18 @@ class ItemPlaces:
     """Memory for the places of a request's items, used again by the next: int64 [items]."""
 
     def __init__(self) -> None:
-        self._array = aligned_empty(0, "int64")
-        self.address = 0
+        self._make_room(0)
 
     def set(self, places: Sequence[int]) -> None:
         """Enter them."""
         count = len(places)
-        if count > len(self._array):
-            self._array = aligned_empty(count + count // 4, "int64")
-            self.address = address(self._array)
-        self._array[:count] = places
+        if count > self._room:
+            self._make_room(count + count // 4)
+        struct.pack_into(f"{count}q", self._bytes, 0, *places)
+
+    def _make_room(self, count: int) -> None:
+        array = aligned_empty(count, "int64")
+        self._room, self._bytes, self.address = count, array.view("uint8").data, address(array)
 
 
 class _State:
@@ -127,7 +131,7 @@ class ItemTable:
         state = self._state
         try:
             # Strings, the usual ids, are their own keys.
-            found = list(map(state.index.__getitem__, items))
+            found = _get(state.index, items)
         except (KeyError, TypeError):
             found = _places(items, state.index)
         places.set(found)
@@ -266,6 +270,14 @@ def _append(
     # Last, and entry by entry: from here on readers find the rows.
     for row, key in enumerate(keys):
         state.index[key] = first + row
+
+
+def _get(index: Mapping[object, int], keys: Sequence[object]) -> Sequence[int]:
+    """The values of keys. Raises KeyError, TypeError."""
+    if len(keys) > 1:
+        found: Sequence[int] = itemgetter(*keys)(index)
+        return found
+    return [index[key] for key in keys]
 
 
 def _places(items: Sequence[object], index: Mapping[object, int]) -> list[int]:
