@@ -18,7 +18,16 @@ __all__ = ["write_artifact", "write_atomically", "write_variants"]
 
 Parts = tuple[dict[str, Any], dict[str, bytes]]  # a manifest and the sections it is about
 
-_PER_VARIANT = ("target", "stages", "tables", "assets", "tuning", "precision", "provenance")
+_PER_VARIANT = (
+    "target",
+    "stages",
+    "serve",
+    "tables",
+    "assets",
+    "tuning",
+    "precision",
+    "provenance",
+)
 
 
 def write_artifact(path: Path, manifest: dict[str, Any], sections: dict[str, bytes]) -> None:

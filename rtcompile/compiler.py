@@ -31,6 +31,7 @@ from rtcompile.codegen.network import lower_network
 from rtcompile.codegen.network_ports import network_ports
 from rtcompile.codegen.probes import add_probes
 from rtcompile.codegen.program import StageProgram
+from rtcompile.codegen.serve import served_stages
 from rtcompile.describe import describe_stage
 from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
 from rtcompile.errors import UnsupportedError
@@ -196,6 +197,7 @@ class Compiler:
             },
             "fields": {side.value: plan.columns(side) for side in Side} if plan else {},
             "stages": stages.descriptions,
+            "serve": [program.name for program in served_stages(stages.programs)],
             "tables": [_describe_table(table) for table in constants.tables],
             "left_out": asdict(self.original.graph.left_out),
             "provenance": {

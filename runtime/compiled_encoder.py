@@ -21,9 +21,10 @@ from runtime.arrays import align, aligned_empty
 from runtime.column_spec import ColumnSpec
 from runtime.encode import Columns, Encoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode
+from runtime.input_table import address
 from runtime.value_plan import State, plan_row
 
-__all__ = ["CompiledEncoder"]
+__all__ = ["CompiledEncoder", "EncodeMemory"]
 
 _VERSION = 2
 _SAMPLE = (None, True, -3, 1 << 40, -1.5, "\u00fc", ["a"])
@@ -38,8 +39,11 @@ _PADDING = 128  # what is read and written behind the last value
 _MOST_SETS = 32  # of columns that encoders are kept for
 
 
-class _Memory:
-    """What one running call encodes into, used again by the next. For up to `capacity` bytes."""
+class EncodeMemory:
+    """What one running call encodes into, used again by the next. For up to `capacity` bytes.
+
+    `pointers`: where the data, columns, words, offsets, numbers and text lie.
+    """
 
     def __init__(self, columns: int, capacity: int) -> None:
         self.capacity = capacity
@@ -66,6 +70,8 @@ class _Memory:
             text,
         )
         self.shared = tvm_ffi.from_dlpack(state)
+        self.state_pointer = address(state)
+        self.pointers = [*map(address, (data, self.columns)), *(base + end for end in ends[:4])]
         self.tensors = tuple(map(tvm_ffi.from_dlpack, arrays))
         self.places: Sequence[int] = ()  # the columns that were encoded
         self.left: object = None  # what the columns point into that were left to the runtime
@@ -79,7 +85,7 @@ class _Set:
         self.count = len(rows)
         plan = aligned_empty(sum(map(len, rows)), "int64")
         plan[:] = [word for row in rows for word in row]
-        self.plan = tvm_ffi.from_dlpack(plan)
+        self.plan, self.pointer = tvm_ffi.from_dlpack(plan), address(plan)
         self.values: Callable[[Any], tuple[Any, ...]]
         get = itemgetter(*names)
         self.values = get if len(names) > 1 else lambda fields: (get(fields),)
@@ -105,14 +111,14 @@ class CompiledEncoder:
         # By the types that the columns of many rows have: those that are lists, and all others.
         self._choices: dict[tuple[type, ...], tuple[_Set | None, tuple[int, ...]]] = {}
         # One a running call. Lists append and pop atomically.
-        self._idle: list[_Memory] = []
+        self._idle: list[EncodeMemory] = []
 
     def one(self, fields: Mapping[str, object], mode: int = Mode.ROWS) -> Encoded:
         """See `Encoder.one`."""
         memory = self._run(self._every, fields, 1, mode, single=True)
         if memory is None:
             return self._encoder(tuple(range(len(self.specs)))).one(fields, mode)
-        bound = memory.state[State.SIZE] + len(self.specs) * (COLUMN_WORDS + 3)
+        bound = memory.state[State.SIZE] + self.bound_of_none
         shared = memory.state[State.SIZE] + 4 * len(self.specs) if mode == Mode.ONE else 0
         left = self._left(memory, self._others)
         if left:
@@ -120,6 +126,26 @@ class CompiledEncoder:
             _merge(memory, left, more)
             bound, shared = bound + more.bound, shared + more.shared
         return Encoded(1, memory.columns, bound, shared, memory)
+
+    @property
+    def plan(self) -> tuple[int, int] | None:
+        """Of all columns, how many they are and where their plan lies; None where some are always
+        left to the runtime."""
+        every = self._every
+        return None if every is None or self._others else (every.count, every.pointer)
+
+    @property
+    def bound_of_none(self) -> int:
+        """`Encoded.bound` of a row without values."""
+        return len(self.specs) * (COLUMN_WORDS + 3)
+
+    def written(self, fields: Mapping[str, object]) -> bytes | None:
+        """The values of the columns that have a plan; None where they cannot be written down."""
+        return None if self._every is None else _written(self._every, fields)
+
+    def memory(self, size: int) -> EncodeMemory:
+        """To encode values of `size` bytes into."""
+        return EncodeMemory(len(self.specs), max(_SMALLEST, size + size // 4))
 
     def rows(self, columns: Columns, rows: int) -> Encoded:
         """See `Encoder.rows`. Columns that are lists are encoded in compiled code."""
@@ -144,24 +170,23 @@ class CompiledEncoder:
     def give_back(self, encoded: Encoded) -> None:
         """Take the memory of what was encoded for another call."""
         memory = encoded.memory
-        if isinstance(memory, _Memory):
+        if isinstance(memory, EncodeMemory):
             memory.left = None
             self._idle.append(memory)
 
     def _run(
         self, chosen: _Set | None, given: Mapping[str, Any], rows: int, mode: int, single: bool
-    ) -> _Memory | None:
+    ) -> EncodeMemory | None:
         """Encode the chosen columns; None where they cannot be written down or passed over."""
         if chosen is None:
             return None
-        try:
-            data = marshal.dumps(chosen.values(given), _VERSION)
-        except ValueError:
+        data = _written(chosen, given)
+        if data is None:
             return None
         size = len(data)
         memory = self._idle.pop() if self._idle else None
         if memory is None or size > memory.capacity:
-            memory = _Memory(len(self.specs), max(_SMALLEST, size + size // 4))
+            memory = self.memory(size)
         memory.data[:size], memory.places = data, chosen.places
         memory.state[State.MODE] = mode
         self._function(chosen.count, rows, int(single), memory.shared, chosen.plan, *memory.tensors)
@@ -170,7 +195,7 @@ class CompiledEncoder:
             return None
         return memory
 
-    def _left(self, memory: _Memory, others: tuple[int, ...]) -> tuple[int, ...]:
+    def _left(self, memory: EncodeMemory, others: tuple[int, ...]) -> tuple[int, ...]:
         """The columns that are left to the runtime: `others`, and what was left now."""
         if not memory.state[State.LEFT]:
             return others
@@ -204,7 +229,14 @@ class CompiledEncoder:
         return found
 
 
-def _merge(memory: _Memory, left: tuple[int, ...], more: Encoded) -> None:
+def _written(chosen: _Set, given: Mapping[str, Any]) -> bytes | None:
+    try:
+        return marshal.dumps(chosen.values(given), _VERSION)
+    except ValueError:
+        return None
+
+
+def _merge(memory: EncodeMemory, left: tuple[int, ...], more: Encoded) -> None:
     """Enter the descriptors of columns that were encoded elsewhere."""
     words = memory.columns.reshape(-1, COLUMN_WORDS)
     words[list(left)] = more.columns.reshape(-1, COLUMN_WORDS)

@@ -36,10 +36,10 @@ class FeatureStage:
         assets: Mapping[str, bytes],
         encode: Any,
     ) -> None:
-        """`encode`: the module's functions that encode values."""
-        self._stage = Stage(function, description, constants)
+        """`encode`: the module's function that encodes values."""
+        self.stage = Stage(function, description, constants)
         specs = read_specs(description["columns"], assets)
-        self._scratch = Scratch(description)
+        self.scratch = Scratch(description)
         # A profiled build times the encoding too.
         self._watch = Stopwatch() if "probes" in description else None
         self.columns = tuple(dict.fromkeys(spec.name for spec in specs if spec.name))
@@ -49,7 +49,7 @@ class FeatureStage:
         # Whether it reads columns of several sides.
         self.is_mixed = any(spec.side != side for spec in specs)
         self._encode = encode
-        self._encoder = self._encoder_of(side, specs)
+        self.encoder = self._encoder_of(side, specs)
         parts = (self._part(one, specs) for one in ("user", "context"))
         self._parts = [part for part in parts if len(part.places)]
         # The item columns that it reads beside those of other sides.
@@ -59,38 +59,38 @@ class FeatureStage:
     @property
     def ports(self) -> tuple[Port, ...]:
         """The graph inputs that it computes."""
-        return self._stage.outputs
+        return self.stage.outputs
 
     def run(self, columns: Mapping[str, Sequence[object]], rows: int) -> list[npt.NDArray[Any]]:
         """One array [rows, ...] a port. `columns`: name -> a value a row."""
-        encoded = self._encoder.rows(columns, rows)
-        scratch = self._scratch.take(encoded.bound, encoded.shared, encoded.rows)
-        found = self._stage.run(rows, (encoded.columns, scratch.array))
-        self._scratch.give_back(scratch)
-        self._encoder.give_back(encoded)
+        encoded = self.encoder.rows(columns, rows)
+        scratch = self.scratch.take(encoded.bound, encoded.shared, encoded.rows)
+        found = self.stage.run(rows, (encoded.columns, scratch.array))
+        self.scratch.give_back(scratch)
+        self.encoder.give_back(encoded)
         return found
 
     def allocate(self, rows: int) -> Results:
         """Memory for the results of `rows` rows, to be filled again and again."""
-        return self._stage.allocate(rows)
+        return self.stage.allocate(rows)
 
     def fill(self, columns: Mapping[str, Sequence[object]], rows: int, results: Results) -> None:
         """`run` into the memory of `allocate`."""
-        encoded = self._encoder.rows(columns, rows)
-        scratch = self._scratch.take(encoded.bound, encoded.shared, rows)
+        encoded = self.encoder.rows(columns, rows)
+        scratch = self.scratch.take(encoded.bound, encoded.shared, rows)
         given = tvm_ffi.from_dlpack(encoded.columns)
-        self._stage.call(rows, (given, scratch.tensor, *results.arguments))
-        self._scratch.give_back(scratch)
-        self._encoder.give_back(encoded)
+        self.stage.call(rows, (given, scratch.tensor, *results.arguments))
+        self.scratch.give_back(scratch)
+        self.encoder.give_back(encoded)
 
     def fill_one(self, fields: Mapping[str, object], results: Results) -> None:
         """`fill` of a single row, in a stage that has no other calls. `fields`: name -> value."""
-        encoded = self._encoder.one(fields)
-        scratch = self._scratch.take(encoded.bound, encoded.shared, 1)
+        encoded = self.encoder.one(fields)
+        scratch = self.scratch.take(encoded.bound, encoded.shared, 1)
         given = tvm_ffi.from_dlpack(encoded.columns)
-        self._stage.call_one((given, scratch.tensor, *results.arguments))
-        self._scratch.give_back(scratch)
-        self._encoder.give_back(encoded)
+        self.stage.call_one((given, scratch.tensor, *results.arguments))
+        self.scratch.give_back(scratch)
+        self.encoder.give_back(encoded)
 
     def fill_mixed(
         self,
@@ -111,16 +111,16 @@ class FeatureStage:
             lent.append((part, encoded))
         words[self._items] = items.stored.descriptors
         words[self._items, Word.PLACES] = items.places.address
-        scratch = self._scratch.take(bound, shared, rows)
-        self._stage.call(rows, (columns.tensor, scratch.tensor, *results.arguments))
-        self._scratch.give_back(scratch)
+        scratch = self.scratch.take(bound, shared, rows)
+        self.stage.call(rows, (columns.tensor, scratch.tensor, *results.arguments))
+        self.scratch.give_back(scratch)
         self._idle.append(columns)
         for part, encoded in lent:  # what the descriptors point into, until here
             part.encoder.give_back(encoded)
 
     def profile(self, name: str, tick: float) -> list[KernelTime]:
         """See `Stage.profile`."""
-        return self._stage.profile(name, tick)
+        return self.stage.profile(name, tick)
 
     def encoding_taken(self) -> int:
         """Nanoseconds of encoding since the last time, of a profiled build."""
@@ -172,7 +172,7 @@ def where(side: str) -> Callable[[str], str]:
 
 def check_fields(side: str, given: object, wanted: Mapping[str, object]) -> Mapping[str, Any]:
     """`given` as the mapping of fields that a side needs. Raises RequestError for any other."""
-    if not isinstance(given, Mapping):
+    if type(given) is not dict and not isinstance(given, Mapping):
         raise RequestError(f"{side}: a mapping of fields, not {type(given).__name__}")
     if given.keys() == wanted.keys():
         return given

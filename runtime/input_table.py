@@ -20,7 +20,7 @@ def address(array: Any) -> int:
 class InputTable:
     """int64 [inputs, 2]. Whoever sets an address keeps the memory alive until the call returns.
 
-    `words` are the table's, as Python's own integers.
+    `words` are the table's, as Python's own integers; it lies at `pointer`.
     """
 
     def __init__(self, row_bytes: Sequence[int]) -> None:
@@ -29,6 +29,7 @@ class InputTable:
         self.words = words.data
         self.addresses = words[0 : 2 * len(row_bytes) : 2]
         self.tensor = tvm_ffi.from_dlpack(words)
+        self.pointer = address(words)
 
     def set(self, arrays: Sequence[Any]) -> None:
         """Enter the addresses of `arrays`, one an input."""

@@ -68,7 +68,7 @@ def _ranking(cross: Stage, artifact: Artifact, module: Any, constants: Any) -> R
         for name, at in manifest["assets"].items()
     }
     try:
-        return Ranking(cross, module, manifest["stages"], constants, manifest["fields"], assets)
+        return Ranking(cross, module, manifest, constants, assets)
     except (MissingLibraryError, ValueError) as error:
         raise ArtifactError(f"{artifact.path}: {error}") from error
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.columns import Column
+from runtime.compiled_encoder import CompiledEncoder
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
 from runtime.feature_stage import FeatureStage, check_fields, where
@@ -17,6 +18,7 @@ from runtime.items import ItemTable, Snapshot
 from runtime.network import Network
 from runtime.profile import KernelTime, Profile
 from runtime.request_memory import CrossInputs, RequestMemory
+from runtime.serve import Server
 from runtime.stage import Results, Stage
 from runtime.value_plan import ENCODE
 
@@ -34,13 +36,13 @@ class Ranking:
         self,
         cross: Stage,
         module: Any,
-        stages: Mapping[str, Any],
+        manifest: Mapping[str, Any],
         constants: Any,
-        fields: Mapping[str, Sequence[str]],
         assets: Mapping[str, bytes],
     ) -> None:
         # As the keys of mappings: what is compared with a request's.
-        self._fields = {side: dict.fromkeys(names) for side, names in fields.items()}
+        self._fields = {side: dict.fromkeys(names) for side, names in manifest["fields"].items()}
+        stages = manifest["stages"]
         self._cross = cross
         encode = module[ENCODE]
         self._features = {
@@ -66,6 +68,7 @@ class Ranking:
         # Where the cross stage finds its inputs: (what the stage gave, which of it).
         places = {source: ("kept", at) for at, source in enumerate(kept)}
         self._inputs = CrossInputs([places.get(source, source) for source in sources])
+        self._server = self._server_of(module, manifest["serve"], constants)
         # Lists append and pop atomically.
         self._idle: list[RequestMemory] = []
         self._outputs = [port.name for port in cross.outputs]
@@ -75,16 +78,35 @@ class Ranking:
     ) -> dict[str, npt.NDArray[Any]]:
         """See `Ranker.rank`."""
         ids = as_ids(items)
-        rows = len(ids)
+        fields = check_fields("user", user, self._fields["user"])
         memory = self._idle.pop() if self._idle else self._new_memory()
-        fields = self._fill_user(user, memory.features)
-        memory.run_network()
-        snapshot = self.items.snapshot(ids, memory.places)
-        of_context = memory.context(rows)
-        self._fill_context(context, rows, fields, snapshot, of_context)
-        results = self._cross.answer_from(rows, memory.cross_inputs(snapshot, of_context))
-        self._idle.append(memory)
+        try:
+            results = self._results(memory, fields, ids, context)
+        finally:
+            self._idle.append(memory)
         return dict(zip(self._outputs, results, strict=True))
+
+    def _results(
+        self, memory: RequestMemory, fields: Mapping[str, Any], ids: list[Any], context: object
+    ) -> list[npt.NDArray[Any]]:
+        """The outputs: in one call where that can be, else stage by stage."""
+        rows = len(ids)
+        snapshot = self.items.snapshot(ids, memory.places)
+        memory.set_items(snapshot)
+        columns: Mapping[str, Any] = {}
+        if context is not None or self._fields["context"]:
+            columns, _ = self._context_columns({} if context is None else context, rows)
+        served, server = memory.served, self._server
+        whole = server is not None and server.answers and not self._cross.spreads(rows)
+        if served is not None and served.run(fields, rows if whole else 0):
+            if whole and rows:
+                return served.answers(rows)
+        else:
+            self._fill_user(fields, memory)
+        stage = self._features.get("context")
+        if stage is not None:
+            self._fill_context(stage, columns, rows, fields, snapshot, memory.context(rows))
+        return self._cross.answer_from(rows, memory.cross_inputs)
 
     def extract(
         self, user: object | None, items: object | None, context: object | None
@@ -93,7 +115,7 @@ class Ranking:
         found: dict[str, Column] = {}
         fields: Mapping[str, Any] = {}
         if user is not None:
-            fields = check_fields("user", user, self._names("user"))
+            fields = check_fields("user", user, self._fields["user"])
             found.update(self._columns("user", {n: [v] for n, v in fields.items()}, 1))
         ids = None if items is None else as_ids(items)
         if ids is not None:
@@ -144,33 +166,39 @@ class Ranking:
         encoding = {side: f.encoding_taken() for side, f in self._features.items()}
         return Profile(tuple(kernels), encoding)
 
-    def _names(self, side: str) -> Mapping[str, None]:
-        return self._fields[side]
+    def _server_of(self, module: Any, names: Sequence[str], constants: Any) -> Server | None:
+        """What runs the stages `names` in one call."""
+        user, network = self._features.get("user"), self._networks.get("user")
+        if not names or user is None or not isinstance(user.encoder, CompiledEncoder):
+            return None
+        if user.encoder.plan is None:
+            return None
+        stages = {"user": user.stage, "cross": self._cross}
+        if network:
+            stages["user_network"] = network.stage
+        run = [stages[name] for name in names]
+        return Server(module, run, "cross" in names, constants, user.encoder, user.scratch)
 
     def _new_memory(self) -> RequestMemory:
         user, context = self._features.get("user"), self._features.get("context")
         network = self._networks.get("user")
-        return RequestMemory(user, context, network, self._cross, self._inputs)
+        return RequestMemory(user, context, network, self._cross, self._inputs, self._server)
 
-    def _fill_user(self, user: object, results: Results) -> Mapping[str, object]:
-        fields = check_fields("user", user, self._names("user"))
+    def _fill_user(self, fields: Mapping[str, object], memory: RequestMemory) -> None:
         stage = self._features.get("user")
         if stage:
-            stage.fill_one(fields, results)
-        return fields
+            stage.fill_one(fields, memory.features)
+        memory.run_network()
 
     def _fill_context(
         self,
-        context: object | None,
+        stage: FeatureStage,
+        columns: Mapping[str, Sequence[object]],
         rows: int,
         user: Mapping[str, object],
         items: Snapshot,
         results: Results,
     ) -> None:
-        columns, _ = self._context_columns({} if context is None else context, rows)
-        stage = self._features.get("context")
-        if stage is None:
-            return
         if stage.is_mixed:
             stage.fill_mixed(user, columns, items, rows, results)
         else:
@@ -179,7 +207,7 @@ class Ranking:
     def _context_columns(
         self, context: object, rows: int | None
     ) -> tuple[Mapping[str, Sequence[object]], int]:
-        columns = check_fields("context", context, self._names("context"))
+        columns = check_fields("context", context, self._fields["context"])
         for name, values in columns.items():
             if not isinstance(values, _LISTS):
                 raise RequestError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from runtime.feature_stage import FeatureStage
 from runtime.items import ItemPlaces, Snapshot
 from runtime.network import Network
+from runtime.serve import Served, Server
 from runtime.stage import Results, Stage
 
 __all__ = ["CrossInputs", "RequestMemory"]
@@ -49,37 +49,47 @@ class RequestMemory:
         network: Network | None,
         cross: Stage,
         inputs: CrossInputs,
+        server: Server | None,
     ) -> None:
         self._network, self._inputs = network, inputs
-        self._context_features, self._rows = context, -1
-        self._context = Results([], [], [])
+        self._context_features = context
+        self._context = Results([], [], [], rows=-1)
         self.features = features.allocate(1) if features else Results([], [], [])
         self.results = network.stage.allocate(1) if network else Results([], [], [])
-        self._arguments: list[Any] = []
-        if network:
-            self._table = network.table(self.features)
-            self._arguments = [self._table.tensor, *self.results.arguments]
+        self._table = network.table(self.features) if network else None
         self.places = ItemPlaces()
         self._cross = cross.input_table()
+        self._last = 2 * (len(cross.inputs) - 1)  # the places of the items are the last input
+        self._items = np.empty(0, np.int64)  # addresses that the cross stage's inputs have
+        self.served = self._served(server) if server else None
         inputs.put("user", self.features.addresses, self._cross.addresses)
         inputs.put("user_network", self.results.addresses, self._cross.addresses)
 
     def context(self, rows: int) -> Results:
         """For the features of `rows` rows. It grows, so that its pages are there the next time."""
-        if self._context_features and rows > self._rows:
-            self._rows = max(_FEWEST_ROWS, rows + rows // 4)
-            self._context = self._context_features.allocate(self._rows)
+        if self._context_features and rows > self._context.rows:
+            self._context = self._context_features.allocate(max(_FEWEST_ROWS, rows + rows // 4))
+            self._inputs.put("context", self._context.addresses, self._cross.addresses)
         return self._context
 
     def run_network(self) -> None:
         """The user's share of the network, once the features are there."""
-        if self._network:
-            self._network.stage.call_one(self._arguments)
+        if self._network and self._table:
+            self._network.stage.call_one([self._table.tensor, *self.results.arguments])
 
-    def cross_inputs(self, items: Snapshot, context: Results) -> object:
-        """The table of the cross stage's inputs; the places of the items are the last."""
-        addresses = self._cross.addresses
-        self._inputs.put("kept", items.addresses, addresses)
-        self._inputs.put("context", context.addresses, addresses)
-        addresses[-1] = items.places.address
+    def set_items(self, items: Snapshot) -> None:
+        """Enter where the items of the request lie."""
+        if items.addresses is not self._items:
+            self._inputs.put("kept", items.addresses, self._cross.addresses)
+            self._items = items.addresses
+        self._cross.words[self._last] = self.places.address
+
+    @property
+    def cross_inputs(self) -> object:
+        """The table of the cross stage's inputs."""
         return self._cross.tensor
+
+    def _served(self, server: Server) -> Served:
+        tables = [self._table] if self._table else []
+        results = [self.features, *([self.results] if tables else [])]
+        return Served(server, results, [*tables, *([self._cross] if server.answers else [])])

@@ -9,9 +9,9 @@ import tvm_ffi
 
 from runtime.arrays import aligned_empty
 
-__all__ = ["Scratch", "ScratchMemory"]
+__all__ = ["HEADER", "Scratch", "ScratchMemory"]
 
-_HEADER = 64
+HEADER = 64
 # A terminating NUL, rounding up to words, a wide load behind the end.
 _SLACK = 128
 
@@ -32,22 +32,25 @@ class Scratch:
     """What a stage needs, from its description. Used again and again, so that its pages stay."""
 
     def __init__(self, description: Mapping[str, Any]) -> None:
-        self._per_byte: int = description["scratch_per_byte"]
+        self.per_byte: int = description["scratch_per_byte"]
         self._per_shared: int = description["scratch_per_shared"]
         self._per_row: int = description["scratch_per_row"]
-        self._bytes: int = _HEADER + description["scratch_bytes"] + _SLACK
+        self._bytes: int = HEADER + description["scratch_bytes"] + _SLACK
         # One a running call. Lists append and pop atomically.
         self._idle: list[ScratchMemory] = []
 
     def take(self, bound: int, shared: int, rows: int) -> ScratchMemory:
         """For columns of `bound` bytes and values, `shared` of them in rows that count for all."""
-        needed = self._per_byte * bound + self._per_shared * shared + self._bytes
-        needed += self._per_row * (rows + 2)
+        needed = self.per_byte * bound + self._per_shared * shared + self.fixed(rows)
         memory = self._idle.pop() if self._idle else None
         if memory is None or memory.size < needed:
             memory = ScratchMemory(needed + (0 if memory is None else needed // 4))
-        memory.header[0] = _HEADER
+        memory.header[0] = HEADER
         return memory
+
+    def fixed(self, rows: int) -> int:
+        """Bytes that are needed whatever the columns are."""
+        return self._bytes + self._per_row * (rows + 2)
 
     def give_back(self, memory: ScratchMemory) -> None:
         """For another call."""

@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from time import perf_counter_ns
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 import tvm_ffi
 
 from runtime.arrays import aligned_block, aligned_empty
+from runtime.brief_calls import Trials
 from runtime.errors import RequestError, UnknownIdError
 from runtime.helpers import ROWS_A_THREAD, Helpers
-from runtime.input_table import InputTable
+from runtime.input_table import InputTable, address
 from runtime.inputs_in_place import InputsInPlace
 from runtime.profile import WORDS_A_STEP, KernelTime, step_times
 from runtime.small_inputs import SmallInputs, small_rows
 
-__all__ = ["Port", "Results", "Stage"]
+__all__ = ["Port", "Results", "Stage", "Workspace"]
 
 _FEWEST_ROWS = 64
-_TRIALS, _BRIEF = 16, 10_000  # calls; nanoseconds
 _STATUS_WORDS = 4
-_STATUS_ID_OUT_OF_RANGE = 1
 _STATUS_NOT_AN_ID = 2
 _STATUS_NO_VALUE = 3
 
@@ -49,19 +47,26 @@ class Port:
 
 
 class Results:
-    """Memory for a stage's outputs of `rows` rows. `arguments`: as its function takes them."""
+    """Memory for a stage's outputs of `rows` rows. `arguments`: as its function takes them;
+    `pointers`: where these lie."""
 
     def __init__(
         self,
         arrays: list[npt.NDArray[Any]],
         addresses: list[int],
         arguments: list[Any],
+        pointers: Sequence[int] = (),
         rows: int = 0,
     ) -> None:
         self.arrays, self.arguments, self.rows = arrays, arguments, rows
+        self.pointers = pointers
         self.addresses = np.array(addresses, np.int64)
         # (whether all rows share it, the array with its extents) an output, where rows are kept.
         self.views: list[tuple[bool, npt.NDArray[Any]]] = []
+
+    def copies(self, rows: int) -> list[npt.NDArray[Any]]:
+        """The outputs of `rows` rows, for whoever asked, where rows are kept."""
+        return [(view if shared else view[:rows]).copy() for shared, view in self.views]
 
 
 def _row_bytes(ports: Sequence[Port]) -> list[int]:
@@ -73,10 +78,13 @@ def _flat(arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
 
 
 @dataclass(frozen=True)
-class _Workspace:
+class Workspace:
+    """What one running call of a stage computes in, and where it says what is wrong."""
+
     status: npt.NDArray[np.int64]
     words: memoryview  # of the status: Python's own integers, and no temporary arrays
     tensors: tuple[Any, Any]  # workspace and status, as the function takes them
+    pointers: tuple[int, int]  # where they lie
 
 
 class Stage:
@@ -107,7 +115,7 @@ class Stage:
         self._output_table: bool = description["output_table"]
         self._row_bytes = _row_bytes(self.outputs)
         # One workspace and one input table a running call. Lists append and pop atomically.
-        self._idle: list[_Workspace] = []
+        self._idle: list[Workspace] = []
         self._tables: list[InputTable] = []
         self._small: list[SmallInputs] = []
         self._in_place: list[InputsInPlace] = []
@@ -115,7 +123,7 @@ class Stage:
         self._first_input = self.inputs[0].name if by_rows and self.inputs else None
         self._small_rows = small_rows(_row_bytes(self.inputs))
         self._answers: list[Results] = []
-        self._trials, self._least = _TRIALS, 1 << 62  # see `call_one`
+        self._trials = Trials()  # see `call_one`
 
     def run(
         self,
@@ -168,14 +176,19 @@ class Stage:
         """`answer`, from the tensor of a table of inputs."""
         results = self._answers.pop() if self._answers else None
         if results is None or results.rows < rows:
-            results = self.allocate(max(_FEWEST_ROWS, rows + rows // 4))
-            shaped = self.shaped(results.rows, results.arrays)
-            shared = [port.per_request for port in self.outputs]
-            results.views = list(zip(shared, shaped, strict=True))
+            results = self.answer_memory(rows)
         self.call(rows, [table, *results.arguments])
-        found = [(view if shared else view[:rows]).copy() for shared, view in results.views]
+        found = results.copies(rows)
         self._answers.append(results)
         return found
+
+    def answer_memory(self, rows: int) -> Results:
+        """Memory for the outputs of at least `rows` rows, to copy answers from."""
+        results = self.allocate(max(_FEWEST_ROWS, rows + rows // 4))
+        shaped = self.shaped(results.rows, results.arrays)
+        shared = [port.per_request for port in self.outputs]
+        results.views = list(zip(shared, shaped, strict=True))
+        return results
 
     def _new_inputs(self, few: bool) -> SmallInputs | InputsInPlace:
         row_bytes = _row_bytes(self.inputs)
@@ -197,11 +210,13 @@ class Stage:
             ]
         )
         if not self._output_table:
-            return Results(arrays, addresses, list(map(tvm_ffi.from_dlpack, arrays)), rows)
+            tensors = list(map(tvm_ffi.from_dlpack, arrays))
+            return Results(arrays, addresses, tensors, addresses, rows)
         table = aligned_empty(max(2 * len(arrays), 1), "int64")
         table[0 : 2 * len(arrays) : 2] = addresses
         table[1::2] = self._row_bytes
-        return Results(arrays, addresses, [tvm_ffi.from_dlpack(table)], rows)
+        tensors = [tvm_ffi.from_dlpack(table)]
+        return Results(arrays, addresses, tensors, [address(table)], rows)
 
     def shaped(
         self,
@@ -222,41 +237,41 @@ class Stage:
 
         Raises RequestError, UnknownIdError.
         """
-        if self._helpers is None or rows <= ROWS_A_THREAD:
+        if self._helpers is None or not self.spreads(rows):
             self._call(0, rows, tensors)
         else:
             self._helpers.run(
                 rows, self._tile_rows, lambda begin, end: self._call(begin, end, tensors)
             )
 
-    def call_one(self, tensors: Sequence[Any]) -> None:
-        """`call` of a single row, of a stage that has no other calls.
+    def spreads(self, rows: int) -> bool:
+        """Whether a call of so many rows is cut into ranges."""
+        return self._helpers is not None and rows > ROWS_A_THREAD
 
-        Releasing Python's lock and taking it again costs a thread that waits for it a wake-up in
-        vain, so calls that turn out to be brief keep it.
-        """
-        if not self._trials:
+    def call_one(self, tensors: Sequence[Any]) -> None:
+        """`call` of a single row, of a stage that has no other calls: brief ones keep Python's
+        lock."""
+        if self._trials.over:
             self._call(0, 1, tensors)
             return
-        begin = perf_counter_ns()
-        self._call(0, 1, tensors)
-        self._least = min(self._least, perf_counter_ns() - begin)
-        self._trials -= 1
-        if not self._trials:
-            self._function.release_gil = self._least > _BRIEF
+        if self._trials.time(lambda: self._call(0, 1, tensors)):
+            self._function.release_gil = not self._trials.brief
 
     def _call(self, begin: int, end: int, tensors: Sequence[Any]) -> None:
         """Rows [begin, end), in a workspace of its own."""
         if begin == end:
             return
-        workspace = self._idle.pop() if self._idle else self._new_workspace()
+        workspace = self._idle.pop() if self._idle else self.workspace()
         words = workspace.words
         words[0] = 0
         self._function(begin, end, self._constants, *workspace.tensors, *tensors)
-        code, lookup, given = words[0], words[1], words[2]
+        code, number, given = words[0], words[1], words[2]
         self._idle.append(workspace)
-        if code == 0:
-            return
+        if code:
+            self.refuse(code, number, given)
+
+    def refuse(self, code: int, lookup: int, given: int) -> NoReturn:
+        """Raise what the first words of a status say: RequestError, UnknownIdError."""
         if code == _STATUS_NO_VALUE:
             raise RequestError(
                 f"feature {self._features[lookup]!r} has no value, and its config no default_value"
@@ -264,10 +279,9 @@ class Stage:
         table = self._lookups[lookup]
         if code == _STATUS_NOT_AN_ID:
             raise UnknownIdError(f"an id of table {table['table']!r} is not a number below 2**24")
-        if code == _STATUS_ID_OUT_OF_RANGE:
-            raise UnknownIdError(
-                f"id {given} is outside table {table['table']!r}, which has {table['rows']} rows"
-            )
+        raise UnknownIdError(
+            f"id {given} is outside table {table['table']!r}, which has {table['rows']} rows"
+        )
 
     def profile(self, name: str, tick: float) -> list[KernelTime]:
         """What a profiled build counted since the last time, while no call runs.
@@ -283,15 +297,16 @@ class Stage:
         Shared memory: what is written here the next call reads.
         """
         if not self._idle:
-            self._idle.append(self._new_workspace())
+            self._idle.append(self.workspace())
         return self._idle[-1].status[_STATUS_WORDS : self._first_probe]
 
-    def _new_workspace(self) -> _Workspace:
+    def workspace(self) -> Workspace:
+        """A new one."""
         memory = aligned_empty(self._bytes, "uint8")
         status = aligned_empty(self._first_probe + WORDS_A_STEP * len(self._probes), "int64")
         status[:] = 0
         tensors = (tvm_ffi.from_dlpack(memory), tvm_ffi.from_dlpack(status))
-        return _Workspace(status, status.data, tensors)
+        return Workspace(status, status.data, tensors, (address(memory), address(status)))
 
 
 def _port(description: dict[str, Any]) -> Port:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,11 @@ class RankingModel:
     embeddings: Path
 
 
-def ranking_model(folder: Path, features: list[dict[str, Any]] | None = None) -> RankingModel:
+def ranking_model(
+    folder: Path,
+    features: list[dict[str, Any]] | None = None,
+    inputs: Mapping[str, tuple[int, list[int]]] = INPUTS,
+) -> RankingModel:
     """Write the three files into `folder`."""
     rng = np.random.default_rng(0)
     nodes: list[Any] = []
@@ -152,7 +157,7 @@ def ranking_model(folder: Path, features: list[dict[str, Any]] | None = None) ->
         "flat": np.array([0, -1], np.int64),
     }
     parts, width = [], 0
-    for name, (kind, extents) in INPUTS.items():
+    for name, (kind, extents) in inputs.items():
         source, count = name, int(np.prod(extents, dtype=int))
         if name == "hist__len":
             nodes.append(helper.make_node("Cast", [name], [f"{name}_f"], to=FLOAT))
@@ -176,8 +181,8 @@ def ranking_model(folder: Path, features: list[dict[str, Any]] | None = None) ->
         helper.make_node("Sigmoid", ["z"], ["ctr"]),
     ]
     del constants["flat"]
-    inputs = {name: (kind, ["n", *extents]) for name, (kind, extents) in INPUTS.items()}
-    model = save(folder / "model.onnx", nodes, constants, inputs, {"ctr": (FLOAT, ["n", 1])})
+    given = {name: (kind, ["n", *extents]) for name, (kind, extents) in inputs.items()}
+    model = save(folder / "model.onnx", nodes, constants, given, {"ctr": (FLOAT, ["n", 1])})
     config, tables = folder / "fg.json", folder / "tables.safetensors"
     config.write_text(json.dumps({"features": FEATURES if features is None else features}))
     save_file(

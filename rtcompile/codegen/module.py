@@ -15,10 +15,12 @@ from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main,
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
+from rtcompile.codegen.serve import serve_function, served_stages
 from rtcompile.codegen.stage_main import stage_main, stage_rows, stage_rows_name
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError
 from rtcompile.targets import CpuTarget
+from runtime.serve_plan import SERVE
 from runtime.value_plan import ENCODE
 
 __all__ = ["compile_module", "compile_stages", "stages_to_module"]
@@ -26,7 +28,7 @@ __all__ = ["compile_module", "compile_stages", "stages_to_module"]
 
 def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
     """One IRModule: every kernel once, a main function a stage, what encodes the raw values that
-    stages read, the counter of a profiled build."""
+    stages read, what serves a request, the counter of a profiled build."""
     more = "".join(sorted({text for stage in stages for text in stage.llvm}))
     functions: dict[str, Any] = {}
     module: dict[Any, Any] = {}
@@ -36,19 +38,23 @@ def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
         module[global_var] = function
         return global_var, function.ret_type
 
+    rows: dict[str, tuple[Any, Any]] = {}
     for stage in stages:
         for name, kernel in stage.kernels.items():
             if name not in functions:
                 functions[name] = add_private(name, kernel)
         name = stage_rows_name(stage.name)
-        rows = add_private(name, stage_rows(stage, functions, constants_bytes))
-        main = stage_main(stage, rows, constants_bytes)
+        rows[stage.name] = add_private(name, stage_rows(stage, functions, constants_bytes))
+        main = stage_main(stage, rows[stage.name], constants_bytes)
         module[tvm.ir.GlobalVar(stage.name)] = (
             with_wrapping(main, more) if stage is stages[0] else main
         )
     if any(stage.reads_columns for stage in stages):
         values = add_private(ENCODE_VALUES, encode_values())
         module[tvm.ir.GlobalVar(ENCODE)] = encode_main(values)
+        served = [(stage, rows[stage.name]) for stage in served_stages(stages)]
+        if served:
+            module[tvm.ir.GlobalVar(SERVE)] = serve_function(values, served, constants_bytes)
     counters = {stage.counter for stage in stages if stage.counter}
     for intrinsic in counters:
         module[tvm.ir.GlobalVar(COUNTER)] = counter_function(intrinsic)

@@ -4,7 +4,11 @@ TVM marks every addition, subtraction and product of 32 bits and more as free of
 `nsw`), and LLVM then rewrites hashes into something else. These functions come in as LLVM text,
 which the code generator links and always inlines; no symbol of theirs is left. A call of a function
 that is known by its address, as custom operators are, comes in the same way; so does printf, whose
-argument list has no end, and the mask of a comparison of vectors.
+argument list has no end, the mask of a comparison of vectors, and a barrier.
+
+TVM also marks each load and store with the buffer that it is of, as if no two shared memory. Where
+a function reads what functions that it called have written, a barrier keeps LLVM from reading
+early; it costs no instruction.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from tvm import tirx
 
 __all__ = [
     "ADD",
+    "BARRIER",
     "CALL_OPERATOR",
     "FIND_BYTE",
     "MULTIPLY",
@@ -63,11 +68,20 @@ define i64 @{FIND_BYTE}(<16 x i8> %bytes, i8 %byte) {{
   ret i64 %place
 }}
 """
+# Memory is written before it, and read after it.
+BARRIER = "rtc_barrier"
+
+_BARRIER = f"""
+define void @{BARRIER}() {{
+  call void asm sideeffect "", "~{{memory}}"()
+  ret void
+}}
+"""
 _ARITHMETIC = "".join(
     f"define i64 @{name}(i64 %a, i64 %b) {{\n  %r = {instruction} i64 %a, %b\n  ret i64 %r\n}}\n"
     for name, instruction in ((ADD, "add"), (SUBTRACT, "sub"), (MULTIPLY, "mul"))
 )
-_LLVM = _CALL + _PRINT + _FIND + _ARITHMETIC
+_LLVM = _CALL + _PRINT + _FIND + _BARRIER + _ARITHMETIC
 
 
 def with_wrapping(function: Any, more: str = "") -> Any:

@@ -41,6 +41,7 @@ from rtcompile.features.column_specs import column_readers, column_spec
 from rtcompile.features.plan import Constant, Feature, Input
 from runtime.column_spec import ColumnSpec
 from runtime.operator_library import LibraryFunction
+from runtime.value_plan import plan_row
 
 __all__ = ["FeatureStage"]
 
@@ -89,6 +90,8 @@ class FeatureStage:
         program.prologue = [*_sorted(keys), *_sorted(tables), *_sorted(joined)]
         program.calls = [*_sorted(program.calls)]
         program.row_scratch += BYTES_A_ROW if keys else 0
+        plan = [plan_row(index, spec) for index, spec in enumerate(self.columns)]
+        program.compiled_columns = bool(plan) and None not in plan
         loop_calls(self._program, self.constants)
         return self._program
 

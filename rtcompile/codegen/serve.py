@@ -1,0 +1,156 @@
+"""The function `serve`: from a request's user to its scores, in one call.
+
+    def serve(rows, constants, words):
+        encode_values(words[COUNT], 1, 1, words[STATE], words[PLAN], words[ENCODED], ...)
+        if state[LEFT] != 0: words[OUTCOME] = LEFT
+        else: needed = state[SIZE] * words[SCRATCH_PER_BYTE] + words[SCRATCH_FIXED]
+            if needed > words[SCRATCH_BYTES]: words[OUTCOME], words[NEEDED] = SCRATCH, needed
+            else: user_rows(0, 1, constants, workspace, status, columns, scratch, outputs)
+                if status[0] != 0: words[OUTCOME] = STAGE + 0
+                else: user_network_rows(0, 1, constants, ...)
+                    ...
+                        if rows > 0: cross_rows(0, rows, constants, ...)
+
+`runtime/serve_plan.py` describes the words; all addresses come from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tvm
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen import wrapping
+from rtcompile.codegen.features.tir import i64
+from rtcompile.codegen.program import StageProgram
+from runtime.scratch import HEADER
+from runtime.serve_plan import SERVE, Outcome, Word
+from runtime.value_plan import State
+
+__all__ = ["serve_function", "served_stages"]
+
+Served = tuple[StageProgram, tuple[Any, Any]]  # a stage, and its private function
+
+_USER, _NETWORK, _CONTEXT, _CROSS = "user", "user_network", "context", "cross"
+_ENCODED = 6  # arrays of an encoder's memory beside its state
+
+
+def served_stages(programs: Sequence[StageProgram]) -> list[StageProgram]:
+    """The stages that `serve` runs, in order; none where the artifact has no such function.
+
+    It needs user features whose columns compiled code can encode. The cross stage is not among
+    them where features of the context run before it. A profiled build times encoding and stages
+    apart, and a calibrating one keeps one status a stage.
+    """
+    named = {program.name: program for program in programs}
+    user, cross = named.get(_USER), named.get(_CROSS)
+    if user is None or cross is None or not user.compiled_columns:
+        return []
+    if any(program.counter or program.calibration_words for program in programs):
+        return []
+    names = [_USER, _NETWORK, *([] if _CONTEXT in named else [_CROSS])]
+    return [named[name] for name in names if name in named]
+
+
+def serve_function(encode: tuple[Any, Any], stages: Sequence[Served], constants_bytes: int) -> Any:
+    """The PrimFunc `serve(rows, constants, words)`. `encode`: the private function, its type."""
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(SERVE)
+        T.func_attr({"global_symbol": SERVE, "tirx.is_scheduled": True, "s_tir": True})
+        rows = T.arg("rows", T.int64())
+        constants = T.arg("constants", T.buffer((constants_bytes,), "uint8"))
+        words = T.arg("words", T.buffer((Word.STAGES + sum(map(_words, stages)),), "int64"))
+        _Request(rows, constants, words).emit(encode, stages)
+    return builder.get()
+
+
+def _words(served: Served) -> int:
+    """Words of a stage."""
+    return 2 + _inputs(served[0]) + _outputs(served[0])
+
+
+def _inputs(program: StageProgram) -> int:
+    if program.reads_columns:
+        return 0
+    return 1 if program.input_table else len(program.inputs)
+
+
+def _outputs(program: StageProgram) -> int:
+    return 1 if program.output_table else len(program.outputs)
+
+
+class _Request:
+    """Emits what becomes of one request."""
+
+    def __init__(self, rows: Any, constants: Any, words: Any) -> None:
+        self._rows, self._constants, self._words = rows, constants, words
+
+    def emit(self, encode: tuple[Any, Any], stages: Sequence[Served]) -> None:
+        """Emit encoding, and the stages where nothing is in their way."""
+        self._say(Outcome.DONE)
+        state = self._pointer(Word.STATE)
+        encoded = [self._pointer(Word.ENCODED + k) for k in range(_ENCODED)]
+        one = [T.Bind(self._words[Word.COUNT]), i64(1), i64(1)]
+        _call(encode, [*one, state, self._pointer(Word.PLAN), *encoded])
+        told = T.decl_buffer((State.FLAGS,), "int64", data=state)
+        with T.If(told[State.LEFT] != 0):
+            with T.Then():
+                self._say(Outcome.LEFT)
+            with T.Else():
+                fixed, each = self._words[Word.SCRATCH_FIXED], self._words[Word.SCRATCH_PER_BYTE]
+                needed = T.Bind(told[State.SIZE] * each + fixed)
+                with T.If(needed > self._words[Word.SCRATCH_BYTES]):
+                    with T.Then():
+                        T.buffer_store(self._words, needed, [Word.NEEDED])
+                        self._say(Outcome.SCRATCH)
+                    with T.Else():
+                        scratch = T.decl_buffer((1,), "int64", data=self._pointer(Word.SCRATCH))
+                        T.buffer_store(scratch, i64(HEADER), [0])
+                        self._stages(stages, 0, Word.STAGES)
+
+    def _stages(self, stages: Sequence[Served], number: int, first: int) -> None:
+        """Emit the stages from `number` on, whose words begin at `first`."""
+        if number == len(stages):
+            return
+        if stages[number][0].name != _CROSS:
+            self._stage(stages, number, first, i64(1))
+            return
+        with T.If(self._rows > 0), T.Then():
+            self._stage(stages, number, first, self._rows)
+
+    def _stage(self, stages: Sequence[Served], number: int, first: int, rows: Any) -> None:
+        program, function = stages[number]
+        workspace, status_at = self._pointer(first), self._pointer(first + 1)
+        places = list(range(first + 2, first + _words(stages[number])))
+        if program.reads_columns:
+            places = [Word.COLUMNS, Word.SCRATCH, *places]
+        status = T.decl_buffer((1,), "int64", data=status_at)
+        T.buffer_store(status, i64(0), [0])
+        given = [T.address_of(self._constants[0]), workspace, status_at]
+        _call(function, [i64(0), rows, *given, *map(self._pointer, places)])
+        with T.If(status[0] != 0):
+            with T.Then():
+                self._say(Outcome.STAGE + number)
+            with T.Else():
+                self._stages(stages, number + 1, first + _words(stages[number]))
+
+    def _say(self, outcome: int) -> None:
+        T.buffer_store(self._words, i64(outcome), [Word.OUTCOME])
+
+    def _pointer(self, place: int) -> Any:
+        """The address in a word."""
+        reinterpret = tvm.ir.Op.get("tirx.reinterpret")
+        pointer_type = tvm.ir.PointerType(tvm.ir.PrimType("uint8"))
+        word = T.Bind(self._words[place])
+        return T.Bind(tvm.ir.Call(reinterpret, [word], ret_ty=pointer_type))
+
+
+def _call(function: tuple[Any, Any], arguments: list[Any]) -> None:
+    """Emit a call that reads and writes behind addresses."""
+    global_var, return_type = function
+    T.evaluate(T.call_extern("void", wrapping.BARRIER))
+    T.evaluate(tvm.ir.Call(global_var, arguments, ret_ty=return_type))
+    T.evaluate(T.call_extern("void", wrapping.BARRIER))
