@@ -1,13 +1,17 @@
 """Gather blocks of other tensors' rows into the rows of one: copies, and products of two.
 
-    for block in range(blocks):
-        source, step, width, place = table[block]
-        for i in range(rows):
-            target[i, place : place + width] = arena[source + i * step : ... + width]
+    for each 8 rows:
+        for block in range(blocks):
+            source, step, width, place = table[block]
+            for i in these rows:
+                target[i, place : place + width] = arena[source + i * step : ... + width]
 
-and with a second source, the product of both. The table is an int64 constant, in elements. One
-kernel serves all blocks that lie in the same arenas: code does not grow with their count. Blocks of
-one width that is met often have a kernel whose width is known, so that a block is a few vectors.
+and with a second source, the product of both. Rows of thousands of columns lie so far apart that
+few of them fit in the caches at once: hence 8 at a time, each written from end to end.
+
+The table is an int64 constant, in elements. One kernel serves all blocks that lie in the same
+arenas: code does not grow with their count. Blocks of one width that is met often have a kernel
+whose width is known, so that a block is a few vectors.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
@@ -26,6 +31,8 @@ __all__ = ["BlockCopy", "BlocksKernel", "blocks_kernel", "kernel_widths"]
 
 # Blocks of one width that are worth a kernel of that width, and the widest such.
 _FEWEST, _WIDEST = 4, 64
+
+_ROWS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -81,12 +88,15 @@ def blocks_kernel(shape: BlocksKernel) -> Any:
         arenas = [T.decl_buffer((1 << 40,), shape.dtype, data=at) for at in arenas_at]
         table = T.decl_buffer((blocks, 2 * count + 2), "int64", data=table_at)
         target = T.decl_buffer((rows * target_width,), shape.dtype, data=target_at)
-        with T.serial(blocks) as block:
+        groups = (rows + (_ROWS_AT_ONCE - 1)) // _ROWS_AT_ONCE
+        with T.serial(groups) as group, T.serial(blocks) as block:
             first = [T.Bind(table[block, 2 * i]) for i in range(count)]
             steps = [T.Bind(table[block, 2 * i + 1]) for i in range(count)]
             width = T.Bind(table[block, 2 * count])
             place = T.Bind(table[block, 2 * count + 1])
-            with T.serial(rows) as row:
+            begin = T.Bind(group * _ROWS_AT_ONCE)
+            with T.serial(T.Bind(tirx.min(rows - begin, _ROWS_AT_ONCE))) as which:
+                row = T.Bind(begin + which)
                 starts = [T.Bind(first[i] + row * steps[i]) for i in range(count)]
                 _emit_row(shape, arenas, starts, width, target, row * target_width + place)
     return builder.get()
