@@ -11,7 +11,12 @@ few of them fit in the caches at once: hence 8 at a time, each written from end 
 
 The table is an int64 constant, in elements. One kernel serves all blocks that lie in the same
 arenas: code does not grow with their count. Blocks of one width that is met often have a kernel
-whose width is known, so that a block is a few vectors.
+whose width is known, so that a block is a few vectors. Copies from inputs of the stage, of which
+each is an arena of its own, share a kernel too: it reads where they lie, in words, from the table
+of inputs.
+
+            entry, source, step, width, place = table[block]
+            arena = words[entry] + start * words[entry + 1]
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import tvm
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
@@ -33,34 +39,45 @@ __all__ = ["BlockCopy", "BlocksKernel", "blocks_kernel", "kernel_widths"]
 _FEWEST, _WIDEST = 4, 64
 
 _ROWS_AT_ONCE = 8
+_ANY = 1 << 40
 
 
 @dataclass(frozen=True)
 class BlocksKernel:
-    """What a kernel is specialised for. `width` is None where each block has its own."""
+    """What a kernel is specialised for. `width` is None where each block has its own.
+
+    `inputs`: copies, from inputs of the stage.
+    """
 
     dtype: str
     product: bool
     width: int | None
+    inputs: bool = False
 
     @property
     def name(self) -> str:
         """Name of the kernel; equal forms share one."""
-        kind = "products" if self.product else "copies"
+        kind = "products" if self.product else "inputs" if self.inputs else "copies"
         return "_".join(["blocks", kind, self.dtype, *([str(self.width)] if self.width else [])])
 
 
 @dataclass(frozen=True)
 class BlockCopy:
-    """A block of a row: (first element, elements a row) of each source, its width and its place."""
+    """A block of a row: (first element, elements a row) of each source, its width and its place.
+
+    `entry`: of an input, its place in the table of inputs.
+    """
 
     sources: tuple[tuple[int, int], ...]
     width: int
     place: int
+    entry: int | None = None
 
     def row(self) -> list[int]:
         """Its row of the table."""
-        return [*(value for source in self.sources for value in source), self.width, self.place]
+        entry = [] if self.entry is None else [self.entry]
+        sources = [value for source in self.sources for value in source]
+        return [*entry, *sources, self.width, self.place]
 
 
 def kernel_widths(copies: Sequence[BlockCopy]) -> dict[int | None, list[BlockCopy]]:
@@ -74,32 +91,45 @@ def kernel_widths(copies: Sequence[BlockCopy]) -> dict[int | None, list[BlockCop
 
 
 def blocks_kernel(shape: BlocksKernel) -> Any:
-    """A PrimFunc (arena*, [arena*,] table*, target*, rows, blocks, target width)."""
-    count = 2 if shape.product else 1
+    """A PrimFunc (arena*, [arena*,] table*, target*, rows, blocks, target width).
+
+    Of inputs: (words*, table*, target*, rows, first row, blocks, target width).
+    """
+    count, entry = (2 if shape.product else 1), int(shape.inputs)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(shape.name)
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-        arenas_at = [T.arg(f"arena_{i}", T.handle(shape.dtype)) for i in range(count)]
+        read = "int64" if shape.inputs else shape.dtype
+        arenas_at = [T.arg(f"arena_{i}", T.handle(read)) for i in range(count)]
         table_at = T.arg("table", T.handle("int64"))
         target_at = T.arg("target", T.handle(shape.dtype))
         rows = T.arg("rows", T.int64())
+        start = T.arg("start", T.int64()) if shape.inputs else None
         blocks = T.arg("blocks", T.int64())
         target_width = T.arg("target_width", T.int64())
-        arenas = [T.decl_buffer((1 << 40,), shape.dtype, data=at) for at in arenas_at]
-        table = T.decl_buffer((blocks, 2 * count + 2), "int64", data=table_at)
+        given = [T.decl_buffer((_ANY,), read, data=at) for at in arenas_at]
+        table = T.decl_buffer((blocks, entry + 2 * count + 2), "int64", data=table_at)
         target = T.decl_buffer((rows * target_width,), shape.dtype, data=target_at)
         groups = (rows + (_ROWS_AT_ONCE - 1)) // _ROWS_AT_ONCE
         with T.serial(groups) as group, T.serial(blocks) as block:
-            first = [T.Bind(table[block, 2 * i]) for i in range(count)]
-            steps = [T.Bind(table[block, 2 * i + 1]) for i in range(count)]
-            width = T.Bind(table[block, 2 * count])
-            place = T.Bind(table[block, 2 * count + 1])
+            words = [T.Bind(table[block, k]) for k in range(entry + 2 * count + 2)]
+            arenas = given if start is None else [_input(shape, given[0], words[0], start)]
+            *sources, width, place = words[entry:]
             begin = T.Bind(group * _ROWS_AT_ONCE)
             with T.serial(T.Bind(tirx.min(rows - begin, _ROWS_AT_ONCE))) as which:
                 row = T.Bind(begin + which)
-                starts = [T.Bind(first[i] + row * steps[i]) for i in range(count)]
+                starts = [T.Bind(sources[2 * i] + row * sources[2 * i + 1]) for i in range(count)]
                 _emit_row(shape, arenas, starts, width, target, row * target_width + place)
     return builder.get()
+
+
+def _input(shape: BlocksKernel, words: Any, entry: Any, start: Any) -> Any:
+    """The input that an entry of the table of inputs is of, from row `start` on."""
+    address = T.Bind(words[entry] + start * words[entry + 1])
+    pointer_type = tvm.ir.PointerType(tvm.ir.PrimType(shape.dtype))
+    reinterpret = tvm.ir.Op.get("tirx.reinterpret")
+    pointer = T.Bind(tvm.ir.Call(reinterpret, [address], ret_ty=pointer_type))
+    return T.decl_buffer((_ANY,), shape.dtype, data=pointer)
 
 
 def _emit_row(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,19 +133,20 @@ def _blocks(lowering: NetworkLowering, var: Any, value: Any) -> None:
         operands = [(left, left_at)] + ([(right, right_at)] if right >= 0 else [])
         arenas = tuple(origins[source][0] for source, _ in operands)
         reads = tuple((origins[source][1] + at, steps[source]) for source, at in operands)
-        groups.setdefault(arenas, []).append(BlockCopy(reads, width, place))
+        entry = None
+        if len(arenas) == 1 and arenas[0].space == Space.INPUT_TABLE:
+            arenas, entry = (Pointer(Space.INPUTS),), arenas[0].offset
+        groups.setdefault(arenas, []).append(BlockCopy(reads, width, place, entry))
         place += width
+    factor = rows_factor((shape_of(var) or ())[:1]) * rows
     for arenas, copies in groups.items():
         for width, chosen in kernel_widths(copies).items():
-            kernel = BlocksKernel(dtype, len(arenas) == 2, width)
-            if kernel.name not in lowering.program.kernels:
-                lowering.program.kernels[kernel.name] = blocks_kernel(kernel)
+            inputs = arenas[0].space == Space.INPUTS
+            kernel = BlocksKernel(dtype, len(arenas) == 2, width, inputs)
+            lowering.kernel(kernel.name, partial(blocks_kernel, kernel))
             places = lowering.constants.add(np.array([c.row() for c in chosen], np.int64))
-            factor, scalars = (
-                rows_factor((shape_of(var) or ())[:1]) * rows,
-                (len(chosen), place),
-            )
-            lowering.call(kernel.name, (*arenas, places, target), factor, scalars)
+            pointers, scalars = (*arenas, places, target), (len(chosen), place)
+            lowering.call(kernel.name, pointers, factor, scalars, with_start=inputs)
 
 
 def _origin(at: Pointer, size: int) -> tuple[Pointer, int]:

@@ -292,13 +292,15 @@ class NetworkLowering:
         factor: int,
         scalars: Any = (),
         takes_length: bool = False,
+        with_start: bool = False,
     ) -> None:
         """Append a call that gets `factor` rows for each row of a tile.
 
         `takes_length`: and the length of a sequence, whose place is the last of `pointers`.
+        `with_start`: and the number of the tile's first row.
         """
-        call = KernelCall(kernel, pointers, factor, tuple(scalars), takes_length=takes_length)
-        self.program.calls.append(call)
+        flags = {"takes_length": takes_length, "with_start": with_start}
+        self.program.calls.append(KernelCall(kernel, pointers, factor, tuple(scalars), **flags))
 
     def call_over(
         self,

@@ -46,6 +46,7 @@ class Space:
     WORKSPACE = "workspace"
     INPUT = "input"
     INPUT_TABLE = "input_table"  # an input by its place in a table of addresses
+    INPUTS = "inputs"  # the table of addresses itself
     OUTPUT = "output"
     OUTPUT_TABLE = "output_table"  # an output by its place in a table of addresses
     STATUS = "status"

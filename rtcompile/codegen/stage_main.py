@@ -52,12 +52,13 @@ def stage_rows(program: StageProgram, functions: dict[str, Any], constants_bytes
             name: T.decl_buffer((ANY if size is None else size,), dtype, data=pointer)
             for name, pointer, size, dtype in pointers
         }
-        once = tirx.const(0, "int64"), tirx.const(program.tile_rows, "int64")
         whole = begin, T.Bind(end - begin)
+        most = program.tile_rows
+        # What is spread over the rows of a tile has as many rows as the first one.
+        once = tirx.const(0, "int64"), T.Bind(tirx.min(tirx.const(most, "int64"), end - begin))
         emitter = _Emitter(program, functions, buffers, once, whole)
         for step, first_call in enumerate(program.prologue):
             emitter.emit(step, first_call)
-        most = program.tile_rows
         with T.serial(tirx.floordiv(end - begin + (most - 1), most)) as tile:
             start = T.Bind(begin + tile * most)
             rows = T.Bind(tirx.min(tirx.const(most, "int64"), end - start))
@@ -144,6 +145,8 @@ class _Emitter:
         return T.Bind(T.decl_buffer((count,), "int64", data=data)[tirx.floordiv(offset, 8)])
 
     def _address(self, pointer: Pointer, offset: Any, start: Any) -> Any:
+        if pointer.space == Space.INPUTS:
+            return T.address_of(self._buffers[Space.INPUT_TABLE][0])
         if pointer.space in (Space.INPUT_TABLE, Space.OUTPUT_TABLE):
             table = self._buffers[pointer.space]
             address = T.Bind(table[offset] + start * table[offset + 1])
