@@ -26,6 +26,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen import wrapping
 from rtcompile.codegen.probes import emit_probed, status_words
 from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, StageProgram
 from rtcompile.codegen.tensor_main import ANY, Array, tensor_main
@@ -137,6 +138,8 @@ class _Emitter:
         arguments += [start, *scalars] if call.with_start else scalars
         function, return_type = self._functions[call.kernel]
         T.evaluate(tvm.ir.Call(function, arguments, ret_ty=return_type))
+        # What a kernel wrote, the next one may read under another name.
+        T.evaluate(T.call_extern("void", wrapping.BARRIER))
 
     def _length(self, offset: Any) -> Any:
         """The int64 at `offset` bytes of the workspace."""
