@@ -47,7 +47,7 @@ def test_spread_over_threads_all_count(tmp_path: Path) -> None:
     rtcompile.build(model, BuildOptions(profile=True), output=tmp_path / "p.rtc")
     ranker = runtime.load(tmp_path / "p.rtc", threads=2)
     ranker.predict(_given(640))
-    assert {one.calls for one in ranker.profile().kernels} == {10, 20}
+    assert {one.calls for one in ranker.profile().kernels} == {10}
 
 
 def test_a_ranking_by_stage(tmp_path: Path) -> None:
