@@ -79,23 +79,8 @@ def batch_matmul_kernel(
     dense = DenseShape(shape.depth, shape.columns)
     part = DepthPart(0, shape.depth, unroll=config.unroll)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
-        T.func_name(shape.name)
-        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-        a = T.arg("a", T.handle("float32"))
-        b = T.arg("b", T.handle("float32"))
-        c = T.arg("c", T.handle("float32"))
-        scratch = T.arg("scratch", T.handle("float32"))
-        batches = T.arg("batches", T.int64())
-        extents = (shape.columns, shape.depth) if shape.transposed else (shape.depth, shape.columns)
-        right = T.decl_buffer((batches, *extents), "float32", data=b)
         size = scratch_elements(shape, registers, config)
-        buffers = Buffers(
-            T.decl_buffer((batches * shape.rows, shape.depth), "float32", data=a),
-            T.decl_buffer((size,), "float32", data=scratch),
-            None,
-            T.decl_buffer((batches * shape.rows, shape.columns), "float32", data=c),
-            [],
-        )
+        right, buffers, batches = _begin(shape, shape.name, size, "batches", shape.rows)
         with T.serial(batches) as batch:
             offset = 0
             for panel in cut:
@@ -107,12 +92,35 @@ def batch_matmul_kernel(
     return builder.get()
 
 
+def _begin(
+    shape: BatchMatmulShape, name: str, scratch_size: int, counted: str, rows: int
+) -> tuple[Any, Buffers, Any]:
+    """Begin a kernel (A*, B*, C*, scratch*, count): B, the other buffers, and the count.
+
+    A and C have `rows` rows for each that is `counted`.
+    """
+    T.func_name(name)
+    T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+    a, b, c, scratch = (T.arg(arg, T.handle("float32")) for arg in ("a", "b", "c", "scratch"))
+    count = T.arg(counted, T.int64())
+    extents = (shape.columns, shape.depth) if shape.transposed else (shape.depth, shape.columns)
+    buffers = Buffers(
+        T.decl_buffer((count * rows, shape.depth), "float32", data=a),
+        T.decl_buffer((scratch_size,), "float32", data=scratch),
+        None,
+        T.decl_buffer((count * rows, shape.columns), "float32", data=c),
+        [],
+    )
+    return T.decl_buffer((count, *extents), "float32", data=b), buffers, count
+
+
+def _shared_panels(shape: BatchMatmulShape, registers: Registers) -> tuple[Panel, ...]:
+    return dense_panels(shape.columns, registers, default_dense(registers, TILE))
+
+
 def shared_scratch_elements(shape: BatchMatmulShape, registers: Registers) -> int:
     """Floats of scratch that the kernel of a shared B needs: B, packed."""
-    config = default_dense(registers, TILE)
-    return shape.depth * sum(
-        panel.width for panel in dense_panels(shape.columns, registers, config)
-    )
+    return shape.depth * sum(panel.width for panel in _shared_panels(shape, registers))
 
 
 def shared_matmul_kernel(shape: BatchMatmulShape, registers: Registers) -> Any:
@@ -121,28 +129,12 @@ def shared_matmul_kernel(shape: BatchMatmulShape, registers: Registers) -> Any:
     for panel of B's columns:              scratch = the panel, packed and padded with zeros
         the blocks of the dense template:  C[rows, panel] = A[rows] @ scratch
     """
-    cut = dense_panels(shape.columns, registers, default_dense(registers, TILE))
     dense, part = DenseShape(shape.depth, shape.columns), DepthPart(0, shape.depth)
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
-        T.func_name(f"shared_{shape.name}")
-        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-        a = T.arg("a", T.handle("float32"))
-        b = T.arg("b", T.handle("float32"))
-        c = T.arg("c", T.handle("float32"))
-        scratch = T.arg("scratch", T.handle("float32"))
-        rows = T.arg("rows", T.int64())
-        extents = (shape.columns, shape.depth) if shape.transposed else (shape.depth, shape.columns)
-        right = T.decl_buffer((1, *extents), "float32", data=b)
         size = shared_scratch_elements(shape, registers)
-        buffers = Buffers(
-            T.decl_buffer((rows, shape.depth), "float32", data=a),
-            T.decl_buffer((size,), "float32", data=scratch),
-            None,
-            T.decl_buffer((rows, shape.columns), "float32", data=c),
-            [],
-        )
+        right, buffers, rows = _begin(shape, f"shared_{shape.name}", size, "rows", 1)
         offset = 0
-        for panel in cut:
+        for panel in _shared_panels(shape, registers):
             _pack(shape, panel, offset, right, buffers.weight, 0)
             emit_panel(dense, panel, offset, buffers, rows, part)
             offset += shape.depth * panel.width

@@ -26,12 +26,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import tvm
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.lanes import LANES, chunks
+from rtcompile.codegen.pointers import values_at
 
 __all__ = ["BlockCopy", "BlocksKernel", "blocks_kernel", "kernel_widths"]
 
@@ -125,11 +125,7 @@ def blocks_kernel(shape: BlocksKernel) -> Any:
 
 def _input(shape: BlocksKernel, words: Any, entry: Any, start: Any) -> Any:
     """The input that an entry of the table of inputs is of, from row `start` on."""
-    address = T.Bind(words[entry] + start * words[entry + 1])
-    pointer_type = tvm.ir.PointerType(tvm.ir.PrimType(shape.dtype))
-    reinterpret = tvm.ir.Op.get("tirx.reinterpret")
-    pointer = T.Bind(tvm.ir.Call(reinterpret, [address], ret_ty=pointer_type))
-    return T.decl_buffer((_ANY,), shape.dtype, data=pointer)
+    return values_at(T.Bind(words[entry] + start * words[entry + 1]), shape.dtype)
 
 
 def _emit_row(

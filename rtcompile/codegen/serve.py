@@ -25,6 +25,7 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.tir import i64
+from rtcompile.codegen.pointers import pointer_to
 from rtcompile.codegen.program import StageProgram
 from runtime.scratch import HEADER
 from runtime.serve_plan import SERVE, Outcome, Word
@@ -142,10 +143,7 @@ class _Request:
 
     def _pointer(self, place: int) -> Any:
         """The address in a word."""
-        reinterpret = tvm.ir.Op.get("tirx.reinterpret")
-        pointer_type = tvm.ir.PointerType(tvm.ir.PrimType("uint8"))
-        word = T.Bind(self._words[place])
-        return T.Bind(tvm.ir.Call(reinterpret, [word], ret_ty=pointer_type))
+        return pointer_to(T.Bind(self._words[place]))
 
 
 def _call(function: tuple[Any, Any], arguments: list[Any]) -> None:

@@ -27,6 +27,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
+from rtcompile.codegen.pointers import pointer_to
 from rtcompile.codegen.probes import emit_probed, status_words
 from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, StageProgram
 from rtcompile.codegen.tensor_main import ANY, Array, tensor_main
@@ -152,10 +153,7 @@ class _Emitter:
             return T.address_of(self._buffers[Space.INPUT_TABLE][0])
         if pointer.space in (Space.INPUT_TABLE, Space.OUTPUT_TABLE):
             table = self._buffers[pointer.space]
-            address = T.Bind(table[offset] + start * table[offset + 1])
-            reinterpret = tvm.ir.Op.get("tirx.reinterpret")
-            pointer_type = tvm.ir.PointerType(tvm.ir.PrimType("uint8"))
-            return T.Bind(tvm.ir.Call(reinterpret, [address], ret_ty=pointer_type))
+            return pointer_to(T.Bind(table[offset] + start * table[offset + 1]))
         if pointer.space not in (Space.INPUT, Space.OUTPUT):
             return T.address_of(self._buffers[pointer.space][offset])
         is_input = pointer.space == Space.INPUT

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import tvm
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.pointers import values_at
 from runtime.encoded import COLUMN_WORDS, Mode, Split, Word
 
 __all__ = ["EncodedColumn"]
-
-_ANY = 1 << 40
 
 
 class EncodedColumn:
@@ -44,10 +42,7 @@ class EncodedColumn:
         return self._columns[self._first + which]
 
     def _array(self, which: int, dtype: str) -> Any:
-        pointer = tvm.ir.PointerType(tvm.ir.PrimType(dtype))
-        reinterpret = tvm.ir.Op.get("tirx.reinterpret")
-        address = T.Bind(tvm.ir.Call(reinterpret, [self._word(which)], ret_ty=pointer))
-        return T.decl_buffer((_ANY,), dtype, data=address)
+        return values_at(self._word(which), dtype)
 
     def row(self, i: Any) -> Any:
         """The column's row for row i of the tile."""

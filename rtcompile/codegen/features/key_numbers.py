@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import tvm
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
@@ -32,6 +31,7 @@ from rtcompile.codegen.features.quick_hash import quick_hash
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, add, i64, multiply, u64
 from rtcompile.codegen.features.tokens import each_token
+from rtcompile.codegen.pointers import values_at
 from rtcompile.features.operators import Lookup, Match
 from rtcompile.features.plan import Feature
 
@@ -62,18 +62,12 @@ def has_key_numbers(feature: Feature) -> bool:
     return exact and raw and feature.sequence is None
 
 
-def _words_at(address: Any) -> Any:
-    reinterpret = tvm.ir.Op.get("tirx.reinterpret")
-    pointer = tvm.ir.PointerType(tvm.ir.PrimType("int64"))
-    data = T.Bind(tvm.ir.Call(reinterpret, [address], ret_ty=pointer))
-    return T.decl_buffer((_ANY,), "int64", data=data)
-
-
 class KeyLevel:
     """One level's dictionary. `text`: that of the key column."""
 
     def __init__(self, slots: Any, last: Any, keys: Any, text: Any) -> None:
-        self._slots, self._last, self._keys = _words_at(slots), last, _words_at(keys)
+        self._slots, self._keys = values_at(slots, "int64"), values_at(keys, "int64")
+        self._last = last
         self._text = text
 
     @staticmethod
@@ -164,7 +158,7 @@ def key_numbers_kernel(count: int) -> Any:
         T.buffer_store(header, i64(1), [Of.NUMBERED])
         levels = [_level(header, k, rows, scratch, view) for k, view in enumerate(views)]
         counts = [Cell("int64", i64(0)) for _ in views]
-        out = _words_at(numbers)
+        out = values_at(numbers, "int64")
         with T.serial(rows) as i:
             number = _row(header, i, views, separator, levels, counts)
             T.buffer_store(out, number, [i])
@@ -232,7 +226,7 @@ class KeyNumbers:
     def __init__(self, views: Views) -> None:
         self._header = header = views.kernel.key_numbers
         self.numbered = T.Bind(header[Of.NUMBERED] != i64(0))
-        self._numbers = _words_at(T.Bind(header[Of.NUMBERS]))
+        self._numbers = values_at(T.Bind(header[Of.NUMBERS]), "int64")
         reads = [read for read in views.inputs[1:] if isinstance(read, InputView)]
         self.levels = [KeyLevel.of(header, k, r.column.text) for k, r in enumerate(reads)]
 

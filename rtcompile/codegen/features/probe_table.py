@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import tvm
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
@@ -30,6 +29,7 @@ from rtcompile.codegen.features.quick_hash import mixed, quick_hash
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import split_text
+from rtcompile.codegen.pointers import values_at
 from runtime.encoded import COLUMN_WORDS, Mode, Word
 
 __all__ = [
@@ -73,10 +73,7 @@ class ProbeTable:
     """A table, while it is made or asked. `text`: the map's."""
 
     def __init__(self, address: Any, last: Any, text: Any) -> None:
-        reinterpret = tvm.ir.Op.get("tirx.reinterpret")
-        pointer = tvm.ir.PointerType(tvm.ir.PrimType("int64"))
-        data = T.Bind(tvm.ir.Call(reinterpret, [address], ret_ty=pointer))
-        self._words = T.decl_buffer((_ANY,), "int64", data=data)
+        self._words = values_at(address, "int64")
         self._last, self._text = last, text
 
     @staticmethod

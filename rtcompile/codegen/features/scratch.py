@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import tvm
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import i64
+from rtcompile.codegen.pointers import values_at
 
 __all__ = ["Scratch"]
 
@@ -37,10 +37,7 @@ class Scratch:
         return self._as(dtype), T.Bind((self.top + 7) >> 3)
 
     def _as(self, dtype: str) -> Any:
-        reinterpret = tvm.ir.Op.get("tirx.reinterpret")
-        pointer = tvm.ir.PointerType(tvm.ir.PrimType(dtype))
-        address = T.Bind(tvm.ir.Call(reinterpret, [T.address_of(self.bytes[0])], ret_ty=pointer))
-        return T.decl_buffer((_ANY,), dtype, data=address)
+        return values_at(T.address_of(self.bytes[0]), dtype)
 
     def reserve(self, size: Any) -> Any:
         """Take `size` bytes, whole words, for the whole request; returns their address."""

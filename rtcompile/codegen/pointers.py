@@ -1,0 +1,24 @@
+"""Pointers from addresses: how a kernel reaches what a table of int64 says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tvm
+from tvm.tirx.script.builder import ir as T
+
+__all__ = ["pointer_to", "values_at"]
+
+_ANY = 1 << 40
+
+
+def pointer_to(address: Any, dtype: str = "uint8") -> Any:
+    """`address`, an int64 or another pointer, as a pointer to values of `dtype`."""
+    reinterpret = tvm.ir.Op.get("tirx.reinterpret")
+    pointer_type = tvm.ir.PointerType(tvm.ir.PrimType(dtype))
+    return T.Bind(tvm.ir.Call(reinterpret, [address], ret_ty=pointer_type))
+
+
+def values_at(address: Any, dtype: str) -> Any:
+    """A buffer of any count of values of `dtype` that begins at `address`."""
+    return T.decl_buffer((_ANY,), dtype, data=pointer_to(address, dtype))
