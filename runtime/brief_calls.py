@@ -53,6 +53,10 @@ class BriefCalls:
         self._trials: dict[int, Trials] = {}
         self._chosen: dict[int, Any] = {}
 
+    def keeps_lock(self, rows: int) -> bool:
+        """Whether a call of so many rows keeps Python's lock."""
+        return self._chosen.get(rows.bit_length()) is self._keeping
+
     def __call__(self, rows: int, *arguments: Any) -> None:
         """Call the function."""
         kind = rows.bit_length()

@@ -37,7 +37,7 @@ class FeatureStage:
         encode: Any,
     ) -> None:
         """`encode`: the module's function that encodes values."""
-        self.stage = Stage(function, description, constants)
+        self.stage = Stage(function, description, constants, takes_turns=side != "item")
         specs = read_specs(description["columns"], assets)
         self.scratch = Scratch(description)
         # A profiled build times the encoding too.

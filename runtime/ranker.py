@@ -22,6 +22,7 @@ from runtime.items import ItemTable
 from runtime.log_lines import Difference, differences, row_values, to_lines
 from runtime.machine import check_target
 from runtime.profile import Profile, nanoseconds_a_tick
+from runtime.python_turn import TURN
 from runtime.ranking import Ranking
 from runtime.stage import Port, Stage
 from runtime.text_steps import MissingLibraryError
@@ -81,7 +82,7 @@ class Ranker:
         self._module = module  # keeps the library mapped
         constants = tvm_ffi.from_dlpack(artifact.constants)
         stages = artifact.manifest["stages"]
-        self._stage = Stage(module["cross"], stages["cross"], constants, helpers)
+        self._stage = Stage(module["cross"], stages["cross"], constants, helpers, takes_turns=True)
         self._input_names = {port.name: port for port in self._stage.inputs}
         self._output_names = [port.name for port in self._stage.outputs]
         self._ranking = (
@@ -139,7 +140,12 @@ class Ranker:
         field or a value of a wrong type, UnknownItemError for an id that is not in the table,
         UnknownIdError for a feature's id that is outside its embedding table.
         """
-        return self._with_features("rank").rank(user, items, context)
+        ranking = self._with_features("rank")
+        TURN.begin()
+        try:
+            return ranking.rank(user, items, context)
+        finally:
+            TURN.end()
 
     def extract(
         self,
@@ -208,10 +214,14 @@ class Ranker:
         """
         if self._ranking is not None:
             raise RequestError(f"predict: {self._artifact.path} has features; call rank")
-        given = check_fields("inputs", inputs, self._input_names)
-        found = self._stage.answer_given(given)
-        if found is None:
-            found = self._stage.answer(*self._converted(given))
+        TURN.begin()
+        try:
+            given = check_fields("inputs", inputs, self._input_names)
+            found = self._stage.answer_given(given)
+            if found is None:
+                found = self._stage.answer(*self._converted(given))
+        finally:
+            TURN.end()
         return dict(zip(self._output_names, found, strict=True))
 
     def _converted(self, given: Mapping[str, object]) -> tuple[int, list[npt.NDArray[Any]]]:

@@ -56,7 +56,10 @@ class Ranking:
             if (name := f"extract_{side}") in stages
         }
         self._networks = {
-            side: Network(Stage(module[name], stages[name], constants), stages[name]["sources"])
+            side: Network(
+                Stage(module[name], stages[name], constants, takes_turns=side == "user"),
+                stages[name]["sources"],
+            )
             for side in ("user", "item")
             if (name := f"{side}_network") in stages
         }

@@ -17,6 +17,7 @@ from runtime.brief_calls import BriefCalls
 from runtime.compiled_encoder import CompiledEncoder, EncodeMemory
 from runtime.encoded import Mode
 from runtime.input_table import InputTable
+from runtime.python_turn import TURN
 from runtime.scratch import Scratch, ScratchMemory
 from runtime.serve_plan import SERVE, Outcome, Word
 from runtime.stage import Results, Stage
@@ -90,6 +91,7 @@ class Served:
         self._encoded.data[:size] = data
         if server.answers and rows > self._results[-1].rows:
             self._make_room(rows)
+        words[Word.TURN] = 0 if server.call.keeps_lock(rows) else TURN.address
         server.call(rows, server.constants, self._tensor)
         while words[Word.OUTCOME] == Outcome.SCRATCH:
             self._scratch = self._scratch_memory(words[Word.NEEDED])

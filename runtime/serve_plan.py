@@ -30,6 +30,7 @@ class Word:
     STATE = 8
     ENCODED = 9  # the data, columns, words, offsets, numbers and text of an encoder's memory
     COLUMNS = 10
+    TURN = 15  # the word that says whose turn it is to run Python, or 0
     STAGES = 16
 
 

@@ -18,12 +18,14 @@ from runtime.helpers import ROWS_A_THREAD, Helpers
 from runtime.input_table import InputTable, address
 from runtime.inputs_in_place import InputsInPlace
 from runtime.profile import WORDS_A_STEP, KernelTime, step_times
+from runtime.python_turn import TURN
 from runtime.small_inputs import SmallInputs, small_rows
 
 __all__ = ["Port", "Results", "Stage", "Workspace"]
 
 _FEWEST_ROWS = 64
 _STATUS_WORDS = 4
+_STATUS_TURN = 3
 _STATUS_NOT_AN_ID = 2
 _STATUS_NO_VALUE = 3
 
@@ -90,7 +92,8 @@ class Workspace:
 class Stage:
     """Runs one main function of the module. Safe to call from many threads at once.
 
-    With `helpers`, a call of many rows spreads over its threads and the caller's.
+    With `helpers`, a call of many rows spreads over its threads and the caller's. `takes_turns`:
+    whether its callers hold one of `python_turn.py`.
     """
 
     def __init__(
@@ -99,10 +102,12 @@ class Stage:
         description: dict[str, Any],
         constants: Any,
         helpers: Helpers | None = None,
+        takes_turns: bool = False,
     ) -> None:
         self._function = function
         self._helpers = helpers
         self._constants = constants
+        self._turn = TURN.address if takes_turns else 0
         self._bytes = description["workspace_bytes"]
         self._tile_rows = description["tile_rows"]
         self._lookups = description["lookups"]
@@ -238,10 +243,11 @@ class Stage:
         Raises RequestError, UnknownIdError.
         """
         if self._helpers is None or not self.spreads(rows):
-            self._call(0, rows, tensors)
+            self._call(0, rows, tensors, self._turn)
         else:
+            TURN.end()  # these threads wait for each other
             self._helpers.run(
-                rows, self._tile_rows, lambda begin, end: self._call(begin, end, tensors)
+                rows, self._tile_rows, lambda begin, end: self._call(begin, end, tensors, 0)
             )
 
     def spreads(self, rows: int) -> bool:
@@ -252,18 +258,19 @@ class Stage:
         """`call` of a single row, of a stage that has no other calls: brief ones keep Python's
         lock."""
         if self._trials.over:
-            self._call(0, 1, tensors)
+            self._call(0, 1, tensors, self._turn)
             return
-        if self._trials.time(lambda: self._call(0, 1, tensors)):
-            self._function.release_gil = not self._trials.brief
+        if self._trials.time(lambda: self._call(0, 1, tensors, self._turn)) and self._trials.brief:
+            self._turn = 0
+            self._function.release_gil = False
 
-    def _call(self, begin: int, end: int, tensors: Sequence[Any]) -> None:
+    def _call(self, begin: int, end: int, tensors: Sequence[Any], turn: int) -> None:
         """Rows [begin, end), in a workspace of its own."""
         if begin == end:
             return
         workspace = self._idle.pop() if self._idle else self.workspace()
         words = workspace.words
-        words[0] = 0
+        words[0], words[_STATUS_TURN] = 0, turn
         self._function(begin, end, self._constants, *workspace.tensors, *tensors)
         code, number, given = words[0], words[1], words[2]
         self._idle.append(workspace)

@@ -15,6 +15,7 @@ from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main,
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
+from rtcompile.codegen.python_turn import turn_llvm
 from rtcompile.codegen.serve import serve_function, served_stages
 from rtcompile.codegen.stage_main import stage_main, stage_rows, stage_rows_name
 from rtcompile.codegen.wrapping import with_wrapping
@@ -26,10 +27,11 @@ from runtime.value_plan import ENCODE
 __all__ = ["compile_module", "compile_stages", "stages_to_module"]
 
 
-def stages_to_module(stages: list[StageProgram], constants_bytes: int) -> Any:
+def stages_to_module(stages: list[StageProgram], constants_bytes: int, machine: str) -> Any:
     """One IRModule: every kernel once, a main function a stage, what encodes the raw values that
     stages read, what serves a request, the counter of a profiled build."""
     more = "".join(sorted({text for stage in stages for text in stage.llvm}))
+    more += turn_llvm(machine)
     functions: dict[str, Any] = {}
     module: dict[Any, Any] = {}
 
@@ -74,7 +76,7 @@ def compile_module(module: Any, target: CpuTarget) -> Any:
 def compile_stages(stages: list[StageProgram], constants_bytes: int, target: CpuTarget) -> bytes:
     """The shared library's bytes. Raises ToolchainError."""
     linker = find_linker(target)
-    module = stages_to_module(stages, constants_bytes)
+    module = stages_to_module(stages, constants_bytes, target.machine)
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
         compiled = Path(folder) / "module.o"
         try:

@@ -27,6 +27,7 @@ from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.pointers import pointer_to
 from rtcompile.codegen.program import StageProgram
+from rtcompile.codegen.python_turn import give_turn, take_turn
 from runtime.scratch import HEADER
 from runtime.serve_plan import SERVE, Outcome, Word
 from runtime.value_plan import State
@@ -91,6 +92,8 @@ class _Request:
 
     def emit(self, encode: tuple[Any, Any], stages: Sequence[Served]) -> None:
         """Emit encoding, and the stages where nothing is in their way."""
+        turn = T.Bind(self._words[Word.TURN])
+        give_turn(turn)
         self._say(Outcome.DONE)
         state = self._pointer(Word.STATE)
         encoded = [self._pointer(Word.ENCODED + k) for k in range(_ENCODED)]
@@ -111,6 +114,7 @@ class _Request:
                         scratch = T.decl_buffer((1,), "int64", data=self._pointer(Word.SCRATCH))
                         T.buffer_store(scratch, i64(HEADER), [0])
                         self._stages(stages, 0, Word.STAGES)
+        take_turn(turn)
 
     def _stages(self, stages: Sequence[Served], number: int, first: int) -> None:
         """Emit the stages from `number` on, whose words begin at `first`."""

@@ -30,6 +30,7 @@ from rtcompile.codegen import wrapping
 from rtcompile.codegen.pointers import pointer_to
 from rtcompile.codegen.probes import emit_probed, status_words
 from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, StageProgram
+from rtcompile.codegen.status import STATUS_TURN
 from rtcompile.codegen.tensor_main import ANY, Array, tensor_main
 
 __all__ = ["stage_main", "stage_rows", "stage_rows_name"]
@@ -72,7 +73,9 @@ def stage_rows(program: StageProgram, functions: dict[str, Any], constants_bytes
 
 def stage_main(program: StageProgram, rows: tuple[Any, Any], constants_bytes: int) -> Any:
     """The stage's public PrimFunc. `rows`: the private one, as (GlobalVar, return type)."""
-    return tensor_main(program.name, ("begin", "end"), _arrays(program, constants_bytes), rows)
+    arrays = _arrays(program, constants_bytes)
+    turn = Space.STATUS, STATUS_TURN
+    return tensor_main(program.name, ("begin", "end"), arrays, rows, turn)
 
 
 def _arrays(program: StageProgram, constants_bytes: int) -> list[Array]:

@@ -1,8 +1,8 @@
 """The status words: how a kernel tells that a request cannot be scored.
 
 status[0] is a code, status[1] the number of the look-up or feature, status[2] the id. The caller
-clears the first word and reads all after the call; the last report stays. `runtime/stage.py` turns
-them into errors.
+clears the first word and reads these after the call; the last report stays. `runtime/stage.py`
+turns them into errors. status[3] the caller sets: the word of `python_turn.py`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-__all__ = ["STATUS_WORDS", "Status", "report"]
+__all__ = ["STATUS_TURN", "STATUS_WORDS", "Status", "report"]
 
+STATUS_TURN = 3
 STATUS_WORDS = 4
 
 

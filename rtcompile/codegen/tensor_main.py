@@ -1,7 +1,9 @@
 """Emit the public function around a private one: it takes tensors, and hands on pointers.
 
     def NAME(count, ..., array: tensor, ...):
+        give_turn(array[place])  # where it takes turns with others that run Python
         private(count, ..., &array[0], ...)
+        take_turn(array[place])
 
 So other compiled functions can call the private one without tensors.
 """
@@ -16,6 +18,8 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.python_turn import give_turn, take_turn
+
 __all__ = ["ANY", "Array", "tensor_main"]
 
 # Elements of a private function's array whose size it is not told.
@@ -26,21 +30,33 @@ Array = tuple[str, int | None, str]
 
 
 def tensor_main(
-    name: str, scalars: Sequence[str], arrays: Sequence[Array], private: tuple[Any, Any]
+    name: str,
+    scalars: Sequence[str],
+    arrays: Sequence[Array],
+    private: tuple[Any, Any],
+    turn: tuple[str, int] | None = None,
 ) -> Any:
     """The PrimFunc `name(scalars..., arrays...)`; scalars are int64.
 
-    `private`: (GlobalVar, return type) of the function that takes the same.
+    `private`: (GlobalVar, return type) of the function that takes the same. `turn`: the array with
+    the address of the word of `python_turn.py`, and the place in it.
     """
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
         attributes = {"global_symbol": name, "tirx.is_scheduled": True, "tirx.noalias": True}
         T.func_attr({**attributes, "s_tir": True})
         given: list[Any] = [T.arg(scalar, T.int64()) for scalar in scalars]
+        buffers: dict[str, Any] = {}
         for array, size, dtype in arrays:
             # The caller checks lengths.
             extent = tirx.Var(f"{array}_size", "int64") if size is None else size
-            given.append(T.address_of(T.arg(array, T.buffer((extent,), dtype))[0]))
+            buffers[array] = T.arg(array, T.buffer((extent,), dtype))
+            given.append(T.address_of(buffers[array][0]))
+        word = T.Bind(buffers[turn[0]][turn[1]]) if turn else None
+        if turn:
+            give_turn(word)
         function, return_type = private
         T.evaluate(tvm.ir.Call(function, given, ret_ty=return_type))
+        if turn:
+            take_turn(word)
     return builder.get()

@@ -99,14 +99,20 @@ def _calls(ranker: runtime.Ranker) -> list[int]:
     assert ranker._ranking is not None
     server, rows = ranker._ranking._server, []
     assert server is not None
-    call = server.call
-
-    def counted(count: int, *arguments: Any) -> None:
-        rows.append(count)
-        call(count, *arguments)
-
-    server.call = counted  # type: ignore[assignment]
+    server.call = _Counted(rows, server.call)  # type: ignore[assignment]
     return rows
+
+
+class _Counted:
+    """Notes the rows of each call."""
+
+    def __init__(self, rows: list[int], calls: BriefCalls) -> None:
+        self._rows, self._calls = rows, calls
+        self.keeps_lock = calls.keeps_lock
+
+    def __call__(self, rows: int, *arguments: Any) -> None:
+        self._rows.append(rows)
+        self._calls(rows, *arguments)
 
 
 def _user(ranker: runtime.Ranker, **changes: Any) -> dict[str, Any]:
@@ -282,3 +288,4 @@ def test_brief_calls_keep_the_lock() -> None:
         calls(1000)
     assert log[:32] == [True] * 32
     assert log[32:] == [False, True] * 4
+    assert [calls.keeps_lock(rows) for rows in (0, 1000, 10**6)] == [True, False, False]
