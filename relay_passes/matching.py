@@ -119,7 +119,21 @@ def use_counts(function: Any) -> dict[Any, int]:
 
 
 def rewrite_main(mod: IRModule, mutator: Any) -> IRModule:
-    """A copy of `mod` whose `main` went through `mutator`, dead bindings removed."""
+    """`mod` itself where `mutator` changes no value of its `main`, else a copy whose `main` went
+    through it, dead bindings removed."""
+    main = mutator.visit_expr(mod["main"])
+    if _same_values(main, mod["main"]):
+        return mod
     updated = mod.clone()
-    updated.update_func(updated.get_global_var("main"), mutator.visit_expr(mod["main"]))
+    updated.update_func(updated.get_global_var("main"), main)
     return relax.transform.DeadCodeElimination(["main"])(updated)
+
+
+def _same_values(function: Any, other: Any) -> bool:
+    """Whether two functions bind the very same expressions, and give the same."""
+    ours, theirs = bindings(function), bindings(other)
+    return (
+        len(ours) == len(theirs)
+        and function.body.body.same_as(other.body.body)
+        and all(a.same_as(b) for a, b in zip(ours.values(), theirs.values(), strict=True))
+    )

@@ -65,12 +65,15 @@ GraphPass = Callable[[IRModule, PassReport], IRModule]
 
 
 def canonicalize(mod: IRModule, report: PassReport) -> IRModule:
-    """Upstream's clean-up passes, until the graph is in A-normal form without dead code."""
+    """Upstream's clean-up passes, until the graph is in A-normal form without dead code.
+
+    Not the one that shares equal values: it takes longer than all others, and `share_values` runs
+    it where it finds most.
+    """
     mod = fold_constants(relax.transform.DecomposeOpsForInference()(mod))
     return tvm.ir.transform.Sequential(
         [
             relax.transform.CanonicalizeBindings(),
-            relax.transform.EliminateCommonSubexpr(),
             relax.transform.DeadCodeElimination(["main"]),
         ]
     )(mod)
