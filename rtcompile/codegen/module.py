@@ -18,6 +18,7 @@ from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.python_turn import turn_llvm
 from rtcompile.codegen.serve import serve_function, served_stages
 from rtcompile.codegen.stage_main import stage_main, stage_rows, stage_rows_name
+from rtcompile.codegen.tir_pipeline import PIPELINE
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError
 from rtcompile.targets import CpuTarget
@@ -64,13 +65,8 @@ def stages_to_module(stages: list[StageProgram], constants_bytes: int, machine: 
 
 
 def compile_module(module: Any, target: CpuTarget) -> Any:
-    """The compiled functions, as a runtime module.
-
-    Without TVM's reuse of storage: a panel's sums that lie where a wider panel's were are kept by
-    LLVM in parts of its registers, and put together in every step of the inner loop.
-    """
-    with tvm.transform.PassContext(config={"tirx.disable_storage_rewrite": True}):
-        return tvm.compile(module, target=target.tvm_target()).mod
+    """The compiled functions, as a runtime module."""
+    return tvm.compile(module, target=target.tvm_target(), tir_pipeline=PIPELINE).mod
 
 
 def compile_stages(stages: list[StageProgram], constants_bytes: int, target: CpuTarget) -> bytes:

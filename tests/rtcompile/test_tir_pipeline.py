@@ -1,0 +1,45 @@
+"""The passes that are left out change nothing but the time of a build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tvm
+
+import rtcompile
+from rtcompile.codegen import module as compiled_modules
+from rtcompile.codegen.tir_pipeline import PIPELINE
+from tests.onnx_models import two_input_model
+from tests.ranking_model import FEATURES, INPUTS, ranking_model
+
+
+def _build(with_features: bool, folder: Path) -> None:
+    if not with_features:
+        rtcompile.build(two_input_model(folder / "m.onnx"), output=folder / "m.rtc")
+        return
+    names = ("user_id", "tags", "item_id", "price")
+    features = [f for f in FEATURES if f.get("feature_name") in names]
+    model = ranking_model(folder, features, {name: INPUTS[name] for name in names})
+    options = rtcompile.BuildOptions(features=model.features, embeddings=model.embeddings)
+    rtcompile.build(model.onnx, options, output=folder / "m.rtc")
+
+
+@pytest.mark.parametrize("with_features", [False, True])
+def test_the_machine_code_is_that_of_the_default_pipeline(
+    with_features: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def both(module: Any, target: Any) -> Any:
+        with tvm.ir.transform.PassContext(config={"tirx.disable_storage_rewrite": True}):
+            default = tvm.compile(module, target=target.tvm_target()).mod
+        ours = tvm.compile(module, target=target.tvm_target(), tir_pipeline=PIPELINE).mod
+        seen.append((default.inspect_source("asm"), ours.inspect_source("asm")))
+        return ours
+
+    monkeypatch.setattr(compiled_modules, "compile_module", both)
+    _build(with_features, tmp_path)
+    [(default, ours)] = seen
+    assert ours == default
