@@ -18,6 +18,7 @@ from tests.conformance.cases import FOLDER
 ROWS = 70  # more than one tile
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("configs/*.json")), ids=lambda path: path.stem)
 def test_a_config_compiles_and_agrees(path: Path) -> None:
     plan = load_config(path, FOLDER)

@@ -40,6 +40,7 @@ def test_a_build_for_another_machine_is_not_verified_and_not_loaded(
         runtime.load(output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, t in TARGETS.items() if t.machine == "aarch64"])
 def test_a_network_gives_this_machines_outputs(
     artifact_path: Path,
@@ -79,6 +80,7 @@ def test_ranking_gives_this_machines_scores(
     np.testing.assert_allclose(scores[1], scores[0], rtol=0, atol=CLOSE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_name", ["murmur", "farmhash"])
 def test_features_are_those_of_the_reference(
     monkeypatch: pytest.MonkeyPatch, hash_name: str

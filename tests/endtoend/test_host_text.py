@@ -108,6 +108,7 @@ def test_an_artifact_brings_its_files(artifact: Path) -> None:
     assert columns["distance"].values.tolist() == [[9.0], [4.0]]
 
 
+@pytest.mark.slow
 def test_without_the_library_loading_says_so(artifact: Path) -> None:
     code = (
         "import sys; sys.modules['tokenizers'] = None; import runtime\n"

@@ -84,6 +84,7 @@ def test_an_unreachable_registry_is_said(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert not list(tmp_path.rglob("*.whl"))
 
 
+@pytest.mark.slow
 def test_the_demo_goes_on_without_the_registry(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_the_wheel_is_read_where_it_is_cached(
     assert [event.timestamp for event in found.events] == [10, 20]
 
 
+@pytest.mark.slow
 def test_training_features_are_the_served_ones(prepared: Prepared, tmp_path: Path) -> None:
     """The same numbers, bit by bit, for every pair of the data set's last tenth."""
     table = item_fields(movielens.synthetic())

@@ -54,6 +54,7 @@ def test_scores_are_the_originals(prepared: Prepared, rows: int) -> None:
             assert np.max(np.abs(scores[name] - want)) <= 1e-4 * max(np.ptp(want), 1e-2)
 
 
+@pytest.mark.slow
 def test_tensorflow_gives_the_same_scores(prepared: Prepared) -> None:
     pytest.importorskip("tensorflow")
     from rtcompile.bench.tensorflow_stack import TensorFlowStack

@@ -25,6 +25,7 @@ def _ranker(tmp_path: Path, nodes: list[Any], inputs: Any, **constants: Any) -> 
     return runtime.load(tmp_path / "m.rtc")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "depth", "columns"), [(3, 1, 3), (26, 4, 26), (7, 33, 70), (50, 16, 5), (2, 4, 9)]
 )
@@ -47,6 +48,7 @@ def test_batched_products(
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1, 2, 15, 16, 17, 26, 31, 50, 64, 100])
 def test_softmax(tmp_path: Path, width: int) -> None:
     node = helper.make_node("Softmax", ["X"], ["Y"], axis=-1)

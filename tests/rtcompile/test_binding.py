@@ -106,6 +106,7 @@ def test_embeddings_that_cannot_be_read(model: RankingModel, tmp_path: Path) -> 
         _build(model, tmp_path, embeddings=tmp_path / "empty")
 
 
+@pytest.mark.slow
 def test_a_folder_of_tables_and_real_rows(model: RankingModel, tmp_path: Path) -> None:
     folder = tmp_path / "tables"
     folder.mkdir()

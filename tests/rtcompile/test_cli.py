@@ -98,6 +98,7 @@ def test_an_unknown_item_has_its_own_code(artifact: Path, catalog: Path, tmp_pat
     assert "line 1: items '77' are not in the item table" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["artifact", "config"])
 def test_extract(artifact: Path, model: RankingModel, tmp_path: Path, by: str) -> None:
     rows = [{**USER, **row, "position": 3} for row in _rows(4)]
@@ -116,6 +117,7 @@ def test_extract(artifact: Path, model: RankingModel, tmp_path: Path, by: str) -
     assert len(lines[0]["scored__weights"]) == len(lines[0]["scored"])
 
 
+@pytest.mark.slow
 def test_bad_extractions(model: RankingModel, tmp_path: Path) -> None:
     source = _write(tmp_path / "rows.jsonl", [{"age": 1}])
     assert _run("extract", model.features, source, "-o", tmp_path / "o.txt").exit_code == 30

@@ -13,6 +13,9 @@ from torch import nn
 import runtime
 from rtcompile import BuildOptions, build
 
+# What all of them share takes half a minute to compile.
+pytestmark = pytest.mark.slow
+
 ROWS = (1, 7, 100)
 
 

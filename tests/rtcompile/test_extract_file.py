@@ -120,6 +120,7 @@ def test_the_columns_have_the_features_types(expected: Any) -> None:
     assert first["prices"] == [[1.0, 2.0], [3.0, 4.0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
 def test_every_format_in_chunks(folder: Path, tmp_path: Path, expected: Any, suffix: str) -> None:
     source, seen = folder / f"rows{suffix}", []
@@ -142,6 +143,7 @@ def test_several_processes(folder: Path, tmp_path: Path, expected: Any) -> None:
     assert pyarrow.parquet.read_table(output).equals(expected)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(
     folder: Path, tmp_path: Path, expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +213,7 @@ def test_no_rows(folder: Path, tmp_path: Path, expected: Any) -> None:
     assert _types(table) == _types(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

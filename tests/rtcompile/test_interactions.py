@@ -60,6 +60,7 @@ def _interaction(first: str, second: str) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "columns", "outputs"), [(3, 26, 70), (5, 4, 8), (2, 33, 100), (26, 26, 40), (4, 3, 9)]
 )
@@ -86,6 +87,7 @@ def test_a_layer_over_outer_products(
         np.testing.assert_allclose(ranker.predict(given)["Y"], want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1, 2, 5, 8, 16, 23, 40, 70])
 def test_products_of_pairs(tmp_path: Path, width: int) -> None:
     """Every two of four fields, taken apart and joined again, and one field as it is."""

@@ -162,6 +162,7 @@ def ranking(tmp_path_factory: pytest.TempPathFactory) -> RankingModel:
     return made
 
 
+@pytest.mark.slow
 def test_a_ranking_model_keeps_one_output(ranking: RankingModel, tmp_path: Path) -> None:
     path = tmp_path / "bulk.rtc"
     features = {"features": ranking.features, "embeddings": ranking.embeddings}

@@ -59,6 +59,7 @@ def test_unknown_operators_are_all_named(tmp_path: Path) -> None:
     assert "node second: Bernoulli" in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [13, 15, 17, 18, 20, 22])
 def test_opsets(tmp_path: Path, opset: int) -> None:
     path = two_input_model(tmp_path / "m.onnx", opset)

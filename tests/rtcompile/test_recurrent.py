@@ -105,6 +105,7 @@ def _agree(ranker: runtime.Ranker, inputs: dict[str, Any], want: list[Any]) -> N
         np.testing.assert_allclose(got, expected, rtol=4e-6, atol=4e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operator", "units", "direction", "options"),
     [
@@ -134,6 +135,7 @@ def test_layers(
         _agree(ranker, inputs, session.run(None, inputs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operator", ["GRU", "LSTM", "RNN"])
 def test_rows_first(tmp_path: Path, operator: str) -> None:
     options: dict[str, Any] = {"linear_before_reset": 1} if operator == "GRU" else {}
@@ -157,6 +159,7 @@ def test_behind_a_length_nothing_changes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(results["H_out"][empty, 0], inputs["H"][empty])
 
 
+@pytest.mark.slow
 def test_a_state_of_zeros_costs_nothing(tmp_path: Path) -> None:
     path = _model(tmp_path / "m.onnx", "GRU", 8, initial=True)
     model = onnx.load(str(path))

@@ -29,6 +29,7 @@ def _scores(path: Path) -> tuple[str, Any]:
     return str(ranker.manifest["target"]["name"]), scores
 
 
+@pytest.mark.slow
 def test_each_machine_loads_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if len(_HERE) < 2:
         pytest.skip("this machine can run one target only")
@@ -50,6 +51,7 @@ def test_each_machine_loads_its_module(tmp_path: Path, monkeypatch: pytest.Monke
         runtime.load(several)
 
 
+@pytest.mark.slow
 def test_inspect_names_all_targets(tmp_path: Path) -> None:
     model, path = two_input_model(tmp_path / "model.onnx"), tmp_path / "m.rtc"
     command = ["build", str(model), "-o", str(path), "--no-verify"]

@@ -32,6 +32,7 @@ def _outputs(result: BuildResult, stage: str) -> set[tuple[int, ...]]:
     return {tuple(port["shape"]) for port in result.manifest["stages"][stage]["outputs"]}
 
 
+@pytest.mark.slow
 def test_din_splits_its_attention_and_its_first_layer(tmp_path: Path) -> None:
     result = _built("din", tmp_path)
     applied = _applied(result)
@@ -46,6 +47,7 @@ def test_din_splits_its_attention_and_its_first_layer(tmp_path: Path) -> None:
     assert result.verification.largest_difference < 1e-5
 
 
+@pytest.mark.slow
 def test_deepfm_splits_its_sums_and_its_first_layer(tmp_path: Path) -> None:
     result = _built("deepfm", tmp_path)
     applied = _applied(result)
@@ -58,6 +60,7 @@ def test_deepfm_splits_its_sums_and_its_first_layer(tmp_path: Path) -> None:
     assert not result.manifest["stages"]["cross"]["lookups"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deepfm", "din"])
 def test_what_the_cross_stage_reads_is_there(name: str, tmp_path: Path) -> None:
     stages = _built(name, tmp_path).manifest["stages"]

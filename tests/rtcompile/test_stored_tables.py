@@ -86,6 +86,7 @@ def _build(model: RankingModel, output: Path, **options: Any) -> rtcompile.Build
     return rtcompile.build(model.onnx, rtcompile.BuildOptions(**given), output=output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dtypes",
     [

@@ -78,6 +78,7 @@ def _assembly(kernel: Any, target: CpuTarget) -> str:
     return str(compile_module(module, target).inspect_source("asm"))
 
 
+@pytest.mark.slow
 @_TARGETS
 @pytest.mark.parametrize(
     "shape",
@@ -105,6 +106,7 @@ def test_the_inner_loop_multiplies_whole_registers_and_moves_none(
     assert ("prefetch" in assembly or "prfm" in assembly) == (far and registers.fused)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "product"),
     [

@@ -26,6 +26,7 @@ def _build(with_features: bool, folder: Path) -> None:
     rtcompile.build(model.onnx, options, output=folder / "m.rtc")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_features", [False, True])
 def test_the_machine_code_is_that_of_the_default_pipeline(
     with_features: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -94,6 +94,7 @@ def test_lower_precision(din: Prepared, level: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(found, exact, atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_softmax_over_several_sequences(tmp_path: Path) -> None:
     prepared = prepare_workload("ep1", tmp_path, SMALL)
     user, items = dict(prepared.design.requests[0].user), prepared.design.items["item_id"]

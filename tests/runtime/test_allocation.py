@@ -44,6 +44,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> tuple[runtime.Ranker, Pat
     return runtime.load(path), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["rank", "graph"])
 def test_compiled_code_cannot_allocate(which: str, request: pytest.FixtureRequest) -> None:
     _, path = request.getfixturevalue(which)
@@ -81,6 +82,7 @@ def test_a_graph(graph: tuple[runtime.Ranker, Path]) -> None:
     assert len(ranker._stage._idle) == len(ranker._stage._answers) == 1
 
 
+@pytest.mark.slow
 def test_a_ranking(rank: tuple[runtime.Ranker, Path]) -> None:
     ranker, _ = rank
     ids, context = ranker.items.ids() * 5, {"position": [0] * ROWS}

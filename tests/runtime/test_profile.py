@@ -50,6 +50,7 @@ def test_spread_over_threads_all_count(tmp_path: Path) -> None:
     assert {one.calls for one in ranker.profile().kernels} == {10}
 
 
+@pytest.mark.slow
 def test_a_ranking_by_stage(tmp_path: Path) -> None:
     model = ranking_model(tmp_path)
     options = BuildOptions(features=model.features, embeddings=model.embeddings, profile=True)

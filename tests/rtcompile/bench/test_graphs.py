@@ -76,6 +76,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     yield module
 
 
+@pytest.mark.slow
 def test_a_library(library: ModuleType, tmp_path: Path) -> None:
     figures = tmp_path / "f.json"
     result = _bench(

@@ -51,6 +51,7 @@ def _subject(name: str, folder: Path) -> Subject:
     return found
 
 
+@pytest.mark.slow
 def test_tuned_kernels_beside_default_ones(tmp_path: Path) -> None:
     model, logs = two_input_model(tmp_path / "model.onnx"), tmp_path / "logs"
     for task in model_tasks(model, TuneOptions(logs)):
@@ -71,6 +72,7 @@ def test_tuned_kernels_beside_default_ones(tmp_path: Path) -> None:
     assert _bench(model, "--target", "x86-64-v3").exit_code != 0
 
 
+@pytest.mark.slow
 def test_a_model_is_tuned_by_its_name(tmp_path: Path) -> None:
     options = TuneOptions(tmp_path)
     with named_model("movielens-din", None, options) as (path, filled):
@@ -88,6 +90,7 @@ def din(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Subject, Pat
     yield _subject("din", folder), folder
 
 
+@pytest.mark.slow
 def test_the_stages_of_a_profile(din: tuple[Subject, Path]) -> None:
     subject, folder = din
     one, several = profile_subject(subject, (1, 70), folder, lambda step: None)
@@ -102,6 +105,7 @@ def test_the_stages_of_a_profile(din: tuple[Subject, Path]) -> None:
             assert kernel.calls == 2 * dense[kernel.kernel]  # tiles
 
 
+@pytest.mark.slow
 def test_every_part_can_be_turned_off(din: tuple[Subject, Path]) -> None:
     subject, folder = din
     steps: list[str] = []
@@ -121,6 +125,7 @@ def test_scores_that_differ_are_refused() -> None:
         ablation._compare(given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["din", "dlrm"])
 def test_items_that_are_not_kept(name: str, tmp_path: Path) -> None:
     subject = _subject(name, tmp_path)
@@ -143,6 +148,7 @@ def test_threads_make_their_calls_in_turn() -> None:
     assert {tuple(names[:3]) for names in seen.values()} <= {tuple("abc"), tuple("bca")}
 
 
+@pytest.mark.slow
 def test_throughput(din: tuple[Subject, Path]) -> None:
     subject, folder = din
     (found,) = measure_threads(subject, 2, (300,), folder, lambda step: None)
@@ -150,6 +156,7 @@ def test_throughput(din: tuple[Subject, Path]) -> None:
     assert min(found.one, found.all, found.ratio, found.spread) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "shown"),
     [

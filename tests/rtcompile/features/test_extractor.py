@@ -127,6 +127,7 @@ COLUMNS = {
 }
 
 
+@pytest.mark.slow
 @given(rows=st.lists(st.fixed_dictionaries(COLUMNS), max_size=5))
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 def test_hostile_rows(extractor: FeatureExtractor, rows: list[dict[str, Any]]) -> None:
@@ -145,6 +146,7 @@ def test_many_rows_cross_the_tiles(extractor: FeatureExtractor) -> None:
     assert_as_reference(extractor, columns)
 
 
+@pytest.mark.slow
 def test_long_values(extractor: FeatureExtractor) -> None:
     columns: dict[str, list[Any]] = {name: ["x" * 10_000_000] for name in COLUMNS}
     columns["clicks"] = ["y;" * 1_000_000]

@@ -14,6 +14,9 @@ from rtcompile.features import FeatureExtractor, compile_features
 from rtcompile.features.overlap_feature import METHODS
 from rtcompile.features.reference import extract
 
+# What all of them share takes half a minute to compile.
+pytestmark = pytest.mark.slow
+
 
 def _feature(kind: str, name: str, **keys: Any) -> dict[str, Any]:
     return {"feature_type": kind, "feature_name": name, **keys}

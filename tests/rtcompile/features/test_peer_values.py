@@ -90,6 +90,7 @@ def test_boundaries_with_an_empty_default_leave_a_row_empty() -> None:
     assert (column.values.tolist(), column.lengths.tolist()) == ([2, 1, 3], [2, 0, 1])  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "text"),
     [
@@ -108,6 +109,7 @@ def test_a_hashed_match_has_the_features_name(keys: dict[str, Any], text: str) -
     assert column.values.tolist() == _murmur(text, "z", "z")
 
 
+@pytest.mark.slow
 def test_the_name_of_a_match_is_that_of_the_peer() -> None:
     given = {"user": "user:map", "category": "item:first", "item": "item:second"}
     feature = _feature("match_feature", **given, hash_bucket_size=100, default_value="z")
@@ -117,6 +119,7 @@ def test_the_name_of_a_match_is_that_of_the_peer() -> None:
     assert _run(columns, coded).values.tolist() == [2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("feature", "texts"),
     [
@@ -156,6 +159,7 @@ def test_a_long_prefix_fits_beside_short_values() -> None:
 
 
 # As the peer's exporter writes them: every feature of a sequence has a default value.
+@pytest.mark.slow
 @pytest.mark.parametrize("default", ["0", "xyz"])
 @pytest.mark.parametrize("grouped", [True, False])
 def test_a_text_normalizer_in_a_sequence(grouped: bool, default: str) -> None:
@@ -189,6 +193,7 @@ def test_shorter_vectors_are_filled_up(keys: dict[str, Any], values: list[int]) 
     assert column.values.tolist() == values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("marked", [[], ["ilng", "ilat"]])
 def test_an_expression_over_a_grouped_sequence(marked: list[str]) -> None:
     side = "user" if marked else "item"

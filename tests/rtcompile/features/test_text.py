@@ -43,6 +43,7 @@ def _run(features: list[dict[str, Any]], columns: dict[str, list[Any]]) -> Any:
 
 
 # The expected ids are those that the peer's generator gives.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "values", "lengths"),
     [
@@ -81,6 +82,7 @@ def test_hostile_text() -> None:
     assert len(_run(features, {"text": texts}).lengths) == len(texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "text", "expected"),
     [
@@ -156,6 +158,7 @@ def _replace(**keys: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_regular_expressions() -> None:
     feature = _replace(vocab_list=["a<1>b<4>", "<7>"], default_value="", separator=",")
     column = _run([feature], {"text": ["a123b45", "777,8", b"\xff", None]})

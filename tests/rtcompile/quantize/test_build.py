@@ -18,7 +18,7 @@ from rtcompile.conductor import BuildResult
 from rtcompile.errors import BudgetError, ConfigError, UnsupportedError
 from rtcompile.targets import resolve_target
 from tests.onnx_models import save
-from tests.ranking_model import USER, items, ranking_model
+from tests.ranking_model import FEATURES, INPUTS, USER, items, ranking_model
 
 needs_int8 = pytest.mark.usefixtures("int8")
 needs_bf16 = pytest.mark.usefixtures("bf16")
@@ -90,6 +90,7 @@ def exact(network: Path, folder: Path, x: Any) -> Any:
     return runtime.load(folder / "model.rtc").predict({"x": x})["y"]
 
 
+@pytest.mark.slow
 @needs_int8
 @pytest.mark.parametrize("method", ["minmax", "dynamic"])
 def test_layers_compute_in_int8(network: Path, data: Path, tmp_path: Path, method: str) -> None:
@@ -115,6 +116,7 @@ def test_layers_compute_in_bf16(network: Path, tmp_path: Path) -> None:
     assert 0 < result.manifest["precision"]["largest_difference"] < 5e-3
 
 
+@pytest.mark.slow
 @needs_int8
 def test_a_layer_that_costs_too_much_goes_up_and_says_why(
     network: Path, unlabelled: Path, tmp_path: Path
@@ -132,13 +134,14 @@ def test_a_layer_that_costs_too_much_goes_up_and_says_why(
 @pytest.mark.slow
 @needs_int8
 def test_tables_over_the_budget_fail_the_build(tmp_path: Path) -> None:
-    model = ranking_model(tmp_path)
+    names = ("user_id", "tags", "item_id", "price")
+    features = [f for f in FEATURES if f.get("feature_name") in names]
+    model = ranking_model(tmp_path, features, {name: INPUTS[name] for name in names})
     rows = tmp_path / "rows.jsonl"
-    table = {name: values for name, values in items(40).items() if name != "id"}
+    table = items(40)
     request = {
-        "user": USER,
-        "items": [{name: table[name][row] for name in table} for row in range(40)],
-        "context": {"position": [row % 5 for row in range(40)]},
+        "user": {name: USER[name] for name in ("user_id", "tags")},
+        "items": [{name: table[name][row] for name in ("item_id", "price")} for row in range(40)],
     }
     rows.write_text(json.dumps(request) + "\n")
     keys = {
@@ -163,6 +166,7 @@ def test_a_target_without_the_instruction_is_refused(network: Path, tmp_path: Pa
             built(network, tmp_path, quantize=quantize, target="x86-64-v3", verify=False)
 
 
+@pytest.mark.slow
 @needs_int8
 def test_options_that_make_no_sense(network: Path, unlabelled: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="quantize 'int7': one of none, bf16, int8"):
@@ -175,6 +179,7 @@ def test_options_that_make_no_sense(network: Path, unlabelled: Path, tmp_path: P
         built(network, tmp_path, quantize="int8", calibration=unlabelled, max_difference=-1.0)
 
 
+@pytest.mark.slow
 @needs_int8
 def test_the_command_line_shows_levels_and_names_bad_data(
     network: Path, data: Path, tmp_path: Path

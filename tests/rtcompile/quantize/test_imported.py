@@ -57,6 +57,7 @@ def near_onnxruntime(model: Path, artifact: Path, inputs: dict[str, Any], bound:
     assert np.abs(want - got).mean() < bound / 4
 
 
+@pytest.mark.slow
 @needs_int8
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize(
@@ -78,6 +79,7 @@ def test_static(
     near_onnxruntime(model, tmp_path / "m.rtc", network_rows(100, 9), 0.03)
 
 
+@pytest.mark.slow
 @needs_int8
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_dynamic(tmp_path: Path, network: Path, per_channel: bool) -> None:
@@ -87,6 +89,7 @@ def test_dynamic(tmp_path: Path, network: Path, per_channel: bool) -> None:
     near_onnxruntime(model, tmp_path / "m.rtc", network_rows(100, 9), 0.03)
 
 
+@pytest.mark.slow
 @needs_int8
 def test_fused_operators_of_onnxruntime(tmp_path: Path, network: Path) -> None:
     """Its optimizer writes DynamicQuantizeMatMul and MatMulIntegerToFloat."""
@@ -102,6 +105,7 @@ def test_fused_operators_of_onnxruntime(tmp_path: Path, network: Path) -> None:
     near_onnxruntime(tmp_path / "fused.onnx", tmp_path / "m.rtc", network_rows(100, 9), 0.03)
 
 
+@pytest.mark.slow
 @needs_int8
 def test_a_ranges_saturation_is_kept(tmp_path: Path, network: Path) -> None:
     """The quantizer leaves out the Relu before a range from 0 on; inputs reach beyond theirs."""
@@ -111,6 +115,7 @@ def test_a_ranges_saturation_is_kept(tmp_path: Path, network: Path) -> None:
     near_onnxruntime(model, tmp_path / "m.rtc", network_rows(100, 9, scale=8.0), 0.05)
 
 
+@pytest.mark.slow
 @needs_int8
 @pytest.mark.parametrize("form", ["QDQ", "dynamic"])
 def test_a_ranking_model_in_stages(tmp_path: Path, form: str) -> None:
@@ -156,6 +161,7 @@ def test_weights_with_a_zero_point_stay_float(tmp_path: Path, network: Path) -> 
     assert all("zero point" in layer["reason"] for layer in layers)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not runs_here(resolve_target("x86-64-v3")), reason="not run here")
 def test_a_target_without_the_instruction_computes_in_float(tmp_path: Path, network: Path) -> None:
     result = built(static(network, batches()), tmp_path, target="x86-64-v3")
@@ -164,6 +170,7 @@ def test_a_target_without_the_instruction_computes_in_float(tmp_path: Path, netw
     assert all("no instruction" in layer["reason"] for layer in layers)
 
 
+@pytest.mark.slow
 def test_what_is_said_of_it(tmp_path: Path, network: Path) -> None:
     model, to = static(network, batches()), str(tmp_path / "m.rtc")
     said = CliRunner().invoke(main, ["build", str(model), "-o", to, "--explain"])
@@ -176,6 +183,7 @@ def test_quantize_is_refused(tmp_path: Path, network: Path) -> None:
         built(static(network, batches()), tmp_path, quantize="int8")
 
 
+@pytest.mark.slow
 @needs_int8
 def test_wrong_int8_layers_are_not_written(
     tmp_path: Path, network: Path, monkeypatch: pytest.MonkeyPatch
@@ -189,6 +197,7 @@ def test_wrong_int8_layers_are_not_written(
     assert not (tmp_path / "m.rtc").exists()
 
 
+@pytest.mark.slow
 @needs_int8
 def test_tables_in_int8_too(tmp_path: Path, network: Path) -> None:
     model = static(network, batches())

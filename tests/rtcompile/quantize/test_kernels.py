@@ -125,6 +125,7 @@ def test_one_huge_outlier_leaves_the_other_rows_alone(dynamic: Any) -> None:
     assert scale[1] == np.float32(1 / 127)
 
 
+@pytest.mark.slow
 @needs_vnni
 @pytest.mark.parametrize("columns", [1, 16, 33, 100, 128])
 @pytest.mark.parametrize(
@@ -169,6 +170,7 @@ BOUNDS = [
 ]
 
 
+@pytest.mark.slow
 @needs_vnni
 @pytest.mark.parametrize("text", BOUNDS)
 def test_every_count_of_rows_is_computed_and_no_more(text: str) -> None:

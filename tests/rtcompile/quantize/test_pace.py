@@ -81,6 +81,7 @@ def network(tmp_path: Path) -> Path:
     return save(tmp_path / "m.onnx", nodes, constants, *ports)
 
 
+@pytest.mark.slow
 def test_a_small_layer_of_dynamic_rows_stays_and_says_why(network: Path, tmp_path: Path) -> None:
     options = rtcompile.BuildOptions(quantize="int8", keep_slower=True, max_difference=1)
     result = rtcompile.build(network, options, output=tmp_path / "m.rtc")
@@ -96,6 +97,7 @@ def test_a_small_layer_of_dynamic_rows_stays_and_says_why(network: Path, tmp_pat
     assert [layer["level"] for layer in result.manifest["precision"]["layers"]] == ["int8"] * 2
 
 
+@pytest.mark.slow
 def test_a_build_is_timed_unless_it_is_told_not_to(network: Path, tmp_path: Path) -> None:
     said: list[str] = []
     options = rtcompile.BuildOptions(quantize="int8", max_difference=1)

@@ -40,6 +40,7 @@ def _task(reduces: bool) -> Task:
     return Task.of(*GENERIC_KERNEL, values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduces", [False, True])
 def test_every_schedule_is_right_or_refused(reduces: bool) -> None:
     task = _task(reduces)

@@ -91,6 +91,7 @@ def _wrong(measurable: Measurable, path: Path) -> list[str]:
     return [differences(measurable, place, arrays[place]) for place in measurable.expected]
 
 
+@pytest.mark.slow
 @_EVERY_TASK
 def test_all_forms_give_the_right_values(
     task: Task, tmp_path_factory: pytest.TempPathFactory

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.local_runner import LocalRunner
@@ -11,6 +13,7 @@ from tests.rtcompile.tuning.candidates import prepare, trial
 _KINDS = ["good", "crash", "wrong", "loop", "unbuildable", "compiler-crash", "good"]
 
 
+@pytest.mark.slow
 def test_bad_candidates_cost_themselves_only() -> None:
     trials = [trial(1, kind, form) for form, kind in enumerate(_KINDS)]
     with LocalRunner("host", prepare, seconds=5) as runner:
@@ -20,6 +23,7 @@ def test_bad_candidates_cost_themselves_only() -> None:
     assert all((outcomes[one].seconds or 0) > 0 for one in (trials[0], trials[-1]))
 
 
+@pytest.mark.slow
 def test_candidates_take_turns_with_the_default() -> None:
     values = {"depth": 16, "columns": 1, "epilogue": "", "least": 1, "most": 64}
     task = Task.of("narrow_dense", KERNELS["narrow_dense"].version, values)

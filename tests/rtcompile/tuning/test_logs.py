@@ -119,6 +119,7 @@ for _ in range(100):
 """
 
 
+@pytest.mark.slow
 def test_two_jobs_may_write_while_a_third_rewrites(tmp_path: Path) -> None:
     _write(tmp_path, record(dense(1), configs(dense(1))[0]))
     writers = [

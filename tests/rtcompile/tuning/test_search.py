@@ -25,6 +25,7 @@ def _search(directory: Path, budget: int, tasks: dict[Task, int] | None = None) 
     return Search(tasks or _TASKS, known, TARGET, directory, HERE, budget)
 
 
+@pytest.mark.slow
 def test_the_budget_is_spent_once(tmp_path: Path) -> None:
     pytest.importorskip("xgboost")
     runner = FakeRunner()

@@ -59,6 +59,7 @@ def _kernel_records(logs: Path) -> list[Record]:
     return [r for r in read_logs(logs, _HOST.name).records if not is_tile(r.trial.task)]
 
 
+@pytest.mark.slow
 def test_a_second_run_spends_nothing(model: Path, tasks: dict[Task, int], tmp_path: Path) -> None:
     trials = len(tasks) + 3
     first = _run(*_tune(model, tmp_path, trials))
@@ -81,6 +82,7 @@ def test_a_second_run_spends_nothing(model: Path, tasks: dict[Task, int], tmp_pa
     assert tuning["tuned"] + tuning["reused"] == len(tasks) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_ends_at_half_goes_on(model: Path, tmp_path: Path, how: signal.Signals) -> None:
     trials = 10
@@ -137,6 +139,7 @@ def test_a_build_takes_the_configs_of_the_logs(
     assert _scores(output) == pytest.approx(_scores(plain), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", TILE_SIZES)
 def test_a_build_takes_the_rows_of_a_tile(model: Path, tmp_path: Path, rows: int) -> None:
     (tile,) = filter(is_tile, model_tasks(model, TuneOptions(tmp_path)))
