@@ -6,6 +6,7 @@ run on one thread each, and take turns in one process.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -137,7 +138,9 @@ def bench_graph(
     engines = _engines(graph.path, against, say)
     if "float32" in against:
         engines["float32"] = build(_EXACT).predict
+    begin = time.perf_counter()
     ranker = build(options)
+    seconds = time.perf_counter() - begin
     precision = ranker.manifest.get("precision", {})
     progress(f"{graph.name}: measuring")
     found = []
@@ -149,7 +152,7 @@ def bench_graph(
         taken = side_by_side({"rtcompile": partial(ranker.predict, inputs), **calls})
         ours = taken.pop("rtcompile")
         moved = precision.get("largest_difference")
-        found.append(Latency(graph.name, count, ours, taken, moved))
+        found.append(Latency(graph.name, count, ours, taken, moved, seconds))
     return found
 
 

@@ -19,6 +19,7 @@ class Latency:
     """Median microseconds a request of `rows` items: ours, and each peer's.
 
     `moved`: the largest difference of the scores that lower precision makes, where it is measured.
+    `build_seconds`: what building and verifying took, of graphs on their own.
     """
 
     model: str
@@ -26,6 +27,7 @@ class Latency:
     microseconds: float
     peers: Mapping[str, float]
     moved: float | None = None
+    build_seconds: float | None = None
 
     def ratios(self) -> dict[str, float]:
         """How many times as long each peer takes."""

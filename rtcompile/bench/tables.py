@@ -92,7 +92,8 @@ def _of_peer(latency: Latency, peer: str, between: str) -> str:
 
 
 def summary(latencies: Sequence[Latency]) -> list[str]:
-    """A line a peer, and one of the best of them: geometric mean and minimum of the ratios."""
+    """A line a peer, and one of the best of them: geometric mean and minimum of the ratios. And the
+    longest build."""
     peers = _peers(latencies)
     lines = []
     for peer in peers:
@@ -101,6 +102,10 @@ def summary(latencies: Sequence[Latency]) -> list[str]:
     best = {_name(one): one.best_ratio for one in latencies if one.best_ratio is not None}
     if len(peers) > 1:
         lines.append(f"against the best of them: {_of_ratios(best)}")
+    builds = {one.model: one.build_seconds for one in latencies if one.build_seconds is not None}
+    if builds:
+        slowest = max(builds, key=lambda name: builds[name])
+        lines.append(f"longest build, with verification: {builds[slowest]:.1f} s ({slowest})")
     return lines
 
 

@@ -125,13 +125,14 @@ def test_engines_that_cannot_run_are_said(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_summary() -> None:
     latencies = [
-        Latency("a", 1, 10.0, {"x": 20.0, "y": 40.0}),
-        Latency("b", 1, 10.0, {"x": 80.0}),
+        Latency("a", 1, 10.0, {"x": 20.0, "y": 40.0}, build_seconds=2.0),
+        Latency("b", 1, 10.0, {"x": 80.0}, build_seconds=3.04),
     ]
     assert summary(latencies) == [
         "against x: geometric mean 4.00x of 2, lowest 2.00x (a at 1)",
         "against y: geometric mean 4.00x of 1, lowest 4.00x (a at 1)",
         "against the best of them: geometric mean 4.00x of 2, lowest 2.00x (a at 1)",
+        "longest build, with verification: 3.0 s (b)",
     ]
     assert summary([Latency("a", 1, 10.0, {})]) == []
 
