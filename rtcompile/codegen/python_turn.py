@@ -28,8 +28,9 @@ __all__ = ["give_turn", "take_turn", "turn_llvm"]
 
 _GIVE, _TAKE = "rtc_give_turn", "rtc_take_turn"
 
-# Pauses take 15 to 50 ns: the longest wait is that of the time in which a sleeping thread wakes,
-# twice or more often; the wait for a thread that may not come back, a tenth of that.
+# A pause takes 15 to 50 ns by processor. The longest wait is then 120 to 400 us, longer than the
+# Python of a request and than a sleeping thread takes to wake; that for a thread which may not come
+# back is 9 to 30 us.
 _PAUSES, _PAUSES_WHEN_DONE = 8000, 600
 _PAUSE = {"x86_64": "pause", "aarch64": "yield"}
 
