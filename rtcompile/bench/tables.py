@@ -134,16 +134,17 @@ def feature_table(timings: Iterable[FeatureTiming]) -> Table:
 
 
 def throughput_table(throughputs: Iterable[Throughput]) -> Table:
-    """Requests a second of one thread and of several."""
+    """Requests a second of one thread and of several, and how many times as many of these."""
     found = list(throughputs)
     table = _narrow("requests a second, median of rounds in turns", 1)
     table.add_column("model", overflow="fold")
     threads = found[0].threads if found else 0
-    for name in ("rows", "1 thread", f"{threads} threads", "ratio", "one request spread"):
+    several, apart = f"{threads} threads", f"{threads} processes"
+    for name in ("rows", "1 thread", several, "ratio", apart, "one request spread"):
         table.add_column(name, justify="right")
     for one in found:
-        figures = f"{one.one:,.0f}", f"{one.all:,.0f}", f"{one.ratio:.2f}x", f"{one.spread:.2f}x"
-        table.add_row(one.model, str(one.rows), *figures)
+        ratios = [f"{ratio:.2f}x" for ratio in (one.ratio, one.processes, one.spread)]
+        table.add_row(one.model, str(one.rows), f"{one.one:,.0f}", f"{one.all:,.0f}", *ratios)
     return table
 
 

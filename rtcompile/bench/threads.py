@@ -1,8 +1,9 @@
 """`rtcompile bench WHAT --threads N`: requests a second of N threads beside those of one.
 
-All threads call one ranker, each with requests of its own, as a service does. Beside that, one
-large request that spreads its rows over the threads (`runtime.load(..., threads=N)`). One thread
-and N take turns, so that a slow minute of the machine falls on both.
+All threads call one ranker, each with requests of its own, as a service does. Beside that, N
+processes, which show what the machine gives, and one large request that spreads its rows over the
+threads (`runtime.load(..., threads=N)`). One thread, N threads and N processes take turns, so that
+a slow minute of the machine falls on all.
 """
 
 from __future__ import annotations
@@ -10,27 +11,29 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
 from rtcompile.bench.graphs import Say
 from rtcompile.bench.peers import Call, in_turn
+from rtcompile.bench.processes import Processes
 from rtcompile.bench.subjects import Subject
 from rtcompile.bench.timing import side_by_side
+from runtime import Ranker
 
 __all__ = ["Throughput", "measure_threads", "requests_per_second"]
 
-_ROUNDS, _SECONDS = 7, 0.5
+_ROUNDS, _SECONDS = 9, 0.5
 
 
 @dataclass(frozen=True)
 class Throughput:
     """Requests a second of `rows` rows: of one thread, and of `threads` in all.
 
-    `ratio` is the median of the rounds' ratios. `spread`: how many times as fast one request is
-    when it spreads over the threads.
+    `ratio` is the median of the rounds' ratios, `processes` that of as many processes. `spread`:
+    how many times as fast one request is when it spreads over the threads.
     """
 
     model: str
@@ -39,6 +42,7 @@ class Throughput:
     one: float
     all: float
     ratio: float
+    processes: float
     spread: float
 
 
@@ -47,24 +51,47 @@ def measure_threads(
 ) -> list[Throughput]:
     """Build once, measure at each of `rows`."""
     path = subject.build(folder / f"{subject.name}.rtc", progress)
-    ranker, spreading = subject.load(path), subject.load(path, threads)
-    progress(f"{subject.name}: measuring")
-    found = []
-    for count in rows:
-        calls = subject.calls(ranker, count)
-        requests_per_second(calls, threads, 0.1)
-        rounds = [
-            (requests_per_second(calls, 1, _SECONDS), requests_per_second(calls, threads, _SECONDS))
-            for _ in range(_ROUNDS)
-        ]
-        taken = side_by_side(
-            {"one": in_turn(calls), "spread": in_turn(subject.calls(spreading, count))}
+
+    def make() -> Callable[[int, float], float]:
+        ranker = subject.load(path)
+        return lambda count, seconds: requests_per_second(subject.calls(ranker, count), 1, seconds)
+
+    with Processes(threads, make) as processes:
+        ranker, spreading = subject.load(path), subject.load(path, threads)
+        progress(f"{subject.name}: measuring")
+        return [_at(subject, count, threads, ranker, spreading, processes) for count in rows]
+
+
+def _at(
+    subject: Subject,
+    rows: int,
+    threads: int,
+    ranker: Ranker,
+    spreading: Ranker,
+    processes: Processes,
+) -> Throughput:
+    calls = subject.calls(ranker, rows)
+    requests_per_second(calls, threads, 0.1)
+    processes.requests_per_second(rows, 0.1)
+    rounds = [
+        (
+            requests_per_second(calls, 1, _SECONDS),
+            requests_per_second(calls, threads, _SECONDS),
+            processes.requests_per_second(rows, _SECONDS),
         )
-        one, several = (statistics.median(side) for side in zip(*rounds, strict=True))
-        ratio = statistics.median(b / a for a, b in rounds)
-        spread = taken["one"] / taken["spread"]
-        found.append(Throughput(subject.name, count, threads, one, several, ratio, spread))
-    return found
+        for _ in range(_ROUNDS)
+    ]
+    taken = side_by_side({"one": in_turn(calls), "spread": in_turn(subject.calls(spreading, rows))})
+    return Throughput(
+        subject.name,
+        rows,
+        threads,
+        statistics.median(one for one, _, _ in rounds),
+        statistics.median(several for _, several, _ in rounds),
+        statistics.median(several / one for one, several, _ in rounds),
+        statistics.median(apart / one for one, _, apart in rounds),
+        taken["one"] / taken["spread"],
+    )
 
 
 def requests_per_second(calls: Sequence[Call], threads: int, seconds: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rtcompile.console import console
+from rtcompile.tuning.interrupts import Interrupts
 from rtcompile.tuning.report.collect import Collector
 from rtcompile.tuning.report.finish import finish
 from rtcompile.tuning.show import Progress
@@ -15,7 +16,8 @@ __all__ = ["run"]
 
 def run(model: Path, options: TuneOptions, report: Path | None, whole_model: bool) -> None:
     """Tune the model's kernels, then its tiles; write the report. Raises what `session` raises."""
-    with console.status("find the model's kernels") as status, session(model, options) as ready:
+    status = console.status("find the model's kernels")
+    with Interrupts() as interrupts, status, session(model, options) as ready:
         status.stop()
         for note in ready.logs.notes():
             console.print(note, markup=False, highlight=False, soft_wrap=True)
@@ -25,13 +27,17 @@ def run(model: Path, options: TuneOptions, report: Path | None, whole_model: boo
             for record in ready.search.run(ready.runner, ready.cost_model):
                 collector.add(record)
                 progress.update(record)
-        _tune_tiles(ready)
+                interrupts.check()
+        _tune_tiles(ready, interrupts)
     with console.status("report") as status:
         finish(collector, model, options, report, whole_model, status.update)
 
 
-def _tune_tiles(ready: Session) -> None:
+def _tune_tiles(ready: Session, interrupts: Interrupts) -> None:
+    spent = 0
     with console.status("tiles") as status:
-        spent = list(ready.tiles.run(ready.runner, status.update))
-    for line in ready.tiles.summary(len(spent)):
+        for _ in ready.tiles.run(ready.runner, status.update):
+            spent += 1
+            interrupts.check()
+    for line in ready.tiles.summary(spent):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
