@@ -144,6 +144,12 @@ class RankingModel:
     embeddings: Path
 
 
+def small_ranking_model(folder: Path, *names: str) -> RankingModel:
+    """`ranking_model` with the plain features `names` only."""
+    features = [f for f in FEATURES if f.get("feature_name") in names]
+    return ranking_model(folder, features, {name: INPUTS[name] for name in names})
+
+
 def ranking_model(
     folder: Path,
     features: list[dict[str, Any]] | None = None,

@@ -7,9 +7,10 @@ from typing import Any
 import tvm
 from tvm.tirx.script.builder import ir as T
 
-__all__ = ["pointer_to", "values_at"]
+__all__ = ["ANY", "pointer_to", "values_at"]
 
-_ANY = 1 << 40
+# Elements of an array whose size a function is not told.
+ANY = 1 << 40
 
 
 def pointer_to(address: Any, dtype: str = "uint8") -> Any:
@@ -21,4 +22,4 @@ def pointer_to(address: Any, dtype: str = "uint8") -> Any:
 
 def values_at(address: Any, dtype: str) -> Any:
     """A buffer of any count of values of `dtype` that begins at `address`."""
-    return T.decl_buffer((_ANY,), dtype, data=pointer_to(address, dtype))
+    return T.decl_buffer((ANY,), dtype, data=pointer_to(address, dtype))

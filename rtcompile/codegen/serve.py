@@ -1,6 +1,7 @@
 """The function `serve`: from a request's user to its scores, in one call.
 
     def serve(rows, constants, words):
+        give_turn(words[TURN])  # of running Python
         encode_values(words[COUNT], 1, 1, words[STATE], words[PLAN], words[ENCODED], ...)
         if state[LEFT] != 0: words[OUTCOME] = LEFT
         else: needed = state[SIZE] * words[SCRATCH_PER_BYTE] + words[SCRATCH_FIXED]
@@ -10,6 +11,7 @@
                 else: user_network_rows(0, 1, constants, ...)
                     ...
                         if rows > 0: cross_rows(0, rows, constants, ...)
+        take_turn(words[TURN])
 
 `runtime/serve_plan.py` describes the words; all addresses come from there.
 """

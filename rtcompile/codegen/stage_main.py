@@ -27,11 +27,11 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
-from rtcompile.codegen.pointers import pointer_to
+from rtcompile.codegen.pointers import ANY, pointer_to
 from rtcompile.codegen.probes import emit_probed, status_words
 from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, StageProgram
 from rtcompile.codegen.status import STATUS_TURN
-from rtcompile.codegen.tensor_main import ANY, Array, tensor_main
+from rtcompile.codegen.tensor_main import Array, tensor_main
 
 __all__ = ["stage_main", "stage_rows", "stage_rows_name"]
 

@@ -20,10 +20,7 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.python_turn import give_turn, take_turn
 
-__all__ = ["ANY", "Array", "tensor_main"]
-
-# Elements of a private function's array whose size it is not told.
-ANY = 1 << 40
+__all__ = ["Array", "tensor_main"]
 
 # An array that is passed: (name, elements or None for any count, dtype).
 Array = tuple[str, int | None, str]

@@ -12,16 +12,14 @@ import rtcompile
 from rtcompile.codegen import module as compiled_modules
 from rtcompile.codegen.tir_pipeline import PIPELINE
 from tests.onnx_models import two_input_model
-from tests.ranking_model import FEATURES, INPUTS, ranking_model
+from tests.ranking_model import small_ranking_model
 
 
 def _build(with_features: bool, folder: Path) -> None:
     if not with_features:
         rtcompile.build(two_input_model(folder / "m.onnx"), output=folder / "m.rtc")
         return
-    names = ("user_id", "tags", "item_id", "price")
-    features = [f for f in FEATURES if f.get("feature_name") in names]
-    model = ranking_model(folder, features, {name: INPUTS[name] for name in names})
+    model = small_ranking_model(folder, "user_id", "tags", "item_id", "price")
     options = rtcompile.BuildOptions(features=model.features, embeddings=model.embeddings)
     rtcompile.build(model.onnx, options, output=folder / "m.rtc")
 

@@ -20,7 +20,7 @@ from runtime.input_table import address
 from runtime.python_turn import TURN, Turn
 from runtime.serve_plan import Word
 from tests.onnx_models import TABLE_ROWS, two_input_model
-from tests.ranking_model import FEATURES, INPUTS, USER, items, ranking_model
+from tests.ranking_model import USER, items, small_ranking_model
 from tests.rtcompile.kernels import compiled
 
 OTHER = 7  # neither of the words
@@ -135,9 +135,7 @@ def test_a_turn_ends_with_an_error(network: runtime.Ranker) -> None:
 @pytest.fixture(scope="module")
 def ranker(tmp_path_factory: pytest.TempPathFactory) -> runtime.Ranker:
     folder = tmp_path_factory.mktemp("ranker")
-    names = ("user_id", "age", "tags", "item_id")
-    features = [f for f in FEATURES if f.get("feature_name") in names]
-    model = ranking_model(folder, features, {name: INPUTS[name] for name in names})
+    model = small_ranking_model(folder, "user_id", "age", "tags", "item_id")
     options = rtcompile.BuildOptions(features=model.features, embeddings=model.embeddings)
     rtcompile.build(model.onnx, options, output=folder / "m.rtc")
     ranker = runtime.load(folder / "m.rtc")

@@ -26,7 +26,8 @@ from rtcompile.codegen.features.marshalled import Leaf, Marshalled
 from rtcompile.codegen.features.tir import Cell, f64, i64, u64
 from rtcompile.codegen.features.tokens import find_byte
 from rtcompile.codegen.features.value_sink import ValueSink
-from rtcompile.codegen.tensor_main import ANY, tensor_main
+from rtcompile.codegen.pointers import ANY
+from rtcompile.codegen.tensor_main import tensor_main
 from runtime.encoded import COLUMN_WORDS, Split, Word
 from runtime.value_plan import ENCODE, PLAN_WORDS, Form, Plan, State
 

@@ -18,7 +18,7 @@ from rtcompile.conductor import BuildResult
 from rtcompile.errors import BudgetError, ConfigError, UnsupportedError
 from rtcompile.targets import resolve_target
 from tests.onnx_models import save
-from tests.ranking_model import FEATURES, INPUTS, USER, items, ranking_model
+from tests.ranking_model import USER, items, small_ranking_model
 
 needs_int8 = pytest.mark.usefixtures("int8")
 needs_bf16 = pytest.mark.usefixtures("bf16")
@@ -134,9 +134,7 @@ def test_a_layer_that_costs_too_much_goes_up_and_says_why(
 @pytest.mark.slow
 @needs_int8
 def test_tables_over_the_budget_fail_the_build(tmp_path: Path) -> None:
-    names = ("user_id", "tags", "item_id", "price")
-    features = [f for f in FEATURES if f.get("feature_name") in names]
-    model = ranking_model(tmp_path, features, {name: INPUTS[name] for name in names})
+    model = small_ranking_model(tmp_path, "user_id", "tags", "item_id", "price")
     rows = tmp_path / "rows.jsonl"
     table = items(40)
     request = {
