@@ -1,15 +1,12 @@
 """Encode a request's raw columns in compiled code; `value_plan.py` says how the two sides meet.
 
-Python's part is one call of `marshal`, which writes values of the plain types, nested as they are,
-side by side: the quickest way there is to learn the type of every value and to have them in one
-place. The format of its version 2 is Python's own business, so it is tried when this module is
-loaded. Columns that the compiled code leaves, for the types in them, and all columns of a request
-with a value that marshal does not know, are encoded by `encode.py`.
+The values are first written side by side (`value_bytes.py`). Columns that the compiled code leaves,
+for the types in them, and all columns of a request with a value that cannot be written, are encoded
+by `encode.py`.
 """
 
 from __future__ import annotations
 
-import marshal
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -22,17 +19,10 @@ from runtime.column_spec import ColumnSpec
 from runtime.encode import Columns, Encoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode
 from runtime.input_table import address
+from runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter
 from runtime.value_plan import State, plan_row
 
 __all__ = ["CompiledEncoder", "EncodeMemory"]
-
-_VERSION = 2
-_SAMPLE = (None, True, -3, 1 << 40, -1.5, "\u00fc", ["a"])
-_WRITTEN = (
-    b"(\x07\0\0\0NTi\xfd\xff\xff\xffl\x03\0\0\0\0\0\0\0\0\x04g\0\0\0\0\0\0\xf8\xbf"
-    b"u\x02\0\0\0\xc3\xbc[\x01\0\0\0u\x01\0\0\0a"
-)
-_FORMAT_IS_KNOWN = marshal.dumps(_SAMPLE, _VERSION) == _WRITTEN
 
 _SMALLEST = 1 << 13
 _PADDING = 128  # what is read and written behind the last value
@@ -40,13 +30,13 @@ _MOST_SETS = 32  # of columns that encoders are kept for
 
 
 class EncodeMemory:
-    """What one running call encodes into, used again by the next. For up to `capacity` bytes.
+    """What one running call encodes into, used again by the next. `values`: of its values.
 
     `pointers`: where the data, columns, words, offsets, numbers and text lie.
     """
 
-    def __init__(self, columns: int, capacity: int) -> None:
-        self.capacity = capacity
+    def __init__(self, columns: int, values: ValueBytes) -> None:
+        self.values, capacity = values, values.capacity
         # Each byte of the values makes at most so many words, texts, numbers, and bytes.
         counts = (3 * capacity + 2 * columns, capacity, capacity)
         sizes = [align(8 * count + _PADDING) for count in counts]
@@ -58,11 +48,10 @@ class EncodeMemory:
         self.columns[:] = 0
         state = aligned_empty(State.FLAGS + columns, "int64")
         state[State.WORDS : State.TEXT + 1] = [base + end for end in ends]
-        data = aligned_empty(capacity + _PADDING, "uint8")
-        self.state, self.data = state.data, data.data
+        self.state = state.data
         words, offsets, numbers, text = parts
         arrays = (
-            data,
+            values.array,
             self.columns,
             words.view(np.int64),
             offsets.view(np.int64),
@@ -71,7 +60,7 @@ class EncodeMemory:
         )
         self.shared = tvm_ffi.from_dlpack(state)
         self.state_pointer = address(state)
-        self.pointers = [*map(address, (data, self.columns)), *(base + end for end in ends[:4])]
+        self.pointers = [values.pointer, address(self.columns), *(base + end for end in ends[:4])]
         self.tensors = tuple(map(tvm_ffi.from_dlpack, arrays))
         self.places: Sequence[int] = ()  # the columns that were encoded
         self.left: object = None  # what the columns point into that were left to the runtime
@@ -99,11 +88,16 @@ class CompiledEncoder:
     """
 
     def __init__(
-        self, function: Any, specs: Sequence[ColumnSpec], where: Callable[[str], str]
+        self,
+        function: Any,
+        writer: ValueWriter,
+        specs: Sequence[ColumnSpec],
+        where: Callable[[str], str],
     ) -> None:
         self.specs, self._where, self._function = tuple(specs), where, function
+        self._writer = writer
         rows = [plan_row(index, spec) for index, spec in enumerate(specs)]
-        self._rows = {row[0]: row for row in rows if row is not None and _FORMAT_IS_KNOWN}
+        self._rows = {row[0]: row for row in rows if row is not None and FORMAT_IS_KNOWN}
         self._others = tuple(i for i in range(len(specs)) if i not in self._rows)
         self._encoders: dict[tuple[int, ...], Encoder] = {}
         self._names = [specs[index].name for index in self._rows]
@@ -139,13 +133,23 @@ class CompiledEncoder:
         """`Encoded.bound` of a row without values."""
         return len(self.specs) * (COLUMN_WORDS + 3)
 
-    def written(self, fields: Mapping[str, object]) -> bytes | None:
-        """The values of the columns that have a plan; None where they cannot be written down."""
-        return None if self._every is None else _written(self._every, fields)
+    def memory(self) -> EncodeMemory:
+        """To encode values into."""
+        return EncodeMemory(len(self.specs), ValueBytes(_SMALLEST))
 
-    def memory(self, size: int) -> EncodeMemory:
-        """To encode values of `size` bytes into."""
-        return EncodeMemory(len(self.specs), max(_SMALLEST, size + size // 4))
+    def write(self, fields: Mapping[str, object], memory: EncodeMemory) -> EncodeMemory | None:
+        """Write the values of the columns that have a plan into a memory, or where that is too
+        small, into a larger one, which it returns. None where they cannot be written."""
+        every = self._every
+        return None if every is None else self._write(every, fields, memory)
+
+    def _write(
+        self, chosen: _Set, given: Mapping[str, Any], memory: EncodeMemory
+    ) -> EncodeMemory | None:
+        values = self._writer.write(chosen.values(given), memory.values)
+        if values is None or values is memory.values:
+            return memory if values else None
+        return EncodeMemory(len(self.specs), values)
 
     def rows(self, columns: Columns, rows: int) -> Encoded:
         """See `Encoder.rows`. Columns that are lists are encoded in compiled code."""
@@ -180,14 +184,12 @@ class CompiledEncoder:
         """Encode the chosen columns; None where they cannot be written down or passed over."""
         if chosen is None:
             return None
-        data = _written(chosen, given)
-        if data is None:
+        idle = self._idle.pop() if self._idle else self.memory()
+        memory = self._write(chosen, given, idle)
+        if memory is None:
+            self._idle.append(idle)
             return None
-        size = len(data)
-        memory = self._idle.pop() if self._idle else None
-        if memory is None or size > memory.capacity:
-            memory = self.memory(size)
-        memory.data[:size], memory.places = data, chosen.places
+        memory.places = chosen.places
         memory.state[State.MODE] = mode
         self._function(chosen.count, rows, int(single), memory.shared, chosen.plan, *memory.tensors)
         if memory.state[State.LEFT] < 0:
@@ -227,13 +229,6 @@ class CompiledEncoder:
             found = Encoder([self.specs[index] for index in indices], self._where)
             self._encoders[indices] = found
         return found
-
-
-def _written(chosen: _Set, given: Mapping[str, Any]) -> bytes | None:
-    try:
-        return marshal.dumps(chosen.values(given), _VERSION)
-    except ValueError:
-        return None
 
 
 def _merge(memory: EncodeMemory, left: tuple[int, ...], more: Encoded) -> None:

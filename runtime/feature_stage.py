@@ -20,6 +20,7 @@ from runtime.items import Snapshot
 from runtime.profile import KernelTime, Stopwatch, TimedEncoder
 from runtime.scratch import Scratch
 from runtime.stage import Port, Results, Stage
+from runtime.value_bytes import ValueWriter
 
 __all__ = ["FeatureStage", "check_fields", "where"]
 
@@ -35,8 +36,9 @@ class FeatureStage:
         constants: Any,
         assets: Mapping[str, bytes],
         encode: Any,
+        writer: ValueWriter,
     ) -> None:
-        """`encode`: the module's function that encodes values."""
+        """`encode`: the module's function that encodes the values that `writer` has written."""
         self.stage = Stage(function, description, constants, takes_turns=side != "item")
         specs = read_specs(description["columns"], assets)
         self.scratch = Scratch(description)
@@ -48,7 +50,7 @@ class FeatureStage:
         self._idle: list[_Columns] = []
         # Whether it reads columns of several sides.
         self.is_mixed = any(spec.side != side for spec in specs)
-        self._encode = encode
+        self._encode, self._writer = encode, writer
         self.encoder = self._encoder_of(side, specs)
         parts = (self._part(one, specs) for one in ("user", "context"))
         self._parts = [part for part in parts if len(part.places)]
@@ -131,7 +133,7 @@ class FeatureStage:
         return _Part(side, _places(side, specs), self._encoder_of(side, of_side))
 
     def _encoder_of(self, side: str, specs: Sequence[ColumnSpec]) -> CompiledEncoder | TimedEncoder:
-        encoder = CompiledEncoder(self._encode, specs, where(side))
+        encoder = CompiledEncoder(self._encode, self._writer, specs, where(side))
         return TimedEncoder(encoder, self._watch) if self._watch else encoder
 
 

@@ -9,12 +9,10 @@ are copied into a new state.
 from __future__ import annotations
 
 import marshal
-import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +25,11 @@ from runtime.column_store import ColumnStore, StoredColumns
 from runtime.encode import Encoder
 from runtime.errors import RequestError, UnknownItemError
 from runtime.input_table import address
+from runtime.item_index import ItemIndex, ItemPlaces, item_key
 from runtime.read_items import read_items
 from runtime.stage import Port
 
-__all__ = ["ItemPlaces", "ItemTable", "Snapshot"]
+__all__ = ["ItemTable", "Snapshot"]
 
 # Rows of the item stage that run at once: bounds the memory that an upsert takes.
 _BATCH = 4096
@@ -53,28 +52,16 @@ class Snapshot:
     alive: Sequence[Any]  # the arrays behind `addresses`
 
 
-class ItemPlaces:
-    """Memory for the places of a request's items, used again by the next: int64 [items]."""
-
-    def __init__(self) -> None:
-        self._make_room(0)
-
-    def set(self, places: Sequence[int]) -> None:
-        """Enter them."""
-        count = len(places)
-        if count > self._room:
-            self._make_room(count + count // 4)
-        struct.pack_into(f"{count}q", self._bytes, 0, *places)
-
-    def _make_room(self, count: int) -> None:
-        array = aligned_empty(count, "int64")
-        self._room, self._bytes, self.address = count, array.view("uint8").data, address(array)
-
-
 class _State:
     """Rows [0, used) of the arrays are written; `index` points to the live ones."""
 
-    def __init__(self, ports: Sequence[Port], specs: Sequence[ColumnSpec], capacity: int) -> None:
+    def __init__(
+        self,
+        ports: Sequence[Port],
+        specs: Sequence[ColumnSpec],
+        index: Callable[[int], ItemIndex],
+        capacity: int,
+    ) -> None:
         self.store = ColumnStore(specs)
         self.capacity = capacity
         self.arrays = [aligned_empty(capacity * p.row_elements, p.dtype) for p in ports]
@@ -82,7 +69,7 @@ class _State:
             array[:] = 0
         self.addresses = np.array([address(array) for array in self.arrays], np.int64)
         self.raw: list[bytes] = []
-        self.index: dict[Any, int] = {}
+        self.index = index(capacity)
 
     @property
     def used(self) -> int:
@@ -91,7 +78,7 @@ class _State:
 
 
 class ItemTable:
-    """Items by id. Safe to read and to change from many threads.
+    """Items by id. Safe to read and to change from many threads. `index`: makes one of a capacity.
 
     An id is the value of the table's key column: `item_id`, else `id`, unless another is named. It
     is a string or an integer; 7 and "7" are the same item.
@@ -102,9 +89,11 @@ class ItemTable:
         columns: Sequence[str],
         ports: Sequence[Port],
         compute: Compute,
+        index: Callable[[int], ItemIndex],
         specs: Sequence[ColumnSpec] = (),
     ) -> None:
         self._columns, self._ports, self._compute = tuple(columns), ports, compute
+        self._index = index
         # Raw columns that features read together with the user's: kept encoded.
         self._specs = tuple(specs)
         self._encoder = Encoder(self._specs, lambda name: f"item field {name!r}")
@@ -112,38 +101,32 @@ class ItemTable:
         self._state = self._new_state(_SMALLEST)
 
     def _new_state(self, capacity: int) -> _State:
-        return _State(self._ports, self._specs, capacity)
+        return _State(self._ports, self._specs, self._index, capacity)
 
     def __len__(self) -> int:
         return len(self._state.index)
 
     def __contains__(self, item: object) -> bool:
-        return _key(item) in self._state.index
+        return self._state.index.find([item], ItemPlaces()) == 0
 
     def ids(self) -> list[str]:
         """The ids of all items."""
-        return [str(key) for key in list(self._state.index)]
+        with self._lock:
+            return self._state.index.live()[0]
 
     # -- reading ------------------------------------------------------------------------------
 
     def snapshot(self, items: Sequence[object], places: ItemPlaces) -> Snapshot:
         """Where the items of a request lie. Raises UnknownItemError, RequestError."""
         state = self._state
-        try:
-            # Strings, the usual ids, are their own keys.
-            found = _get(state.index, items)
-        except (KeyError, TypeError):
-            found = _places(items, state.index)
-        places.set(found)
+        _find(state.index, items, places)
         return Snapshot(places, state.addresses, state.store.snapshot, state.arrays)
 
     def raw(self, items: Sequence[object]) -> dict[str, list[object]]:
         """The raw fields of items: column -> a value an item."""
-        state = self._state
-        try:
-            rows = [marshal.loads(state.raw[state.index[_key(item)]]) for item in items]
-        except KeyError:
-            raise _unknown(items, state.index) from None
+        state, places = self._state, ItemPlaces()
+        _find(state.index, items, places)
+        rows = [marshal.loads(state.raw[place]) for place in places.values]
         return {name: [row[i] for row in rows] for i, name in enumerate(self._columns)}
 
     # -- writing ------------------------------------------------------------------------------
@@ -168,10 +151,8 @@ class ItemTable:
 
     def delete(self, ids: Iterable[object]) -> int:
         """Remove items. Returns how many were there; unknown ids are no error."""
-        wanted = [_key(item) for item in ids]
         with self._lock:
-            found = [self._state.index.pop(key, None) for key in wanted]
-            return sum(place is not None for place in found)
+            return self._state.index.remove(list(ids))
 
     def replace(self, source: object, key: str | None = None) -> int:
         """Make the table hold exactly the items of `source`: a table, or a path of a file.
@@ -195,7 +176,7 @@ class ItemTable:
 
     def _check(
         self, table: object, key: str | None
-    ) -> tuple[dict[str, Sequence[object]], list[object]]:
+    ) -> tuple[dict[str, Sequence[object]], list[str]]:
         columns = _columns_of(table)
         key = key or next((name for name in _KEYS if name in columns), _KEYS[0])
         missing = [n for n in (key, *self._columns) if n not in columns]
@@ -208,10 +189,10 @@ class ItemTable:
         lengths = {name: len(values) for name, values in wanted.items()}
         if len(set(lengths.values())) > 1:
             raise RequestError(f"items: columns of different lengths: {lengths}")
-        keys: list[object] = []
+        keys: list[str] = []
         for row, value in enumerate(wanted[key]):
             try:
-                keys.append(_key(value))
+                keys.append(item_key(value))
             except TypeError as error:
                 raise RequestError(f"items: row {row}: {error}") from error
         return wanted, keys
@@ -246,7 +227,7 @@ class ItemTable:
         if state.used + count <= state.capacity and state.used <= 2 * live + _SMALLEST:
             return state
         grown = self._new_state(max(_SMALLEST, 2 * (live + count)))
-        places = np.fromiter(state.index.values(), np.int64, live)
+        keys, places = state.index.live()
         for port, old, new in zip(self._ports, state.arrays, grown.arrays, strict=True):
             width = port.row_elements
             kept = old.reshape(state.capacity, width)[places]
@@ -255,56 +236,33 @@ class ItemTable:
         rows = [marshal.loads(row) for row in grown.raw] if self._specs else []
         kept_rows = {name: [row[i] for row in rows] for i, name in enumerate(self._columns)}
         grown.store.append(kept_rows, len(rows))
-        grown.index = {key: row for row, key in enumerate(state.index)}
+        grown.index.enter(keys, 0)
         return grown
 
 
 def _append(
-    state: _State, computed: list[npt.NDArray[Any]], raw: list[bytes], keys: list[object]
+    state: _State, computed: list[npt.NDArray[Any]], raw: list[bytes], keys: list[str]
 ) -> None:
     first = state.used
     for array, values in zip(state.arrays, computed, strict=True):
         width = values.size // len(keys) if keys else 0
         array[first * width : first * width + values.size] = values
     state.raw.extend(raw)
-    # Last, and entry by entry: from here on readers find the rows.
-    for row, key in enumerate(keys):
-        state.index[key] = first + row
+    # Last: from here on readers find the rows.
+    state.index.enter(keys, first)
 
 
-def _get(index: Mapping[object, int], keys: Sequence[object]) -> Sequence[int]:
-    """The values of keys. Raises KeyError, TypeError."""
-    if len(keys) > 1:
-        found: Sequence[int] = itemgetter(*keys)(index)
-        return found
-    return [index[key] for key in keys]
-
-
-def _places(items: Sequence[object], index: Mapping[object, int]) -> list[int]:
-    """The places of items whose ids may be of any type."""
+def _find(index: ItemIndex, items: Sequence[object], places: ItemPlaces) -> None:
+    """Enter the places of items. Raises UnknownItemError, RequestError."""
     try:
-        return [index[_key(item)] for item in items]
-    except KeyError:
-        raise _unknown(items, index) from None
+        missing = index.find(items, places)
     except TypeError as error:
         raise RequestError(f"items: {error}") from error
-
-
-def _unknown(items: Sequence[object], index: Mapping[object, int]) -> UnknownItemError:
-    unknown = [repr(item) for item in items if _key(item) not in index]
-    more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-    return UnknownItemError(f"items {', '.join(unknown[:5])}{more} are not in the item table")
-
-
-def _key(value: object) -> str:
-    """An id as it is compared: its text. Raises TypeError for what can be none."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
-    raise TypeError(f"{type(value).__name__} {value!r} is no item id; a string or an integer is")
+    if missing:
+        found = zip(items, places.values, strict=True)
+        unknown = [repr(item) for item, place in found if place < 0]
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        raise UnknownItemError(f"items {', '.join(unknown[:5])}{more} are not in the item table")
 
 
 def plain(value: object) -> Any:

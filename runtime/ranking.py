@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from runtime.compiled_encoder import CompiledEncoder
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
 from runtime.feature_stage import FeatureStage, check_fields, where
+from runtime.item_index import ItemIndex
+from runtime.item_index_plan import ITEM_INDEX
 from runtime.item_stage import ItemStage
 from runtime.items import ItemTable, Snapshot
 from runtime.network import Network
@@ -20,6 +23,7 @@ from runtime.profile import KernelTime, Profile
 from runtime.request_memory import CrossInputs, RequestMemory
 from runtime.serve import Server
 from runtime.stage import Results, Stage
+from runtime.value_bytes import WRITE, ValueWriter
 from runtime.value_plan import ENCODE
 
 __all__ = ["Ranking"]
@@ -44,9 +48,9 @@ class Ranking:
         self._fields = {side: dict.fromkeys(names) for side, names in manifest["fields"].items()}
         stages = manifest["stages"]
         self._cross = cross
-        encode = module[ENCODE]
+        encode, writer = module[ENCODE], ValueWriter(module[WRITE])
         self._features = {
-            side: FeatureStage(side, module[side], stages[side], constants, assets, encode)
+            side: FeatureStage(side, module[side], stages[side], constants, assets, encode, writer)
             for side in _SIDES
             if side in stages
         }
@@ -67,7 +71,9 @@ class Ranking:
         kept = [source for source in sources if source[0] in _OF_ITEM]
         stage = ItemStage(self._features.get("item"), self._networks.get("item"), kept)
         mixed = self._features["context"].item_specs if "context" in self._features else ()
-        self.items = ItemTable(tuple(self._fields["item"]), stage.ports, stage.compute, mixed)
+        index = partial(ItemIndex, module[ITEM_INDEX])
+        fields = tuple(self._fields["item"])
+        self.items = ItemTable(fields, stage.ports, stage.compute, index, mixed)
         # Where the cross stage finds its inputs: (what the stage gave, which of it).
         places = {source: ("kept", at) for at, source in enumerate(kept)}
         self._inputs = CrossInputs([places.get(source, source) for source in sources])
@@ -90,12 +96,12 @@ class Ranking:
         return dict(zip(self._outputs, results, strict=True))
 
     def _results(
-        self, memory: RequestMemory, fields: Mapping[str, Any], ids: list[Any], context: object
+        self, memory: RequestMemory, fields: Mapping[str, Any], ids: Sequence[Any], context: object
     ) -> list[npt.NDArray[Any]]:
         """The outputs: in one call where that can be, else stage by stage."""
-        rows = len(ids)
         snapshot = self.items.snapshot(ids, memory.places)
         memory.set_items(snapshot)
+        rows = memory.places.count
         columns: Mapping[str, Any] = {}
         if context is not None or self._fields["context"]:
             columns, _ = self._context_columns({} if context is None else context, rows)
@@ -231,10 +237,10 @@ class Ranking:
         return stage.run(stage.encoder.rows(columns, rows))
 
 
-def as_ids(items: object) -> list[Any]:
-    """Item ids as a list. Raises RequestError."""
+def as_ids(items: object) -> list[Any] | tuple[Any, ...]:
+    """Item ids as a list or tuple. Raises RequestError."""
+    if isinstance(items, list | tuple):
+        return items
     if isinstance(items, np.ndarray) and items.ndim == 1:
         return list(items.tolist())
-    if isinstance(items, list | tuple):
-        return list(items)
     raise RequestError(f"items: a list of ids, not {type(items).__name__}")

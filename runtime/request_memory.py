@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.feature_stage import FeatureStage
-from runtime.items import ItemPlaces, Snapshot
+from runtime.item_index import ItemPlaces
+from runtime.items import Snapshot
 from runtime.network import Network
 from runtime.serve import Served, Server
 from runtime.stage import Results, Stage

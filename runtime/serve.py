@@ -73,7 +73,7 @@ class Served:
         fixed = server.scratch.fixed(1) + server.scratch.per_byte * server.encoder.bound_of_none
         self._words[Word.SCRATCH_PER_BYTE] = server.scratch.per_byte
         self._words[Word.SCRATCH_FIXED] = fixed
-        self._encoded = self._encode_memory(0)
+        self._enter_memory(server.encoder.memory())
         self._scratch = self._scratch_memory(fixed)
 
     def run(self, fields: Mapping[str, object], rows: int) -> bool:
@@ -82,13 +82,11 @@ class Served:
         False where the request has to go stage by stage. Raises RequestError, UnknownIdError.
         """
         server, words = self._server, self._words
-        data = server.encoder.written(fields)
-        if data is None:
+        encoded = server.encoder.write(fields, self._encoded)
+        if encoded is None:
             return False
-        size = len(data)
-        if size > self._encoded.capacity:
-            self._encoded = self._encode_memory(size)
-        self._encoded.data[:size] = data
+        if encoded is not self._encoded:
+            self._enter_memory(encoded)
         if server.answers and rows > self._results[-1].rows:
             self._make_room(rows)
         words[Word.TURN] = 0 if server.call.keeps_lock(rows) else TURN.address
@@ -106,13 +104,12 @@ class Served:
         """The outputs of the cross stage for `rows` rows, once it ran."""
         return self._results[-1].copies(rows)
 
-    def _encode_memory(self, size: int) -> EncodeMemory:
-        memory = self._server.encoder.memory(size)
+    def _enter_memory(self, memory: EncodeMemory) -> None:
+        self._encoded = memory
         memory.state[State.MODE] = Mode.ROWS
         self._words[Word.STATE] = memory.state_pointer
         for place, pointer in enumerate(memory.pointers, Word.ENCODED):
             self._words[place] = pointer
-        return memory
 
     def _scratch_memory(self, needed: int) -> ScratchMemory:
         memory = ScratchMemory(needed + needed // 4)

@@ -13,7 +13,8 @@ import numpy as np
 import runtime
 from runtime.column_store import ColumnStore
 from runtime.input_table import address
-from runtime.items import ItemPlaces, ItemTable, Snapshot
+from runtime.item_index import ItemPlaces
+from runtime.items import ItemTable, Snapshot
 
 __all__ = ["without_item_cache"]
 

@@ -22,14 +22,14 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.block_loops import kept
 from rtcompile.codegen.panels import Panel, PanelConfig, pack_weight
+from rtcompile.codegen.pointers import prefetch
 
 __all__ = ["Ahead", "DepthPart", "are_far", "pack_parts", "steps_a_part"]
 
 _PART_BYTES = 128 * 1024
 _FAR_BYTES = 64 * 1024
 _FLOAT_BYTES, _LINE_BYTES = 4, 64
-# Of llvm.prefetch: to read, into the second nearest cache, data.
-_TO_L2 = tuple(tirx.const(value, "int32") for value in (0, 2, 1))
+_SECOND_NEAREST = 2  # cache
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,7 @@ class Ahead:
     def fetch(self, row: Any, k: Any) -> None:
         """Emit the fetch of step k in the block that begins with `row`."""
         at = self.end + (row // self.height * self.steps + k) * self.stride
-        address = T.address_of(self.weight[at])
-        T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch", address, *_TO_L2))
+        prefetch(self.weight, at, _SECOND_NEAREST)
 
 
 def pack_parts(

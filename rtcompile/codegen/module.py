@@ -12,6 +12,7 @@ from typing import Any
 import tvm
 
 from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main, encode_values
+from rtcompile.codegen.features.item_index import item_index_function
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
@@ -20,19 +21,22 @@ from rtcompile.codegen.serve import serve_function, served_stages
 from rtcompile.codegen.stage_main import stage_main, stage_rows, stage_rows_name
 from rtcompile.codegen.tir_pipeline import PIPELINE
 from rtcompile.codegen.wrapping import with_wrapping
+from rtcompile.codegen.write_objects import OBJECTS_LLVM, write_function
 from rtcompile.errors import ToolchainError
 from rtcompile.targets import CpuTarget
+from runtime.item_index_plan import ITEM_INDEX
 from runtime.serve_plan import SERVE
+from runtime.value_bytes import WRITE
 from runtime.value_plan import ENCODE
 
 __all__ = ["compile_module", "compile_stages", "stages_to_module"]
 
 
 def stages_to_module(stages: list[StageProgram], constants_bytes: int, machine: str) -> Any:
-    """One IRModule: every kernel once, a main function a stage, what encodes the raw values that
-    stages read, what serves a request, the counter of a profiled build."""
+    """One IRModule: every kernel once, a main function a stage, what reads and encodes the raw
+    values of stages, finds items and serves a request, the counter of a profiled build."""
     more = "".join(sorted({text for stage in stages for text in stage.llvm}))
-    more += turn_llvm(machine)
+    more += turn_llvm(machine) + OBJECTS_LLVM
     functions: dict[str, Any] = {}
     module: dict[Any, Any] = {}
 
@@ -55,6 +59,8 @@ def stages_to_module(stages: list[StageProgram], constants_bytes: int, machine: 
     if any(stage.reads_columns for stage in stages):
         values = add_private(ENCODE_VALUES, encode_values())
         module[tvm.ir.GlobalVar(ENCODE)] = encode_main(values)
+        module[tvm.ir.GlobalVar(WRITE)] = write_function()
+        module[tvm.ir.GlobalVar(ITEM_INDEX)] = item_index_function()
         served = [(stage, rows[stage.name]) for stage in served_stages(stages)]
         if served:
             module[tvm.ir.GlobalVar(SERVE)] = serve_function(values, served, constants_bytes)

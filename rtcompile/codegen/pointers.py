@@ -1,13 +1,14 @@
-"""Pointers from addresses: how a kernel reaches what a table of int64 says."""
+"""Pointers from addresses: how a kernel reaches what a table of int64 says, and fetches ahead."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import tvm
+from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-__all__ = ["ANY", "pointer_to", "values_at"]
+__all__ = ["ANY", "pointer_to", "prefetch", "values_at"]
 
 # Elements of an array whose size a function is not told.
 ANY = 1 << 40
@@ -23,3 +24,13 @@ def pointer_to(address: Any, dtype: str = "uint8") -> Any:
 def values_at(address: Any, dtype: str) -> Any:
     """A buffer of any count of values of `dtype` that begins at `address`."""
     return T.decl_buffer((ANY,), dtype, data=pointer_to(address, dtype))
+
+
+def prefetch(buffer: Any, at: Any, nearness: int = 3) -> None:
+    """Emit the fetch of the cache line of an element; nothing waits for it.
+
+    `nearness`: llvm.prefetch's locality, 3 of the nearest cache, 2 of the second nearest.
+    """
+    address = T.address_of(buffer[at])
+    how = [tirx.const(value, "int32") for value in (0, nearness, 1)]  # to read, data
+    T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch", address, *how))

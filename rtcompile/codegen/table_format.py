@@ -26,6 +26,8 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.pointers import prefetch
+
 __all__ = ["DTYPES", "HEADER_BYTES", "ROW_HEAD", "SCALE_SHIFT", "TableFormat", "TableReader"]
 
 DTYPES = ("fp32", "fp16", "bf16", "int8", "int4")
@@ -49,8 +51,6 @@ _STORAGE = {
 _BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1}
 _ANY = 1 << 40
 _LINE = 64
-# Of llvm.prefetch: to read, into the nearest cache, data.
-_TO_READ = tuple(tirx.const(value, "int32") for value in (0, 3, 1))
 
 Take = Callable[[Any, Any], None]
 
@@ -138,8 +138,7 @@ class TableReader:
         if shape.row_bytes % _LINE:
             ahead.append(shape.row_bytes - 1)
         for at in ahead:
-            address = T.address_of(self._elements[first + at // _BYTES[shape.storage]])
-            T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch", address, *_TO_READ))
+            prefetch(self._elements, first + at // _BYTES[shape.storage])
 
     def _number(self, element: Any) -> Any:
         if self._format.dtype == "bf16":

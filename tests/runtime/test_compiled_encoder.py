@@ -10,20 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main, encode_values
-from rtcompile.codegen.module import compile_module
-from rtcompile.codegen.wrapping import with_wrapping
-from rtcompile.targets import resolve_target
 from runtime.column_spec import ColumnSpec
 from runtime.compiled_encoder import CompiledEncoder
 from runtime.encode import Encoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Word
 from runtime.errors import RequestError
+from runtime.value_bytes import WRITE, ValueWriter
 from runtime.value_plan import ENCODE
+from tests.runtime.functions import value_functions
 
 _KINDS = (
     "text",
@@ -63,11 +60,8 @@ def tight_memory() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def encode() -> Any:
-    values, function = tvm.ir.GlobalVar(ENCODE_VALUES), encode_values()
-    main = with_wrapping(encode_main((values, function.ret_type)))
-    module = tvm.IRModule({values: function, tvm.ir.GlobalVar(ENCODE): main})
-    return compile_module(module, resolve_target("host"))[ENCODE]
+def module() -> Any:
+    return value_functions()
 
 
 def where(name: str) -> str:
@@ -117,15 +111,19 @@ def outcome(run: Callable[[], Encoded], columns: list[ColumnSpec]) -> Any:
     return found
 
 
-def both(encode: Any, columns: list[ColumnSpec]) -> tuple[CompiledEncoder, Encoder]:
-    return CompiledEncoder(encode, columns, where), Encoder(columns, where)
+def both(module: Any, columns: list[ColumnSpec]) -> tuple[CompiledEncoder, Encoder]:
+    return _compiled(module, columns), Encoder(columns, where)
+
+
+def _compiled(module: Any, columns: list[ColumnSpec]) -> CompiledEncoder:
+    return CompiledEncoder(module[ENCODE], ValueWriter(module[WRITE]), columns, where)
 
 
 @settings(max_examples=300)
 @given(data=st.data(), mode=st.sampled_from([Mode.ROWS, Mode.ONE]))
-def test_one_row(encode: Any, data: st.DataObject, mode: int) -> None:
+def test_one_row(module: Any, data: st.DataObject, mode: int) -> None:
     columns = data.draw(st.lists(st.sampled_from(specs()), max_size=6))
-    compiled, encoder = both(encode, columns)
+    compiled, encoder = both(module, columns)
     for _ in range(2):  # in memory that was used before, too
         fields = {spec.name: data.draw(_VALUE) for spec in columns}
         wanted = outcome(partial(encoder.one, fields, mode), columns)
@@ -136,9 +134,9 @@ def test_one_row(encode: Any, data: st.DataObject, mode: int) -> None:
 
 @settings(max_examples=200)
 @given(data=st.data(), rows=st.integers(0, 5))
-def test_rows(encode: Any, data: st.DataObject, rows: int) -> None:
+def test_rows(module: Any, data: st.DataObject, rows: int) -> None:
     columns = data.draw(st.lists(st.sampled_from(specs()), max_size=5))
-    compiled, encoder = both(encode, columns)
+    compiled, encoder = both(module, columns)
     fields = {}
     for spec in columns:
         value = data.draw(st.sampled_from([_VALUE, _PLAIN, _TEXT, st.lists(_TEXT, max_size=3)]))
@@ -149,10 +147,10 @@ def test_rows(encode: Any, data: st.DataObject, rows: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [2, 300])
-def test_arrays_beside_lists(encode: Any, rows: int) -> None:
+def test_arrays_beside_lists(module: Any, rows: int) -> None:
     columns = [ColumnSpec("a", "number", b";"), ColumnSpec("b", "number", b";")]
     columns += [ColumnSpec("c", "text", b";"), ColumnSpec("d", "text", b";")]
-    compiled, encoder = both(encode, columns)
+    compiled, encoder = both(module, columns)
     fields = {"a": np.arange(rows) / 3, "b": [0.5] * rows, "c": np.arange(rows), "d": ["xy"] * rows}
     assert parts(compiled.rows(fields, rows), columns) == parts(encoder.rows(fields, rows), columns)
 
@@ -167,15 +165,15 @@ def test_arrays_beside_lists(encode: Any, rows: int) -> None:
         {"text": -(1 << 31), "text_sequence": None, "number": True, "whole": math.nan},
     ],
 )
-def test_nothing_of_these_is_left_to_python(encode: Any, fields: dict[str, Any]) -> None:
+def test_nothing_of_these_is_left_to_python(module: Any, fields: dict[str, Any]) -> None:
     columns = [spec for spec in specs() if spec.name in fields]
-    memory: Any = CompiledEncoder(encode, columns, where).one(fields).memory
+    memory: Any = _compiled(module, columns).one(fields).memory
     assert memory.left is None
 
 
-def test_memory_grows_with_the_values(encode: Any) -> None:
+def test_memory_grows_with_the_values(module: Any) -> None:
     columns = [ColumnSpec("a", "text", b";"), ColumnSpec("s", "text", b";", b"|", 100_000)]
-    compiled, encoder = both(encode, columns)
+    compiled, encoder = both(module, columns)
     for size in (1, 10_000, 10, 200_000):
         fields = {"a": "ü" * size, "s": "x|" * size}
         found = compiled.one(fields)
@@ -183,9 +181,9 @@ def test_memory_grows_with_the_values(encode: Any) -> None:
         compiled.give_back(found)
 
 
-def test_threads_do_not_share_memory(encode: Any) -> None:
+def test_threads_do_not_share_memory(module: Any) -> None:
     columns = [ColumnSpec("a", "text", b";"), ColumnSpec("n", "number", b";")]
-    compiled, encoder = both(encode, columns)
+    compiled, encoder = both(module, columns)
 
     def run(which: int) -> None:
         fields = {"a": f"text {which}" * which, "n": [float(which)] * which}
@@ -200,14 +198,14 @@ def test_threads_do_not_share_memory(encode: Any) -> None:
 
 
 def test_another_format_of_marshal_is_not_read(
-    encode: Any, monkeypatch: pytest.MonkeyPatch
+    module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.compiled_encoder._FORMAT_IS_KNOWN", False)
+    monkeypatch.setattr("runtime.compiled_encoder.FORMAT_IS_KNOWN", False)
     columns = [ColumnSpec("a", "text", b";"), ColumnSpec("n", "number", b";")]
-    compiled, encoder = both(encode, columns)
+    compiled, encoder = both(module, columns)
     fields = {"a": "x", "n": 1.0}
     assert parts(compiled.one(fields), columns) == parts(encoder.one(fields), columns)
 
 
-def test_calls_release_the_lock(encode: Any) -> None:
-    assert encode.release_gil
+def test_calls_release_the_lock(module: Any) -> None:
+    assert module[ENCODE].release_gil

@@ -16,7 +16,7 @@ from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, f64, i64, subtract, u64
 
-__all__ = ["NUMBER_BYTES", "integer_text", "number_text"]
+__all__ = ["NUMBER_BYTES", "digits_before", "integer_text", "number_text"]
 
 NUMBER_BYTES = 32  # at least what any number takes, and a NUL
 _EXACT = 2.0**53
@@ -29,13 +29,13 @@ def integer_text(scratch: Scratch, value: Any, body: Body) -> None:
     """Emit `body` for the digits of an int64."""
     bottom = T.Bind(scratch.top)
     end = T.Bind(bottom + NUMBER_BYTES)
-    begin = _digits(scratch, value, end)
+    begin = digits_before(scratch.bytes, end, value)
     with scratch.above(end):
         body(scratch.bytes, begin, T.Bind(end - begin))
 
 
-def _digits(scratch: Scratch, value: Any, end: Any) -> Any:
-    """Write the digits before bytes[end]; returns where they begin."""
+def digits_before(text: Any, end: Any, value: Any) -> Any:
+    """Write the digits of an int64 before text[end]; returns where they begin."""
     negative = T.Bind(value < i64(0))
     bits = T.reinterpret("uint64", value)
     rest = Cell("uint64", tirx.Select(negative, subtract(u64(0), bits), bits))
@@ -43,12 +43,12 @@ def _digits(scratch: Scratch, value: Any, end: Any) -> Any:
     with T.While(more.get() != 0):
         digit = tirx.Cast("uint8", tirx.truncmod(rest.get(), u64(10)))
         at.add(-1)
-        T.buffer_store(scratch.bytes, digit + tirx.const(ord("0"), "uint8"), [at.get()])
+        T.buffer_store(text, digit + tirx.const(ord("0"), "uint8"), [at.get()])
         rest.set(tirx.truncdiv(rest.get(), u64(10)))
         more.set(tirx.Cast("int32", rest.get() != u64(0)))
     with T.If(negative), T.Then():
         at.add(-1)
-        T.buffer_store(scratch.bytes, tirx.const(ord("-"), "uint8"), [at.get()])
+        T.buffer_store(text, tirx.const(ord("-"), "uint8"), [at.get()])
     return T.Bind(at.get())
 
 
@@ -61,7 +61,7 @@ def number_text(scratch: Scratch, value: Any, body: Body) -> None:
     cut = T.Bind(tirx.Cast("int64", T.Bind(tirx.Select(whole, value, f64(0.0)))))
     with T.If(tirx.And(whole, tirx.Cast("float64", cut) == value)):
         with T.Then():
-            begin.set(_digits(scratch, cut, end))
+            begin.set(digits_before(scratch.bytes, end, cut))
             size.set(end - begin.get())
         with T.Else():
             _printed(scratch, value, bottom, size)

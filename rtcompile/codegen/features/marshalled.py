@@ -64,6 +64,10 @@ class Marshalled:
         """Whether a value of this type is a list or tuple."""
         return T.Bind(tirx.Or(tag == _char("["), tag == _char("(")))
 
+    def is_truth(self, tag: Any) -> Any:
+        """Whether a value of this type is True or False."""
+        return T.Bind(tirx.Or(tag == _char("T"), tag == _char("F")))
+
     def read(self) -> None:
         """Emit the reading of a single value; one of another type is not passed over."""
         tag = self.tag()

@@ -29,8 +29,9 @@ from rtcompile.codegen.features.quick_hash import mixed, quick_hash
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import split_text
-from rtcompile.codegen.pointers import values_at
+from rtcompile.codegen.pointers import prefetch, values_at
 from runtime.encoded import COLUMN_WORDS, Mode, Word
+from runtime.item_index_plan import SLOT_WORDS
 
 __all__ = [
     "MOST_BYTES_A_VALUE",
@@ -39,13 +40,13 @@ __all__ = [
     "Key",
     "Piece",
     "ProbeTable",
+    "hash_keys",
     "pack",
     "table_kernel",
     "table_kernel_name",
     "unpack",
 ]
 
-SLOT_WORDS = 4
 # A table has less than 4 slots an entry, and at most an entry a value, or a separator, or a column.
 MOST_BYTES_A_VALUE = 4 * 8 * SLOT_WORDS
 TABLE_KINDS = ("map", "map_number", "nested_text", "nested_number")
@@ -85,9 +86,10 @@ class ProbeTable:
 
     def find(self, *keys: Key) -> Any:
         """The first word of the slot that has the keys, or of the empty one where they would be."""
-        return self._find(_hash_keys(keys), keys)
+        return self.find_hashed(hash_keys(keys), *keys)
 
-    def _find(self, hashed: Any, keys: tuple[Key, ...]) -> Any:
+    def find_hashed(self, hashed: Any, *keys: Key) -> Any:
+        """`find` of keys whose hash is known."""
         slot = Cell("int64", hashed & self._last)
         found = Cell("int64", i64(-1))
         with T.While(found.get() < 0):
@@ -126,13 +128,29 @@ class ProbeTable:
     def insert(self, keys: tuple[Piece, ...], value: Any) -> None:
         """Put a value under its keys, unless they are there. `value`: a callable for its word."""
         named = tuple((self._text, *key) for key in keys)
-        hashed = _hash_keys(named)
-        at = self._find(hashed, named)
+        hashed = hash_keys(named)
+        at = self.find_hashed(hashed, *named)
         with T.If(tirx.Not(self.holds(at))), T.Then():
-            T.buffer_store(self._words, hashed, [at])
-            for place, key in enumerate(keys):
-                T.buffer_store(self._words, pack(key), [at + 1 + place])
-            T.buffer_store(self._words, value(), [at + 3])
+            self.take(at, hashed, keys)
+            self.set_word(at, value())
+
+    def take(self, at: Any, hashed: Any, keys: tuple[Piece, ...]) -> None:
+        """Enter keys in an empty slot; its value is not set yet."""
+        T.buffer_store(self._words, hashed, [at])
+        for place, key in enumerate(keys):
+            T.buffer_store(self._words, pack(key), [at + 1 + place])
+
+    def word(self, at: Any) -> Any:
+        """The value of a slot that is taken."""
+        return T.Bind(self._words[at + 3])
+
+    def set_word(self, at: Any, word: Any) -> None:
+        """Change it."""
+        T.buffer_store(self._words, word, [at + 3])
+
+    def prefetch(self, hashed: Any) -> None:
+        """Fetch the slot where the search for a hash begins; nothing waits for it."""
+        prefetch(self._words, (hashed & self._last) * SLOT_WORDS)
 
     def clear(self) -> None:
         """Empty every slot."""
@@ -140,7 +158,7 @@ class ProbeTable:
             T.buffer_store(self._words, i64(0), [k * SLOT_WORDS])
 
 
-def _hash_keys(keys: Sequence[Key]) -> Any:
+def hash_keys(keys: Sequence[Key]) -> Any:
     """Of one key or two; never 0."""
     hashed = quick_hash(*keys[0])
     for key in keys[1:]:

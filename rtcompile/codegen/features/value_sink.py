@@ -11,9 +11,10 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
+from rtcompile.codegen.features.format_number import digits_before
+from rtcompile.codegen.features.tir import Cell, i64
 
-__all__ = ["ValueSink"]
+__all__ = ["ValueSink", "copy_text"]
 
 _STEP = 16  # bytes that are copied at once
 _DIGITS = 32  # at least what an integer takes
@@ -125,29 +126,21 @@ class ValueSink:
 
     def copy(self, data: Any, begin: Any, size: Any) -> None:
         """Append bytes, 16 a step: what is behind them is written too, to where nothing is yet."""
-        to = self.bytes()
-        with T.serial((size + (_STEP - 1)) >> 4) as k:
-            lanes = tirx.BufferLoad(data, [tirx.Ramp(begin + k * _STEP, i64(1), _STEP)])
-            T.buffer_store(self._text_at, lanes, [tirx.Ramp(to + k * _STEP, i64(1), _STEP)])
+        copy_text(data, begin, size, self._text_at, self.bytes())
         self._bytes.add(size)
 
     def digits(self, value: Any) -> None:
         """Append an integer: its digits are made 32 bytes further on, and moved in one step."""
-        negative = T.Bind(value < i64(0))
-        bits = T.reinterpret("uint64", value)
-        rest = Cell("uint64", tirx.Select(negative, subtract(u64(0), bits), bits))
         end = T.Bind(self._bytes.get() + 2 * _DIGITS)
-        at, more = Cell("int64", end), Cell("int32", 1)
-        with T.While(more.get() != 0):
-            digit = tirx.Cast("uint8", tirx.truncmod(rest.get(), u64(10)))
-            at.add(-1)
-            T.buffer_store(self._text_at, digit + tirx.const(ord("0"), "uint8"), [at.get()])
-            rest.set(tirx.truncdiv(rest.get(), u64(10)))
-            more.set(tirx.Cast("int32", rest.get() != u64(0)))
-        with T.If(negative), T.Then():
-            at.add(-1)
-            T.buffer_store(self._text_at, tirx.const(ord("-"), "uint8"), [at.get()])
-        begin = T.Bind(at.get())
+        begin = digits_before(self._text_at, end, value)
         lanes = tirx.BufferLoad(self._text_at, [tirx.Ramp(begin, i64(1), _DIGITS)])
         T.buffer_store(self._text_at, lanes, [tirx.Ramp(self._bytes.get(), i64(1), _DIGITS)])
         self._bytes.add(end - begin)
+
+
+def copy_text(data: Any, begin: Any, size: Any, text: Any, to: Any) -> None:
+    """Emit a copy of data[begin : begin + size] to text[to:], 16 bytes a step: some behind are
+    read and written too."""
+    with T.serial((size + (_STEP - 1)) >> 4) as k:
+        lanes = tirx.BufferLoad(data, [tirx.Ramp(begin + k * _STEP, i64(1), _STEP)])
+        T.buffer_store(text, lanes, [tirx.Ramp(to + k * _STEP, i64(1), _STEP)])

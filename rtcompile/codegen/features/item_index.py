@@ -1,0 +1,143 @@
+"""The function `item_index`: where items lie by their ids, for whole lists of ids at once.
+
+    def item_index(action, ids, first, words, index):
+        if ids != 0: write the list at `ids` as `marshal` does
+        for k, id in enumerate(ids):                # a text, or an integer as its digits
+            hashes[k], pieces[k] = hash(id), where its text is
+            prefetch(slots[hash])
+        for k, id in enumerate(ids):
+            slot = the one of the id, or the empty one where it would be
+            find:    places[k] = value of the slot, or -1
+            remove:  the same, and the value becomes -1
+            enter:   the value becomes first + k; of a new id, the text is kept
+
+The slots are a probe table (`probe_table.py`). All fetches of slots are under way before the first
+is waited for. `runtime/item_index_plan.py` describes the words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.format_number import digits_before
+from rtcompile.codegen.features.marshalled import Leaf, Marshalled
+from rtcompile.codegen.features.probe_table import ProbeTable, hash_keys, pack, unpack
+from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.features.value_sink import copy_text
+from rtcompile.codegen.pointers import values_at
+from rtcompile.codegen.write_objects import write_object
+from runtime.item_index_plan import DIGITS_BYTES, ITEM_INDEX, Action, Ids, Index, Outcome
+
+__all__ = ["item_index_function"]
+
+_HEAD = 5  # bytes of a list's head
+_SCALARS = ("action", "ids", "first", "words", "index")
+
+
+def item_index_function() -> Any:
+    """The PrimFunc `item_index(action, ids, first, words, index)`."""
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(ITEM_INDEX)
+        T.func_attr({"global_symbol": ITEM_INDEX, "tirx.is_scheduled": True, "s_tir": True})
+        action, ids, first, words_at, index_at = (T.arg(name, T.int64()) for name in _SCALARS)
+        words, index = values_at(words_at, "int64"), values_at(index_at, "int64")
+        with T.If(ids != 0), T.Then():
+            write_object(ids, words)
+        text = values_at(T.Bind(words[Ids.BEGIN]), "uint8")
+        reader = Marshalled(text, i64(0))
+        count = Cell("int64", i64(0))
+        outcome = Cell("int64", i64(Outcome.UNWRITTEN))
+        with T.If(words[Ids.WRITTEN] > 0), T.Then():
+            count.set(reader.count())
+            few = count.get() <= words[Ids.ROOM]
+            outcome.set(tirx.Select(few, i64(Outcome.DONE), i64(Outcome.ROOM)))
+            texts = T.Bind(index[Index.TEXT_BYTES] + words[Ids.WRITTEN])
+            with T.If(tirx.And(action == Action.ENTER, texts > index[Index.TEXT_ROOM])), T.Then():
+                outcome.set(i64(Outcome.TEXT))
+        T.buffer_store(words, count.get(), [Ids.COUNT])
+        with T.If(outcome.get() == Outcome.DONE), T.Then():
+            look = _LookUp(reader, words, index, T.Bind(count.get()))
+            look.hash_all(outcome)
+            with T.If(outcome.get() == Outcome.DONE), T.Then():
+                look.look_up_all(action, first)
+        T.buffer_store(words, outcome.get(), [Ids.OUTCOME])
+    return builder.get()
+
+
+class _LookUp:
+    """Of `count` ids, whose list `reader` stands at."""
+
+    def __init__(self, reader: Marshalled, words: Any, index: Any, count: Any) -> None:
+        self._reader, self._words, self._index, self._count = reader, words, index, count
+        self._text = values_at(T.Bind(index[Index.TEXT]), "uint8")
+        slots, last = T.Bind(index[Index.SLOTS]), T.Bind(index[Index.LAST])
+        self._table = ProbeTable(slots, last, self._text)
+        self._hashes = values_at(T.Bind(words[Ids.HASHES]), "int64")
+        # At first, where their texts are.
+        self._places = values_at(T.Bind(words[Ids.PLACES]), "int64")
+        self._digits = T.Bind(words[Ids.DIGITS])
+
+    def hash_all(self, outcome: Cell) -> None:
+        """Emit the hashes and the texts of all ids, or say that some have none."""
+        reader, number = self._reader, Cell("int64", i64(0))
+        reader.at.set(i64(_HEAD))
+        begin, size = Cell("int64", i64(0)), Cell("int64", i64(0))
+        with T.While(tirx.And(number.get() < self._count, outcome.get() == Outcome.DONE)):
+            k = T.Bind(number.get())
+            truth = reader.is_truth(reader.tag())
+            reader.read()
+            form = T.Bind(reader.form.get())
+            with T.If(form == Leaf.TEXT):
+                with T.Then():
+                    begin.set(reader.begin.get())
+                    size.set(reader.size.get())
+                with T.Else(), T.If(tirx.And(form == Leaf.INTEGER, tirx.Not(truth))):
+                    with T.Then():
+                        end = T.Bind(self._digits + (k + 1) * DIGITS_BYTES)
+                        begin.set(digits_before(reader.data, end, T.Bind(reader.integer.get())))
+                        size.set(end - begin.get())
+                    with T.Else():
+                        outcome.set(i64(Outcome.OTHER))
+            piece = (T.Bind(begin.get()), T.Bind(size.get()))
+            hashed = hash_keys([(reader.data, *piece)])
+            self._table.prefetch(hashed)
+            T.buffer_store(self._hashes, hashed, [k])
+            T.buffer_store(self._places, pack(piece), [k])
+            number.add(i64(1))
+
+    def look_up_all(self, action: Any, first: Any) -> None:
+        """Emit what becomes of each id."""
+        table, live = self._table, Cell("int64", self._index[Index.LIVE])
+        missing = Cell("int64", i64(0))
+        with T.serial(self._count) as k:
+            piece = unpack(T.Bind(self._places[k]))
+            hashed = T.Bind(self._hashes[k])
+            at = table.find_hashed(hashed, (self._reader.data, *piece))
+            held = table.holds(at)
+            place = T.Bind(tirx.Select(held, table.word(at), i64(-1)))
+            lacks = T.Bind(tirx.Cast("int64", place < i64(0)))
+            with T.If(action == Action.ENTER):
+                with T.Then():
+                    with T.If(tirx.Not(held)), T.Then():
+                        self._keep(at, hashed, piece)
+                    table.set_word(at, first + k)
+                    live.add(lacks)
+                with T.Else():
+                    T.buffer_store(self._places, place, [k])
+                    missing.add(lacks)
+                    with T.If(tirx.And(action == Action.REMOVE, lacks == i64(0))), T.Then():
+                        table.set_word(at, i64(-1))
+                        live.add(i64(-1))
+        T.buffer_store(self._index, live.get(), [Index.LIVE])
+        T.buffer_store(self._words, missing.get(), [Ids.MISSING])
+
+    def _keep(self, at: Any, hashed: Any, piece: tuple[Any, Any]) -> None:
+        """A new id: its text goes behind the others."""
+        end = T.Bind(self._index[Index.TEXT_BYTES])
+        copy_text(self._reader.data, *piece, self._text, end)
+        self._table.take(at, hashed, ((end, piece[1]),))
+        T.buffer_store(self._index, end + piece[1], [Index.TEXT_BYTES])

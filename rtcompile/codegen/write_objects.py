@@ -1,0 +1,260 @@
+"""Write Python's values as `marshal` does, in compiled code: `features/marshalled.py` describes it.
+
+    at, stack = begin, [object]
+    while stack:
+        value = the next one of stack[-1], or pop it
+        type = value[1]                             # the second word of an object
+        if   type == str:   at += "u" + size + bytes of PyUnicode_AsUTF8AndSize(value)
+        elif type == list:  at += "[" + PyList_Size(value); push it
+        elif type == int:   at += "i" + int32, or "l" + digits
+        elif type == float: at += "g" + float64
+        ...                                         # tuple, None, True, False
+        else, or where there is no room: at = 0; break
+
+It writes the same bytes in a third of the time: marshal makes an object of each string's bytes.
+Whoever calls it holds Python's lock. `runtime/python_objects.py` says where Python's things lie.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen import wrapping
+from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
+from rtcompile.codegen.pointers import prefetch, values_at
+from runtime.python_objects import Known
+from runtime.value_bytes import WRITE, Room
+
+__all__ = ["OBJECTS_LLVM", "write_function", "write_object"]
+
+_CALL, _CALL_INTO, _CALL_REAL = (f"rtc_call_python{more}" for more in ("", "_into", "_real"))
+
+# Functions of Python: of an object and a number, of an object and where to put a second result, of
+# one that is a float.
+OBJECTS_LLVM = f"""
+define i64 @{_CALL}(i64 %f, i64 %a, i64 %b) {{
+  %function = inttoptr i64 %f to ptr
+  %r = call i64 %function(i64 %a, i64 %b)
+  ret i64 %r
+}}
+define i64 @{_CALL_INTO}(i64 %f, i64 %a, ptr %out) {{
+  %function = inttoptr i64 %f to ptr
+  %r = call i64 %function(i64 %a, ptr %out)
+  ret i64 %r
+}}
+define double @{_CALL_REAL}(i64 %f, i64 %a) {{
+  %function = inttoptr i64 %f to ptr
+  %r = call double %function(i64 %a)
+  ret double %r
+}}
+"""
+
+_DEPTH = 8  # of lists in lists; deeper ones are left to marshal
+_SPARE = 32  # bytes that any value but a text fits into
+_HEAD = 5  # bytes of a tag and an int32
+_DIGIT_BITS = 15
+_FETCHED = (0, 56)  # bytes of an object: its head, and the text of a short string
+_FRAME = 3  # words of the stack: a list or tuple, how many values are left, their count
+
+
+def write_function() -> Any:
+    """The PrimFunc `write(object, words)`: see `write_object`; both are addresses."""
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(WRITE)
+        T.func_attr({"global_symbol": WRITE, "tirx.is_scheduled": True, "s_tir": True})
+        value = T.arg("object", T.int64())
+        words = values_at(T.arg("words", T.int64()), "int64")
+        write_object(value, words)
+    return builder.get()
+
+
+def write_object(value: Any, words: Any) -> None:
+    """Emit the writing of the object at `value`. `words`: those of Room."""
+    python = values_at(T.Bind(words[Room.PYTHON]), "int64")
+    writer = _Writer(python, T.Bind(words[Room.BEGIN]), T.Bind(words[Room.END]))
+    T.buffer_store(words, writer.write(value), [Room.WRITTEN])
+    T.evaluate(T.call_extern("void", wrapping.BARRIER))
+
+
+class _Writer:
+    """`at`: bytes so far; below 0 once something could not be written."""
+
+    def __init__(self, python: Any, begin: Any, end: Any) -> None:
+        self._known = [T.Bind(python[place]) for place in range(Known.CLEAR + 1)]
+        self._bytes, self._begin = values_at(begin, "uint8"), begin
+        self._room = T.Bind(end - begin - _SPARE)
+        self._at, self._depth = Cell("int64", i64(0)), Cell("int64", i64(0))
+        self._stack = T.alloc_buffer((_FRAME * (_DEPTH + 1),), "int64")
+        self._out = T.alloc_buffer((1,), "int64")  # what functions give beside their result
+
+    def write(self, value: Any) -> Any:
+        """Emit the walk; returns how many bytes it wrote, 0 where it could not."""
+        current = Cell("int64", value)
+        going = Cell("int32", 1)
+        with T.While(going.get() != 0):
+            self._value(T.Bind(current.get()))
+            self._to_the_next(current, going)
+        return T.Bind(tirx.max(self._at.get(), i64(0)))
+
+    def _to_the_next(self, current: Cell, going: Cell) -> None:
+        """The next value, of the innermost list that has one left."""
+        with T.While(
+            tirx.And(self._depth.get() > 0, self._stack[_FRAME * self._depth.get() + 1] == 0)
+        ):
+            self._depth.add(i64(-1))
+        stops = tirx.Or(self._depth.get() == 0, self._at.get() < 0)
+        with T.If(stops):
+            with T.Then():
+                going.set(0)
+            with T.Else():
+                top = T.Bind(self._depth.get() * _FRAME)
+                sequence, left, count = (T.Bind(self._stack[top + k]) for k in range(_FRAME))
+                T.buffer_store(self._stack, left - 1, [top + 1])
+                is_list = T.Bind(self._type(sequence) == self._known[Known.LIST])
+                item = tirx.Select(
+                    is_list, self._known[Known.LIST_ITEM], self._known[Known.TUPLE_ITEM]
+                )
+                current.set(_call(T.Bind(item), sequence, T.Bind(count - left)))
+
+    def _type(self, value: Any) -> Any:
+        return T.Bind(values_at(value, "int64")[1])
+
+    def _value(self, value: Any) -> None:
+        kind = self._type(value)
+        with T.If(self._at.get() > self._room):
+            with T.Then():
+                self._fail()
+            with T.Else(), T.If(kind == self._known[Known.STR]):
+                with T.Then():
+                    self._text(value)
+                with T.Else():
+                    self._other(value, kind)
+
+    def _other(self, value: Any, kind: Any) -> None:
+        known = self._known
+        with T.If(kind == known[Known.LIST]):
+            with T.Then():
+                self._sequence(value, "[", Known.LIST_SIZE, Known.LIST_ITEM)
+            with T.Else(), T.If(kind == known[Known.INT]):
+                with T.Then():
+                    self._integer(value)
+                with T.Else(), T.If(kind == known[Known.FLOAT]):
+                    with T.Then():
+                        self._real(value)
+                    with T.Else(), T.If(kind == known[Known.TUPLE]):
+                        with T.Then():
+                            self._sequence(value, "(", Known.TUPLE_SIZE, Known.TUPLE_ITEM)
+                        with T.Else():
+                            self._single(value)
+
+    def _single(self, value: Any) -> None:
+        """None, True or False."""
+        before = T.Bind(self._at.get())
+        for place, letter in ((Known.NONE, "N"), (Known.TRUE, "T"), (Known.FALSE, "F")):
+            with T.If(value == self._known[place]), T.Then():
+                self._tag(letter)
+                self._at.set(before + 1)
+        with T.If(self._at.get() == before), T.Then():
+            self._fail()
+
+    def _text(self, value: Any) -> None:
+        text = self._call_into(Known.AS_UTF8, value)
+        with T.If(text == 0):
+            with T.Then():
+                _call(self._known[Known.CLEAR], i64(0), i64(0))
+                self._fail()
+            with T.Else():
+                size = T.Bind(self._out[0])
+                with T.If(size > self._room - self._at.get()):
+                    with T.Then():
+                        self._fail()
+                    with T.Else():
+                        self._head("u", size)
+                        to = self._begin + self._at.get()
+                        T.evaluate(T.call_extern("int64", "memcpy", to, text, size))
+                        self._at.add(size)
+
+    def _sequence(self, value: Any, tag: str, size: int, item: int) -> None:
+        size_of, item_of = self._known[size], self._known[item]
+        with T.If(self._depth.get() == _DEPTH):
+            with T.Then():
+                self._fail()
+            with T.Else():
+                count = _call(size_of, value, i64(0))
+                self._head(tag, count)
+                self._depth.add(i64(1))
+                top = T.Bind(self._depth.get() * _FRAME)
+                for k, word in enumerate((value, count, count)):
+                    T.buffer_store(self._stack, word, [top + k])
+                with T.serial(count) as k:
+                    item = values_at(_call(item_of, value, k), "uint8")
+                    for at in _FETCHED:
+                        prefetch(item, at)
+
+    def _integer(self, value: Any) -> None:
+        T.buffer_store(self._out, i64(0), [0])  # of which an int is written
+        number = self._call_into(Known.AS_INTEGER, value)
+        short = T.Bind(tirx.Cast("int64", tirx.Cast("int32", number)) == number)
+        with T.If(self._out[0] != 0):
+            with T.Then():
+                self._fail()
+            with T.Else(), T.If(short):
+                with T.Then():
+                    self._head("i", number)
+                with T.Else():
+                    self._digits(number)
+
+    def _digits(self, number: Any) -> None:
+        """Of 15 bits, the lowest first; their count has the sign."""
+        negative = T.Bind(number < i64(0))
+        bits = T.reinterpret("uint64", number)
+        rest = Cell("uint64", tirx.Select(negative, subtract(u64(0), bits), bits))
+        first = T.Bind(self._at.get() + _HEAD)
+        count = Cell("int64", i64(0))
+        with T.While(rest.get() != u64(0)):
+            digit = tirx.Cast("uint16", rest.get() & u64((1 << _DIGIT_BITS) - 1))
+            self._store(T.reinterpret("uint8x2", digit), 2, first + 2 * count.get())
+            rest.set(rest.get() >> u64(_DIGIT_BITS))
+            count.add(i64(1))
+        found = T.Bind(count.get())
+        self._head("l", tirx.Select(negative, i64(0) - found, found))
+        self._at.add(2 * found)
+
+    def _real(self, value: Any) -> None:
+        number = T.Bind(T.call_extern("float64", _CALL_REAL, self._known[Known.AS_FLOAT], value))
+        self._tag("g")
+        self._store(T.reinterpret("uint8x8", number), 8, self._at.get() + 1)
+        self._at.add(i64(9))
+
+    def _head(self, tag: str, number: Any) -> None:
+        """A tag and an int32."""
+        self._tag(tag)
+        word = tirx.Cast("int32", number)
+        self._store(T.reinterpret("uint8x4", word), 4, self._at.get() + 1)
+        self._at.add(i64(_HEAD))
+
+    def _tag(self, tag: str) -> None:
+        T.buffer_store(self._bytes, tirx.const(ord(tag), "uint8"), [self._at.get()])
+
+    def _store(self, lanes: Any, count: int, at: Any) -> None:
+        T.buffer_store(self._bytes, lanes, [tirx.Ramp(at, i64(1), count)])
+
+    def _call_into(self, function: int, value: Any) -> Any:
+        """Emit a call whose second result goes to `_out`."""
+        out = T.address_of(self._out[0])
+        found = T.Bind(T.call_extern("int64", _CALL_INTO, self._known[function], value, out))
+        T.evaluate(T.call_extern("void", wrapping.BARRIER))
+        return found
+
+    def _fail(self) -> None:
+        self._at.set(i64(-1))
+        self._depth.set(i64(0))
+
+
+def _call(function: Any, one: Any, other: Any) -> Any:
+    """Emit a call of one of Python's functions."""
+    return T.Bind(T.call_extern("int64", _CALL, function, one, other))

@@ -1,0 +1,187 @@
+"""The index of an item table: from ids to places, for all ids of a request in one compiled call.
+
+    slots  hash | text | place       an open-addressing table, at most half full
+    text   i17i4i99...               the ids, one behind the other
+
+An id's text is compared, not its hash alone. All calls keep Python's lock, so each sees the index
+before or after another's. An id that is removed keeps its slot, without a place.
+`item_index_plan.py` says how the two sides meet.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.arrays import aligned_block, aligned_empty
+from runtime.input_table import address
+from runtime.item_index_plan import (
+    DIGITS_BYTES,
+    SLOT_WORDS,
+    Action,
+    Ids,
+    Index,
+    Outcome,
+    Slot,
+)
+from runtime.python_objects import python_objects
+from runtime.value_bytes import PADDING
+
+__all__ = ["ItemIndex", "ItemPlaces", "item_key"]
+
+_FEWEST_IDS, _FEWEST_BYTES = 64, 1 << 11
+_COUNT = struct.Struct("<i")
+_ENTERED = 4096  # ids that are entered in one call: others wait for Python's lock meanwhile
+
+
+class ItemPlaces:
+    """Memory for a request's ids and their places, used again by the next.
+
+    The places, int64 [`count`], lie at `address`.
+    """
+
+    def __init__(self) -> None:
+        self._make_room(_FEWEST_IDS, _FEWEST_BYTES)
+
+    def _make_room(self, ids: int, capacity: int) -> None:
+        digits = capacity + PADDING
+        arrays, addresses = aligned_block(
+            [
+                (digits + DIGITS_BYTES * ids + PADDING, "uint8"),
+                *((count, "int64") for count in (ids, ids, Ids.WORDS)),
+            ]
+        )
+        text, places, hashes, words = addresses
+        self._places, self._words, self._capacity = arrays[1], arrays[3], capacity
+        self._words[:] = 0
+        self.words, self.words_at, self.address = self._words.data, words, places
+        for place, word in (
+            (Ids.PYTHON, python_objects() or 0),
+            (Ids.BEGIN, text),
+            (Ids.END, text + capacity),
+            (Ids.ROOM, ids),
+            (Ids.PLACES, places),
+            (Ids.HASHES, hashes),
+            (Ids.DIGITS, digits),
+        ):
+            self.words[place] = word
+        self._text = arrays[0].data
+
+    @property
+    def count(self) -> int:
+        """Of the ids."""
+        return int(self.words[Ids.COUNT])
+
+    @property
+    def values(self) -> npt.NDArray[np.int64]:
+        """The places; -1 of an id that has none."""
+        return self._places[: self.count]
+
+    def set(self, places: Sequence[int]) -> None:
+        """Enter places as they are."""
+        if len(places) > self.words[Ids.ROOM]:
+            self._make_room(len(places), self._capacity)
+        self._places[: len(places)] = places
+        self.words[Ids.COUNT] = len(places)
+
+    def write(self, keys: Sequence[str]) -> None:
+        """Enter ids as compiled code would write them."""
+        texts = [key.encode("utf-8", "surrogatepass") for key in keys]
+        parts = [b"u" + _COUNT.pack(len(text)) + text for text in texts]
+        written = b"".join((b"[", _COUNT.pack(len(keys)), *parts))
+        size = len(written)
+        if size > self._capacity or len(keys) > self.words[Ids.ROOM]:
+            self._make_room(len(keys) + len(keys) // 4, size + size // 4 + PADDING)
+        self._text[:size] = written
+        self.words[Ids.WRITTEN] = size
+
+
+class ItemIndex:
+    """Of up to `capacity` ids that are ever entered. `function`: the compiled one."""
+
+    def __init__(self, function: Any, capacity: int) -> None:
+        function.release_gil = False
+        self._function = function
+        slots = 1 << (2 * max(capacity, 1) - 1).bit_length()
+        self._slots = aligned_empty(SLOT_WORDS * slots, "int64")
+        self._slots[:] = 0
+        words = aligned_empty(Index.WORDS, "int64")
+        words[:] = 0
+        self._words, self._address = words.data, address(words)
+        self._words[Index.SLOTS], self._words[Index.LAST] = address(self._slots), slots - 1
+        self._text = aligned_empty(PADDING, "uint8")
+        self._make_room(_FEWEST_BYTES)
+
+    def __len__(self) -> int:
+        return int(self._words[Index.LIVE])
+
+    def find(self, ids: Sequence[object], places: ItemPlaces) -> int:
+        """Enter the places of a list or tuple of ids into `places`. Returns how many have none.
+
+        Raises TypeError for what can be no id.
+        """
+        self._run(Action.FIND, ids, places)
+        return int(places.words[Ids.MISSING])
+
+    def remove(self, ids: Sequence[object]) -> int:
+        """Take the places of ids. Returns how many had one."""
+        places = ItemPlaces()
+        self._run(Action.REMOVE, ids, places)
+        return len(ids) - int(places.words[Ids.MISSING])
+
+    def enter(self, ids: Sequence[str], first: int) -> None:
+        """Give the ids the places from `first` on, whether or not they have one; one by one."""
+        memory = ItemPlaces()
+        for begin in range(0, len(ids), _ENTERED):
+            self._run(Action.ENTER, ids[begin : begin + _ENTERED], memory, first + begin)
+
+    def live(self) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """The ids that have a place, and their places, in the order of these."""
+        slots = self._slots.reshape(-1, SLOT_WORDS)
+        taken = slots[(slots[:, Slot.HASH] != 0) & (slots[:, Slot.PLACE] >= 0)]
+        taken = taken[np.argsort(taken[:, Slot.PLACE])]
+        text = self._text.tobytes()
+        begins, sizes = taken[:, Slot.PIECE] >> 32, taken[:, Slot.PIECE] & 0xFFFFFFFF
+        pieces = zip(begins.tolist(), (begins + sizes).tolist(), strict=True)
+        ids = [text[begin:end].decode("utf-8", "surrogatepass") for begin, end in pieces]
+        return ids, taken[:, Slot.PLACE]
+
+    def _run(self, action: int, ids: Sequence[object], memory: ItemPlaces, first: int = 0) -> None:
+        given = id(ids) if python_objects() is not None else 0
+        if not given:
+            memory.write(list(map(item_key, ids)))
+        while True:
+            self._function(action, given, first, memory.words_at, self._address)
+            outcome = memory.words[Ids.OUTCOME]
+            if outcome == Outcome.DONE:
+                return
+            if outcome == Outcome.TEXT:
+                self._make_room(memory.words[Ids.WRITTEN])
+            else:
+                memory.write(list(map(item_key, ids)))
+            given = 0
+
+    def _make_room(self, more: int) -> None:
+        """For texts of `more` bytes than there are."""
+        used = self._words[Index.TEXT_BYTES]
+        room = 2 * used + more
+        text = aligned_empty(room + PADDING, "uint8")
+        text[:used] = self._text[:used]
+        # Nobody reads the old ones after this: a call of compiled code keeps Python's lock.
+        self._words[Index.TEXT], self._words[Index.TEXT_ROOM] = address(text), room
+        self._text = text
+
+
+def item_key(value: object) -> str:
+    """An id as it is compared: its text. Raises TypeError for what can be none."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    raise TypeError(f"{type(value).__name__} {value!r} is no item id; a string or an integer is")

@@ -1,0 +1,94 @@
+"""A request's values in one place, side by side, as `marshal` writes them: what is read of Python.
+
+The bytes tell the type of every value, and compiled code reads them without Python's lock. They
+come from compiled code too (`rtcompile/codegen/write_objects.py`). Where that cannot be, or meets a
+value that it does not know, they come from `marshal`. The format of its version 2 is Python's own
+business, so both are tried when an artifact is loaded.
+"""
+
+from __future__ import annotations
+
+import marshal
+from typing import Any
+
+from runtime.arrays import aligned_empty
+from runtime.input_table import address
+from runtime.python_objects import python_objects
+
+__all__ = ["FORMAT_IS_KNOWN", "PADDING", "WRITE", "Room", "ValueBytes", "ValueWriter"]
+
+WRITE = "write"  # the function's name in the module
+
+_VERSION = 2
+_SAMPLE = (None, True, False, -3, 1 << 40, -1.5, "\u00fc", ["a", [("b",)]], -(1 << 62))
+_WRITTEN = (
+    b"(\t\0\0\0NTFi\xfd\xff\xff\xffl\x03\0\0\0\0\0\0\0\0\x04g\0\0\0\0\0\0\xf8\xbf"
+    b"u\x02\0\0\0\xc3\xbc[\x02\0\0\0u\x01\0\0\0a[\x01\0\0\0(\x01\0\0\0u\x01\0\0\0b"
+    b"l\xfb\xff\xff\xff\0\0\0\0\0\0\0\0\x04\0"
+)
+FORMAT_IS_KNOWN = marshal.dumps(_SAMPLE, _VERSION) == _WRITTEN
+
+PADDING = 128  # what is read behind the last value
+_SPARE = 64  # more than what compiled code needs behind the last value, to write all of them
+
+
+class Room:
+    """Words that the runtime and the compiled writer share; addresses but for WRITTEN."""
+
+    PYTHON = 0  # those of `python_objects.py`
+    BEGIN = 1
+    END = 2  # of what may be written
+    WRITTEN = 3  # bytes that were; 0 where they could not be
+    ALL = 4  # of them
+
+
+class ValueBytes:
+    """Room for `capacity` bytes. They lie at `pointer`; `words`: those of Room, at `address`."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.array = aligned_empty(capacity + PADDING, "uint8")
+        self.pointer = address(self.array)
+        words = aligned_empty(Room.ALL, "int64")
+        words[:] = python_objects() or 0, self.pointer, self.pointer + capacity, 0
+        self.words, self.address = words.data, address(words)
+        self._data = self.array.data
+
+    def put(self, written: bytes) -> None:
+        """Enter bytes, `capacity` of them at most."""
+        self._data[: len(written)] = written
+
+
+class ValueWriter:
+    """Writes values. `function`: the compiled one, which keeps Python's lock."""
+
+    def __init__(self, function: Any) -> None:
+        function.release_gil = False
+        self._function = function
+        self._is_used = python_objects() is not None and self._works()
+
+    def _works(self) -> bool:
+        trial = ValueBytes(1024)
+        return trial.array[: self._compiled(_SAMPLE, trial)].tobytes() == _WRITTEN
+
+    def write(self, values: Any, room: ValueBytes) -> ValueBytes | None:
+        """Write into `room`, or where that is too small, into a larger one; which it returns.
+
+        None where values are of types that cannot be written.
+        """
+        if self._is_used and self._compiled(values, room):
+            return room
+        try:
+            written = marshal.dumps(values, _VERSION)
+        except ValueError:
+            return None
+        needed = len(written) + _SPARE
+        if needed > room.capacity:
+            room = ValueBytes(needed + needed // 4)
+        room.put(written)
+        return room
+
+    def _compiled(self, values: object, room: ValueBytes) -> int:
+        """How many bytes compiled code wrote; 0 where it could not."""
+        self._function(id(values), room.address)
+        return int(room.words[Room.WRITTEN])
