@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Any
 
 __all__ = ["BriefCalls", "Trials"]
 
@@ -40,30 +39,23 @@ class Trials:
 
 
 class BriefCalls:
-    """Calls of one function, whose first argument says how many rows. Safe to make from many
-    threads at once.
+    """Which calls of a function are brief, by their rows: those of about as many are of a kind.
 
-    Those of about as many rows are of a kind. `get` gives the function, another object each time.
+    Safe to use from many threads at once.
     """
 
-    def __init__(self, get: Callable[[], Any]) -> None:
-        self._releasing, self._keeping = get(), get()
-        self._keeping.release_gil = False
+    def __init__(self) -> None:
         # By the bits of the count of rows.
         self._trials: dict[int, Trials] = {}
-        self._chosen: dict[int, Any] = {}
+        self._brief: dict[int, bool] = {}
 
-    def keeps_lock(self, rows: int) -> bool:
-        """Whether a call of so many rows keeps Python's lock."""
-        return self._chosen.get(rows.bit_length()) is self._keeping
+    def keeps_lock(self, rows: int) -> bool | None:
+        """Whether a call of so many rows is to keep Python's lock; None while that is tried."""
+        return self._brief.get(rows.bit_length())
 
-    def __call__(self, rows: int, *arguments: Any) -> None:
-        """Call the function."""
+    def time(self, rows: int, call: Callable[[], object]) -> None:
+        """Make a call that does not keep it."""
         kind = rows.bit_length()
-        function = self._chosen.get(kind)
-        if function is not None:
-            function(rows, *arguments)
-            return
         trials = self._trials.setdefault(kind, Trials())
-        if trials.time(lambda: self._releasing(rows, *arguments)):
-            self._chosen[kind] = self._keeping if trials.brief else self._releasing
+        if trials.time(call):
+            self._brief[kind] = trials.brief

@@ -129,6 +129,11 @@ class CompiledEncoder:
         return None if every is None or self._others else (every.count, every.pointer)
 
     @property
+    def names(self) -> list[str]:
+        """Of the fields that the columns with a plan read, in the order of the plan."""
+        return self._names
+
+    @property
     def bound_of_none(self) -> int:
         """`Encoded.bound` of a row without values."""
         return len(self.specs) * (COLUMN_WORDS + 3)

@@ -101,7 +101,10 @@ class ItemPlaces:
 
 
 class ItemIndex:
-    """Of up to `capacity` ids that are ever entered. `function`: the compiled one."""
+    """Of up to `capacity` ids that are ever entered. `function`: the compiled one.
+
+    Its words lie at `address`.
+    """
 
     def __init__(self, function: Any, capacity: int) -> None:
         function.release_gil = False
@@ -111,7 +114,7 @@ class ItemIndex:
         self._slots[:] = 0
         words = aligned_empty(Index.WORDS, "int64")
         words[:] = 0
-        self._words, self._address = words.data, address(words)
+        self._words, self.address = words.data, address(words)
         self._words[Index.SLOTS], self._words[Index.LAST] = address(self._slots), slots - 1
         self._text = aligned_empty(PADDING, "uint8")
         self._make_room(_FEWEST_BYTES)
@@ -155,7 +158,7 @@ class ItemIndex:
         if not given:
             memory.write(list(map(item_key, ids)))
         while True:
-            self._function(action, given, first, memory.words_at, self._address)
+            self._function(action, given, first, memory.words_at, self.address)
             outcome = memory.words[Ids.OUTCOME]
             if outcome == Outcome.DONE:
                 return

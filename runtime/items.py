@@ -1,6 +1,6 @@
 """The item table: each item's raw fields, and what the item stage made of them.
 
-Readers never wait. A reader takes the current `_State` once; a writer fills rows that no index
+Readers never wait. A reader takes the current `ItemState` once; a writer fills rows that no index
 entry points to yet and enters them last, so a reader sees an item as it was or as it is, whole. A
 row that was replaced or deleted is not used again: once half of the rows are such, the live ones
 are copied into a new state.
@@ -29,7 +29,7 @@ from runtime.item_index import ItemIndex, ItemPlaces, item_key
 from runtime.read_items import read_items
 from runtime.stage import Port
 
-__all__ = ["ItemTable", "Snapshot"]
+__all__ = ["ItemState", "ItemTable", "Snapshot"]
 
 # Rows of the item stage that run at once: bounds the memory that an upsert takes.
 _BATCH = 4096
@@ -52,8 +52,9 @@ class Snapshot:
     alive: Sequence[Any]  # the arrays behind `addresses`
 
 
-class _State:
-    """Rows [0, used) of the arrays are written; `index` points to the live ones."""
+class ItemState:
+    """Rows [0, used) of the arrays are written; `index` points to the live ones. What lies at
+    `addresses` lives as long as this does."""
 
     def __init__(
         self,
@@ -100,8 +101,8 @@ class ItemTable:
         self._lock = threading.Lock()  # one writer at a time
         self._state = self._new_state(_SMALLEST)
 
-    def _new_state(self, capacity: int) -> _State:
-        return _State(self._ports, self._specs, self._index, capacity)
+    def _new_state(self, capacity: int) -> ItemState:
+        return ItemState(self._ports, self._specs, self._index, capacity)
 
     def __len__(self) -> int:
         return len(self._state.index)
@@ -115,6 +116,11 @@ class ItemTable:
             return self._state.index.live()[0]
 
     # -- reading ------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> ItemState:
+        """What a request reads that looks items up by itself."""
+        return self._state
 
     def snapshot(self, items: Sequence[object], places: ItemPlaces) -> Snapshot:
         """Where the items of a request lie. Raises UnknownItemError, RequestError."""
@@ -221,7 +227,7 @@ class ItemTable:
             marshal.dumps(tuple(plain(values[row]) for values in wanted)) for row in range(count)
         ]
 
-    def _with_room(self, state: _State, count: int) -> _State:
+    def _with_room(self, state: ItemState, count: int) -> ItemState:
         """`state`, or a new one that holds its live rows and has room for `count` more."""
         live = len(state.index)
         if state.used + count <= state.capacity and state.used <= 2 * live + _SMALLEST:
@@ -241,7 +247,7 @@ class ItemTable:
 
 
 def _append(
-    state: _State, computed: list[npt.NDArray[Any]], raw: list[bytes], keys: list[str]
+    state: ItemState, computed: list[npt.NDArray[Any]], raw: list[bytes], keys: list[str]
 ) -> None:
     first = state.used
     for array, values in zip(state.arrays, computed, strict=True):

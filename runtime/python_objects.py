@@ -22,16 +22,19 @@ class Known:
     """Places of addresses: of the single objects, of types, and of functions."""
 
     NONE, TRUE, FALSE = 0, 1, 2
-    STR, INT, FLOAT, LIST, TUPLE = 3, 4, 5, 6, 7
-    AS_UTF8, AS_INTEGER, AS_FLOAT = 8, 9, 10
-    LIST_SIZE, LIST_ITEM, TUPLE_SIZE, TUPLE_ITEM = 11, 12, 13, 14
-    CLEAR = 15
+    STR, INT, FLOAT, LIST, TUPLE, DICT = 3, 4, 5, 6, 7, 8
+    AS_UTF8, AS_INTEGER, AS_FLOAT = 9, 10, 11
+    LIST_SIZE, LIST_ITEM, TUPLE_SIZE, TUPLE_ITEM, DICT_SIZE, DICT_ITEM = 12, 13, 14, 15, 16, 17
+    CLEAR = 18  # of the error that is pending
+    SAVE, RESTORE = 19, 20  # give up the lock, take it again
+    ALL = 21
 
 
-_OBJECTS: tuple[object, ...] = (None, True, False, str, int, float, list, tuple)
+_OBJECTS: tuple[object, ...] = (None, True, False, str, int, float, list, tuple, dict)
 _FUNCTIONS = (
     *("PyUnicode_AsUTF8AndSize", "PyLong_AsLongLongAndOverflow", "PyFloat_AsDouble"),
-    *("PyList_Size", "PyList_GetItem", "PyTuple_Size", "PyTuple_GetItem", "PyErr_Clear"),
+    *("PyList_Size", "PyList_GetItem", "PyTuple_Size", "PyTuple_GetItem"),
+    *("PyDict_Size", "PyDict_GetItem", "PyErr_Clear", "PyEval_SaveThread", "PyEval_RestoreThread"),
 )
 _HEAD = 16  # bytes of an object: the count of references, and the type
 

@@ -14,6 +14,7 @@ from runtime.compiled_encoder import CompiledEncoder
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
 from runtime.feature_stage import FeatureStage, check_fields, where
+from runtime.input_table import address
 from runtime.item_index import ItemIndex
 from runtime.item_index_plan import ITEM_INDEX
 from runtime.item_stage import ItemStage
@@ -22,6 +23,7 @@ from runtime.network import Network
 from runtime.profile import KernelTime, Profile
 from runtime.request_memory import CrossInputs, RequestMemory
 from runtime.serve import Server
+from runtime.serve_plan import Outcome
 from runtime.stage import Results, Stage
 from runtime.value_bytes import WRITE, ValueWriter
 from runtime.value_plan import ENCODE
@@ -30,6 +32,7 @@ __all__ = ["Ranking"]
 
 _SIDES = ("user", "item", "context")
 _LISTS = (list, tuple, np.ndarray)
+_PLAIN_LISTS = (list, tuple)
 _OF_ITEM = ("item", "item_network")
 
 
@@ -78,6 +81,8 @@ class Ranking:
         places = {source: ("kept", at) for at, source in enumerate(kept)}
         self._inputs = CrossInputs([places.get(source, source) for source in sources])
         self._server = self._server_of(module, manifest["serve"], constants)
+        # Whether requests without a context are read by compiled code.
+        self.at_once = bool(self._server and self._server.answers and self._server.reads)
         # Lists append and pop atomically.
         self._idle: list[RequestMemory] = []
         self._outputs = [port.name for port in cross.outputs]
@@ -86,28 +91,51 @@ class Ranking:
         self, user: object, items: object, context: object | None
     ) -> dict[str, npt.NDArray[Any]]:
         """See `Ranker.rank`."""
-        ids = as_ids(items)
-        fields = check_fields("user", user, self._fields["user"])
         memory = self._idle.pop() if self._idle else self._new_memory()
         try:
-            results = self._results(memory, fields, ids, context)
+            left = False
+            if self.at_once and context is None and type(items) in _PLAIN_LISTS and items:
+                outcome, results = self._at_once(memory, user, items)
+                if outcome == Outcome.DONE:
+                    return dict(zip(self._outputs, results, strict=True))
+                left = outcome == Outcome.LEFT
+            ids = as_ids(items)
+            fields = check_fields("user", user, self._fields["user"])
+            results = self._results(memory, fields, ids, context, left)
         finally:
             self._idle.append(memory)
         return dict(zip(self._outputs, results, strict=True))
 
+    def _at_once(
+        self, memory: RequestMemory, user: object, items: Any
+    ) -> tuple[int, list[npt.NDArray[Any]]]:
+        """The outputs of a request that compiled code reads as it was given, and Outcome.DONE; or
+        nothing, and why."""
+        state, served = self.items.state, memory.served
+        if served is None or self._cross.spreads(len(items)):
+            return Outcome.UNREAD, []
+        memory.set_items(state.addresses, state.index.address)
+        outcome = served.run_at_once(user, items)
+        return outcome, served.answers(memory.places.count) if outcome == Outcome.DONE else []
+
     def _results(
-        self, memory: RequestMemory, fields: Mapping[str, Any], ids: Sequence[Any], context: object
+        self,
+        memory: RequestMemory,
+        fields: Mapping[str, Any],
+        ids: Sequence[Any],
+        context: object,
+        left: bool,
     ) -> list[npt.NDArray[Any]]:
-        """The outputs: in one call where that can be, else stage by stage."""
+        """The outputs: in one call where that can be, else, or where `left`, stage by stage."""
         snapshot = self.items.snapshot(ids, memory.places)
-        memory.set_items(snapshot)
+        memory.set_items(snapshot.addresses)
         rows = memory.places.count
         columns: Mapping[str, Any] = {}
         if context is not None or self._fields["context"]:
             columns, _ = self._context_columns({} if context is None else context, rows)
         served, server = memory.served, self._server
         whole = server is not None and server.answers and not self._cross.spreads(rows)
-        if served is not None and served.run(fields, rows if whole else 0):
+        if served is not None and not left and served.run(fields, rows if whole else 0):
             if whole and rows:
                 return served.answers(rows)
         else:
@@ -186,7 +214,9 @@ class Ranking:
         if network:
             stages["user_network"] = network.stage
         run = [stages[name] for name in names]
-        return Server(module, run, "cross" in names, constants, user.encoder, user.scratch)
+        fields, answers = list(self._fields["user"]), "cross" in names
+        at = address(np.from_dlpack(constants))
+        return Server(module, run, answers, at, fields, user.encoder, user.scratch)
 
     def _new_memory(self) -> RequestMemory:
         user, context = self._features.get("user"), self._features.get("context")

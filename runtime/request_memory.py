@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from runtime.feature_stage import FeatureStage
 from runtime.item_index import ItemPlaces
-from runtime.items import Snapshot
 from runtime.network import Network
 from runtime.serve import Served, Server
 from runtime.stage import Results, Stage
@@ -78,12 +77,14 @@ class RequestMemory:
         if self._network and self._table:
             self._network.stage.call_one([self._table.tensor, *self.results.arguments])
 
-    def set_items(self, items: Snapshot) -> None:
-        """Enter where the items of the request lie."""
-        if items.addresses is not self._items:
-            self._inputs.put("kept", items.addresses, self._cross.addresses)
-            self._items = items.addresses
+    def set_items(self, addresses: npt.NDArray[np.int64], index: int = 0) -> None:
+        """Enter where the items of the request lie. `index`: the address of their index's words."""
+        if addresses is not self._items:
+            self._inputs.put("kept", addresses, self._cross.addresses)
+            self._items = addresses
         self._cross.words[self._last] = self.places.address
+        if self.served:
+            self.served.set_items(self.places, index)
 
     @property
     def cross_inputs(self) -> object:

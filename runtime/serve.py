@@ -1,7 +1,8 @@
-"""A request in one call of compiled code: encoding, the user's stages, the network over the items.
+"""A request in one call of compiled code: reading it, the user's stages, the rest over the items.
 
 `serve_plan.py` says what the function is told. A request that it does not take, for a value of a
-type that compiled code does not know, goes stage by stage instead (`ranking.py`).
+type that compiled code does not know or for memory that is too small, is read by the runtime, and
+goes stage by stage where a column is left (`ranking.py`).
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
-import tvm_ffi
 
 from runtime.arrays import aligned_empty
 from runtime.brief_calls import BriefCalls
 from runtime.compiled_encoder import CompiledEncoder, EncodeMemory
 from runtime.encoded import Mode
-from runtime.input_table import InputTable
+from runtime.input_table import InputTable, address
+from runtime.item_index import ItemPlaces
+from runtime.python_objects import python_objects
 from runtime.python_turn import TURN
 from runtime.scratch import Scratch, ScratchMemory
-from runtime.serve_plan import SERVE, Outcome, Word
+from runtime.serve_plan import SERVE, Names, Outcome, Word
 from runtime.stage import Results, Stage
 from runtime.value_plan import State
 
@@ -29,7 +31,8 @@ __all__ = ["Served", "Server"]
 class Server:
     """The function, and what all requests share.
 
-    `stages`: those that it runs. `answers`: whether the cross stage is the last of them.
+    `stages`: those that it runs. `answers`: whether the cross stage is the last of them. `fields`:
+    the user's. `reads`: whether it can read Python's objects.
     """
 
     def __init__(
@@ -37,13 +40,22 @@ class Server:
         module: Any,
         stages: Sequence[Stage],
         answers: bool,
-        constants: Any,
+        constants: int,
+        fields: Sequence[str],
         encoder: CompiledEncoder,
         scratch: Scratch,
     ) -> None:
-        self.call = BriefCalls(lambda: module[SERVE])
+        self.function, self.brief = module[SERVE], BriefCalls()
+        self.reads = python_objects() is not None
+        # Reading needs Python's lock; the function gives it up itself.
+        self.function.release_gil = not self.reads
         self.stages, self.answers, self.constants = tuple(stages), answers, constants
         self.encoder, self.scratch = encoder, scratch
+        # Those of the columns first, whose values are written; some columns may share a field.
+        columns = encoder.names
+        self._names = [*columns, *(name for name in fields if name not in columns)]
+        self.names = aligned_empty(len(self._names) + Names.FIRST, "int64")
+        self.names[:] = len(fields), len(self._names), *map(id, self._names)
 
 
 class Served:
@@ -66,22 +78,34 @@ class Served:
             words += [*workspace.pointers, *given, *made.pointers]
         array = aligned_empty(len(words), "int64")
         array[:] = words
-        self._words, self._tensor = array.data, tvm_ffi.from_dlpack(array)
+        self._words, self._address = array.data, address(array)
         plan = server.encoder.plan
         assert plan is not None
         self._words[Word.COUNT], self._words[Word.PLAN] = plan
+        self._words[Word.CONSTANTS] = server.constants
+        self._words[Word.NAMES] = address(server.names)
+        self._words[Word.ROOM] = self._results[-1].rows
         fixed = server.scratch.fixed(1) + server.scratch.per_byte * server.encoder.bound_of_none
         self._words[Word.SCRATCH_PER_BYTE] = server.scratch.per_byte
         self._words[Word.SCRATCH_FIXED] = fixed
         self._enter_memory(server.encoder.memory())
         self._scratch = self._scratch_memory(fixed)
 
+    def set_items(self, places: ItemPlaces, index: int) -> None:
+        """Whose ids and places are the request's. `index`: the address of its words."""
+        self._words[Word.IDS], self._words[Word.INDEX] = places.words_at, index
+
+    def run_at_once(self, user: object, items: Sequence[object]) -> int:
+        """Read a request as it was given, and run all stages. Returns DONE, or LEFT or UNREAD of
+        Outcome where nothing was done. Raises as `run`."""
+        return self._run(id(user), id(items), len(items))
+
     def run(self, fields: Mapping[str, object], rows: int) -> bool:
         """Run the stages on the user's fields; the cross stage for `rows` rows, unless that is 0.
 
         False where the request has to go stage by stage. Raises RequestError, UnknownIdError.
         """
-        server, words = self._server, self._words
+        server = self._server
         encoded = server.encoder.write(fields, self._encoded)
         if encoded is None:
             return False
@@ -89,16 +113,31 @@ class Served:
             self._enter_memory(encoded)
         if server.answers and rows > self._results[-1].rows:
             self._make_room(rows)
-        words[Word.TURN] = 0 if server.call.keeps_lock(rows) else TURN.address
-        server.call(rows, server.constants, self._tensor)
+        return self._run(0, 0, rows) == Outcome.DONE
+
+    def _run(self, fields: int, ids: int, rows: int) -> int:
+        """`fields`, `ids`: where they lie, or 0 where they are read."""
+        words = self._words
+        self._call(fields, ids, rows)
         while words[Word.OUTCOME] == Outcome.SCRATCH:
             self._scratch = self._scratch_memory(words[Word.NEEDED])
-            server.call(rows, server.constants, self._tensor)
-        if words[Word.OUTCOME] >= Outcome.STAGE:
-            number = words[Word.OUTCOME] - Outcome.STAGE
-            status = self._workspaces[number].words
-            server.stages[number].refuse(status[0], status[1], status[2])
-        return bool(words[Word.OUTCOME] == Outcome.DONE)
+            self._call(0, 0, words[Word.ROWS])
+        outcome = int(words[Word.OUTCOME])
+        if outcome >= Outcome.STAGE:
+            status = self._workspaces[outcome - Outcome.STAGE].words
+            self._server.stages[outcome - Outcome.STAGE].refuse(status[0], status[1], status[2])
+        return outcome
+
+    def _call(self, fields: int, ids: int, rows: int) -> None:
+        server, words = self._server, self._words
+        words[Word.ROWS] = rows
+        keeps = server.brief.keeps_lock(rows)
+        words[Word.TURN] = 0 if keeps else TURN.address
+        words[Word.RELEASES] = not keeps and server.reads
+        if keeps is None:
+            server.brief.time(rows, lambda: server.function(fields, ids, self._address))
+        else:
+            server.function(fields, ids, self._address)
 
     def answers(self, rows: int) -> list[npt.NDArray[Any]]:
         """The outputs of the cross stage for `rows` rows, once it ran."""
@@ -108,6 +147,7 @@ class Served:
         self._encoded = memory
         memory.state[State.MODE] = Mode.ROWS
         self._words[Word.STATE] = memory.state_pointer
+        self._words[Word.VALUES] = memory.values.address
         for place, pointer in enumerate(memory.pointers, Word.ENCODED):
             self._words[place] = pointer
 
@@ -124,3 +164,4 @@ class Served:
         for place, pointer in enumerate(made.pointers, first):
             self._words[place] = pointer
         self._results[-1] = made
+        self._words[Word.ROOM] = made.rows

@@ -1,17 +1,19 @@
 """What the compiled function `serve` is told of a request, and what it says of it.
 
-    serve(rows, constants, words)
+    serve(fields, ids, words)
 
-encodes the user's values, runs the stages that the manifest's `serve` names, in that order, and
-says in its words how that went. `words` are int64: those of Word, then for each stage the addresses
-of its workspace, its status, its inputs and its outputs, as its function takes them; of the first
-stage without the inputs, which are the encoded columns and the scratch.
+reads the user's values and the places of items, encodes, runs the stages that the manifest's
+`serve` names, in that order, and says in its words how that went. `fields` is the address of a dict
+and `ids` that of a list or tuple; either is 0 where the words' values or rows stand there already.
+`words` are int64: those of Word, then for each stage the addresses of its workspace, its status,
+its inputs and its outputs, as its function takes them; of the first stage without the inputs, which
+are the encoded columns and the scratch.
 `rtcompile/codegen/serve.py` emits it, `runtime/serve.py` calls it.
 """
 
 from __future__ import annotations
 
-__all__ = ["SERVE", "Outcome", "Word"]
+__all__ = ["SERVE", "Names", "Outcome", "Word"]
 
 SERVE = "serve"  # the function's name in the module
 
@@ -25,13 +27,30 @@ class Word:
     SCRATCH_PER_BYTE = 3  # what it needs for each byte and value that was encoded
     SCRATCH_FIXED = 4  # and in any case
     COUNT = 5  # columns of the plan
-    SCRATCH = 6
-    PLAN = 7
-    STATE = 8
-    ENCODED = 9  # the data, columns, words, offsets, numbers and text of an encoder's memory
-    COLUMNS = 10
-    TURN = 15  # the word that says whose turn it is to run Python, or 0
-    STAGES = 16
+    ROWS = 6  # of the cross stage; 0: it does not run. Those of `ids`, where they are given
+    ROOM = 7  # rows that there is memory for
+    RELEASES = 8  # whether Python's lock is given up while the stages run
+    SCRATCH = 9
+    PLAN = 10
+    STATE = 11
+    ENCODED = 12  # the data, columns, words, offsets, numbers and text of an encoder's memory
+    COLUMNS = 13
+    VALUES = 18  # words of `value_bytes.Room`, which `fields` are written to
+    NAMES = 19  # see Names
+    IDS = 20  # words of `item_index_plan.Ids`
+    INDEX = 21  # and of `Index`
+    CONSTANTS = 22
+    TURN = 23  # the word that says whose turn it is to run Python, or 0
+    STAGES = 24
+
+
+class Names:
+    """Words about the user's fields: from FIRST on the addresses of their names, which are strings,
+    one a column of the plan and then those of other fields."""
+
+    SIZE = 0  # of the dict
+    COUNT = 1  # of the names
+    FIRST = 2
 
 
 class Outcome:
@@ -40,4 +59,5 @@ class Outcome:
     DONE = 0
     LEFT = 1  # a column is left to the runtime: nothing ran
     SCRATCH = 2  # NEEDED says how large it must be: nothing ran
-    STAGE = 3  # and the number of the stage whose status says what is wrong
+    UNREAD = 3  # the fields or the ids are to be read by the runtime: nothing ran
+    STAGE = 4  # and the number of the stage whose status says what is wrong

@@ -23,6 +23,7 @@ def without_item_cache(ranker: runtime.Ranker) -> runtime.Ranker:
     """`ranker`, changed: in each request the item stage runs over the items it ranks."""
     ranking = ranker._with_features("bench")
     ranking.items = _RawItems(ranking.items)  # type: ignore[assignment]
+    ranking.at_once = False
     return ranker
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import tvm
 
 from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main, encode_values
-from rtcompile.codegen.features.item_index import item_index_function
+from rtcompile.codegen.features.item_index import LOOK_UP_ITEMS, item_index_main, look_up_items
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
@@ -60,10 +60,11 @@ def stages_to_module(stages: list[StageProgram], constants_bytes: int, machine: 
         values = add_private(ENCODE_VALUES, encode_values())
         module[tvm.ir.GlobalVar(ENCODE)] = encode_main(values)
         module[tvm.ir.GlobalVar(WRITE)] = write_function()
-        module[tvm.ir.GlobalVar(ITEM_INDEX)] = item_index_function()
+        look_up = add_private(LOOK_UP_ITEMS, look_up_items())
+        module[tvm.ir.GlobalVar(ITEM_INDEX)] = item_index_main(look_up)
         served = [(stage, rows[stage.name]) for stage in served_stages(stages)]
         if served:
-            module[tvm.ir.GlobalVar(SERVE)] = serve_function(values, served, constants_bytes)
+            module[tvm.ir.GlobalVar(SERVE)] = serve_function(values, look_up, served)
     counters = {stage.counter for stage in stages if stage.counter}
     for intrinsic in counters:
         module[tvm.ir.GlobalVar(COUNTER)] = counter_function(intrinsic)

@@ -1,17 +1,22 @@
-"""The function `serve`: from a request's user to its scores, in one call.
+"""The function `serve`: from a request's user and items to its scores, in one call.
 
-    def serve(rows, constants, words):
-        give_turn(words[TURN])  # of running Python
-        encode_values(words[COUNT], 1, 1, words[STATE], words[PLAN], words[ENCODED], ...)
-        if state[LEFT] != 0: words[OUTCOME] = LEFT
-        else: needed = state[SIZE] * words[SCRATCH_PER_BYTE] + words[SCRATCH_FIXED]
-            if needed > words[SCRATCH_BYTES]: words[OUTCOME], words[NEEDED] = SCRATCH, needed
-            else: user_rows(0, 1, constants, workspace, status, columns, scratch, outputs)
-                if status[0] != 0: words[OUTCOME] = STAGE + 0
-                else: user_network_rows(0, 1, constants, ...)
-                    ...
-                        if rows > 0: cross_rows(0, rows, constants, ...)
-        take_turn(words[TURN])
+    def serve(fields, ids, words):
+        outcome = DONE
+        if fields != 0: write_fields(fields, words[COUNT], words[NAMES], words[VALUES])
+        if ids != 0:
+            look_up_items(FIND, ids, 0, words[IDS], words[INDEX])
+            words[ROWS] = their count
+        if any of these could not be read, or there are more than words[ROOM] rows: outcome = UNREAD
+        else, without Python's lock:                                # `python_lock.py`
+            encode_values(words[COUNT], 1, 1, words[STATE], words[PLAN], words[ENCODED], ...)
+            if state[LEFT] != 0: outcome = LEFT
+            else: needed = state[SIZE] * words[SCRATCH_PER_BYTE] + words[SCRATCH_FIXED]
+                if needed > words[SCRATCH_BYTES]: outcome, words[NEEDED] = SCRATCH, needed
+                else: user_rows(0, 1, constants, workspace, status, columns, scratch, outputs)
+                    if status[0] != 0: outcome = STAGE + 0
+                    else: user_network_rows(0, 1, constants, ...)
+                        ...
+                            if words[ROWS] > 0: cross_rows(0, words[ROWS], constants, ...)
 
 `runtime/serve_plan.py` describes the words; all addresses come from there.
 """
@@ -22,21 +27,27 @@ from collections.abc import Sequence
 from typing import Any
 
 import tvm
+from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.pointers import pointer_to
+from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.python_turn import give_turn, take_turn
+from rtcompile.codegen.python_lock import without_lock
+from rtcompile.codegen.write_objects import write_fields
+from runtime.item_index_plan import Action, Ids
+from runtime.item_index_plan import Outcome as Found
 from runtime.scratch import HEADER
 from runtime.serve_plan import SERVE, Outcome, Word
+from runtime.value_bytes import Room
 from runtime.value_plan import State
 
 __all__ = ["serve_function", "served_stages"]
 
-Served = tuple[StageProgram, tuple[Any, Any]]  # a stage, and its private function
+Private = tuple[Any, Any]  # a private function: its GlobalVar and its type
+Served = tuple[StageProgram, Private]  # a stage, and its function
 
 _USER, _NETWORK, _CONTEXT, _CROSS = "user", "user_network", "context", "cross"
 _ENCODED = 6  # arrays of an encoder's memory beside its state
@@ -59,15 +70,15 @@ def served_stages(programs: Sequence[StageProgram]) -> list[StageProgram]:
     return [named[name] for name in names if name in named]
 
 
-def serve_function(encode: tuple[Any, Any], stages: Sequence[Served], constants_bytes: int) -> Any:
-    """The PrimFunc `serve(rows, constants, words)`. `encode`: the private function, its type."""
+def serve_function(encode: Private, look_up: Private, stages: Sequence[Served]) -> Any:
+    """The PrimFunc `serve(fields, ids, words)`. `encode`, `look_up`: private functions."""
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(SERVE)
         T.func_attr({"global_symbol": SERVE, "tirx.is_scheduled": True, "s_tir": True})
-        rows = T.arg("rows", T.int64())
-        constants = T.arg("constants", T.buffer((constants_bytes,), "uint8"))
-        words = T.arg("words", T.buffer((Word.STAGES + sum(map(_words, stages)),), "int64"))
-        _Request(rows, constants, words).emit(encode, stages)
+        fields, ids, words = (T.arg(name, T.int64()) for name in ("fields", "ids", "words"))
+        request = _Request(values_at(words, "int64"))
+        request.read(fields, ids, look_up)
+        request.answer(encode, stages)
     return builder.get()
 
 
@@ -89,14 +100,35 @@ def _outputs(program: StageProgram) -> int:
 class _Request:
     """Emits what becomes of one request."""
 
-    def __init__(self, rows: Any, constants: Any, words: Any) -> None:
-        self._rows, self._constants, self._words = rows, constants, words
+    def __init__(self, words: Any) -> None:
+        self._words = words
 
-    def emit(self, encode: tuple[Any, Any], stages: Sequence[Served]) -> None:
-        """Emit encoding, and the stages where nothing is in their way."""
-        turn = T.Bind(self._words[Word.TURN])
-        give_turn(turn)
+    def read(self, fields: Any, ids: Any, look_up: Private) -> None:
+        """Emit the reading of what Python holds; the outcome is DONE, or UNREAD."""
         self._say(Outcome.DONE)
+        with T.If(fields != 0), T.Then():
+            values, names = self._words_at(Word.VALUES), self._words_at(Word.NAMES)
+            write_fields(fields, T.Bind(self._words[Word.COUNT]), names, values)
+            with T.If(values[Room.WRITTEN] == 0), T.Then():
+                self._say(Outcome.UNREAD)
+        with T.If(tirx.And(ids != 0, self._words[Word.OUTCOME] == Outcome.DONE)), T.Then():
+            items, index = T.Bind(self._words[Word.IDS]), T.Bind(self._words[Word.INDEX])
+            _call(look_up, [i64(Action.FIND), ids, i64(0), items, index])
+            found = values_at(items, "int64")
+            T.buffer_store(self._words, found[Ids.COUNT], [Word.ROWS])
+            bad = tirx.Or(found[Ids.OUTCOME] != Found.DONE, found[Ids.MISSING] != 0)
+            with T.If(tirx.Or(bad, found[Ids.COUNT] > self._words[Word.ROOM])), T.Then():
+                self._say(Outcome.UNREAD)
+
+    def answer(self, encode: Private, stages: Sequence[Served]) -> None:
+        """Emit encoding, and the stages where nothing is in their way."""
+        with T.If(self._words[Word.OUTCOME] == Outcome.DONE), T.Then():
+            python = values_at(T.Bind(self._words_at(Word.VALUES)[Room.PYTHON]), "int64")
+            turn = T.Bind(self._words[Word.TURN])
+            with without_lock(T.Bind(self._words[Word.RELEASES]), python, turn):
+                self._encode(encode, stages)
+
+    def _encode(self, encode: Private, stages: Sequence[Served]) -> None:
         state = self._pointer(Word.STATE)
         encoded = [self._pointer(Word.ENCODED + k) for k in range(_ENCODED)]
         one = [T.Bind(self._words[Word.COUNT]), i64(1), i64(1)]
@@ -116,7 +148,6 @@ class _Request:
                         scratch = T.decl_buffer((1,), "int64", data=self._pointer(Word.SCRATCH))
                         T.buffer_store(scratch, i64(HEADER), [0])
                         self._stages(stages, 0, Word.STAGES)
-        take_turn(turn)
 
     def _stages(self, stages: Sequence[Served], number: int, first: int) -> None:
         """Emit the stages from `number` on, whose words begin at `first`."""
@@ -125,8 +156,9 @@ class _Request:
         if stages[number][0].name != _CROSS:
             self._stage(stages, number, first, i64(1))
             return
-        with T.If(self._rows > 0), T.Then():
-            self._stage(stages, number, first, self._rows)
+        rows = T.Bind(self._words[Word.ROWS])
+        with T.If(rows > 0), T.Then():
+            self._stage(stages, number, first, rows)
 
     def _stage(self, stages: Sequence[Served], number: int, first: int, rows: Any) -> None:
         program, function = stages[number]
@@ -136,7 +168,7 @@ class _Request:
             places = [Word.COLUMNS, Word.SCRATCH, *places]
         status = T.decl_buffer((1,), "int64", data=status_at)
         T.buffer_store(status, i64(0), [0])
-        given = [T.address_of(self._constants[0]), workspace, status_at]
+        given = [self._pointer(Word.CONSTANTS), workspace, status_at]
         _call(function, [i64(0), rows, *given, *map(self._pointer, places)])
         with T.If(status[0] != 0):
             with T.Then():
@@ -147,12 +179,16 @@ class _Request:
     def _say(self, outcome: int) -> None:
         T.buffer_store(self._words, i64(outcome), [Word.OUTCOME])
 
+    def _words_at(self, place: int) -> Any:
+        """Those that the address in a word points to."""
+        return values_at(T.Bind(self._words[place]), "int64")
+
     def _pointer(self, place: int) -> Any:
         """The address in a word."""
         return pointer_to(T.Bind(self._words[place]))
 
 
-def _call(function: tuple[Any, Any], arguments: list[Any]) -> None:
+def _call(function: Private, arguments: list[Any]) -> None:
     """Emit a call that reads and writes behind addresses."""
     global_var, return_type = function
     T.evaluate(T.call_extern("void", wrapping.BARRIER))

@@ -27,9 +27,10 @@ from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
 from rtcompile.codegen.pointers import prefetch, values_at
 from runtime.python_objects import Known
+from runtime.serve_plan import Names
 from runtime.value_bytes import WRITE, Room
 
-__all__ = ["OBJECTS_LLVM", "write_function", "write_object"]
+__all__ = ["OBJECTS_LLVM", "call_python", "write_fields", "write_function", "write_object"]
 
 _CALL, _CALL_INTO, _CALL_REAL = (f"rtc_call_python{more}" for more in ("", "_into", "_real"))
 
@@ -67,38 +68,75 @@ def write_function() -> Any:
         T.func_name(WRITE)
         T.func_attr({"global_symbol": WRITE, "tirx.is_scheduled": True, "s_tir": True})
         value = T.arg("object", T.int64())
-        words = values_at(T.arg("words", T.int64()), "int64")
-        write_object(value, words)
+        write_object(value, values_at(T.arg("words", T.int64()), "int64"))
     return builder.get()
 
 
 def write_object(value: Any, words: Any) -> None:
     """Emit the writing of the object at `value`. `words`: those of Room."""
-    python = values_at(T.Bind(words[Room.PYTHON]), "int64")
-    writer = _Writer(python, T.Bind(words[Room.BEGIN]), T.Bind(words[Room.END]))
-    T.buffer_store(words, writer.write(value), [Room.WRITTEN])
-    T.evaluate(T.call_extern("void", wrapping.BARRIER))
+    writer = _Writer(words)
+    writer.write(value)
+    writer.finish()
+
+
+def write_fields(fields: Any, wanted: Any, names: Any, words: Any) -> None:
+    """Emit the writing of a tuple of a dict's values, as `write_object` does.
+
+    `fields`: the address of what may be a dict. It has all `names` and no others; the values of the
+    first `wanted` are written. `names`: the words of `serve_plan.Names`.
+    """
+    writer = _Writer(words)
+    writer.write_dict(fields, wanted, names)
+    writer.finish()
 
 
 class _Writer:
     """`at`: bytes so far; below 0 once something could not be written."""
 
-    def __init__(self, python: Any, begin: Any, end: Any) -> None:
-        self._known = [T.Bind(python[place]) for place in range(Known.CLEAR + 1)]
-        self._bytes, self._begin = values_at(begin, "uint8"), begin
+    def __init__(self, words: Any) -> None:
+        python = values_at(T.Bind(words[Room.PYTHON]), "int64")
+        self._known = [T.Bind(python[place]) for place in range(Known.ALL)]
+        begin, end = T.Bind(words[Room.BEGIN]), T.Bind(words[Room.END])
+        self._words, self._bytes, self._begin = words, values_at(begin, "uint8"), begin
         self._room = T.Bind(end - begin - _SPARE)
         self._at, self._depth = Cell("int64", i64(0)), Cell("int64", i64(0))
         self._stack = T.alloc_buffer((_FRAME * (_DEPTH + 1),), "int64")
         self._out = T.alloc_buffer((1,), "int64")  # what functions give beside their result
 
-    def write(self, value: Any) -> Any:
-        """Emit the walk; returns how many bytes it wrote, 0 where it could not."""
-        current = Cell("int64", value)
-        going = Cell("int32", 1)
+    def finish(self) -> None:
+        """Say how many bytes were written, 0 where they could not be."""
+        T.buffer_store(self._words, tirx.max(self._at.get(), i64(0)), [Room.WRITTEN])
+        T.evaluate(T.call_extern("void", wrapping.BARRIER))
+
+    def write(self, value: Any) -> None:
+        """Emit the walk over a value and all in it."""
+        current, going = Cell("int64", value), Cell("int32", 1)
         with T.While(going.get() != 0):
             self._value(T.Bind(current.get()))
             self._to_the_next(current, going)
-        return T.Bind(tirx.max(self._at.get(), i64(0)))
+
+    def write_dict(self, fields: Any, wanted: Any, names: Any) -> None:
+        """See `write_fields`."""
+        known, count = self._known, T.Bind(names[Names.COUNT])
+        is_dict = self._type(fields) == known[Known.DICT]
+        with T.If(tirx.Or(self._room < 0, tirx.Not(is_dict))):
+            with T.Then():
+                self._fail()
+            with T.Else():
+                self._head("(", wanted)
+                size = call_python(known[Known.DICT_SIZE], fields, i64(0))
+                with T.If(size != names[Names.SIZE]), T.Then():
+                    self._fail()
+        number = Cell("int64", i64(0))
+        with T.While(tirx.And(number.get() < count, self._at.get() >= 0)):
+            name = T.Bind(names[number.get() + Names.FIRST])
+            number.add(i64(1))
+            value = call_python(known[Known.DICT_ITEM], fields, name)
+            with T.If(value == 0):
+                with T.Then():
+                    self._fail()
+                with T.Else(), T.If(number.get() <= wanted), T.Then():
+                    self.write(value)
 
     def _to_the_next(self, current: Cell, going: Cell) -> None:
         """The next value, of the innermost list that has one left."""
@@ -118,7 +156,7 @@ class _Writer:
                 item = tirx.Select(
                     is_list, self._known[Known.LIST_ITEM], self._known[Known.TUPLE_ITEM]
                 )
-                current.set(_call(T.Bind(item), sequence, T.Bind(count - left)))
+                current.set(call_python(T.Bind(item), sequence, T.Bind(count - left)))
 
     def _type(self, value: Any) -> Any:
         return T.Bind(values_at(value, "int64")[1])
@@ -165,7 +203,7 @@ class _Writer:
         text = self._call_into(Known.AS_UTF8, value)
         with T.If(text == 0):
             with T.Then():
-                _call(self._known[Known.CLEAR], i64(0), i64(0))
+                call_python(self._known[Known.CLEAR], i64(0), i64(0))
                 self._fail()
             with T.Else():
                 size = T.Bind(self._out[0])
@@ -184,14 +222,14 @@ class _Writer:
             with T.Then():
                 self._fail()
             with T.Else():
-                count = _call(size_of, value, i64(0))
+                count = call_python(size_of, value, i64(0))
                 self._head(tag, count)
                 self._depth.add(i64(1))
                 top = T.Bind(self._depth.get() * _FRAME)
                 for k, word in enumerate((value, count, count)):
                     T.buffer_store(self._stack, word, [top + k])
                 with T.serial(count) as k:
-                    item = values_at(_call(item_of, value, k), "uint8")
+                    item = values_at(call_python(item_of, value, k), "uint8")
                     for at in _FETCHED:
                         prefetch(item, at)
 
@@ -255,6 +293,6 @@ class _Writer:
         self._depth.set(i64(0))
 
 
-def _call(function: Any, one: Any, other: Any) -> Any:
+def call_python(function: Any, one: Any, other: Any) -> Any:
     """Emit a call of one of Python's functions."""
     return T.Bind(T.call_extern("int64", _CALL, function, one, other))

@@ -152,13 +152,13 @@ def test_only_calls_that_let_go_of_the_lock_take_turns(ranker: runtime.Ranker) -
     assert ranking is not None and ranking._server is not None
     words: list[int] = []
     for keeps in (False, True):
-        ranking._server.call.keeps_lock = lambda _, keeps=keeps: keeps  # type: ignore[method-assign]
+        ranking._server.brief.keeps_lock = lambda _, keeps=keeps: keeps  # type: ignore[method-assign]
         ranker.rank(_user(ranker), ["i1", "i2"])
         served = ranking._idle[-1].served
         assert served is not None
         words.append(served._words[Word.TURN])
         assert _shared() == Turn.DONE
-    del ranking._server.call.keeps_lock
+    del ranking._server.brief.keeps_lock
     assert words == [TURN.address, 0]
 
 

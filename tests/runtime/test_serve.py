@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import runtime
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.serve import served_stages
 from runtime.brief_calls import BriefCalls
+from runtime.serve_plan import Outcome, Word
 from tests.ranking_model import DIMENSION, FEATURES, INPUTS, USER, items, ranking_model
 
 COUNT = 300
@@ -89,7 +90,7 @@ def _loaded(path: Path, threads: int = 1) -> runtime.Ranker:
 def _by_stages(path: Path) -> runtime.Ranker:
     ranker = _loaded(path)
     assert ranker._ranking is not None
-    ranker._ranking._server = None
+    ranker._ranking._server, ranker._ranking.at_once = None, False
     return ranker
 
 
@@ -99,20 +100,25 @@ def _calls(ranker: runtime.Ranker) -> list[int]:
     assert ranker._ranking is not None
     server, rows = ranker._ranking._server, []
     assert server is not None
-    server.call = _Counted(rows, server.call)  # type: ignore[assignment]
+    server.function = _Counted(rows, server.function)
     return rows
 
 
+def _word(words: int, place: int) -> int:
+    return ctypes.c_int64.from_address(words + 8 * place).value
+
+
 class _Counted:
-    """Notes the rows of each call."""
+    """Notes the rows of each call that did not leave the reading to the runtime."""
 
-    def __init__(self, rows: list[int], calls: BriefCalls) -> None:
-        self._rows, self._calls = rows, calls
-        self.keeps_lock = calls.keeps_lock
+    def __init__(self, rows: list[int], function: Any) -> None:
+        self._rows, self._function = rows, function
 
-    def __call__(self, rows: int, *arguments: Any) -> None:
-        self._rows.append(rows)
-        self._calls(rows, *arguments)
+    def __call__(self, fields: int, ids: int, words: int) -> None:
+        self._function(fields, ids, words)
+        rows, outcome = (_word(words, place) for place in (Word.ROWS, Word.OUTCOME))
+        if outcome != Outcome.UNREAD:
+            self._rows.append(rows)
 
 
 def _user(ranker: runtime.Ranker, **changes: Any) -> dict[str, Any]:
@@ -268,24 +274,10 @@ def test_builds_that_count_have_no_such_function() -> None:
     assert served_stages([user, StageProgram("cross", (), (), counter="c")]) == []
 
 
-class _Function:
-    """Takes `seconds` a row."""
-
-    def __init__(self, log: list[bool], seconds: float) -> None:
-        self.release_gil, self._log, self._seconds = True, log, seconds
-
-    def __call__(self, rows: int) -> None:
-        self._log.append(self.release_gil)
-        if rows:
-            time.sleep(rows * self._seconds)
-
-
 def test_brief_calls_keep_the_lock() -> None:
-    log: list[bool] = []
-    calls = BriefCalls(partial(_Function, log, 1e-6))
-    for _ in range(20):
-        calls(0)
-        calls(1000)
-    assert log[:32] == [True] * 32
-    assert log[32:] == [False, True] * 4
-    assert [calls.keeps_lock(rows) for rows in (0, 1000, 10**6)] == [True, False, False]
+    calls = BriefCalls()
+    for _ in range(16):
+        assert calls.keeps_lock(0) is calls.keeps_lock(1000) is None
+        calls.time(0, lambda: None)
+        calls.time(1000, lambda: time.sleep(1e-3))
+    assert [calls.keeps_lock(rows) for rows in (0, 1000, 10**6)] == [True, False, None]

@@ -11,8 +11,9 @@
             remove:  the same, and the value becomes -1
             enter:   the value becomes first + k; of a new id, the text is kept
 
-The slots are a probe table (`probe_table.py`). All fetches of slots are under way before the first
-is waited for. `runtime/item_index_plan.py` describes the words.
+The work is a private function, `look_up_items`, which `serve` calls too. The slots are a probe
+table (`probe_table.py`); all fetches of slots are under way before the first is waited for.
+`runtime/item_index_plan.py` describes the words.
 """
 
 from __future__ import annotations
@@ -29,20 +30,23 @@ from rtcompile.codegen.features.probe_table import ProbeTable, hash_keys, pack, 
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.value_sink import copy_text
 from rtcompile.codegen.pointers import values_at
+from rtcompile.codegen.tensor_main import tensor_main
 from rtcompile.codegen.write_objects import write_object
 from runtime.item_index_plan import DIGITS_BYTES, ITEM_INDEX, Action, Ids, Index, Outcome
 
-__all__ = ["item_index_function"]
+__all__ = ["LOOK_UP_ITEMS", "item_index_main", "look_up_items"]
+
+LOOK_UP_ITEMS = "look_up_items"
 
 _HEAD = 5  # bytes of a list's head
 _SCALARS = ("action", "ids", "first", "words", "index")
 
 
-def item_index_function() -> Any:
-    """The PrimFunc `item_index(action, ids, first, words, index)`."""
-    with IRBuilder() as builder, T.prim_func(s_tir=True):
-        T.func_name(ITEM_INDEX)
-        T.func_attr({"global_symbol": ITEM_INDEX, "tirx.is_scheduled": True, "s_tir": True})
+def look_up_items() -> Any:
+    """The private PrimFunc `look_up_items(action, ids, first, words, index)`."""
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(LOOK_UP_ITEMS)
+        T.func_attr({"tirx.is_scheduled": True})
         action, ids, first, words_at, index_at = (T.arg(name, T.int64()) for name in _SCALARS)
         words, index = values_at(words_at, "int64"), values_at(index_at, "int64")
         with T.If(ids != 0), T.Then():
@@ -66,6 +70,11 @@ def item_index_function() -> Any:
                 look.look_up_all(action, first)
         T.buffer_store(words, outcome.get(), [Ids.OUTCOME])
     return builder.get()
+
+
+def item_index_main(look_up: tuple[Any, Any]) -> Any:
+    """The public PrimFunc `item_index`. `look_up`: the private one, (GlobalVar, type)."""
+    return tensor_main(ITEM_INDEX, _SCALARS, [], look_up)
 
 
 class _LookUp:

@@ -1,0 +1,38 @@
+"""Give up Python's lock while compiled code runs that needs nothing of Python's.
+
+    if releases != 0: thread = PyEval_SaveThread()
+    give_turn(turn)
+    ...
+    take_turn(turn)
+    if releases != 0: PyEval_RestoreThread(thread)
+
+So one call reads Python's objects first, under the lock. `python_turn.py` describes the turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.python_turn import give_turn, take_turn
+from rtcompile.codegen.write_objects import call_python
+from runtime.python_objects import Known
+
+__all__ = ["without_lock"]
+
+
+@contextmanager
+def without_lock(releases: Any, python: Any, turn: Any) -> Iterator[None]:
+    """Emit the body without the lock, where `releases`. `python`: the buffer of Known."""
+    thread = Cell("int64", i64(0))
+    with T.If(releases != 0), T.Then():
+        thread.set(call_python(T.Bind(python[Known.SAVE]), i64(0), i64(0)))
+    give_turn(turn)
+    yield
+    take_turn(turn)
+    with T.If(releases != 0), T.Then():
+        call_python(T.Bind(python[Known.RESTORE]), T.Bind(thread.get()), i64(0))
