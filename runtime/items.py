@@ -48,6 +48,7 @@ class Snapshot:
 
     places: ItemPlaces
     addresses: npt.NDArray[np.int64]
+    index: int  # where the words of the items' index lie
     stored: StoredColumns
     alive: Sequence[Any]  # the arrays behind `addresses`
 
@@ -126,7 +127,9 @@ class ItemTable:
         """Where the items of a request lie. Raises UnknownItemError, RequestError."""
         state = self._state
         _find(state.index, items, places)
-        return Snapshot(places, state.addresses, state.store.snapshot, state.arrays)
+        return Snapshot(
+            places, state.addresses, state.index.address, state.store.snapshot, state.arrays
+        )
 
     def raw(self, items: Sequence[object]) -> dict[str, list[object]]:
         """The raw fields of items: column -> a value an item."""

@@ -23,7 +23,6 @@ from runtime.network import Network
 from runtime.profile import KernelTime, Profile
 from runtime.request_memory import CrossInputs, RequestMemory
 from runtime.serve import Server
-from runtime.serve_plan import Outcome
 from runtime.stage import Results, Stage
 from runtime.value_bytes import WRITE, ValueWriter
 from runtime.value_plan import ENCODE
@@ -32,7 +31,7 @@ __all__ = ["Ranking"]
 
 _SIDES = ("user", "item", "context")
 _LISTS = (list, tuple, np.ndarray)
-_PLAIN_LISTS = (list, tuple)
+_READ_LISTS = (list, tuple)
 _OF_ITEM = ("item", "item_network")
 
 
@@ -93,49 +92,39 @@ class Ranking:
         """See `Ranker.rank`."""
         memory = self._idle.pop() if self._idle else self._new_memory()
         try:
-            left = False
-            if self.at_once and context is None and type(items) in _PLAIN_LISTS and items:
-                outcome, results = self._at_once(memory, user, items)
-                if outcome == Outcome.DONE:
-                    return dict(zip(self._outputs, results, strict=True))
-                left = outcome == Outcome.LEFT
-            ids = as_ids(items)
-            fields = check_fields("user", user, self._fields["user"])
-            results = self._results(memory, fields, ids, context, left)
+            if context is None and self.at_once and isinstance(items, _READ_LISTS):
+                found = memory.answer(user, items, self.items.state)
+                if found is not None:
+                    return found
+            return self._by_parts(memory, user, items, context)
         finally:
             self._idle.append(memory)
-        return dict(zip(self._outputs, results, strict=True))
 
-    def _at_once(
-        self, memory: RequestMemory, user: object, items: Any
-    ) -> tuple[int, list[npt.NDArray[Any]]]:
-        """The outputs of a request that compiled code reads as it was given, and Outcome.DONE; or
-        nothing, and why."""
-        state, served = self.items.state, memory.served
-        if served is None or self._cross.spreads(len(items)):
-            return Outcome.UNREAD, []
-        memory.set_items(state.addresses, state.index.address)
-        outcome = served.run_at_once(user, items)
-        return outcome, served.answers(memory.places.count) if outcome == Outcome.DONE else []
+    def _by_parts(
+        self, memory: RequestMemory, user: object, items: object, context: object | None
+    ) -> dict[str, npt.NDArray[Any]]:
+        """A request that compiled code does not read, or not alone: in one call of it once it is
+        read, or stage by stage."""
+        ids, fields = as_ids(items), check_fields("user", user, self._fields["user"])
+        snapshot = self.items.snapshot(ids, memory.places)
+        memory.set_items(snapshot.addresses, snapshot.index)
+        found = self._results(memory, fields, snapshot, context)
+        return dict(zip(self._outputs, found, strict=True))
 
     def _results(
         self,
         memory: RequestMemory,
         fields: Mapping[str, Any],
-        ids: Sequence[Any],
-        context: object,
-        left: bool,
+        snapshot: Snapshot,
+        context: object | None,
     ) -> list[npt.NDArray[Any]]:
-        """The outputs: in one call where that can be, else, or where `left`, stage by stage."""
-        snapshot = self.items.snapshot(ids, memory.places)
-        memory.set_items(snapshot.addresses)
         rows = memory.places.count
         columns: Mapping[str, Any] = {}
         if context is not None or self._fields["context"]:
             columns, _ = self._context_columns({} if context is None else context, rows)
         served, server = memory.served, self._server
         whole = server is not None and server.answers and not self._cross.spreads(rows)
-        if served is not None and not left and served.run(fields, rows if whole else 0):
+        if served is not None and served.run(fields, rows if whole else 0):
             if whole and rows:
                 return served.answers(rows)
         else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from runtime.feature_stage import FeatureStage
 from runtime.item_index import ItemPlaces
+from runtime.items import ItemState
 from runtime.network import Network
 from runtime.serve import Served, Server
 from runtime.stage import Results, Stage
@@ -77,7 +79,7 @@ class RequestMemory:
         if self._network and self._table:
             self._network.stage.call_one([self._table.tensor, *self.results.arguments])
 
-    def set_items(self, addresses: npt.NDArray[np.int64], index: int = 0) -> None:
+    def set_items(self, addresses: npt.NDArray[np.int64], index: int) -> None:
         """Enter where the items of the request lie. `index`: the address of their index's words."""
         if addresses is not self._items:
             self._inputs.put("kept", addresses, self._cross.addresses)
@@ -85,6 +87,16 @@ class RequestMemory:
         self._cross.words[self._last] = self.places.address
         if self.served:
             self.served.set_items(self.places, index)
+
+    def answer(
+        self, user: object, items: Sequence[object], state: ItemState
+    ) -> dict[str, npt.NDArray[Any]] | None:
+        """The outputs of a request that compiled code reads as it was given; None where it does
+        not. Raises RequestError, UnknownIdError."""
+        if state.addresses is not self._items:
+            self.set_items(state.addresses, state.index.address)
+        served = self.served
+        return served.answer(user, items) if served else None
 
     @property
     def cross_inputs(self) -> object:

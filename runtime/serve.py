@@ -45,10 +45,8 @@ class Server:
         encoder: CompiledEncoder,
         scratch: Scratch,
     ) -> None:
-        self.function, self.brief = module[SERVE], BriefCalls()
+        self._module, self.brief = module, BriefCalls()
         self.reads = python_objects() is not None
-        # Reading needs Python's lock; the function gives it up itself.
-        self.function.release_gil = not self.reads
         self.stages, self.answers, self.constants = tuple(stages), answers, constants
         self.encoder, self.scratch = encoder, scratch
         # Those of the columns first, whose values are written; some columns may share a field.
@@ -56,6 +54,13 @@ class Server:
         self._names = [*columns, *(name for name in fields if name not in columns)]
         self.names = aligned_empty(len(self._names) + Names.FIRST, "int64")
         self.names[:] = len(fields), len(self._names), *map(id, self._names)
+
+    def new_function(self) -> Any:
+        """Another object each time."""
+        function = self._module[SERVE]
+        # Reading needs Python's lock; the function gives it up itself.
+        function.release_gil = not self.reads
+        return function
 
 
 class Served:
@@ -68,6 +73,12 @@ class Served:
         self, server: Server, results: Sequence[Results], tables: Sequence[InputTable]
     ) -> None:
         self._server, self._workspaces = server, [stage.workspace() for stage in server.stages]
+        # One a request: what is shared moves between the caches of threads.
+        self._function, self._turn = server.new_function(), TURN.address
+        self._reads, self._brief = int(server.reads), server.brief
+        self._outputs = [port.name for port in server.stages[-1].outputs]
+        self._is_left = False  # whether `answer` found that a column is left to the runtime
+        self._most_rows = server.stages[-1].most_rows
         self._results = list(results)
         inputs = [[], *([table.pointer] for table in tables)]
         if server.answers:
@@ -95,16 +106,36 @@ class Served:
         """Whose ids and places are the request's. `index`: the address of its words."""
         self._words[Word.IDS], self._words[Word.INDEX] = places.words_at, index
 
-    def run_at_once(self, user: object, items: Sequence[object]) -> int:
-        """Read a request as it was given, and run all stages. Returns DONE, or LEFT or UNREAD of
-        Outcome where nothing was done. Raises as `run`."""
-        return self._run(id(user), id(items), len(items))
+    def answer(self, user: object, items: Sequence[object]) -> dict[str, npt.NDArray[Any]] | None:
+        """Read a request as it was given, run all stages, and copy the outputs. None where that
+        cannot be. Raises as `run`.
+
+        Everything that threads share and Python touches here moves between their caches, so there
+        is little of it.
+        """
+        rows, words = len(items), self._words
+        if rows > self._most_rows:
+            return None
+        if rows > words[Word.ROOM]:
+            self._make_room(rows)
+        self._call(id(user), id(items), rows)
+        if words[Word.OUTCOME] and (outcome := self._outcome()) != Outcome.DONE:
+            self._is_left = outcome == Outcome.LEFT
+            return None
+        rows = words[Word.ROWS]
+        return {
+            name: (view if shared else view[:rows]).copy()
+            for name, (shared, view) in zip(self._outputs, self._results[-1].views, strict=True)
+        }
 
     def run(self, fields: Mapping[str, object], rows: int) -> bool:
         """Run the stages on the user's fields; the cross stage for `rows` rows, unless that is 0.
 
         False where the request has to go stage by stage. Raises RequestError, UnknownIdError.
         """
+        if self._is_left:
+            self._is_left = False
+            return False
         server = self._server
         encoded = server.encoder.write(fields, self._encoded)
         if encoded is None:
@@ -113,12 +144,12 @@ class Served:
             self._enter_memory(encoded)
         if server.answers and rows > self._results[-1].rows:
             self._make_room(rows)
-        return self._run(0, 0, rows) == Outcome.DONE
+        self._call(0, 0, rows)
+        return self._outcome() == Outcome.DONE
 
-    def _run(self, fields: int, ids: int, rows: int) -> int:
-        """`fields`, `ids`: where they lie, or 0 where they are read."""
+    def _outcome(self) -> int:
+        """How the last call went, made again with more memory where it has to be."""
         words = self._words
-        self._call(fields, ids, rows)
         while words[Word.OUTCOME] == Outcome.SCRATCH:
             self._scratch = self._scratch_memory(words[Word.NEEDED])
             self._call(0, 0, words[Word.ROWS])
@@ -129,15 +160,16 @@ class Served:
         return outcome
 
     def _call(self, fields: int, ids: int, rows: int) -> None:
-        server, words = self._server, self._words
+        """`fields`, `ids`: where they lie, or 0 where they are read."""
+        words, function = self._words, self._function
+        keeps = self._brief.keeps_lock(rows)
         words[Word.ROWS] = rows
-        keeps = server.brief.keeps_lock(rows)
-        words[Word.TURN] = 0 if keeps else TURN.address
-        words[Word.RELEASES] = not keeps and server.reads
+        words[Word.TURN] = 0 if keeps else self._turn
+        words[Word.RELEASES] = 0 if keeps else self._reads
         if keeps is None:
-            server.brief.time(rows, lambda: server.function(fields, ids, self._address))
+            self._brief.time(rows, lambda: function(fields, ids, self._address))
         else:
-            server.function(fields, ids, self._address)
+            function(fields, ids, self._address)
 
     def answers(self, rows: int) -> list[npt.NDArray[Any]]:
         """The outputs of the cross stage for `rows` rows, once it ran."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -106,6 +107,7 @@ class Stage:
     ) -> None:
         self._function = function
         self._helpers = helpers
+        self.most_rows = ROWS_A_THREAD if helpers else sys.maxsize  # of a call that is not spread
         self._constants = constants
         self._turn = TURN.address if takes_turns else 0
         self._bytes = description["workspace_bytes"]
@@ -252,7 +254,7 @@ class Stage:
 
     def spreads(self, rows: int) -> bool:
         """Whether a call of so many rows is cut into ranges."""
-        return self._helpers is not None and rows > ROWS_A_THREAD
+        return rows > self.most_rows
 
     def call_one(self, tensors: Sequence[Any]) -> None:
         """`call` of a single row, of a stage that has no other calls: brief ones keep Python's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -140,6 +141,8 @@ def _workload(what: str, folder: Path, scale: Scale) -> Subject:
 def _ranked(
     ranker: runtime.Ranker, given: Sequence[Request], items: Sequence[str], rows: int
 ) -> list[Call]:
+    """Of values of their own, which no other thread's requests share: so a service gets them."""
     ids = (list(items) * (rows // len(items) + 1))[:rows]
     cut = [request.of(rows).arrays() for request in given]
-    return [partial(ranker.rank, r.user, ids, r.context or None) for r in cut]
+    own, ids = pickle.loads(pickle.dumps((cut, ids)))
+    return [partial(ranker.rank, r.user, ids, r.context or None) for r in own]

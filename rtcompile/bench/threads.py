@@ -54,7 +54,7 @@ def measure_threads(
 
     def make() -> Callable[[int, float], float]:
         ranker = subject.load(path)
-        return lambda count, seconds: requests_per_second(subject.calls(ranker, count), 1, seconds)
+        return lambda count, seconds: requests_per_second([subject.calls(ranker, count)], seconds)
 
     with Processes(threads, make) as processes:
         ranker, spreading = subject.load(path), subject.load(path, threads)
@@ -70,18 +70,19 @@ def _at(
     spreading: Ranker,
     processes: Processes,
 ) -> Throughput:
-    calls = subject.calls(ranker, rows)
-    requests_per_second(calls, threads, 0.1)
+    calls = [subject.calls(ranker, rows) for _ in range(threads)]
+    requests_per_second(calls, 0.1)
     processes.requests_per_second(rows, 0.1)
     rounds = [
         (
-            requests_per_second(calls, 1, _SECONDS),
-            requests_per_second(calls, threads, _SECONDS),
+            requests_per_second(calls[:1], _SECONDS),
+            requests_per_second(calls, _SECONDS),
             processes.requests_per_second(rows, _SECONDS),
         )
         for _ in range(_ROUNDS)
     ]
-    taken = side_by_side({"one": in_turn(calls), "spread": in_turn(subject.calls(spreading, rows))})
+    spread = subject.calls(spreading, rows)
+    taken = side_by_side({"one": in_turn(calls[0]), "spread": in_turn(spread)})
     return Throughput(
         subject.name,
         rows,
@@ -94,14 +95,19 @@ def _at(
     )
 
 
-def requests_per_second(calls: Sequence[Call], threads: int, seconds: float) -> float:
-    """What `threads` threads do in `seconds`; each makes the calls in turn, from its own on."""
+def requests_per_second(calls: Sequence[Sequence[Call]], seconds: float) -> float:
+    """What as many threads as there are lists of calls do in `seconds`.
+
+    Each makes its calls in turn, and begins with another than the threads before it.
+    """
+    threads = len(calls)
     done = [0] * threads
     ready = threading.Barrier(threads + 1)
     stop = threading.Event()
 
     def work(which: int) -> None:
-        turn = cycle(islice(cycle(calls), which, which + len(calls)))
+        own = calls[which]
+        turn = cycle(islice(cycle(own), which, which + len(own)))
         stopped, count = stop.is_set, 0
         ready.wait()
         while not stopped():

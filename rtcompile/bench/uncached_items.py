@@ -48,7 +48,7 @@ class _RawItems:
         store.append(columns, len(rows))
         places.set(range(len(rows)))
         addresses = np.array([address(array) for array in computed], np.int64)
-        return Snapshot(places, addresses, store.snapshot, computed)
+        return Snapshot(places, addresses, 0, store.snapshot, computed)
 
     def _columns(self, rows: Sequence[tuple[Any, ...]]) -> Mapping[str, Sequence[Any]]:
         return dict(zip(self._names, map(list, zip(*rows, strict=True)), strict=True))

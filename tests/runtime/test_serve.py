@@ -98,9 +98,9 @@ def _calls(ranker: runtime.Ranker) -> list[int]:
     """The rows of each call after a first request."""
     _score(ranker, _user(ranker), 1)
     assert ranker._ranking is not None
-    server, rows = ranker._ranking._server, []
-    assert server is not None
-    server.function = _Counted(rows, server.function)
+    served, rows = ranker._ranking._idle[-1].served, list[int]()
+    assert served is not None
+    served._function = _Counted(rows, served._function)
     return rows
 
 
