@@ -1,21 +1,28 @@
-"""Threads that help with a large request: its rows are cut into one range a thread."""
+"""Threads that help with a large request: its rows are cut into one range a thread.
+
+A thread that sleeps takes tens of microseconds to wake, so each range has to be worth that. What a
+row takes is learned from the calls themselves: the least that any took counts.
+"""
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
+from time import perf_counter_ns
 
-__all__ = ["ROWS_A_THREAD", "Helpers", "ranges"]
+__all__ = ["Helpers", "ranges"]
 
-# Rows that are worth a thread.
-ROWS_A_THREAD = 128
+_SHARE = 150_000  # nanoseconds that are worth a thread
 
 
-def ranges(rows: int, threads: int, tile_rows: int) -> list[tuple[int, int]]:
-    """At most `threads` ranges that cover `rows`, of about equal size, in whole tiles."""
+def ranges(rows: int, threads: int, tile_rows: int, least: int) -> list[tuple[int, int]]:
+    """At most `threads` ranges that cover `rows`, of about equal size, in whole tiles, each of
+    about `least` rows or more."""
     tiles = -(-rows // tile_rows)
-    count = max(1, min(threads, rows // ROWS_A_THREAD))
+    count = max(1, min(threads, rows // least, tiles))
     edges = [min(rows, tiles * part // count * tile_rows) for part in range(count)] + [rows]
     return list(pairwise(edges))
 
@@ -26,16 +33,30 @@ class Helpers:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="rtcompile")
+        self._least = sys.maxsize
+
+    @property
+    def most_rows(self) -> int:
+        """Of a call that one thread runs alone. 0 while it is not known what a row takes."""
+        return 0 if self._least == sys.maxsize else 2 * self._least - 1
+
+    def learn(self, rows: int, nanoseconds: int) -> None:
+        """So long `rows` rows took."""
+        rows_a_share = math.ceil(_SHARE * rows / max(nanoseconds, 1))
+        known = self._least != sys.maxsize
+        self._least = max(self._least, rows_a_share) if known else rows_a_share
 
     def run(self, rows: int, tile_rows: int, work: Callable[[int, int], None]) -> None:
         """Call `work` with each range, wait for all. Raises what the first that failed raised.
 
         A range is whole tiles of the compiled code, of `tile_rows` each.
         """
-        first, *others = ranges(rows, self._threads, tile_rows)
+        first, *others = ranges(rows, self._threads, tile_rows, self._least)
         given = [self._pool.submit(work, *part) for part in others]
+        begin = perf_counter_ns()
         try:
             work(*first)
+            self.learn(first[1] - first[0], perf_counter_ns() - begin)
         finally:
             wait(given)  # they write into the caller's memory
         for future in given:

@@ -78,7 +78,7 @@ class Served:
         self._reads, self._brief = int(server.reads), server.brief
         self._outputs = [port.name for port in server.stages[-1].outputs]
         self._is_left = False  # whether `answer` found that a column is left to the runtime
-        self._most_rows = server.stages[-1].most_rows
+        self._helpers = server.stages[-1].helpers
         self._results = list(results)
         inputs = [[], *([table.pointer] for table in tables)]
         if server.answers:
@@ -114,7 +114,7 @@ class Served:
         is little of it.
         """
         rows, words = len(items), self._words
-        if rows > self._most_rows:
+        if self._helpers is not None and rows > self._helpers.most_rows:
             return None
         if rows > words[Word.ROOM]:
             self._make_room(rows)

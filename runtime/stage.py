@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ import tvm_ffi
 from runtime.arrays import aligned_block, aligned_empty
 from runtime.brief_calls import Trials
 from runtime.errors import RequestError, UnknownIdError
-from runtime.helpers import ROWS_A_THREAD, Helpers
+from runtime.helpers import Helpers
 from runtime.input_table import InputTable, address
 from runtime.inputs_in_place import InputsInPlace
 from runtime.profile import WORDS_A_STEP, KernelTime, step_times
@@ -106,8 +105,7 @@ class Stage:
         takes_turns: bool = False,
     ) -> None:
         self._function = function
-        self._helpers = helpers
-        self.most_rows = ROWS_A_THREAD if helpers else sys.maxsize  # of a call that is not spread
+        self.helpers = helpers
         self._constants = constants
         self._turn = TURN.address if takes_turns else 0
         self._bytes = description["workspace_bytes"]
@@ -244,17 +242,17 @@ class Stage:
 
         Raises RequestError, UnknownIdError.
         """
-        if self._helpers is None or not self.spreads(rows):
+        if self.helpers is None or not self.spreads(rows):
             self._call(0, rows, tensors, self._turn)
         else:
             TURN.end()  # these threads wait for each other
-            self._helpers.run(
+            self.helpers.run(
                 rows, self._tile_rows, lambda begin, end: self._call(begin, end, tensors, 0)
             )
 
     def spreads(self, rows: int) -> bool:
         """Whether a call of so many rows is cut into ranges."""
-        return rows > self.most_rows
+        return self.helpers is not None and rows > self.helpers.most_rows
 
     def call_one(self, tensors: Sequence[Any]) -> None:
         """`call` of a single row, of a stage that has no other calls: brief ones keep Python's

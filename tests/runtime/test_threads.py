@@ -11,19 +11,22 @@ from hypothesis import strategies as st
 
 import rtcompile
 import runtime
-from runtime.helpers import ROWS_A_THREAD, Helpers, ranges
+from runtime.helpers import Helpers, ranges
 from tests.onnx_models import TABLE_ROWS, two_input_model
 
 
 @given(
-    rows=st.integers(1, 5000), threads=st.integers(1, 9), tile_rows=st.sampled_from([16, 32, 64])
+    rows=st.integers(1, 5000),
+    threads=st.integers(1, 9),
+    tile_rows=st.sampled_from([16, 32, 64]),
+    least=st.integers(1, 6000),
 )
-def test_ranges_cover_every_row_once(rows: int, threads: int, tile_rows: int) -> None:
-    found = ranges(rows, threads, tile_rows)
+def test_ranges_cover_every_row_once(rows: int, threads: int, tile_rows: int, least: int) -> None:
+    found = ranges(rows, threads, tile_rows, least)
     assert [row for begin, end in found for row in range(begin, end)] == list(range(rows))
     assert len(found) <= threads
     assert all(begin % tile_rows == 0 for begin, _ in found)
-    assert len(found) == 1 or min(end - begin for begin, end in found) >= ROWS_A_THREAD - tile_rows
+    assert len(found) == 1 or min(end - begin for begin, end in found) > least - tile_rows
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,35 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("threads")
     rtcompile.build(two_input_model(folder / "m.onnx"), output=folder / "m.rtc")
     return folder / "m.rtc"
+
+
+def _slow_rows(threads: int) -> Helpers:
+    """Each row is worth a thread."""
+    helpers = Helpers(threads)
+    helpers.learn(1, 10**9)
+    return helpers
+
+
+def _spreading(artifact: Path, threads: int) -> runtime.Ranker:
+    ranker = runtime.load(artifact, threads=threads)
+    ranker._stage.helpers = _slow_rows(threads)
+    return ranker
+
+
+def test_what_a_row_takes_is_learned() -> None:
+    helpers, called = Helpers(3), list[tuple[int, int]]()
+
+    def work(begin: int, end: int) -> None:
+        called.append((begin, end))
+
+    assert helpers.most_rows == 0
+    helpers.run(1000, 64, work)
+    assert called == [(0, 1000)]
+    assert helpers.most_rows > 0
+    for rows, nanoseconds, most in ((1, 5_000, 59), (100, 10**5, 299), (10, 10**6, 299)):
+        helpers = helpers if rows > 1 else Helpers(3)
+        helpers.learn(rows, nanoseconds)
+        assert helpers.most_rows == most
 
 
 @pytest.mark.parametrize("rows", [1, 127, 128, 129, 256, 1000])
@@ -42,12 +74,12 @@ def test_threads_change_nothing(artifact: Path, rows: int) -> None:
     }
     want = runtime.load(artifact).predict(given)["Y"]
     for threads in (2, 3):
-        got = runtime.load(artifact, threads=threads).predict(given)["Y"]
-        np.testing.assert_array_equal(got, want)
+        ranker = _spreading(artifact, threads)
+        np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
 
 
 def test_an_error_in_a_helper_is_raised(artifact: Path) -> None:
-    ranker = runtime.load(artifact, threads=2)
+    ranker = _spreading(artifact, 2)
     ids = np.zeros(1000, np.int64)
     ids[900] = TABLE_ROWS + 5
     with pytest.raises(runtime.UnknownIdError, match="id 15 is outside"):
@@ -68,7 +100,7 @@ def test_every_range_is_waited_for() -> None:
         done.append((begin, end))
 
     with pytest.raises(ValueError, match="first"):
-        Helpers(3).run(1000, 64, work)
+        _slow_rows(3).run(1000, 64, work)
     assert len(done) == 2
 
 
