@@ -15,7 +15,7 @@ from time import perf_counter_ns
 
 __all__ = ["Helpers", "ranges"]
 
-_SHARE = 150_000  # nanoseconds that are worth a thread
+_SHARE = 250_000  # nanoseconds that are worth a thread
 
 
 def ranges(rows: int, threads: int, tile_rows: int, least: int) -> list[tuple[int, int]]:

@@ -34,7 +34,7 @@ def load(path: str | Path, threads: int = 1) -> Ranker:
     """Load the artifact at `path`.
 
     `threads` is how many threads one request may spread over: its rows are cut into ranges that
-    take 150 microseconds at least, by what earlier requests took. Requests themselves run side by
+    take 250 microseconds at least, by what earlier requests took. Requests themselves run side by
     side: any number of threads may call a ranker.
 
     Of an artifact for several targets, the most able one that this machine can run is loaded.

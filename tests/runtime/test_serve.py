@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ import runtime
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.serve import served_stages
 from runtime.brief_calls import BriefCalls
+from runtime.serve import Served
 from runtime.serve_plan import Outcome, Word
 from tests.ranking_model import DIMENSION, FEATURES, INPUTS, USER, items, ranking_model
 
@@ -180,6 +184,150 @@ def test_longer_requests_than_before(artifacts: dict[str, Path], name: str) -> N
         assert set(rows) == {count if answers else 0}
         # Again where the scratch was too small.
         assert len(rows) == (2 if (size, count) in ((3000, 1), (200_000, 200)) else 1)
+
+
+def _by_parts(ranker: runtime.Ranker, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each request from here on, whether compiled code left the reading to the runtime."""
+    found: list[bool] = []
+    answer = Served.answer
+
+    def noted(self: Served, user: object, items: Any) -> Any:
+        given = answer(self, user, items)
+        found.append(given is None)
+        return given
+
+    monkeypatch.setattr(Served, "answer", noted)
+    return found
+
+
+class _Text(str):
+    __slots__ = ()
+
+
+class _List(list[Any]):
+    pass
+
+
+_IDS = [f"i{i}" for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("ids", "by_parts"),
+    [
+        (_IDS, [False]),
+        (tuple(_IDS), [False]),
+        ([], [False]),
+        (_IDS * 3, [False]),
+        ([*_IDS, b"i0"], [True]),
+        ([*_IDS, _Text("i0")], [True]),
+        (_List(_IDS), [True]),
+        (np.array(_IDS), []),
+    ],
+    ids=["list", "tuple", "none", "twice", "bytes", "subclass", "list subclass", "array"],
+)
+def test_ids_of_any_form(
+    artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch, ids: Any, by_parts: list[bool]
+) -> None:
+    whole, stages = _loaded(artifacts["plain"]), _by_stages(artifacts["plain"])
+    user = _user(whole)
+    whole.rank(user, _IDS)
+    noted = _by_parts(whole, monkeypatch)
+    got, want = whole.rank(user, ids), stages.rank(user, ids)
+    np.testing.assert_array_equal(got["ctr"], want["ctr"])
+    assert got["ctr"].shape == (len(ids), 1)
+    assert noted == by_parts
+
+
+@pytest.mark.parametrize(
+    ("change", "by_parts"),
+    [
+        (lambda user: user, False),
+        (lambda user: dict(reversed(list(user.items()))), False),
+        (lambda user: {_Text(name): value for name, value in user.items()}, False),
+        (MappingProxyType, True),
+        (lambda user: {**user, "tags": _Text("a|b")}, True),
+        (lambda user: {**user, "tags": b"a|b"}, True),
+    ],
+    ids=["dict", "another order", "other keys", "mapping", "subclass", "bytes"],
+)
+def test_users_of_any_form(
+    artifacts: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Any], Any],
+    by_parts: bool,
+) -> None:
+    whole, stages = _loaded(artifacts["plain"]), _by_stages(artifacts["plain"])
+    user = _user(whole)
+    whole.rank(user, _IDS)
+    noted = _by_parts(whole, monkeypatch)
+    want = stages.rank(change(user), _IDS)["ctr"]
+    np.testing.assert_array_equal(whole.rank(change(user), _IDS)["ctr"], want)
+    assert noted == [by_parts]
+
+
+@pytest.mark.parametrize(
+    ("user", "ids"),
+    [
+        ({"tags": "a"}, _IDS),
+        ({**USER, "more": 1}, _IDS),
+        ([], _IDS),
+        (None, _IDS),
+        ("user", _IDS),
+        ({}, _IDS),
+        (USER, [*_IDS, "never"]),
+        (USER, [*_IDS, None]),
+        (USER, [*_IDS, True]),
+        (USER, "i1"),
+        (USER, None),
+        (USER, {"i1"}),
+    ],
+    ids=str,
+)
+def test_bad_requests_are_refused_as_by_stages(
+    artifacts: dict[str, Path], user: Any, ids: Any
+) -> None:
+    whole, stages = _loaded(artifacts["plain"]), _by_stages(artifacts["plain"])
+    given = _user(whole) if user is USER else user
+    found = []
+    for ranker in (whole, stages):
+        with pytest.raises(runtime.RequestError) as error:
+            ranker.rank(given, ids)
+        found.append((type(error.value), str(error.value)))
+        assert ranker.rank(_user(ranker), _IDS)["ctr"].shape == (20, 1)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_the_lock_is_given_up_while_stages_run(
+    artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch, keeps: bool
+) -> None:
+    """Nobody is asked to give it up within the test, so others run only where a call does so."""
+    ranker = _loaded(artifacts["plain"])
+    user, ids = _user(ranker), [f"i{i}" for i in range(COUNT)]  # numpy copies so few with it
+    ranker.rank(user, ids)
+    monkeypatch.setattr(BriefCalls, "keeps_lock", lambda self, rows: keeps)
+    others, stop = [0], threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            others[0] += 1
+            time.sleep(0)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    counting = threading.Thread(target=count)
+    try:
+        counting.start()
+        before = others[0]
+        for _ in range(500):
+            ranker.rank(user, ids)
+            if others[0] > before + 3:
+                break
+        assert (others[0] > before) is not keeps
+    finally:
+        stop.set()
+        sys.setswitchinterval(interval)
+        counting.join()
 
 
 def test_many_threads_help(artifacts: dict[str, Path]) -> None:

@@ -59,7 +59,7 @@ def test_what_a_row_takes_is_learned() -> None:
     helpers.run(1000, 64, work)
     assert called == [(0, 1000)]
     assert helpers.most_rows > 0
-    for rows, nanoseconds, most in ((1, 5_000, 59), (100, 10**5, 299), (10, 10**6, 299)):
+    for rows, nanoseconds, most in ((1, 5_000, 99), (100, 10**5, 499), (10, 10**6, 499)):
         helpers = helpers if rows > 1 else Helpers(3)
         helpers.learn(rows, nanoseconds)
         assert helpers.most_rows == most
