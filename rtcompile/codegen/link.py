@@ -1,4 +1,4 @@
-"""Link an object file into a shared library, for this machine or another.
+"""Link object files into a shared library, for this machine or another.
 
     for this machine     gcc, cc or clang
     for another          TRIPLE-gcc, as Debian's packages name it
@@ -14,6 +14,8 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rtcompile.errors import ToolchainError
@@ -40,16 +42,26 @@ def find_linker(target: CpuTarget) -> tuple[str, ...]:
     )
 
 
-def link(linker: tuple[str, ...], compiled: Path) -> bytes:
-    """The bytes of a stripped shared library of the object file. Raises ToolchainError."""
-    output = compiled.with_suffix(".so")
-    command = [*linker, "-shared", "-fPIC", "-s", "-o", str(output), str(compiled), "-lm"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise ToolchainError(
-            f"{command[0]} cannot be started: {error.strerror or error}"
-        ) from error
-    if done.returncode != 0:
-        raise ToolchainError(f"linking failed: {' '.join(command)}\n{done.stderr.strip()}")
-    return output.read_bytes()
+def link(linker: tuple[str, ...], objects: Sequence[bytes]) -> bytes:
+    """The bytes of a stripped shared library of object files. Raises ToolchainError.
+
+    What TVM's runtime looks up is all that others see of it.
+    """
+    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+        files = [Path(folder) / f"{number}.o" for number in range(len(objects))]
+        for file, data in zip(files, objects, strict=True):
+            file.write_bytes(data)
+        output, visible = Path(folder) / "module.so", Path(folder) / "visible.map"
+        visible.write_text("{ global: __tvm_ffi_*; local: *; };\n", "ascii")
+        hidden = f"-Wl,--version-script={visible}"
+        inputs = [str(file) for file in files]
+        command = [*linker, "-shared", "-fPIC", "-s", hidden, "-o", str(output), *inputs, "-lm"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise ToolchainError(
+                f"{command[0]} cannot be started: {error.strerror or error}"
+            ) from error
+        if done.returncode != 0:
+            raise ToolchainError(f"linking failed: {' '.join(command)}\n{done.stderr.strip()}")
+        return output.read_bytes()

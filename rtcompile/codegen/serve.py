@@ -26,16 +26,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import tvm
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
+from rtcompile.codegen.features.encode_values import ENCODE_VALUES
+from rtcompile.codegen.features.item_index import LOOK_UP_ITEMS
 from rtcompile.codegen.features.tir import i64
+from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.python_lock import without_lock
+from rtcompile.codegen.stage_main import stage_rows_name
 from rtcompile.codegen.write_objects import write_fields
 from runtime.item_index_plan import Action, Ids
 from runtime.item_index_plan import Outcome as Found
@@ -46,8 +49,6 @@ from runtime.value_plan import State
 
 __all__ = ["serve_function", "served_stages"]
 
-Private = tuple[Any, Any]  # a private function: its GlobalVar and its type
-Served = tuple[StageProgram, Private]  # a stage, and its function
 
 _USER, _NETWORK, _CONTEXT, _CROSS = "user", "user_network", "context", "cross"
 _ENCODED = 6  # arrays of an encoder's memory beside its state
@@ -70,21 +71,21 @@ def served_stages(programs: Sequence[StageProgram]) -> list[StageProgram]:
     return [named[name] for name in names if name in named]
 
 
-def serve_function(encode: Private, look_up: Private, stages: Sequence[Served]) -> Any:
-    """The PrimFunc `serve(fields, ids, words)`. `encode`, `look_up`: private functions."""
+def serve_function(stages: Sequence[StageProgram]) -> Any:
+    """The PrimFunc `serve(fields, ids, words)`."""
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(SERVE)
         T.func_attr({"global_symbol": SERVE, "tirx.is_scheduled": True, "s_tir": True})
         fields, ids, words = (T.arg(name, T.int64()) for name in ("fields", "ids", "words"))
         request = _Request(values_at(words, "int64"))
-        request.read(fields, ids, look_up)
-        request.answer(encode, stages)
+        request.read(fields, ids)
+        request.answer(stages)
     return builder.get()
 
 
-def _words(served: Served) -> int:
+def _words(program: StageProgram) -> int:
     """Words of a stage."""
-    return 2 + _inputs(served[0]) + _outputs(served[0])
+    return 2 + _inputs(program) + _outputs(program)
 
 
 def _inputs(program: StageProgram) -> int:
@@ -103,7 +104,7 @@ class _Request:
     def __init__(self, words: Any) -> None:
         self._words = words
 
-    def read(self, fields: Any, ids: Any, look_up: Private) -> None:
+    def read(self, fields: Any, ids: Any) -> None:
         """Emit the reading of what Python holds; the outcome is DONE, or UNREAD."""
         self._say(Outcome.DONE)
         with T.If(fields != 0), T.Then():
@@ -113,26 +114,26 @@ class _Request:
                 self._say(Outcome.UNREAD)
         with T.If(tirx.And(ids != 0, self._words[Word.OUTCOME] == Outcome.DONE)), T.Then():
             items, index = T.Bind(self._words[Word.IDS]), T.Bind(self._words[Word.INDEX])
-            _call(look_up, [i64(Action.FIND), ids, i64(0), items, index])
+            _call(LOOK_UP_ITEMS, [i64(Action.FIND), ids, i64(0), items, index])
             found = values_at(items, "int64")
             T.buffer_store(self._words, found[Ids.COUNT], [Word.ROWS])
             bad = tirx.Or(found[Ids.OUTCOME] != Found.DONE, found[Ids.MISSING] != 0)
             with T.If(tirx.Or(bad, found[Ids.COUNT] > self._words[Word.ROOM])), T.Then():
                 self._say(Outcome.UNREAD)
 
-    def answer(self, encode: Private, stages: Sequence[Served]) -> None:
+    def answer(self, stages: Sequence[StageProgram]) -> None:
         """Emit encoding, and the stages where nothing is in their way."""
         with T.If(self._words[Word.OUTCOME] == Outcome.DONE), T.Then():
             python = values_at(T.Bind(self._words_at(Word.VALUES)[Room.PYTHON]), "int64")
             turn = T.Bind(self._words[Word.TURN])
             with without_lock(T.Bind(self._words[Word.RELEASES]), python, turn):
-                self._encode(encode, stages)
+                self._encode(stages)
 
-    def _encode(self, encode: Private, stages: Sequence[Served]) -> None:
+    def _encode(self, stages: Sequence[StageProgram]) -> None:
         state = self._pointer(Word.STATE)
         encoded = [self._pointer(Word.ENCODED + k) for k in range(_ENCODED)]
         one = [T.Bind(self._words[Word.COUNT]), i64(1), i64(1)]
-        _call(encode, [*one, state, self._pointer(Word.PLAN), *encoded])
+        _call(ENCODE_VALUES, [*one, state, self._pointer(Word.PLAN), *encoded])
         told = T.decl_buffer((State.FLAGS,), "int64", data=state)
         with T.If(told[State.LEFT] != 0):
             with T.Then():
@@ -149,32 +150,32 @@ class _Request:
                         T.buffer_store(scratch, i64(HEADER), [0])
                         self._stages(stages, 0, Word.STAGES)
 
-    def _stages(self, stages: Sequence[Served], number: int, first: int) -> None:
+    def _stages(self, stages: Sequence[StageProgram], number: int, first: int) -> None:
         """Emit the stages from `number` on, whose words begin at `first`."""
         if number == len(stages):
             return
-        if stages[number][0].name != _CROSS:
+        if stages[number].name != _CROSS:
             self._stage(stages, number, first, i64(1))
             return
         rows = T.Bind(self._words[Word.ROWS])
         with T.If(rows > 0), T.Then():
             self._stage(stages, number, first, rows)
 
-    def _stage(self, stages: Sequence[Served], number: int, first: int, rows: Any) -> None:
-        program, function = stages[number]
+    def _stage(self, stages: Sequence[StageProgram], number: int, first: int, rows: Any) -> None:
+        program = stages[number]
         workspace, status_at = self._pointer(first), self._pointer(first + 1)
-        places = list(range(first + 2, first + _words(stages[number])))
+        places = list(range(first + 2, first + _words(program)))
         if program.reads_columns:
             places = [Word.COLUMNS, Word.SCRATCH, *places]
         status = T.decl_buffer((1,), "int64", data=status_at)
         T.buffer_store(status, i64(0), [0])
         given = [self._pointer(Word.CONSTANTS), workspace, status_at]
-        _call(function, [i64(0), rows, *given, *map(self._pointer, places)])
+        _call(stage_rows_name(program.name), [i64(0), rows, *given, *map(self._pointer, places)])
         with T.If(status[0] != 0):
             with T.Then():
                 self._say(Outcome.STAGE + number)
             with T.Else():
-                self._stages(stages, number + 1, first + _words(stages[number]))
+                self._stages(stages, number + 1, first + _words(program))
 
     def _say(self, outcome: int) -> None:
         T.buffer_store(self._words, i64(outcome), [Word.OUTCOME])
@@ -188,9 +189,8 @@ class _Request:
         return pointer_to(T.Bind(self._words[place]))
 
 
-def _call(function: Private, arguments: list[Any]) -> None:
+def _call(function: str, arguments: list[Any]) -> None:
     """Emit a call that reads and writes behind addresses."""
-    global_var, return_type = function
     T.evaluate(T.call_extern("void", wrapping.BARRIER))
-    T.evaluate(tvm.ir.Call(global_var, arguments, ret_ty=return_type))
+    call_internal(function, arguments)
     T.evaluate(T.call_extern("void", wrapping.BARRIER))

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import tvm
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
+from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.pointers import ANY, pointer_to
 from rtcompile.codegen.probes import emit_probed, status_words
 from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, StageProgram
@@ -37,12 +37,12 @@ __all__ = ["stage_main", "stage_rows", "stage_rows_name"]
 
 
 def stage_rows_name(stage: str) -> str:
-    """The name of a stage's private function."""
+    """The name of a stage's internal function."""
     return f"{stage}_rows"
 
 
-def stage_rows(program: StageProgram, functions: dict[str, Any], constants_bytes: int) -> Any:
-    """The stage's private PrimFunc. `functions`: kernel name -> (GlobalVar, return type)."""
+def stage_rows(program: StageProgram, constants_bytes: int) -> Any:
+    """The stage's internal PrimFunc."""
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(stage_rows_name(program.name))
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
@@ -59,22 +59,23 @@ def stage_rows(program: StageProgram, functions: dict[str, Any], constants_bytes
         most = program.tile_rows
         # What is spread over the rows of a tile has as many rows as the first one.
         once = tirx.const(0, "int64"), T.Bind(tirx.min(tirx.const(most, "int64"), end - begin))
-        emitter = _Emitter(program, functions, buffers, once, whole)
+        emitter = _Emitter(program, buffers, once, whole)
         for step, first_call in enumerate(program.prologue):
             emitter.emit(step, first_call)
         with T.serial(tirx.floordiv(end - begin + (most - 1), most)) as tile:
             start = T.Bind(begin + tile * most)
             rows = T.Bind(tirx.min(tirx.const(most, "int64"), end - start))
-            emitter = _Emitter(program, functions, buffers, (start, rows), whole)
+            emitter = _Emitter(program, buffers, (start, rows), whole)
             for step, call in enumerate(program.calls, len(program.prologue)):
                 emitter.emit(step, call)
     return builder.get()
 
 
-def stage_main(program: StageProgram, rows: tuple[Any, Any], constants_bytes: int) -> Any:
-    """The stage's public PrimFunc. `rows`: the private one, as (GlobalVar, return type)."""
+def stage_main(program: StageProgram, constants_bytes: int) -> Any:
+    """The stage's public PrimFunc."""
     arrays = _arrays(program, constants_bytes)
     turn = Space.STATUS, STATUS_TURN
+    rows = stage_rows_name(program.name)
     return tensor_main(program.name, ("begin", "end"), arrays, rows, turn)
 
 
@@ -104,10 +105,8 @@ def _port(space: str, index: int) -> str:
 class _Emitter:
     """Emits the calls of one tile. `tile`, `whole`: first row and rows, of it and of the call."""
 
-    def __init__(
-        self, program: StageProgram, functions: Any, buffers: Any, tile: Any, whole: Any
-    ) -> None:
-        self._program, self._functions, self._buffers = program, functions, buffers
+    def __init__(self, program: StageProgram, buffers: Any, tile: Any, whole: Any) -> None:
+        self._program, self._buffers = program, buffers
         self._tile, self._whole = tile, whole
 
     def emit(self, step: int, call: KernelCall | CallLoop) -> None:
@@ -140,8 +139,7 @@ class _Emitter:
         arguments.append(rows * length if call.by_length else rows)
         arguments += [length] if call.takes_length else []
         arguments += [start, *scalars] if call.with_start else scalars
-        function, return_type = self._functions[call.kernel]
-        T.evaluate(tvm.ir.Call(function, arguments, ret_ty=return_type))
+        call_internal(call.kernel, arguments)
         # What a kernel wrote, the next one may read under another name.
         T.evaluate(T.call_extern("void", wrapping.BARRIER))
 

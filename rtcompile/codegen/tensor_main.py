@@ -1,11 +1,11 @@
-"""Emit the public function around a private one: it takes tensors, and hands on pointers.
+"""Emit the public function around an internal one: it takes tensors, and hands on pointers.
 
     def NAME(count, ..., array: tensor, ...):
         give_turn(array[place])  # where it takes turns with others that run Python
-        private(count, ..., &array[0], ...)
+        internal(count, ..., &array[0], ...)
         take_turn(array[place])
 
-So other compiled functions can call the private one without tensors.
+So other compiled functions can call the internal one without tensors.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import tvm
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.python_turn import give_turn, take_turn
 
 __all__ = ["Array", "tensor_main"]
@@ -30,13 +30,13 @@ def tensor_main(
     name: str,
     scalars: Sequence[str],
     arrays: Sequence[Array],
-    private: tuple[Any, Any],
+    internal: str,
     turn: tuple[str, int] | None = None,
 ) -> Any:
     """The PrimFunc `name(scalars..., arrays...)`; scalars are int64.
 
-    `private`: (GlobalVar, return type) of the function that takes the same. `turn`: the array with
-    the address of the word of `python_turn.py`, and the place in it.
+    `internal`: the name of the function that takes the same. `turn`: the array with the address of
+    the word of `python_turn.py`, and the place in it.
     """
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
@@ -52,8 +52,7 @@ def tensor_main(
         word = T.Bind(buffers[turn[0]][turn[1]]) if turn else None
         if turn:
             give_turn(word)
-        function, return_type = private
-        T.evaluate(tvm.ir.Call(function, given, ret_ty=return_type))
+        call_internal(internal, given)
         if turn:
             take_turn(word)
     return builder.get()

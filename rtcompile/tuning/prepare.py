@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +16,10 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
+from rtcompile.codegen.compile_units import compile_units
 from rtcompile.codegen.link import find_linker, link
-from rtcompile.codegen.module import compile_module
 from rtcompile.codegen.wrapping import with_wrapping
-from rtcompile.errors import ToolchainError, TuningError
+from rtcompile.errors import TuningError
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.kernels.base import Case, runs_of
@@ -58,14 +56,7 @@ def measurable(case: Case, runs: int, target: str) -> Measurable:
     cpu = resolve_target(target)
     counts = np.array(case.counts * runs, np.int64)
     flat = tuple(np.ascontiguousarray(array).reshape(-1) for array in case.arrays)
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        compiled = Path(folder) / "trial.o"
-        try:
-            module = _module(case, len(counts))
-            compile_module(module, cpu).write_to_file(str(compiled), "o")
-        except (RuntimeError, ValueError, TypeError, OSError) as error:
-            raise ToolchainError(f"compiling for {cpu.name} failed: {error}") from error
-        library = link(find_linker(cpu), compiled)
+    library = link(find_linker(cpu), compile_units([_module(case, len(counts))], cpu))
     expected = {1 + case.result: case.expected.reshape(-1)}
     return Measurable(library, _ENTRY, (counts, *flat), expected, case.tolerance)
 

@@ -13,7 +13,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
-from rtcompile.codegen.module import compile_module
+from rtcompile.codegen.compile_units import compile_module
 from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
 

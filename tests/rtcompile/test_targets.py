@@ -13,6 +13,7 @@ import tvm
 from tvm import te, tirx
 
 from relay_passes.epilogue import Epilogue
+from rtcompile.codegen.compile_units import compile_module
 from rtcompile.codegen.dense import default_dense, dense_kernel, dense_panels
 from rtcompile.codegen.dense_bf16 import dense_bf16_kernel
 from rtcompile.codegen.dense_int8 import Int8Shape, dense_int8_kernel
@@ -21,7 +22,6 @@ from rtcompile.codegen.depth_parts import are_far
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.generic import lower_generic
 from rtcompile.codegen.link import find_linker, link
-from rtcompile.codegen.module import compile_module
 from rtcompile.codegen.program import TILE
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError, UnsupportedError

@@ -9,8 +9,10 @@ import pytest
 import tvm
 
 import rtcompile
-from rtcompile.codegen import module as compiled_modules
+from rtcompile.codegen import compile_units
 from rtcompile.codegen.tir_pipeline import PIPELINE
+from runtime.serve_plan import SERVE
+from runtime.value_bytes import WRITE
 from tests.onnx_models import two_input_model
 from tests.ranking_model import small_ranking_model
 
@@ -32,13 +34,18 @@ def test_the_machine_code_is_that_of_the_default_pipeline(
     seen: list[tuple[str, str]] = []
 
     def both(module: Any, target: Any) -> Any:
-        with tvm.ir.transform.PassContext(config={"tirx.disable_storage_rewrite": True}):
-            default = tvm.compile(module, target=target.tvm_target()).mod
         ours = tvm.compile(module, target=target.tvm_target(), tir_pipeline=PIPELINE).mod
-        seen.append((default.inspect_source("asm"), ours.inspect_source("asm")))
+        names = {global_var.name_hint for global_var in module.functions}
+        # The default one moves the size of a buffer, the writer's stack, to where it is not known.
+        if not names & {WRITE, SERVE}:
+            with tvm.ir.transform.PassContext(config={"tirx.disable_storage_rewrite": True}):
+                default = tvm.compile(module, target=target.tvm_target()).mod
+            seen.append((default.inspect_source("asm"), ours.inspect_source("asm")))
         return ours
 
-    monkeypatch.setattr(compiled_modules, "compile_module", both)
+    monkeypatch.setattr(compile_units, "compile_module", both)
+    monkeypatch.setattr(compile_units, "_compiled", compile_units._Compiled())
     _build(with_features, tmp_path)
-    [(default, ours)] = seen
-    assert ours == default
+    assert len(seen) > 1
+    for default, ours in seen:
+        assert ours == default

@@ -9,7 +9,7 @@
             take back what was appended, pass over the column, leave it to the runtime
         write the descriptor
 
-The work is a private function, `encode_values`, which `serve` calls too.
+The work is an internal function, `encode_values`, which `serve` calls too.
 
 `runtime/value_plan.py` describes the plan and the shared words, `runtime/encoded.py` the columns.
 """
@@ -55,7 +55,7 @@ _ARRAYS = (
 
 
 def encode_values() -> Any:
-    """The private PrimFunc `encode_values(count, rows, single, state*, plan*, data*, ...)`.
+    """The internal PrimFunc `encode_values(count, rows, single, state*, plan*, data*, ...)`.
 
     `count`: columns of the plan. `rows` rows, in a list each unless `single`. `data`: the bytes of
     a tuple of the columns.
@@ -90,9 +90,10 @@ def encode_values() -> Any:
     return builder.get()
 
 
-def encode_main(values: tuple[Any, Any]) -> Any:
-    """The public PrimFunc `encode`, of tensors. `values`: the private one, (GlobalVar, type)."""
-    return tensor_main(ENCODE, _SCALARS, [(name, None, dtype) for name, dtype in _ARRAYS], values)
+def encode_main() -> Any:
+    """The public PrimFunc `encode`, of tensors."""
+    arrays = [(name, None, dtype) for name, dtype in _ARRAYS]
+    return tensor_main(ENCODE, _SCALARS, arrays, ENCODE_VALUES)
 
 
 class _Column:

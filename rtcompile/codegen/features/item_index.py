@@ -11,7 +11,7 @@
             remove:  the same, and the value becomes -1
             enter:   the value becomes first + k; of a new id, the text is kept
 
-The work is a private function, `look_up_items`, which `serve` calls too. The slots are a probe
+The work is an internal function, `look_up_items`, which `serve` calls too. The slots are a probe
 table (`probe_table.py`); all fetches of slots are under way before the first is waited for.
 `runtime/item_index_plan.py` describes the words.
 """
@@ -43,7 +43,7 @@ _SCALARS = ("action", "ids", "first", "words", "index")
 
 
 def look_up_items() -> Any:
-    """The private PrimFunc `look_up_items(action, ids, first, words, index)`."""
+    """The internal PrimFunc `look_up_items(action, ids, first, words, index)`."""
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(LOOK_UP_ITEMS)
         T.func_attr({"tirx.is_scheduled": True})
@@ -72,9 +72,9 @@ def look_up_items() -> Any:
     return builder.get()
 
 
-def item_index_main(look_up: tuple[Any, Any]) -> Any:
-    """The public PrimFunc `item_index`. `look_up`: the private one, (GlobalVar, type)."""
-    return tensor_main(ITEM_INDEX, _SCALARS, [], look_up)
+def item_index_main() -> Any:
+    """The public PrimFunc `item_index`."""
+    return tensor_main(ITEM_INDEX, _SCALARS, [], LOOK_UP_ITEMS)
 
 
 class _LookUp:

@@ -1,0 +1,34 @@
+"""Functions that other compiled functions call, from whichever object file of the library.
+
+An internal function has C's calling convention and a symbol; the linker makes the symbol local. So
+the functions of a library can be compiled side by side, and one that is compiled already is used
+again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from tvm.tirx.script.builder import ir as T
+
+__all__ = ["as_internal", "call_internal", "symbol_of"]
+
+# tvm.ir's CallingConv: TVM wraps functions of this one in nothing. A CPU calls them as any other.
+_PLAIN = 2
+
+
+def symbol_of(name: str) -> str:
+    """The symbol of a function, whose name may be any text."""
+    return f"rtc_internal_{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+
+
+def as_internal(name: str, function: Any) -> Any:
+    """The private PrimFunc `function` under its symbol."""
+    return function.with_attr("global_symbol", symbol_of(name)).with_attr("calling_conv", _PLAIN)
+
+
+def call_internal(name: str, arguments: Sequence[Any]) -> None:
+    """Emit a call."""
+    T.evaluate(T.call_extern("void", symbol_of(name), *arguments))
