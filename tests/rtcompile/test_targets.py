@@ -180,9 +180,8 @@ def test_a_linker_of_the_target_comes_before_ziglang(monkeypatch: pytest.MonkeyP
 
 
 def test_a_linker_that_fails_is_quoted(tmp_path: Path) -> None:
-    broken = tmp_path / "m.o"
-    broken.write_text("no object file")
-    with pytest.raises(ToolchainError, match=r"linking failed: .*m\.o"):
+    broken = [b"no object file"]
+    with pytest.raises(ToolchainError, match=r"linking failed: .*0\.o"):
         link(find_linker(resolve_target("host")), broken)
     with pytest.raises(ToolchainError, match="cannot be started"):
         link((str(tmp_path / "nothing"),), broken)

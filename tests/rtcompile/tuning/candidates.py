@@ -53,7 +53,7 @@ def prepare(trial: Trial, target: str) -> Measurable:
         module = tvm.IRModule({tvm.ir.GlobalVar("add"): _kernel(value, behaviour)})
         cpu = resolve_target(target)
         tvm.compile(module, target=cpu.tvm_target()).mod.write_to_file(str(compiled), "o")
-        library = link(find_linker(cpu), compiled)
+        library = link(find_linker(cpu), [compiled.read_bytes()])
     return Measurable(library, "add", (x, np.zeros_like(x)), {1: x + np.float32(value)}, 1e-6)
 
 
