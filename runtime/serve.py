@@ -122,11 +122,7 @@ class Served:
         if words[Word.OUTCOME] and (outcome := self._outcome()) != Outcome.DONE:
             self._is_left = outcome == Outcome.LEFT
             return None
-        rows = words[Word.ROWS]
-        return {
-            name: (view if shared else view[:rows]).copy()
-            for name, (shared, view) in zip(self._outputs, self._results[-1].views, strict=True)
-        }
+        return dict(zip(self._outputs, self.answers(words[Word.ROWS]), strict=True))
 
     def run(self, fields: Mapping[str, object], rows: int) -> bool:
         """Run the stages on the user's fields; the cross stage for `rows` rows, unless that is 0.

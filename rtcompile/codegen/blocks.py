@@ -31,7 +31,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.lanes import LANES, chunks
-from rtcompile.codegen.pointers import values_at
+from rtcompile.codegen.pointers import ANY, values_at
 
 __all__ = ["BlockCopy", "BlocksKernel", "blocks_kernel", "kernel_widths"]
 
@@ -39,7 +39,6 @@ __all__ = ["BlockCopy", "BlocksKernel", "blocks_kernel", "kernel_widths"]
 _FEWEST, _WIDEST = 4, 64
 
 _ROWS_AT_ONCE = 8
-_ANY = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def blocks_kernel(shape: BlocksKernel) -> Any:
         start = T.arg("start", T.int64()) if shape.inputs else None
         blocks = T.arg("blocks", T.int64())
         target_width = T.arg("target_width", T.int64())
-        given = [T.decl_buffer((_ANY,), read, data=at) for at in arenas_at]
+        given = [T.decl_buffer((ANY,), read, data=at) for at in arenas_at]
         table = T.decl_buffer((blocks, entry + 2 * count + 2), "int64", data=table_at)
         target = T.decl_buffer((rows * target_width,), shape.dtype, data=target_at)
         groups = (rows + (_ROWS_AT_ONCE - 1)) // _ROWS_AT_ONCE

@@ -14,9 +14,9 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-__all__ = ["gather_rows_kernel", "gather_rows_name", "spread_rows_kernel", "spread_rows_name"]
+from rtcompile.codegen.pointers import ANY
 
-_ANY = 1 << 40
+__all__ = ["gather_rows_kernel", "gather_rows_name", "spread_rows_kernel", "spread_rows_name"]
 
 
 def spread_rows_name(dtype: str) -> str:
@@ -47,7 +47,7 @@ def _kernel(name: str, dtype: str, gathers: bool) -> Any:
         indices_at = T.arg("indices", T.handle("int64")) if gathers else None
         target_at = T.arg("target", T.handle(dtype))
         rows, elements = T.arg("rows", T.int64()), T.arg("elements", T.int64())
-        source = T.decl_buffer((_ANY,), dtype, data=source_at)
+        source = T.decl_buffer((ANY,), dtype, data=source_at)
         target = T.decl_buffer((rows * elements,), dtype, data=target_at)
         indices = T.decl_buffer((rows,), "int64", data=indices_at) if gathers else None
         with T.serial(rows) as i:

@@ -26,7 +26,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.pointers import prefetch
+from rtcompile.codegen.pointers import ANY, prefetch
 
 __all__ = ["DTYPES", "HEADER_BYTES", "ROW_HEAD", "SCALE_SHIFT", "TableFormat", "TableReader"]
 
@@ -49,7 +49,6 @@ _STORAGE = {
     "int4": "uint8",
 }
 _BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1}
-_ANY = 1 << 40
 _LINE = 64
 
 Take = Callable[[Any, Any], None]
@@ -110,7 +109,7 @@ class TableReader:
 
     def __init__(self, shape: TableFormat, pointer: Any) -> None:
         self._format = shape
-        self._elements = T.decl_buffer((_ANY,), shape.storage, data=pointer)
+        self._elements = T.decl_buffer((ANY,), shape.storage, data=pointer)
         if shape.coded:
             head = tirx.BufferLoad(self._elements, [tirx.Ramp(_i64(0), _i64(1), 4)])
             self._first = T.Bind(T.reinterpret("int32", head))

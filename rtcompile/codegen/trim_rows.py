@@ -18,6 +18,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.lanes import LANES
+from rtcompile.codegen.pointers import ANY
 
 __all__ = [
     "PAD_KERNEL",
@@ -31,8 +32,6 @@ __all__ = [
 ]
 
 PAD_KERNEL, PRODUCT_KERNEL, TRIM_KERNEL = "pad_positions", "trim_product", "trim_rows"
-
-_ANY = 1 << 40
 
 # A bias as far below the largest one makes a weight of exactly zero: softmax takes e^-104 for 0.
 _FAR_BELOW = 1e8
@@ -86,7 +85,7 @@ def trim_product_kernel() -> Any:
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
         at = [T.arg(name, T.handle("float32")) for name in ("query", "key", "target")]
         rows, length, depth = (T.arg(name, T.int64()) for name in ("rows", "length", "depth"))
-        query, key, target = (T.decl_buffer((_ANY,), "float32", data=data) for data in at)
+        query, key, target = (T.decl_buffer((ANY,), "float32", data=data) for data in at)
         with T.serial(rows) as i, T.serial(length) as j:
             place = T.Bind((i * length + j) * depth)
             _in_vectors(depth, target, place, lambda k: query[i * depth + k] * key[j * depth + k])
@@ -101,7 +100,7 @@ def trim_rows_kernel() -> Any:
         at = [T.arg(name, T.handle("float32")) for name in ("source", "target")]
         names = ("rows", "length", "room", "depth")
         rows, length, room, depth = (T.arg(name, T.int64()) for name in names)
-        source, target = (T.decl_buffer((_ANY,), "float32", data=data) for data in at)
+        source, target = (T.decl_buffer((ANY,), "float32", data=data) for data in at)
         with T.serial(rows) as i:
             first = T.Bind(i * room * depth)
             _in_vectors(length * depth, target, i * length * depth, lambda k: source[first + k])
@@ -115,7 +114,7 @@ def pad_positions_kernel() -> Any:
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
         at = [T.arg(name, T.handle("float32")) for name in ("source", "target")]
         rows, length, room = (T.arg(name, T.int64()) for name in ("rows", "length", "room"))
-        source, target = (T.decl_buffer((_ANY,), "float32", data=data) for data in at)
+        source, target = (T.decl_buffer((ANY,), "float32", data=data) for data in at)
         with T.serial(rows) as i:
             _in_vectors(length, target, i * room, lambda k: source[i * length + k])
             zero = lambda k: tirx.const(0, "float32")  # noqa: E731

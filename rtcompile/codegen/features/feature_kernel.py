@@ -33,11 +33,10 @@ from rtcompile.codegen.features.sinks import PooledSink, Sink, SinkShape, make_s
 from rtcompile.codegen.features.slots import Slots, shape_key
 from rtcompile.codegen.features.text_operators import emit_tokens
 from rtcompile.codegen.features.tir import i64
+from rtcompile.codegen.pointers import ANY
 from rtcompile.features.plan import Feature
 
 __all__ = ["feature_kernel", "kernel_name"]
-
-_ANY = 1 << 40
 
 
 def kernel_name(feature: Feature, sink: SinkShape) -> str:
@@ -67,11 +66,11 @@ def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
         rows, start, length, width, number = (T.arg(name, T.int64()) for name in names)
         scalars = {name: T.arg(f"scalar_{i}", T.int64()) for i, name in enumerate(slots.scalars)}
         constants = {
-            name: T.decl_buffer((_ANY,), dtype, data=at)
+            name: T.decl_buffer((ANY,), dtype, data=at)
             for name, (at, dtype) in constants_at.items()
         }
-        columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
-        keys = None if keys_at is None else T.decl_buffer((_ANY,), "int64", data=keys_at)
+        columns = T.decl_buffer((ANY,), "int64", data=columns_at)
+        keys = None if keys_at is None else T.decl_buffer((ANY,), "int64", data=keys_at)
         if shape.form.startswith("ragged"):
             _reset(sink_at[-1], start)
         kernel = Kernel(scalars, constants, Scratch(scratch_at), emit_inner, keys)

@@ -31,7 +31,7 @@ from rtcompile.codegen.features.quick_hash import quick_hash
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, add, i64, multiply, u64
 from rtcompile.codegen.features.tokens import each_token
-from rtcompile.codegen.pointers import values_at
+from rtcompile.codegen.pointers import ANY, values_at
 from rtcompile.features.operators import Lookup, Match
 from rtcompile.features.plan import Feature
 
@@ -44,7 +44,6 @@ __all__ = [
     "key_numbers_kernel_name",
 ]
 
-_ANY = 1 << 40
 _LOW = (1 << 32) - 1
 _OUTER = 0x9E3779B97F4A7C15
 
@@ -149,7 +148,7 @@ def key_numbers_kernel(count: int) -> Any:
         rows, start = T.arg("rows", T.int64()), T.arg("start", T.int64())
         separator = T.arg("separator", T.int64())
         places = [T.arg(f"column_{k}", T.int64()) for k in range(count)]
-        columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
+        columns = T.decl_buffer((ANY,), "int64", data=columns_at)
         header = T.decl_buffer((HEADER_WORDS,), "int64", data=header_at)
         views = [InputView(EncodedColumn(columns, n, start), False, False) for n in places]
         scratch = Scratch(scratch_at)

@@ -10,10 +10,9 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.columns import EncodedColumn
 from rtcompile.codegen.features.tir import i64
+from rtcompile.codegen.pointers import ANY
 
 __all__ = ["lengths_kernel", "lengths_kernel_name"]
-
-_ANY = 1 << 40
 
 
 def lengths_kernel_name(dtype: str, columns: int) -> str:
@@ -29,7 +28,7 @@ def lengths_kernel(dtype: str, count: int) -> Any:
         columns_at, out_at = T.arg("columns", T.handle("int64")), T.arg("out", T.handle(dtype))
         rows, start, length = (T.arg(name, T.int64()) for name in ("rows", "start", "length"))
         indices = [T.arg(f"column_{k}", T.int64()) for k in range(count)]
-        columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
+        columns = T.decl_buffer((ANY,), "int64", data=columns_at)
         views = [EncodedColumn(columns, index, start) for index in indices]
         out = T.decl_buffer((rows,), dtype, data=out_at)
         with T.serial(rows) as i:

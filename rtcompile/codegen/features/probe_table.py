@@ -29,7 +29,7 @@ from rtcompile.codegen.features.quick_hash import mixed, quick_hash
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import split_text
-from rtcompile.codegen.pointers import prefetch, values_at
+from rtcompile.codegen.pointers import ANY, prefetch, values_at
 from runtime.encoded import COLUMN_WORDS, Mode, Word
 from runtime.item_index_plan import SLOT_WORDS
 
@@ -53,7 +53,6 @@ TABLE_KINDS = ("map", "map_number", "nested_text", "nested_number")
 
 # The bits of a NaN that no text spells: the value is no number.
 NO_NUMBER = 0x7FF8000000000001
-_ANY = 1 << 40
 _SEPARATOR, _COMMA = 0x1D, ord(",")
 
 Key = tuple[Any, Any, Any]  # (text, begin, size)
@@ -189,9 +188,9 @@ def table_kernel(kind: str) -> Any:
         T.arg("rows", T.int64())
         number, groups = T.arg("column", T.int64()), T.arg("groups", T.int64())
         scratch = Scratch(scratch_at)
-        columns = T.decl_buffer((_ANY,), "int64", data=columns_at)
+        columns = T.decl_buffer((ANY,), "int64", data=columns_at)
         view = InputView(EncodedColumn(columns, number, i64(0)), False, False)
-        headers = T.decl_buffer((_ANY,), "int64", data=headers_at)
+        headers = T.decl_buffer((ANY,), "int64", data=headers_at)
         read = Cell("int32", tirx.Cast("int32", groups == i64(0)))
         with T.serial(groups) as group:
             numbered = headers[group * HEADER_WORDS + Of.NUMBERED] != i64(0)

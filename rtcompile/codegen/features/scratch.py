@@ -16,11 +16,9 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.pointers import values_at
+from rtcompile.codegen.pointers import ANY, values_at
 
 __all__ = ["Scratch"]
-
-_ANY = 1 << 40
 
 
 class Scratch:
@@ -28,7 +26,7 @@ class Scratch:
 
     def __init__(self, pointer: Any) -> None:
         self._pointer = pointer
-        self.bytes = T.decl_buffer((_ANY,), "uint8", data=pointer)
+        self.bytes = T.decl_buffer((ANY,), "uint8", data=pointer)
         self._header = self._as("int64")
         self.top: Any = T.Bind(self._header[0])
 

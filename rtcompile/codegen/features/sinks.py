@@ -21,6 +21,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.pointers import ANY
 from rtcompile.codegen.status import Status, report
 from rtcompile.codegen.table_format import TableFormat, TableReader
 
@@ -34,8 +35,6 @@ __all__ = [
     "SinkShape",
     "make_sink",
 ]
-
-_ANY = 1 << 40
 
 # Rows of a table that wait for their cache lines.
 _QUEUED = 32
@@ -81,7 +80,7 @@ class Sink(ABC):
     def __init__(self, shape: SinkShape, pointers: list[Any], width: Any, number: Any) -> None:
         self._shape, self._width, self._number = shape, width, number
         self._buffers = [
-            T.decl_buffer((_ANY,), dtype, data=pointer)
+            T.decl_buffer((ANY,), dtype, data=pointer)
             for dtype, pointer in zip(shape.arguments, pointers, strict=True)
         ]
         self.count = Cell("int64", i64(0))
