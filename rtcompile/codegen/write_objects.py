@@ -24,6 +24,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
+from rtcompile.codegen.features.marshalled import HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
 from rtcompile.codegen.pointers import prefetch, values_at
 from runtime.python_objects import Known
@@ -56,7 +57,6 @@ define double @{_CALL_REAL}(i64 %f, i64 %a) {{
 
 _DEPTH = 8  # of lists in lists; deeper ones are left to marshal
 _SPARE = 32  # bytes that any value but a text fits into
-_HEAD = 5  # bytes of a tag and an int32
 _DIGIT_BITS = 15
 _FETCHED = (0, 56)  # bytes of an object: its head, and the text of a short string
 _FRAME = 3  # words of the stack: a list or tuple, how many values are left, their count
@@ -251,7 +251,7 @@ class _Writer:
         negative = T.Bind(number < i64(0))
         bits = T.reinterpret("uint64", number)
         rest = Cell("uint64", tirx.Select(negative, subtract(u64(0), bits), bits))
-        first = T.Bind(self._at.get() + _HEAD)
+        first = T.Bind(self._at.get() + HEAD_BYTES)
         count = Cell("int64", i64(0))
         with T.While(rest.get() != u64(0)):
             digit = tirx.Cast("uint16", rest.get() & u64((1 << _DIGIT_BITS) - 1))
@@ -273,7 +273,7 @@ class _Writer:
         self._tag(tag)
         word = tirx.Cast("int32", number)
         self._store(T.reinterpret("uint8x4", word), 4, self._at.get() + 1)
-        self._at.add(i64(_HEAD))
+        self._at.add(i64(HEAD_BYTES))
 
     def _tag(self, tag: str) -> None:
         T.buffer_store(self._bytes, tirx.const(ord(tag), "uint8"), [self._at.get()])

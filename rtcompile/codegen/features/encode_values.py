@@ -22,7 +22,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.marshalled import Leaf, Marshalled
+from rtcompile.codegen.features.marshalled import HEAD_BYTES, Leaf, Marshalled
 from rtcompile.codegen.features.tir import Cell, f64, i64, u64
 from rtcompile.codegen.features.tokens import find_byte
 from rtcompile.codegen.features.value_sink import ValueSink
@@ -36,7 +36,6 @@ __all__ = ["ENCODE_VALUES", "encode_main", "encode_values"]
 ENCODE_VALUES = "encode_values"
 
 _UNDECIDED = -1
-_HEAD = 5  # bytes of a list's head
 _NAN = 0x7FF8 << 48
 _WHOLE = 2.0**53  # from here on floats have no last digit
 
@@ -70,7 +69,7 @@ def encode_values() -> Any:
             for pointer, (_, dtype) in zip(pointers, _ARRAYS, strict=True)
         )
         sink = ValueSink(*parts)
-        reader = Marshalled(data, i64(_HEAD))
+        reader = Marshalled(data, i64(HEAD_BYTES))
         sink.start(rows)
         left, column = Cell("int64", i64(0)), Cell("int64", i64(0))
         with T.While(column.get() < count):
@@ -123,7 +122,7 @@ class _Column:
         with T.If(single == 0), T.Then():
             is_list = reader.is_list(reader.tag())
             self._spoil(tirx.Or(tirx.Not(is_list), reader.count() != rows))
-            reader.at.add(i64(_HEAD))
+            reader.at.add(i64(HEAD_BYTES))
         row = Cell("int64", i64(0))
         with T.While(self._good(row.get() < rows)):
             self._row()
@@ -139,7 +138,7 @@ class _Column:
             with T.If(is_list):
                 with T.Then():
                     elements.set(reader.count())
-                    reader.at.add(i64(_HEAD))
+                    reader.at.add(i64(HEAD_BYTES))
                     with T.If(elements.get() == 0), T.Then():
                         self._empty_entry()
                 with T.Else():
@@ -197,7 +196,7 @@ class _Column:
                 self._spoil(self._plan[Plan.LISTS] == 0)
                 self._decide(i64(Split.LIST))
                 count = reader.count()
-                reader.at.add(i64(_HEAD))
+                reader.at.add(i64(HEAD_BYTES))
                 value = Cell("int64", i64(0))
                 with T.While(self._good(value.get() < count)):
                     reader.read()

@@ -25,7 +25,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.format_number import digits_before
-from rtcompile.codegen.features.marshalled import Leaf, Marshalled
+from rtcompile.codegen.features.marshalled import HEAD_BYTES, Leaf, Marshalled
 from rtcompile.codegen.features.probe_table import ProbeTable, hash_keys, pack, unpack
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.value_sink import copy_text
@@ -38,7 +38,6 @@ __all__ = ["LOOK_UP_ITEMS", "item_index_main", "look_up_items"]
 
 LOOK_UP_ITEMS = "look_up_items"
 
-_HEAD = 5  # bytes of a list's head
 _SCALARS = ("action", "ids", "first", "words", "index")
 
 
@@ -93,7 +92,7 @@ class _LookUp:
     def hash_all(self, outcome: Cell) -> None:
         """Emit the hashes and the texts of all ids, or say that some have none."""
         reader, number = self._reader, Cell("int64", i64(0))
-        reader.at.set(i64(_HEAD))
+        reader.at.set(i64(HEAD_BYTES))
         begin, size = Cell("int64", i64(0)), Cell("int64", i64(0))
         with T.While(tirx.And(number.get() < self._count, outcome.get() == Outcome.DONE)):
             k = T.Bind(number.get())

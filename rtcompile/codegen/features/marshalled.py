@@ -19,7 +19,9 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, f64, i64, load_word
 
-__all__ = ["Leaf", "Marshalled"]
+__all__ = ["HEAD_BYTES", "Leaf", "Marshalled"]
+
+HEAD_BYTES = 5  # of a tag and an int32, as a text, a list or a tuple begins
 
 _DEPTH = 64  # of what is passed over
 _IN_DICT = -1  # a dict says where it ends, not how many values it has
