@@ -211,7 +211,7 @@ class _Builder:
             with block.dataflow():
                 for var in inside:
                     self._new[var] = block.emit(self._moved(self._bound[var]))
-                found = [self._operand(result, spread=True) for result in results]
+                found = [self._argument(result, spread=True) for result in results]
                 single = len(found) == 1 and not always_tuple
                 output = block.emit_output(found[0] if single else relax.Tuple(found))
             block.emit_func_output(output)

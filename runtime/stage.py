@@ -93,7 +93,8 @@ class Stage:
     """Runs one main function of the module. Safe to call from many threads at once.
 
     With `helpers`, a call of many rows spreads over its threads and the caller's. `takes_turns`:
-    whether its callers hold one of `python_turn.py`.
+    whether its calls give up
+    the caller's turn at Python and wait for the next (`python_turn.py`).
     """
 
     def __init__(
@@ -118,6 +119,8 @@ class Stage:
         self.outputs = tuple(_port(port) for port in description["outputs"])
         self._input_table: bool = description["input_table"]
         self._output_table: bool = description["output_table"]
+        # Whether there is an output without rows, which is one of no rows too.
+        self._is_fixed = any(port.per_request for port in self.outputs)
         self._row_bytes = _row_bytes(self.outputs)
         # One workspace and one input table a running call. Lists append and pop atomically.
         self._idle: list[Workspace] = []
@@ -245,7 +248,6 @@ class Stage:
         if self.helpers is None or not self.spreads(rows):
             self._call(0, rows, tensors, self._turn)
         else:
-            TURN.end()  # these threads wait for each other
             self.helpers.run(
                 rows, self._tile_rows, lambda begin, end: self._call(begin, end, tensors, 0)
             )
@@ -266,7 +268,7 @@ class Stage:
 
     def _call(self, begin: int, end: int, tensors: Sequence[Any], turn: int) -> None:
         """Rows [begin, end), in a workspace of its own."""
-        if begin == end:
+        if begin == end and not self._is_fixed:
             return
         workspace = self._idle.pop() if self._idle else self.workspace()
         words = workspace.words

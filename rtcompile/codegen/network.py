@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,12 +56,7 @@ from rtcompile.codegen.program import (
     StageProgram,
 )
 from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
-from rtcompile.codegen.spread_rows import (
-    gather_rows_kernel,
-    gather_rows_name,
-    spread_rows_kernel,
-    spread_rows_name,
-)
+from rtcompile.codegen.spread_rows import RowForm, gather_rows_kernel, spread_rows_kernel
 from rtcompile.codegen.status import STATUS_WORDS
 from rtcompile.codegen.tile_rows import stage_tile_task, tile_rows
 from rtcompile.codegen.value_roots import VIEWS, Root, ValueRoots, is_observed
@@ -158,10 +154,10 @@ class NetworkLowering:
         if source is Source.USER:
             return self.spread(given, port.row_elements, port.dtype)
         target = self._pin(port.row_elements, port.dtype)
-        name = gather_rows_name(port.dtype)
-        self.program.kernels.setdefault(name, gather_rows_kernel(port.dtype))
+        form = RowForm(port.dtype, port.row_elements)
+        self.kernel(form.gather_name, lambda: gather_rows_kernel(form))
         places = Pointer(Space.INPUT_TABLE, 2 * (len(self.program.inputs) - 1))
-        self.call(name, (given, places, target), 1, (port.row_elements,))
+        self.call(form.gather_name, (given, places, target), 1)
         return target
 
     def _pin(self, row_elements: int, dtype: str) -> Pointer:
@@ -178,9 +174,9 @@ class NetworkLowering:
     def spread(self, given: Pointer, row_elements: int, dtype: str) -> Pointer:
         """Copy the one row of `given` for every row of a tile, before the first tile."""
         target = self._pin(row_elements, dtype)
-        name = spread_rows_name(dtype)
-        self.program.kernels.setdefault(name, spread_rows_kernel(dtype))
-        self.program.prologue.append(KernelCall(name, (given, target), 1, (row_elements,)))
+        form = RowForm(dtype, row_elements)
+        self.kernel(form.spread_name, lambda: spread_rows_kernel(form))
+        self.program.prologue.append(KernelCall(form.spread_name, (given, target), 1))
         return target
 
     # -- memory -------------------------------------------------------------------------------
@@ -197,10 +193,13 @@ class NetworkLowering:
     def _copy_aliased_outputs(self) -> None:
         for result, index in self._copies:
             port = self.program.outputs[index]
-            name = copy_kernel_name(port.dtype)
-            self.program.kernels.setdefault(name, copy_kernel(port.dtype))
-            target = Pointer(Space.OUTPUT, index=index)
-            self.call(name, (self.at(result), target), port.row_elements)
+            name = copy_kernel_name(port.dtype, port.per_request)
+            self.kernel(name, partial(copy_kernel, port.dtype, port.per_request))
+            places = self.at(result), Pointer(Space.OUTPUT, index=index)
+            if port.per_request:  # a constant: anything else has rows
+                self.program.prologue.append(KernelCall(name, places, 1, (port.row_elements,)))
+            else:
+                self.call(name, places, port.row_elements)
 
     def at(self, expression: Any) -> Pointer:
         """Where a value lies; a constant is placed."""

@@ -26,6 +26,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
+from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.pointers import ANY, pointer_to
 from rtcompile.codegen.probes import emit_probed, status_words
@@ -62,7 +63,10 @@ def stage_rows(program: StageProgram, constants_bytes: int) -> Any:
         emitter = _Emitter(program, buffers, once, whole)
         for step, first_call in enumerate(program.prologue):
             emitter.emit(step, first_call)
-        with T.serial(tirx.floordiv(end - begin + (most - 1), most)) as tile:
+        tiles = tirx.floordiv(end - begin + (most - 1), most)
+        if any(port.per_request for port in program.outputs):
+            tiles = tirx.max(tiles, i64(1))  # what has no rows is there for no rows too
+        with T.serial(T.Bind(tiles)) as tile:
             start = T.Bind(begin + tile * most)
             rows = T.Bind(tirx.min(tirx.const(most, "int64"), end - start))
             emitter = _Emitter(program, buffers, (start, rows), whole)

@@ -158,6 +158,20 @@ def test_the_towers_cross_stage_is_as_expected() -> None:
     tvm.ir.assert_structural_equal(stages[-1].module, expected)
 
 
+def test_a_constant_may_be_a_result() -> None:
+    constant = const(weight(1, 3))
+
+    def body(emit: Emit, u: Any, i: Any, c: Any) -> Any:
+        return emit(op.add(emit(op.tanh(i)), c)), constant
+
+    stages, _ = _split(network(INPUTS, body, SIDES))
+    assert [stage.time for stage in stages] == [ITEM, CROSS]
+    rows = np.ones((4, 2), np.float32)
+    found = evaluate(stages[-1].module, rows, 2 * rows)
+    np.testing.assert_array_equal(found[0], 3 * rows)
+    np.testing.assert_array_equal(found[1], weight(1, 3))
+
+
 @pytest.mark.parametrize("sides", [None, [USER] * 3])
 def test_a_network_of_one_side_is_one_stage(sides: Any) -> None:
     mod = network(INPUTS, _towers, sides)

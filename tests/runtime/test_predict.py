@@ -8,9 +8,13 @@ import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 
+import rtcompile
 import runtime
-from tests.onnx_models import TABLE_ROWS
+from tests.onnx_models import TABLE_ROWS, save
+
+FLOAT = TensorProto.FLOAT
 
 
 def _inputs(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -39,6 +43,32 @@ def test_scores_agree_with_the_original_at_every_row_count(
 
 def test_zero_rows_give_empty_scores(ranker: runtime.Ranker) -> None:
     assert ranker.predict(_inputs(0))["Y"].shape == (0, 1)
+
+
+def test_outputs_without_rows(tmp_path: Path) -> None:
+    """A constant, a request's own input, and what is computed of one; for no rows too."""
+    three = np.array([1, 2, 3], np.float32)
+    nodes = [
+        helper.make_node("Relu", ["x"], ["y"]),
+        helper.make_node("Identity", ["three"], ["constant"]),
+        helper.make_node("Identity", ["p"], ["given"]),
+        helper.make_node("Neg", ["p"], ["computed"]),
+    ]
+    inputs = {"x": (FLOAT, ["n", 4]), "p": (FLOAT, [2, 5])}
+    outputs = {
+        "y": (FLOAT, ["n", 4]),
+        "constant": (FLOAT, [3]),
+        "given": (FLOAT, [2, 5]),
+        "computed": (FLOAT, [2, 5]),
+    }
+    save(tmp_path / "m.onnx", nodes, {"three": three}, inputs, outputs)
+    rtcompile.build(tmp_path / "m.onnx", output=tmp_path / "m.rtc")
+    ranker, p = runtime.load(tmp_path / "m.rtc"), np.arange(10, dtype=np.float32).reshape(2, 5)
+    for rows in (0, 1, 3, 200):
+        got = ranker.predict({"x": np.ones((rows, 4), np.float32), "p": p})
+        assert got["y"].shape == (rows, 4)
+        for name, want in (("constant", three), ("given", p), ("computed", -p)):
+            np.testing.assert_array_equal(got[name], want)
 
 
 def test_ten_thousand_rows(ranker: runtime.Ranker) -> None:
