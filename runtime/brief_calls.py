@@ -6,8 +6,12 @@ is back before that thread runs. So calls that turn out to be brief keep it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from time import perf_counter_ns
+
+from runtime.arrays import aligned_empty
+from runtime.input_table import address
 
 __all__ = ["BriefCalls", "Trials"]
 
@@ -39,23 +43,27 @@ class Trials:
 
 
 class BriefCalls:
-    """Which calls of a function are brief, by their rows: those of about as many are of a kind.
+    """Which calls of a function are brief: those of `most` rows or fewer. Those of `least_long` or
+    more are not, and those between have not been tried.
 
-    Safe to use from many threads at once.
+    Calls of about as many rows are tried together. Compiled code reads `most` at `address`. Safe to
+    use from many threads at once.
     """
 
     def __init__(self) -> None:
-        # By the bits of the count of rows.
-        self._trials: dict[int, Trials] = {}
-        self._brief: dict[int, bool] = {}
-
-    def keeps_lock(self, rows: int) -> bool | None:
-        """Whether a call of so many rows is to keep Python's lock; None while that is tried."""
-        return self._brief.get(rows.bit_length())
+        self._trials: dict[int, Trials] = {}  # by the bits of the count of rows
+        self.most, self.least_long = -1, sys.maxsize
+        array = aligned_empty(8, "int64")
+        array[:] = self.most
+        self._word, self.address = array.data, address(array)
 
     def time(self, rows: int, call: Callable[[], object]) -> None:
-        """Make a call that does not keep it."""
-        kind = rows.bit_length()
-        trials = self._trials.setdefault(kind, Trials())
-        if trials.time(call):
-            self._brief[kind] = trials.brief
+        """Make a call of untried rows."""
+        bits = rows.bit_length()
+        trials = self._trials.setdefault(bits, Trials())
+        if not trials.time(call):
+            return
+        if trials.brief:
+            self.most = self._word[0] = max(self.most, (1 << bits) - 1)
+        else:
+            self.least_long = min(self.least_long, (1 << bits) >> 1)

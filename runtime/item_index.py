@@ -3,8 +3,9 @@
     slots  hash | text | place       an open-addressing table, at most half full
     text   i17i4i99...               the ids, one behind the other
 
-An id's text is compared, not its hash alone. All calls keep Python's lock, so each sees the index
-before or after another's. An id that is removed keeps its slot, without a place.
+An id's text is compared, not its hash alone. An id that is removed keeps its slot, without a place.
+Requests look ids up without Python's lock, also while another thread enters some: they see each id
+with the place that it had or has.
 `item_index_plan.py` says how the two sides meet.
 """
 
@@ -116,8 +117,10 @@ class ItemIndex:
         words[:] = 0
         self._words, self.address = words.data, address(words)
         self._words[Index.SLOTS], self._words[Index.LAST] = address(self._slots), slots - 1
-        self._text = aligned_empty(PADDING, "uint8")
+        # All that there were: a request may still read an old one.
+        self._texts = [aligned_empty(PADDING, "uint8")]
         self._make_room(_FEWEST_BYTES)
+        self._words[Index.TEXT] = self._words[Index.NEW_TEXT]
 
     def __len__(self) -> int:
         return int(self._words[Index.LIVE])
@@ -147,7 +150,7 @@ class ItemIndex:
         slots = self._slots.reshape(-1, SLOT_WORDS)
         taken = slots[(slots[:, Slot.HASH] != 0) & (slots[:, Slot.PLACE] >= 0)]
         taken = taken[np.argsort(taken[:, Slot.PLACE])]
-        text = self._text.tobytes()
+        text = self._texts[-1].tobytes()
         begins, sizes = taken[:, Slot.PIECE] >> 32, taken[:, Slot.PIECE] & 0xFFFFFFFF
         pieces = zip(begins.tolist(), (begins + sizes).tolist(), strict=True)
         ids = [text[begin:end].decode("utf-8", "surrogatepass") for begin, end in pieces]
@@ -173,10 +176,9 @@ class ItemIndex:
         used = self._words[Index.TEXT_BYTES]
         room = 2 * used + more
         text = aligned_empty(room + PADDING, "uint8")
-        text[:used] = self._text[:used]
-        # Nobody reads the old ones after this: a call of compiled code keeps Python's lock.
-        self._words[Index.TEXT], self._words[Index.TEXT_ROOM] = address(text), room
-        self._text = text
+        text[:used] = self._texts[-1][:used]
+        self._words[Index.NEW_TEXT], self._words[Index.TEXT_ROOM] = address(text), room
+        self._texts.append(text)
 
 
 def item_key(value: object) -> str:

@@ -44,11 +44,12 @@ class Index:
 
     SLOTS = 0  # address: SLOT_WORDS a slot, see Slot
     LAST = 1  # the last slot; their count is a power of two, and half of them stay empty
-    TEXT = 2  # address: the ids' texts, one behind the other
+    TEXT = 2  # address: the ids' texts, one behind the other; set by compiled code
     TEXT_BYTES = 3  # of them so far
     TEXT_ROOM = 4
     LIVE = 5  # ids that have a place
-    WORDS = 6
+    NEW_TEXT = 6  # address: where the texts are from the next ENTER on
+    WORDS = 7
 
 
 class Slot:

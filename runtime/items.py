@@ -100,32 +100,28 @@ class ItemTable:
         self._specs = tuple(specs)
         self._encoder = Encoder(self._specs, lambda name: f"item field {name!r}")
         self._lock = threading.Lock()  # one writer at a time
-        self._state = self._new_state(_SMALLEST)
+        # What a request reads that looks items up by itself.
+        self.state = self._new_state(_SMALLEST)
 
     def _new_state(self, capacity: int) -> ItemState:
         return ItemState(self._ports, self._specs, self._index, capacity)
 
     def __len__(self) -> int:
-        return len(self._state.index)
+        return len(self.state.index)
 
     def __contains__(self, item: object) -> bool:
-        return self._state.index.find([item], ItemPlaces()) == 0
+        return self.state.index.find([item], ItemPlaces()) == 0
 
     def ids(self) -> list[str]:
         """The ids of all items."""
         with self._lock:
-            return self._state.index.live()[0]
+            return self.state.index.live()[0]
 
     # -- reading ------------------------------------------------------------------------------
 
-    @property
-    def state(self) -> ItemState:
-        """What a request reads that looks items up by itself."""
-        return self._state
-
     def snapshot(self, items: Sequence[object], places: ItemPlaces) -> Snapshot:
         """Where the items of a request lie. Raises UnknownItemError, RequestError."""
-        state = self._state
+        state = self.state
         _find(state.index, items, places)
         return Snapshot(
             places, state.addresses, state.index.address, state.store.snapshot, state.arrays
@@ -133,7 +129,7 @@ class ItemTable:
 
     def raw(self, items: Sequence[object]) -> dict[str, list[object]]:
         """The raw fields of items: column -> a value an item."""
-        state, places = self._state, ItemPlaces()
+        state, places = self.state, ItemPlaces()
         _find(state.index, items, places)
         rows = [marshal.loads(state.raw[place]) for place in places.values]
         return {name: [row[i] for row in rows] for i, name in enumerate(self._columns)}
@@ -152,16 +148,16 @@ class ItemTable:
         self._check_encoding(columns, len(keys))
         raw = self._pack(columns, len(keys))
         with self._lock:
-            state = self._with_room(self._state, len(keys))
+            state = self._with_room(self.state, len(keys))
             state.store.append(columns, len(keys))
             _append(state, computed, raw, keys)
-            self._state = state
+            self.state = state
         return len(keys)
 
     def delete(self, ids: Iterable[object]) -> int:
         """Remove items. Returns how many were there; unknown ids are no error."""
         with self._lock:
-            return self._state.index.remove(list(ids))
+            return self.state.index.remove(list(ids))
 
     def replace(self, source: object, key: str | None = None) -> int:
         """Make the table hold exactly the items of `source`: a table, or a path of a file.
@@ -178,7 +174,7 @@ class ItemTable:
         state.store.append(columns, len(keys))
         _append(state, computed, raw, keys)
         with self._lock:
-            self._state = state
+            self.state = state
         return len(state.index)
 
     # -- how ----------------------------------------------------------------------------------

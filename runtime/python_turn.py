@@ -3,10 +3,15 @@
 A thread that comes back from compiled code takes Python's lock. Where another one has it, Python
 puts the thread to sleep, and to wake it takes longer than the Python of a whole request: two
 threads that rank small requests would do less than one. So the thread first waits its turn awake,
-in compiled code (`rtcompile/codegen/python_turn.py`), for as long as a word of the process says
-that another one that ranks runs Python.
+in compiled code (`rtcompile/codegen/python_turn.py`), as long as a word of the process says that
+another one that ranks runs Python.
 
-The word is a hint, and nothing goes wrong where it is: the lock is what keeps threads apart.
+The word counts: it is odd from where a thread came back until it, or another, is in compiled code
+again. A thread that went on to something else leaves it odd, so a wait in which the count stands
+still is short. A second word says how many threads wait for the lock. Where one sleeps, the turn is
+its own: others would take the lock before it is awake, and wake it in vain over and over.
+
+The words are a hint, and nothing goes wrong where they are: the lock is what keeps threads apart.
 """
 
 from __future__ import annotations
@@ -14,33 +19,17 @@ from __future__ import annotations
 from runtime.arrays import aligned_empty
 from runtime.input_table import address
 
-__all__ = ["TURN", "PythonTurn", "Turn"]
-
-
-class Turn:
-    """What the word says."""
-
-    FREE = 0  # no thread that ranks runs Python
-    TAKEN = 1  # one does, and will be back in compiled code in some microseconds
-    DONE = 2  # one has answered its request: it may run on, or begin another at once
+__all__ = ["TURN", "PythonTurn"]
 
 
 class PythonTurn:
-    """The word. It lies at `address`, alone in its cache lines."""
+    """`words`: the turn, and how many threads wait. They lie at `address`, alone in their lines."""
 
     def __init__(self) -> None:
         array = aligned_empty(16, "int64")
-        array[:] = Turn.FREE
+        array[:] = 0
         self.address = address(array)
-        self._words = array.data
-
-    def begin(self) -> None:
-        """The calling thread runs Python of a request."""
-        self._words[0] = Turn.TAKEN
-
-    def end(self) -> None:
-        """It has done with that."""
-        self._words[0] = Turn.DONE
+        self.words = array.data
 
 
 TURN = PythonTurn()

@@ -22,7 +22,6 @@ from runtime.items import ItemTable
 from runtime.log_lines import Difference, differences, row_values, to_lines
 from runtime.machine import check_target
 from runtime.profile import Profile, nanoseconds_a_tick
-from runtime.python_turn import TURN
 from runtime.ranking import Ranking
 from runtime.stage import Port, Stage
 from runtime.text_steps import MissingLibraryError
@@ -141,12 +140,10 @@ class Ranker:
         field or a value of a wrong type, UnknownItemError for an id that is not in the table,
         UnknownIdError for a feature's id that is outside its embedding table.
         """
-        ranking = self._with_features("rank")
-        TURN.begin()
-        try:
-            return ranking.rank(user, items, context)
-        finally:
-            TURN.end()
+        ranking = self._ranking
+        if ranking is None:
+            raise self._lacks_features("rank")
+        return ranking.rank(user, items, context)
 
     def extract(
         self,
@@ -197,11 +194,14 @@ class Ranker:
 
     def _with_features(self, what: str) -> Ranking:
         if self._ranking is None:
-            raise RequestError(
-                f"{what}: {self._artifact.path} was built without features; call predict with "
-                "the graph's own inputs"
-            )
+            raise self._lacks_features(what)
         return self._ranking
+
+    def _lacks_features(self, what: str) -> RequestError:
+        return RequestError(
+            f"{what}: {self._artifact.path} was built without features; call predict with "
+            "the graph's own inputs"
+        )
 
     # -- a graph on its own ---------------------------------------------------------------------
 
@@ -215,14 +215,10 @@ class Ranker:
         """
         if self._ranking is not None:
             raise RequestError(f"predict: {self._artifact.path} has features; call rank")
-        TURN.begin()
-        try:
-            given = check_fields("inputs", inputs, self._input_names)
-            found = self._stage.answer_given(given)
-            if found is None:
-                found = self._stage.answer(*self._converted(given))
-        finally:
-            TURN.end()
+        given = check_fields("inputs", inputs, self._input_names)
+        found = self._stage.answer_given(given)
+        if found is None:
+            found = self._stage.answer(*self._converted(given))
         return dict(zip(self._output_names, found, strict=True))
 
     def _converted(self, given: Mapping[str, object]) -> tuple[int, list[npt.NDArray[Any]]]:

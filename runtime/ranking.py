@@ -31,7 +31,6 @@ __all__ = ["Ranking"]
 
 _SIDES = ("user", "item", "context")
 _LISTS = (list, tuple, np.ndarray)
-_READ_LISTS = (list, tuple)
 _OF_ITEM = ("item", "item_network")
 
 
@@ -86,14 +85,16 @@ class Ranking:
         self._idle: list[RequestMemory] = []
         self._outputs = [port.name for port in cross.outputs]
 
-    def rank(
-        self, user: object, items: object, context: object | None
-    ) -> dict[str, npt.NDArray[Any]]:
+    def rank(self, user: object, items: Any, context: object | None) -> dict[str, npt.NDArray[Any]]:
         """See `Ranker.rank`."""
         memory = self._idle.pop() if self._idle else self._new_memory()
         try:
-            if context is None and self.at_once and isinstance(items, _READ_LISTS):
-                found = memory.answer(user, items, self.items.state)
+            kind, served = type(items), memory.served
+            if served and self.at_once and context is None and (kind is list or kind is tuple):
+                state = self.items.state  # whose arrays are to stay until the answer is there
+                if state.addresses is not memory.items:
+                    memory.set_items(state.addresses, state.index.address)
+                found = served.answer(user, items)
                 if found is not None:
                     return found
             return self._by_parts(memory, user, items, context)

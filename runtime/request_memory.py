@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from runtime.feature_stage import FeatureStage
 from runtime.item_index import ItemPlaces
-from runtime.items import ItemState
 from runtime.network import Network
 from runtime.serve import Served, Server
 from runtime.stage import Results, Stage
@@ -62,7 +60,7 @@ class RequestMemory:
         self.places = ItemPlaces()
         self._cross = cross.input_table()
         self._last = 2 * (len(cross.inputs) - 1)  # the places of the items are the last input
-        self._items = np.empty(0, np.int64)  # addresses that the cross stage's inputs have
+        self.items = np.empty(0, np.int64)  # addresses that the cross stage's inputs have
         self.served = self._served(server) if server else None
         inputs.put("user", self.features.addresses, self._cross.addresses)
         inputs.put("user_network", self.results.addresses, self._cross.addresses)
@@ -81,22 +79,12 @@ class RequestMemory:
 
     def set_items(self, addresses: npt.NDArray[np.int64], index: int) -> None:
         """Enter where the items of the request lie. `index`: the address of their index's words."""
-        if addresses is not self._items:
+        if addresses is not self.items:
             self._inputs.put("kept", addresses, self._cross.addresses)
-            self._items = addresses
+            self.items = addresses
         self._cross.words[self._last] = self.places.address
         if self.served:
             self.served.set_items(self.places, index)
-
-    def answer(
-        self, user: object, items: Sequence[object], state: ItemState
-    ) -> dict[str, npt.NDArray[Any]] | None:
-        """The outputs of a request that compiled code reads as it was given; None where it does
-        not. Raises RequestError, UnknownIdError."""
-        if state.addresses is not self._items:
-            self.set_items(state.addresses, state.index.address)
-        served = self.served
-        return served.answer(user, items) if served else None
 
     @property
     def cross_inputs(self) -> object:

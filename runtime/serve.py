@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from runtime.arrays import aligned_empty
@@ -21,7 +22,7 @@ from runtime.item_index import ItemPlaces
 from runtime.python_objects import python_objects
 from runtime.python_turn import TURN
 from runtime.scratch import Scratch, ScratchMemory
-from runtime.serve_plan import SERVE, Names, Outcome, Word
+from runtime.serve_plan import SERVE, Answer, Names, Outcome, Word
 from runtime.stage import Results, Stage
 from runtime.value_plan import State
 
@@ -74,15 +75,16 @@ class Served:
     ) -> None:
         self._server, self._workspaces = server, [stage.workspace() for stage in server.stages]
         # One a request: what is shared moves between the caches of threads.
-        self._function, self._turn = server.new_function(), TURN.address
-        self._reads, self._brief = int(server.reads), server.brief
-        self._outputs = [port.name for port in server.stages[-1].outputs]
+        self._function, self._brief = server.new_function(), server.brief
         self._is_left = False  # whether `answer` found that a column is left to the runtime
-        self._helpers = server.stages[-1].helpers
+        cross = server.stages[-1]
+        self._helpers = cross.helpers
+        # As `numpy.empty` takes them: (name, whether all rows share it, shape, dtype).
+        self._outputs = [(p.name, p.per_request, p.shape, np.dtype(p.dtype)) for p in cross.outputs]
         self._results = list(results)
         inputs = [[], *([table.pointer] for table in tables)]
         if server.answers:
-            self._results.append(server.stages[-1].answer_memory(1))
+            self._results.append(cross.answer_memory(1))
         words = [0] * Word.STAGES
         parts = zip(self._workspaces, inputs, self._results, strict=True)
         for workspace, given, made in parts:
@@ -90,39 +92,50 @@ class Served:
         array = aligned_empty(len(words), "int64")
         array[:] = words
         self._words, self._address = array.data, address(array)
+        self._fill_words()
+        self._enter_memory(server.encoder.memory())
+        self._scratch = self._scratch_memory(self._words[Word.SCRATCH_FIXED])
+        self._enter_answers()
+
+    def _fill_words(self) -> None:
+        """Enter what stays."""
+        server, words = self._server, self._words
         plan = server.encoder.plan
         assert plan is not None
-        self._words[Word.COUNT], self._words[Word.PLAN] = plan
-        self._words[Word.CONSTANTS] = server.constants
-        self._words[Word.NAMES] = address(server.names)
-        self._words[Word.ROOM] = self._results[-1].rows
+        words[Word.COUNT], words[Word.PLAN] = plan
+        words[Word.CONSTANTS], words[Word.NAMES] = server.constants, address(server.names)
+        words[Word.READS], words[Word.TURN] = int(server.reads), TURN.address
+        words[Word.BRIEF] = server.brief.address
         fixed = server.scratch.fixed(1) + server.scratch.per_byte * server.encoder.bound_of_none
-        self._words[Word.SCRATCH_PER_BYTE] = server.scratch.per_byte
-        self._words[Word.SCRATCH_FIXED] = fixed
-        self._enter_memory(server.encoder.memory())
-        self._scratch = self._scratch_memory(fixed)
+        words[Word.SCRATCH_PER_BYTE], words[Word.SCRATCH_FIXED] = server.scratch.per_byte, fixed
 
     def set_items(self, places: ItemPlaces, index: int) -> None:
         """Whose ids and places are the request's. `index`: the address of its words."""
         self._words[Word.IDS], self._words[Word.INDEX] = places.words_at, index
 
     def answer(self, user: object, items: Sequence[object]) -> dict[str, npt.NDArray[Any]] | None:
-        """Read a request as it was given, run all stages, and copy the outputs. None where that
+        """Read a request as it was given, run all stages, and give the outputs. None where that
         cannot be. Raises as `run`.
 
         Everything that threads share and Python touches here moves between their caches, so there
         is little of it.
         """
-        rows, words = len(items), self._words
+        rows = len(items)
+        if rows > self._room:
+            self._make_room(rows)
         if self._helpers is not None and rows > self._helpers.most_rows:
             return None
-        if rows > words[Word.ROOM]:
-            self._make_room(rows)
-        self._call(id(user), id(items), rows)
-        if words[Word.OUTCOME] and (outcome := self._outcome()) != Outcome.DONE:
+        found = {}
+        for name, shared, shape, dtype in self._outputs:
+            found[name] = np.empty(shape if shared else (rows, *shape) if shape else rows, dtype)
+        if self._brief.most < rows < self._brief.least_long:
+            self._time(id(user), id(items), id(found), rows)
+        else:
+            self._function(id(user), id(items), id(found), self._address)
+        if self._words[Word.OUTCOME] and (outcome := self._outcome(id(found))) != Outcome.DONE:
             self._is_left = outcome == Outcome.LEFT
             return None
-        return dict(zip(self._outputs, self.answers(words[Word.ROWS]), strict=True))
+        return found
 
     def run(self, fields: Mapping[str, object], rows: int) -> bool:
         """Run the stages on the user's fields; the cross stage for `rows` rows, unless that is 0.
@@ -138,34 +151,29 @@ class Served:
             return False
         if encoded is not self._encoded:
             self._enter_memory(encoded)
-        if server.answers and rows > self._results[-1].rows:
+        if server.answers and rows > self._room:
             self._make_room(rows)
-        self._call(0, 0, rows)
-        return self._outcome() == Outcome.DONE
+        self._words[Word.ROWS] = rows
+        if self._brief.most < rows < self._brief.least_long:
+            self._time(0, 0, 0, rows)
+        else:
+            self._function(0, 0, 0, self._address)
+        return self._outcome(0) == Outcome.DONE
 
-    def _outcome(self) -> int:
+    def _time(self, fields: int, ids: int, found: int, rows: int) -> None:
+        self._brief.time(rows, lambda: self._function(fields, ids, found, self._address))
+
+    def _outcome(self, found: int) -> int:
         """How the last call went, made again with more memory where it has to be."""
         words = self._words
         while words[Word.OUTCOME] == Outcome.SCRATCH:
             self._scratch = self._scratch_memory(words[Word.NEEDED])
-            self._call(0, 0, words[Word.ROWS])
+            self._function(0, 0, found, self._address)
         outcome = int(words[Word.OUTCOME])
         if outcome >= Outcome.STAGE:
             status = self._workspaces[outcome - Outcome.STAGE].words
             self._server.stages[outcome - Outcome.STAGE].refuse(status[0], status[1], status[2])
         return outcome
-
-    def _call(self, fields: int, ids: int, rows: int) -> None:
-        """`fields`, `ids`: where they lie, or 0 where they are read."""
-        words, function = self._words, self._function
-        keeps = self._brief.keeps_lock(rows)
-        words[Word.ROWS] = rows
-        words[Word.TURN] = 0 if keeps else self._turn
-        words[Word.RELEASES] = 0 if keeps else self._reads
-        if keeps is None:
-            self._brief.time(rows, lambda: function(fields, ids, self._address))
-        else:
-            function(fields, ids, self._address)
 
     def answers(self, rows: int) -> list[npt.NDArray[Any]]:
         """The outputs of the cross stage for `rows` rows, once it ran."""
@@ -192,4 +200,20 @@ class Served:
         for place, pointer in enumerate(made.pointers, first):
             self._words[place] = pointer
         self._results[-1] = made
-        self._words[Word.ROOM] = made.rows
+        self._enter_answers()
+
+    def _enter_answers(self) -> None:
+        """Where the outputs of the last stage are copied from, if it answers."""
+        self._room = self._results[-1].rows if self._server.answers else 0
+        self._words[Word.ROOM] = self._room
+        if not self._server.answers:
+            return
+        answers = aligned_empty(len(self._outputs) * Answer.WORDS, "int64")
+        ports, sources = self._server.stages[-1].outputs, self._results[-1].addresses
+        for words, port, source in zip(
+            answers.reshape(-1, Answer.WORDS), ports, sources, strict=True
+        ):
+            size = port.row_elements * np.dtype(port.dtype).itemsize
+            each, shared = (0, size) if port.per_request else (size, 0)
+            words[:] = id(port.name), source, each, shared, 0
+        self._answers, self._words[Word.ANSWERS] = answers, address(answers)

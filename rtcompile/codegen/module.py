@@ -17,6 +17,7 @@ import tvm
 from rtcompile.codegen.compile_units import compile_units
 from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main, encode_values
 from rtcompile.codegen.features.item_index import LOOK_UP_ITEMS, item_index_main, look_up_items
+from rtcompile.codegen.features.shared_table import SHARED_LLVM
 from rtcompile.codegen.internal import as_internal, symbol_of
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
@@ -66,7 +67,7 @@ def values_unit() -> Any:
     """The functions ENCODE, WRITE and ITEM_INDEX, and those that `serve` calls of them."""
     public = {ENCODE: encode_main(), WRITE: write_function(), ITEM_INDEX: item_index_main()}
     internal = {ENCODE_VALUES: encode_values(), LOOK_UP_ITEMS: look_up_items()}
-    return _unit(public, internal, OBJECTS_LLVM)
+    return _unit(public, internal, OBJECTS_LLVM + SHARED_LLVM)
 
 
 def _unit(public: Mapping[str, Any], internal: Mapping[str, Any], llvm: str) -> Any:

@@ -4,7 +4,10 @@
     give_turn(turn)
     ...
     take_turn(turn)
-    if releases != 0: PyEval_RestoreThread(thread)
+    if releases != 0:
+        ask_for_lock(turn)
+        PyEval_RestoreThread(thread)
+        has_lock(turn)
 
 So one call reads Python's objects first, under the lock. `python_turn.py` describes the turns.
 """
@@ -18,7 +21,7 @@ from typing import Any
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.python_turn import give_turn, take_turn
+from rtcompile.codegen.python_turn import ask_for_lock, give_turn, has_lock, take_turn
 from rtcompile.codegen.write_objects import call_python
 from runtime.python_objects import Known
 
@@ -35,4 +38,6 @@ def without_lock(releases: Any, python: Any, turn: Any) -> Iterator[None]:
     yield
     take_turn(turn)
     with T.If(releases != 0), T.Then():
+        ask_for_lock(turn)
         call_python(T.Bind(python[Known.RESTORE]), T.Bind(thread.get()), i64(0))
+        has_lock(turn)

@@ -1,16 +1,21 @@
 """Whose turn it is to run Python: a compiled call gives the caller's up, and takes the next one.
 
-    NAME(..., turn, ...):
-        if turn != 0: *turn = FREE
+    NAME(..., turn, ...):                           # turn: (word, waiting); nothing where it is 0
+        word = (word | 1) + 1 + (waiting > 0)       # give_turn. Even: no one has it
         ...
-        if turn != 0:
-            done = 0
-            for _ in range(8000):
-                word = *turn
-                done += word == DONE
-                if word == FREE or (word == DONE and done >= 600):
-                    if compare_and_swap(turn, word, TAKEN): break
-                pause()
+        last, same = -1, 0                          # take_turn
+        for _ in range(8000):
+            now = word
+            same, last = same + 1 if now == last else 0, now
+            if now % 2 == 0 or (same >= 2500 and waiting == 0):
+                if compare_and_swap(word, now, (now + 1) | 1): break
+            pause()
+
+and where the call itself takes Python's lock
+
+        waiting += 1                                # ask_for_lock
+        ...
+        waiting -= 1; word |= 1                     # has_lock
 
 `runtime/python_turn.py` says what for. The functions are LLVM text as those of `wrapping.py`: TVM
 has no atomic operations of a CPU.
@@ -22,21 +27,20 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
-from runtime.python_turn import Turn
-
-__all__ = ["give_turn", "take_turn", "turn_llvm"]
+__all__ = ["ask_for_lock", "give_turn", "has_lock", "take_turn", "turn_llvm"]
 
 _GIVE, _TAKE = "rtc_give_turn", "rtc_take_turn"
+_ASK, _HAS = "rtc_ask_for_lock", "rtc_has_lock"
 
-# A pause takes 15 to 50 ns by processor. The longest wait is then 120 to 400 us, longer than the
-# Python of a request and than a sleeping thread takes to wake; that for a thread which may not come
-# back is 9 to 30 us.
-_PAUSES, _PAUSES_WHEN_DONE = 8000, 600
+# A pause takes 15 to 50 ns by processor. For a thread that does not move, which may not come back,
+# the wait is as long as to sleep and wake would take: 38 to 125 us. Where others move it is at most
+# 120 to 400 us.
+_PAUSES, _PAUSES_FOR_ONE = 8000, 2500
 _PAUSE = {"x86_64": "pause", "aarch64": "yield"}
 
 
 def give_turn(turn: Any) -> None:
-    """Emit the end of the caller's turn. `turn`: the address of the word as int64, or 0."""
+    """Emit the end of the caller's turn. `turn`: the address of the words as int64, or 0."""
     T.evaluate(T.call_extern("void", _GIVE, turn))
 
 
@@ -45,38 +49,91 @@ def take_turn(turn: Any) -> None:
     T.evaluate(T.call_extern("void", _TAKE, turn))
 
 
+def ask_for_lock(turn: Any) -> None:
+    """Emit that the caller is about to wait for Python's lock."""
+    T.evaluate(T.call_extern("void", _ASK, turn))
+
+
+def has_lock(turn: Any) -> None:
+    """Emit that it has the lock, and so the turn."""
+    T.evaluate(T.call_extern("void", _HAS, turn))
+
+
 def turn_llvm(machine: str) -> str:
-    """The text of both functions."""
+    """The text of the functions."""
+    return "".join(_guarded(*function) for function in _SHORT) + _take(machine)
+
+
+def _guarded(name: str, body: str) -> str:
+    """A function that does nothing where the address is 0."""
     return f"""
-define void @{_GIVE}(i64 %address) {{
+define void @{name}(i64 %address) {{
   %none = icmp eq i64 %address, 0
-  br i1 %none, label %end, label %give
-give:
+  br i1 %none, label %end, label %some
+some:
   %turn = inttoptr i64 %address to ptr
-  store atomic i64 {Turn.FREE}, ptr %turn release, align 8
+  %waiting = getelementptr i64, ptr %turn, i64 1
+{body}
   br label %end
 end:
   ret void
 }}
+"""
+
+
+_SHORT = (
+    (
+        _GIVE,
+        """
+  %word = load atomic i64, ptr %turn monotonic, align 8
+  %sleepers = load atomic i64, ptr %waiting monotonic, align 8
+  %is_theirs = icmp ne i64 %sleepers, 0
+  %theirs = zext i1 %is_theirs to i64
+  %taken = or i64 %word, 1
+  %free = add i64 %taken, 1
+  %after = add i64 %free, %theirs
+  store atomic i64 %after, ptr %turn release, align 8""",
+    ),
+    (_ASK, "  %before = atomicrmw add ptr %waiting, i64 1 monotonic"),
+    (
+        _HAS,
+        """
+  %before = atomicrmw sub ptr %waiting, i64 1 monotonic
+  %word = load atomic i64, ptr %turn monotonic, align 8
+  %held = or i64 %word, 1
+  store atomic i64 %held, ptr %turn monotonic, align 8""",
+    ),
+)
+
+
+def _take(machine: str) -> str:
+    return f"""
 define void @{_TAKE}(i64 %address) {{
 begin:
   %turn = inttoptr i64 %address to ptr
+  %waiting = getelementptr i64, ptr %turn, i64 1
   %none = icmp eq i64 %address, 0
   br i1 %none, label %end, label %look
 look:
   %pauses = phi i64 [ 0, %begin ], [ %pauses_next, %pause ]
-  %done = phi i64 [ 0, %begin ], [ %done_next, %pause ]
+  %last = phi i64 [ -1, %begin ], [ %word, %pause ]
+  %same = phi i64 [ 0, %begin ], [ %same_next, %pause ]
   %word = load atomic i64, ptr %turn monotonic, align 8
-  %is_free = icmp eq i64 %word, {Turn.FREE}
-  %is_done = icmp eq i64 %word, {Turn.DONE}
-  %more_done = zext i1 %is_done to i64
-  %done_next = add i64 %done, %more_done
-  %long = icmp uge i64 %done_next, {_PAUSES_WHEN_DONE}
-  %left = and i1 %is_done, %long
+  %sleepers = load atomic i64, ptr %waiting monotonic, align 8
+  %is_same = icmp eq i64 %word, %last
+  %longer = add i64 %same, 1
+  %same_next = select i1 %is_same, i64 %longer, i64 0
+  %taken = and i64 %word, 1
+  %is_free = icmp eq i64 %taken, 0
+  %long = icmp uge i64 %same_next, {_PAUSES_FOR_ONE}
+  %no_one = icmp eq i64 %sleepers, 0
+  %left = and i1 %long, %no_one
   %may = or i1 %is_free, %left
   br i1 %may, label %try, label %pause
 try:
-  %pair = cmpxchg ptr %turn, i64 %word, i64 {Turn.TAKEN} acquire monotonic
+  %above = add i64 %word, 1
+  %ours_word = or i64 %above, 1
+  %pair = cmpxchg ptr %turn, i64 %word, i64 %ours_word acquire monotonic
   %ours = extractvalue {{ i64, i1 }} %pair, 1
   br i1 %ours, label %end, label %pause
 pause:

@@ -1,13 +1,14 @@
 """The function `serve`: from a request's user and items to its scores, in one call.
 
-    def serve(fields, ids, words):
+    def serve(fields, ids, found, words):
         outcome = DONE
         if fields != 0: write_fields(fields, words[COUNT], words[NAMES], words[VALUES])
-        if ids != 0:
-            look_up_items(FIND, ids, 0, words[IDS], words[INDEX])
-            words[ROWS] = their count
+        if ids != 0: write_object(ids, words[IDS]); words[ROWS] = their count
+        if found != 0: answer[TO] = where the values of found[answer[NAME]] are, of each answer
         if any of these could not be read, or there are more than words[ROOM] rows: outcome = UNREAD
         else, without Python's lock:                                # `python_lock.py`
+            if ids != 0: look_up_items(FIND, 0, words[IDS], words[INDEX])
+            if an id has no place: outcome = UNREAD; end
             encode_values(words[COUNT], 1, 1, words[STATE], words[PLAN], words[ENCODED], ...)
             if state[LEFT] != 0: outcome = LEFT
             else: needed = state[SIZE] * words[SCRATCH_PER_BYTE] + words[SCRATCH_FIXED]
@@ -17,13 +18,15 @@
                     else: user_network_rows(0, 1, constants, ...)
                         ...
                             if words[ROWS] > 0: cross_rows(0, words[ROWS], constants, ...)
+                                if found != 0: memcpy(answer[TO], answer[FROM]), of each answer
 
 `runtime/serve_plan.py` describes the words; all addresses come from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tvm import tirx
@@ -33,17 +36,19 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.encode_values import ENCODE_VALUES
 from rtcompile.codegen.features.item_index import LOOK_UP_ITEMS
+from rtcompile.codegen.features.marshalled import Marshalled
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.python_lock import without_lock
 from rtcompile.codegen.stage_main import stage_rows_name
-from rtcompile.codegen.write_objects import write_fields
+from rtcompile.codegen.write_objects import call_python, write_fields, write_object
 from runtime.item_index_plan import Action, Ids
 from runtime.item_index_plan import Outcome as Found
+from runtime.python_objects import ARRAY_DATA, Known
 from runtime.scratch import HEADER
-from runtime.serve_plan import SERVE, Outcome, Word
+from runtime.serve_plan import SERVE, Answer, Outcome, Word
 from runtime.value_bytes import Room
 from runtime.value_plan import State
 
@@ -72,14 +77,12 @@ def served_stages(programs: Sequence[StageProgram]) -> list[StageProgram]:
 
 
 def serve_function(stages: Sequence[StageProgram]) -> Any:
-    """The PrimFunc `serve(fields, ids, words)`."""
+    """The PrimFunc `serve(fields, ids, found, words)`."""
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(SERVE)
         T.func_attr({"global_symbol": SERVE, "tirx.is_scheduled": True, "s_tir": True})
-        fields, ids, words = (T.arg(name, T.int64()) for name in ("fields", "ids", "words"))
-        request = _Request(values_at(words, "int64"))
-        request.read(fields, ids)
-        request.answer(stages)
+        given = [T.arg(name, T.int64()) for name in ("fields", "ids", "found", "words")]
+        _Request(stages, *given).emit()
     return builder.get()
 
 
@@ -101,35 +104,89 @@ def _outputs(program: StageProgram) -> int:
 class _Request:
     """Emits what becomes of one request."""
 
-    def __init__(self, words: Any) -> None:
-        self._words = words
+    def __init__(
+        self, stages: Sequence[StageProgram], fields: Any, ids: Any, found: Any, words: Any
+    ) -> None:
+        self._run, self._words = stages, values_at(words, "int64")
+        self._fields, self._ids, self._found = fields, ids, found
+        # Those that are copied to Python's arrays.
+        self._answers = len(stages[-1].outputs) if stages[-1].name == _CROSS else 0
 
-    def read(self, fields: Any, ids: Any) -> None:
-        """Emit the reading of what Python holds; the outcome is DONE, or UNREAD."""
+    def emit(self) -> None:
+        """Emit all of it: reading, with Python's lock, and the answer, mostly without."""
+        words = self._words
+        python = values_at(T.Bind(self._words_at(Word.VALUES)[Room.PYTHON]), "int64")
         self._say(Outcome.DONE)
-        with T.If(fields != 0), T.Then():
+        self._read_fields()
+        self._read_ids()
+        self._read_arrays(python)
+        with self._if_done():
+            brief = T.Bind(words[Word.ROWS] <= self._words_at(Word.BRIEF)[0])
+            releases = T.Bind(tirx.Select(brief, i64(0), words[Word.READS]))
+            turn = T.Bind(tirx.Select(brief, i64(0), words[Word.TURN]))
+            with without_lock(releases, python, turn):
+                self._look_up()
+                with self._if_done():
+                    self._encode()
+
+    @contextmanager
+    def _if_done(self) -> Iterator[None]:
+        """Emit the body for a request that nothing is in the way of so far."""
+        with T.If(self._words[Word.OUTCOME] == Outcome.DONE), T.Then():
+            yield
+
+    def _read_fields(self) -> None:
+        with T.If(self._fields != 0), T.Then():
             values, names = self._words_at(Word.VALUES), self._words_at(Word.NAMES)
-            write_fields(fields, T.Bind(self._words[Word.COUNT]), names, values)
+            write_fields(self._fields, T.Bind(self._words[Word.COUNT]), names, values)
             with T.If(values[Room.WRITTEN] == 0), T.Then():
                 self._say(Outcome.UNREAD)
-        with T.If(tirx.And(ids != 0, self._words[Word.OUTCOME] == Outcome.DONE)), T.Then():
+
+    def _read_ids(self) -> None:
+        with T.If(self._ids != 0), T.Then():
+            items = self._words_at(Word.IDS)
+            write_object(self._ids, items)
+            with T.If(items[Room.WRITTEN] == 0):
+                with T.Then():
+                    self._say(Outcome.UNREAD)
+                with T.Else():
+                    text = values_at(T.Bind(items[Room.BEGIN]), "uint8")
+                    rows = Marshalled(text, i64(0)).count()
+                    T.buffer_store(self._words, rows, [Word.ROWS])
+                    with T.If(rows > self._words[Word.ROOM]), T.Then():
+                        self._say(Outcome.UNREAD)
+
+    def _read_arrays(self, python: Any) -> None:
+        """Where the values of Python's arrays are, while it cannot take them away."""
+        with T.If(tirx.And(self._found != 0, tirx.const(self._answers > 0, "bool"))), T.Then():
+            answers, item_of = self._words_at(Word.ANSWERS), T.Bind(python[Known.DICT_ITEM])
+            for first in range(0, self._answers * Answer.WORDS, Answer.WORDS):
+                array = call_python(item_of, self._found, T.Bind(answers[first + Answer.NAME]))
+                values = values_at(array, "int64")[ARRAY_DATA]
+                T.buffer_store(answers, values, [first + Answer.TO])
+
+    def _look_up(self) -> None:
+        with T.If(self._ids != 0), T.Then():
             items, index = T.Bind(self._words[Word.IDS]), T.Bind(self._words[Word.INDEX])
-            _call(LOOK_UP_ITEMS, [i64(Action.FIND), ids, i64(0), items, index])
-            found = values_at(items, "int64")
-            T.buffer_store(self._words, found[Ids.COUNT], [Word.ROWS])
-            bad = tirx.Or(found[Ids.OUTCOME] != Found.DONE, found[Ids.MISSING] != 0)
-            with T.If(tirx.Or(bad, found[Ids.COUNT] > self._words[Word.ROOM])), T.Then():
+            _call(LOOK_UP_ITEMS, [i64(Action.FIND), i64(0), items, index])
+            told = values_at(items, "int64")
+            bad = tirx.Or(told[Ids.OUTCOME] != Found.DONE, told[Ids.MISSING] != 0)
+            with T.If(bad), T.Then():
                 self._say(Outcome.UNREAD)
 
-    def answer(self, stages: Sequence[StageProgram]) -> None:
-        """Emit encoding, and the stages where nothing is in their way."""
-        with T.If(self._words[Word.OUTCOME] == Outcome.DONE), T.Then():
-            python = values_at(T.Bind(self._words_at(Word.VALUES)[Room.PYTHON]), "int64")
-            turn = T.Bind(self._words[Word.TURN])
-            with without_lock(T.Bind(self._words[Word.RELEASES]), python, turn):
-                self._encode(stages)
+    def _copy_answers(self) -> None:
+        """What the cross stage wrote, to Python's arrays."""
+        with T.If(self._found != 0), T.Then():
+            answers, rows = self._words_at(Word.ANSWERS), T.Bind(self._words[Word.ROWS])
+            for first in range(0, self._answers * Answer.WORDS, Answer.WORDS):
+                each, shared, to, source = (
+                    T.Bind(answers[first + place])
+                    for place in (Answer.ROW_BYTES, Answer.SHARED_BYTES, Answer.TO, Answer.FROM)
+                )
+                size = T.Bind(rows * each + shared)
+                T.evaluate(T.call_extern("int64", "memcpy", to, source, size))
 
-    def _encode(self, stages: Sequence[StageProgram]) -> None:
+    def _encode(self) -> None:
         state = self._pointer(Word.STATE)
         encoded = [self._pointer(Word.ENCODED + k) for k in range(_ENCODED)]
         one = [T.Bind(self._words[Word.COUNT]), i64(1), i64(1)]
@@ -148,21 +205,24 @@ class _Request:
                     with T.Else():
                         scratch = T.decl_buffer((1,), "int64", data=self._pointer(Word.SCRATCH))
                         T.buffer_store(scratch, i64(HEADER), [0])
-                        self._stages(stages, 0, Word.STAGES)
+                        self._stages(0, Word.STAGES)
 
-    def _stages(self, stages: Sequence[StageProgram], number: int, first: int) -> None:
+    def _stages(self, number: int, first: int) -> None:
         """Emit the stages from `number` on, whose words begin at `first`."""
-        if number == len(stages):
-            return
-        if stages[number].name != _CROSS:
-            self._stage(stages, number, first, i64(1))
-            return
-        rows = T.Bind(self._words[Word.ROWS])
-        with T.If(rows > 0), T.Then():
-            self._stage(stages, number, first, rows)
+        if number == len(self._run):
+            if self._answers:
+                self._copy_answers()
+        elif self._run[number].name == _CROSS:
+            rows = T.Bind(self._words[Word.ROWS])
+            # An output without rows is one of no rows too.
+            fixed = any(port.per_request for port in self._run[number].outputs)
+            with T.If(rows >= (0 if fixed else 1)), T.Then():
+                self._stage(number, first, rows)
+        else:
+            self._stage(number, first, i64(1))
 
-    def _stage(self, stages: Sequence[StageProgram], number: int, first: int, rows: Any) -> None:
-        program = stages[number]
+    def _stage(self, number: int, first: int, rows: Any) -> None:
+        program = self._run[number]
         workspace, status_at = self._pointer(first), self._pointer(first + 1)
         places = list(range(first + 2, first + _words(program)))
         if program.reads_columns:
@@ -175,7 +235,7 @@ class _Request:
             with T.Then():
                 self._say(Outcome.STAGE + number)
             with T.Else():
-                self._stages(stages, number + 1, first + _words(program))
+                self._stages(number + 1, first + _words(program))
 
     def _say(self, outcome: int) -> None:
         T.buffer_store(self._words, i64(outcome), [Word.OUTCOME])

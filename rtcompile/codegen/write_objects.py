@@ -3,9 +3,10 @@
     at, stack = begin, [object]
     while stack:
         value = the next one of stack[-1], or pop it
-        type = value[1]                             # the second word of an object
+        type = value[1]                             # a word of the object
         if   type == str:   at += "u" + size + bytes of PyUnicode_AsUTF8AndSize(value)
-        elif type == list:  at += "[" + PyList_Size(value); push it
+        elif type == list:  at += "[" + value[2]; write its texts and integers up to the first
+                            other one; push what is left of it
         elif type == int:   at += "i" + int32, or "l" + digits
         elif type == float: at += "g" + float64
         ...                                         # tuple, None, True, False
@@ -27,7 +28,7 @@ from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.marshalled import HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
 from rtcompile.codegen.pointers import prefetch, values_at
-from runtime.python_objects import Known
+from runtime.python_objects import COUNT, FIRST, TYPE, Known
 from runtime.serve_plan import Names
 from runtime.value_bytes import WRITE, Room
 
@@ -59,7 +60,9 @@ _DEPTH = 8  # of lists in lists; deeper ones are left to marshal
 _SPARE = 32  # bytes that any value but a text fits into
 _DIGIT_BITS = 15
 _FETCHED = (0, 56)  # bytes of an object: its head, and the text of a short string
-_FRAME = 3  # words of the stack: a list or tuple, how many values are left, their count
+_FRAME = 2  # words of the stack: where the next value of a list or tuple is, how many are left
+_STEP = 16  # bytes; shorter texts are copied by one load and one store
+_PAGE = 4096
 
 
 def write_function() -> Any:
@@ -150,16 +153,13 @@ class _Writer:
                 going.set(0)
             with T.Else():
                 top = T.Bind(self._depth.get() * _FRAME)
-                sequence, left, count = (T.Bind(self._stack[top + k]) for k in range(_FRAME))
-                T.buffer_store(self._stack, left - 1, [top + 1])
-                is_list = T.Bind(self._type(sequence) == self._known[Known.LIST])
-                item = tirx.Select(
-                    is_list, self._known[Known.LIST_ITEM], self._known[Known.TUPLE_ITEM]
-                )
-                current.set(call_python(T.Bind(item), sequence, T.Bind(count - left)))
+                item = T.Bind(self._stack[top])
+                T.buffer_store(self._stack, item + 8, [top])
+                T.buffer_store(self._stack, self._stack[top + 1] - 1, [top + 1])
+                current.set(values_at(item, "int64")[0])
 
     def _type(self, value: Any) -> Any:
-        return T.Bind(values_at(value, "int64")[1])
+        return T.Bind(values_at(value, "int64")[TYPE])
 
     def _value(self, value: Any) -> None:
         kind = self._type(value)
@@ -176,7 +176,7 @@ class _Writer:
         known = self._known
         with T.If(kind == known[Known.LIST]):
             with T.Then():
-                self._sequence(value, "[", Known.LIST_SIZE, Known.LIST_ITEM)
+                self._sequence("[", value, T.Bind(values_at(value, "int64")[FIRST]))
             with T.Else(), T.If(kind == known[Known.INT]):
                 with T.Then():
                     self._integer(value)
@@ -185,7 +185,7 @@ class _Writer:
                         self._real(value)
                     with T.Else(), T.If(kind == known[Known.TUPLE]):
                         with T.Then():
-                            self._sequence(value, "(", Known.TUPLE_SIZE, Known.TUPLE_ITEM)
+                            self._sequence("(", value, value + 8 * FIRST)
                         with T.Else():
                             self._single(value)
 
@@ -212,26 +212,61 @@ class _Writer:
                         self._fail()
                     with T.Else():
                         self._head("u", size)
-                        to = self._begin + self._at.get()
-                        T.evaluate(T.call_extern("int64", "memcpy", to, text, size))
+                        self._copy(text, size)
                         self._at.add(size)
 
-    def _sequence(self, value: Any, tag: str, size: int, item: int) -> None:
-        size_of, item_of = self._known[size], self._known[item]
+    def _copy(self, text: Any, size: Any) -> None:
+        """A short text with what is behind it, where that is of the same page."""
+        short = tirx.And(size <= _STEP, (text & (_PAGE - 1)) <= _PAGE - _STEP)
+        with T.If(short):
+            with T.Then():
+                lanes = tirx.BufferLoad(values_at(text, "uint8"), [_bytes(i64(0), _STEP)])
+                T.buffer_store(self._bytes, lanes, [_bytes(self._at.get(), _STEP)])
+            with T.Else():
+                to = self._begin + self._at.get()
+                T.evaluate(T.call_extern("int64", "memcpy", to, text, size))
+
+    def _sequence(self, tag: str, value: Any, first: Any) -> None:
+        """`first`: where the addresses of the values are."""
         with T.If(self._depth.get() == _DEPTH):
             with T.Then():
                 self._fail()
             with T.Else():
-                count = call_python(size_of, value, i64(0))
+                count, items = T.Bind(values_at(value, "int64")[COUNT]), values_at(first, "int64")
                 self._head(tag, count)
-                self._depth.add(i64(1))
-                top = T.Bind(self._depth.get() * _FRAME)
-                for k, word in enumerate((value, count, count)):
-                    T.buffer_store(self._stack, word, [top + k])
                 with T.serial(count) as k:
-                    item = values_at(call_python(item_of, value, k), "uint8")
+                    item = values_at(T.Bind(items[k]), "uint8")
                     for at in _FETCHED:
                         prefetch(item, at)
+                written = self._leading(items, count)
+                with T.If(self._at.get() >= 0), T.Then():
+                    self._depth.add(i64(1))
+                    top = T.Bind(self._depth.get() * _FRAME)
+                    T.buffer_store(self._stack, first + 8 * written, [top])
+                    T.buffer_store(self._stack, count - written, [top + 1])
+
+    def _leading(self, items: Any, count: Any) -> Any:
+        """Write values up to the first that is no text and no integer; returns how many."""
+        number, going = Cell("int64", i64(0)), Cell("int32", 1)
+        with T.While(tirx.And(number.get() < count, going.get() != 0)):
+            value = T.Bind(items[number.get()])
+            kind = self._type(value)
+            number.add(i64(1))
+            with T.If(self._at.get() > self._room):
+                with T.Then():
+                    self._fail()
+                with T.Else(), T.If(kind == self._known[Known.STR]):
+                    with T.Then():
+                        self._text(value)
+                    with T.Else(), T.If(kind == self._known[Known.INT]):
+                        with T.Then():
+                            self._integer(value)
+                        with T.Else():
+                            number.add(i64(-1))
+                            going.set(0)
+            with T.If(self._at.get() < 0), T.Then():
+                going.set(0)
+        return T.Bind(number.get())
 
     def _integer(self, value: Any) -> None:
         T.buffer_store(self._out, i64(0), [0])  # of which an int is written
@@ -279,7 +314,7 @@ class _Writer:
         T.buffer_store(self._bytes, tirx.const(ord(tag), "uint8"), [self._at.get()])
 
     def _store(self, lanes: Any, count: int, at: Any) -> None:
-        T.buffer_store(self._bytes, lanes, [tirx.Ramp(at, i64(1), count)])
+        T.buffer_store(self._bytes, lanes, [_bytes(at, count)])
 
     def _call_into(self, function: int, value: Any) -> Any:
         """Emit a call whose second result goes to `_out`."""
@@ -291,6 +326,10 @@ class _Writer:
     def _fail(self) -> None:
         self._at.set(i64(-1))
         self._depth.set(i64(0))
+
+
+def _bytes(at: Any, count: int) -> Any:
+    return tirx.Ramp(at, i64(1), count)
 
 
 def call_python(function: Any, one: Any, other: Any) -> Any:

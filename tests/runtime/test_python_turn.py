@@ -13,17 +13,14 @@ from tvm.tirx.script.builder import ir as T  # noqa: N812
 
 import rtcompile
 import runtime
-from rtcompile.codegen.python_turn import give_turn, take_turn, turn_llvm
+from rtcompile.codegen.python_turn import ask_for_lock, give_turn, has_lock, take_turn, turn_llvm
 from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
 from runtime.input_table import address
-from runtime.python_turn import TURN, Turn
-from runtime.serve_plan import Word
+from runtime.python_turn import TURN
 from tests.onnx_models import TABLE_ROWS, two_input_model
 from tests.ranking_model import USER, items, small_ranking_model
 from tests.rtcompile.kernels import compiled
-
-OTHER = 7  # neither of the words
 
 
 def _compiled(emit: Callable[[Any], None]) -> Callable[[int], None]:
@@ -44,30 +41,59 @@ def take() -> Callable[[int], None]:
     return _compiled(take_turn)
 
 
-def _word(value: int) -> Any:
-    word = aligned_empty(8, "int64")
-    word[:] = value
-    return word
+def _words(turn: int, waiting: int = 0) -> Any:
+    words = aligned_empty(8, "int64")
+    words[:] = turn, waiting, 5, 5, 5, 5, 5, 5
+    return words
 
 
-@pytest.mark.parametrize("value", [Turn.FREE, Turn.TAKEN, Turn.DONE])
-def test_a_turn_is_given_up(give: Callable[[int], None], value: int) -> None:
-    word = _word(value)
-    give(address(word))
-    assert word.tolist() == [Turn.FREE, *[value] * 7]
+def _after(call: Callable[[int], None], words: Any) -> list[int]:
+    call(address(words))
+    assert (words[2:] == 5).all()
+    return [int(word) for word in words[:2]]
 
 
-@pytest.mark.parametrize("value", [Turn.FREE, Turn.DONE])
-def test_a_turn_that_no_one_needs_is_taken(take: Callable[[int], None], value: int) -> None:
-    word = _word(value)
-    take(address(word))
-    assert word.tolist() == [Turn.TAKEN, *[value] * 7]
+@pytest.mark.parametrize(("turn", "after"), [(0, 2), (1, 2), (6, 8), (7, 8)])
+def test_a_turn_is_given_up(give: Callable[[int], None], turn: int, after: int) -> None:
+    assert _after(give, _words(turn)) == [after, 0]
+    # To one that sleeps.
+    assert _after(give, _words(turn, 2)) == [after + 1, 2]
 
 
-def test_the_wait_ends(take: Callable[[int], None]) -> None:
-    word = _word(OTHER)
-    take(address(word))
-    assert word[0] == OTHER
+@pytest.mark.parametrize(("turn", "after"), [(0, 1), (6, 7), (1, 3), (7, 9)])
+def test_a_turn_is_taken(take: Callable[[int], None], turn: int, after: int) -> None:
+    """Also where another thread has it and does not come back, unless it sleeps."""
+    assert _after(take, _words(turn)) == [after, 0]
+    assert _after(take, _words(turn, 1)) == [turn if turn % 2 else after, 1]
+
+
+@pytest.mark.parametrize(("turn", "after"), [(6, 7), (7, 7)])
+def test_who_has_the_lock_has_the_turn(turn: int, after: int) -> None:
+    ask, has = _compiled(ask_for_lock), _compiled(has_lock)
+    words = _words(turn, 1)
+    assert _after(ask, words) == [turn, 2]
+    assert _after(has, words) == [after, 1]
+    ask(0)
+    has(0)
+
+
+def test_the_wait_ends_where_others_always_have_their_turn(take: Callable[[int], None]) -> None:
+    words, stop = _words(1), threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            for _ in range(1000):
+                words[0] += 2
+
+    counting = threading.Thread(target=count)
+    counting.start()
+    try:
+        for _ in range(20):
+            take(address(words))
+    finally:
+        stop.set()
+        counting.join()
+    assert words[0] % 2 == 1
 
 
 def test_without_a_word_nothing_is_touched(
@@ -83,21 +109,12 @@ def test_each_machine_has_its_pause(machine: str) -> None:
     assert f'asm sideeffect "{pause}"' in turn_llvm(machine)
 
 
-class _Seen:
-    """Notes the shared word before and after each call."""
-
-    def __init__(self, call: Any, log: list[int]) -> None:
-        self._call, self._log = call, log
-        self.release_gil = True
-
-    def __call__(self, *arguments: Any) -> None:
-        self._log.append(_shared())
-        self._call(*arguments)
-        self._log.append(_shared())
-
-
-def _shared() -> int:
-    return int(TURN._words[0])
+def _turns(call: Callable[[], object]) -> int:
+    """How many turns a call gives up and takes."""
+    TURN.words[0] = 1
+    call()
+    assert TURN.words[0] % 2 == 1
+    return int(TURN.words[0]) // 2
 
 
 @pytest.fixture(scope="module")
@@ -111,25 +128,16 @@ def _request(ids: int = 0) -> Mapping[str, Any]:
     return {"X": np.zeros((9, 5), np.float32), "ids": np.full(9, ids)}
 
 
-def test_prediction_holds_its_turn(network: runtime.Ranker) -> None:
-    log: list[int] = []
-    stage = network._stage
-    function, stage._function = stage._function, _Seen(stage._function, log)
-    try:
-        network.predict(_request())
-    finally:
-        stage._function = function
-    assert log == [Turn.TAKEN, Turn.TAKEN]
-    assert _shared() == Turn.DONE
+def test_a_prediction_takes_turns(network: runtime.Ranker) -> None:
+    assert _turns(lambda: network.predict(_request())) == 1
 
 
-def test_a_turn_ends_with_an_error(network: runtime.Ranker) -> None:
-    with pytest.raises(runtime.UnknownIdError):
-        network.predict(_request(TABLE_ROWS + 5))
-    assert _shared() == Turn.DONE
-    with pytest.raises(runtime.RequestError):
-        network.predict({})
-    assert _shared() == Turn.DONE
+def test_an_error_comes_in_its_turn(network: runtime.Ranker) -> None:
+    def wrong() -> None:
+        with pytest.raises(runtime.UnknownIdError):
+            network.predict(_request(TABLE_ROWS + 5))
+
+    assert _turns(wrong) == 1
 
 
 @pytest.fixture(scope="module")
@@ -148,24 +156,16 @@ def _user(ranker: runtime.Ranker) -> dict[str, Any]:
 
 
 def test_only_calls_that_let_go_of_the_lock_take_turns(ranker: runtime.Ranker) -> None:
-    ranking = ranker._ranking
-    assert ranking is not None and ranking._server is not None
-    words: list[int] = []
-    for keeps in (False, True):
-        ranking._server.brief.keeps_lock = lambda _, keeps=keeps: keeps  # type: ignore[method-assign]
-        ranker.rank(_user(ranker), ["i1", "i2"])
-        served = ranking._idle[-1].served
-        assert served is not None
-        words.append(served._words[Word.TURN])
-        assert _shared() == Turn.DONE
-    del ranking._server.brief.keeps_lock
-    assert words == [TURN.address, 0]
+    assert ranker._ranking is not None and ranker._ranking._server is not None
+    brief, user, ids = ranker._ranking._server.brief, _user(ranker), ["i1", "i2"]
+    for most, turns in ((1, 1), (2, 0)):
+        brief.most = brief._word[0] = most
+        assert _turns(lambda: ranker.rank(user, ids)) == turns
+        assert _turns(lambda: ranker.rank(user, np.array(ids))) == turns
 
 
 def test_inserting_items_takes_no_turn(ranker: runtime.Ranker) -> None:
-    TURN._words[0] = OTHER
-    ranker.items.upsert(items(20), key="id")
-    assert _shared() == OTHER
+    assert _turns(lambda: ranker.items.upsert(items(20), key="id")) == 0
 
 
 def test_a_request_waits_while_another_runs_python(network: runtime.Ranker) -> None:
@@ -180,6 +180,6 @@ def test_a_request_waits_while_another_runs_python(network: runtime.Ranker) -> N
     asking = threading.Thread(target=ask)
     asking.start()
     while not answered.is_set():
-        TURN._words[0] = Turn.TAKEN
+        TURN.words[0] = 1
     asking.join()
     assert network.predict(_request())["Y"].shape == (9, 1)

@@ -267,7 +267,7 @@ def test_many_changes_keep_the_table_small(ranker: runtime.Ranker) -> None:
     for _ in range(20):
         ranker.items.upsert(items(COUNT), key="id")
     np.testing.assert_array_equal(ranker.rank(USER, _ids(COUNT), _context(COUNT))["ctr"], want)
-    assert ranker.items._state.capacity < 5 * COUNT
+    assert ranker.items.state.capacity < 5 * COUNT
     ranker.items.delete(_ids(COUNT))
     ranker.items.upsert(items(1), key="id")
     assert len(ranker.items) == 1

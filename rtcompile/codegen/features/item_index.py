@@ -2,6 +2,9 @@
 
     def item_index(action, ids, first, words, index):
         if ids != 0: write the list at `ids` as `marshal` does
+        look_up_items(action, first, words, index)
+
+    def look_up_items(action, first, words, index):
         for k, id in enumerate(ids):                # a text, or an integer as its digits
             hashes[k], pieces[k] = hash(id), where its text is
             prefetch(slots[hash])
@@ -11,8 +14,10 @@
             remove:  the same, and the value becomes -1
             enter:   the value becomes first + k; of a new id, the text is kept
 
-The work is an internal function, `look_up_items`, which `serve` calls too. The slots are a probe
-table (`probe_table.py`); all fetches of slots are under way before the first is waited for.
+`serve` calls `look_up_items` too, without Python's lock, while another thread may enter and remove
+ids. So a new slot's hash is stored last, where its text and place are there to be seen, and a place
+where its item is (`SharedTable`). The slots are a probe table (`probe_table.py`); all fetches of
+slots are under way before the first is waited for.
 `runtime/item_index_plan.py` describes the words.
 """
 
@@ -26,11 +31,12 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.format_number import digits_before
 from rtcompile.codegen.features.marshalled import HEAD_BYTES, Leaf, Marshalled
-from rtcompile.codegen.features.probe_table import ProbeTable, hash_keys, pack, unpack
+from rtcompile.codegen.features.probe_table import hash_keys, pack, unpack
+from rtcompile.codegen.features.shared_table import SharedTable, release
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.value_sink import copy_text
+from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.tensor_main import tensor_main
 from rtcompile.codegen.write_objects import write_object
 from runtime.item_index_plan import DIGITS_BYTES, ITEM_INDEX, Action, Ids, Index, Outcome
 
@@ -38,18 +44,16 @@ __all__ = ["LOOK_UP_ITEMS", "item_index_main", "look_up_items"]
 
 LOOK_UP_ITEMS = "look_up_items"
 
-_SCALARS = ("action", "ids", "first", "words", "index")
+_SCALARS = ("action", "first", "words", "index")
 
 
 def look_up_items() -> Any:
-    """The internal PrimFunc `look_up_items(action, ids, first, words, index)`."""
+    """The internal PrimFunc `look_up_items(action, first, words, index)`; the ids are written."""
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(LOOK_UP_ITEMS)
         T.func_attr({"tirx.is_scheduled": True})
-        action, ids, first, words_at, index_at = (T.arg(name, T.int64()) for name in _SCALARS)
+        action, first, words_at, index_at = (T.arg(name, T.int64()) for name in _SCALARS)
         words, index = values_at(words_at, "int64"), values_at(index_at, "int64")
-        with T.If(ids != 0), T.Then():
-            write_object(ids, words)
         text = values_at(T.Bind(words[Ids.BEGIN]), "uint8")
         reader = Marshalled(text, i64(0))
         count = Cell("int64", i64(0))
@@ -72,8 +76,16 @@ def look_up_items() -> Any:
 
 
 def item_index_main() -> Any:
-    """The public PrimFunc `item_index`."""
-    return tensor_main(ITEM_INDEX, _SCALARS, [], LOOK_UP_ITEMS)
+    """The public PrimFunc `item_index(action, ids, first, words, index)`."""
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(ITEM_INDEX)
+        T.func_attr({"global_symbol": ITEM_INDEX, "tirx.is_scheduled": True, "s_tir": True})
+        action, ids = T.arg("action", T.int64()), T.arg("ids", T.int64())
+        first, words, index = (T.arg(name, T.int64()) for name in _SCALARS[1:])
+        with T.If(ids != 0), T.Then():
+            write_object(ids, values_at(words, "int64"))
+        call_internal(LOOK_UP_ITEMS, [action, first, words, index])
+    return builder.get()
 
 
 class _LookUp:
@@ -81,9 +93,8 @@ class _LookUp:
 
     def __init__(self, reader: Marshalled, words: Any, index: Any, count: Any) -> None:
         self._reader, self._words, self._index, self._count = reader, words, index, count
-        self._text = values_at(T.Bind(index[Index.TEXT]), "uint8")
         slots, last = T.Bind(index[Index.SLOTS]), T.Bind(index[Index.LAST])
-        self._table = ProbeTable(slots, last, self._text)
+        self._table = SharedTable(slots, last, (index, Index.TEXT))
         self._hashes = values_at(T.Bind(words[Ids.HASHES]), "int64")
         # At first, where their texts are.
         self._places = values_at(T.Bind(words[Ids.PLACES]), "int64")
@@ -121,18 +132,21 @@ class _LookUp:
         """Emit what becomes of each id."""
         table, live = self._table, Cell("int64", self._index[Index.LIVE])
         missing = Cell("int64", i64(0))
+        with T.If(action == Action.ENTER), T.Then():
+            release(self._index, Index.TEXT, T.Bind(self._index[Index.NEW_TEXT]))
         with T.serial(self._count) as k:
             piece = unpack(T.Bind(self._places[k]))
             hashed = T.Bind(self._hashes[k])
-            at = table.find_hashed(hashed, (self._reader.data, *piece))
-            held = table.holds(at)
+            at, held = table.search(hashed, (self._reader.data, *piece))
             place = T.Bind(tirx.Select(held, table.word(at), i64(-1)))
             lacks = T.Bind(tirx.Cast("int64", place < i64(0)))
             with T.If(action == Action.ENTER):
                 with T.Then():
-                    with T.If(tirx.Not(held)), T.Then():
-                        self._keep(at, hashed, piece)
-                    table.set_word(at, first + k)
+                    with T.If(held):
+                        with T.Then():
+                            table.set_word(at, first + k)
+                        with T.Else():
+                            self._keep(at, hashed, piece, first + k)
                     live.add(lacks)
                 with T.Else():
                     T.buffer_store(self._places, place, [k])
@@ -140,12 +154,13 @@ class _LookUp:
                     with T.If(tirx.And(action == Action.REMOVE, lacks == i64(0))), T.Then():
                         table.set_word(at, i64(-1))
                         live.add(i64(-1))
-        T.buffer_store(self._index, live.get(), [Index.LIVE])
+        with T.If(action != Action.FIND), T.Then():  # which may run beside another
+            T.buffer_store(self._index, live.get(), [Index.LIVE])
         T.buffer_store(self._words, missing.get(), [Ids.MISSING])
 
-    def _keep(self, at: Any, hashed: Any, piece: tuple[Any, Any]) -> None:
+    def _keep(self, at: Any, hashed: Any, piece: tuple[Any, Any], place: Any) -> None:
         """A new id: its text goes behind the others."""
         end = T.Bind(self._index[Index.TEXT_BYTES])
-        copy_text(self._reader.data, *piece, self._text, end)
-        self._table.take(at, hashed, ((end, piece[1]),))
+        copy_text(self._reader.data, *piece, self._table.text_now(), end)
+        self._table.enter(at, hashed, (end, piece[1]), place)
         T.buffer_store(self._index, end + piece[1], [Index.TEXT_BYTES])

@@ -89,11 +89,15 @@ class ProbeTable:
 
     def find_hashed(self, hashed: Any, *keys: Key) -> Any:
         """`find` of keys whose hash is known."""
+        return self.search(hashed, *keys)[0]
+
+    def search(self, hashed: Any, *keys: Key) -> tuple[Any, Any]:
+        """(what `find_hashed` says, whether the slot has the keys)."""
         slot = Cell("int64", hashed & self._last)
-        found = Cell("int64", i64(-1))
+        found, held = Cell("int64", i64(-1)), Cell("int32", 0)
         with T.While(found.get() < 0):
             at = T.Bind(slot.get() * SLOT_WORDS)
-            here = T.Bind(self._words[at])
+            here = self._hash_at(at)
             with T.If(here == i64(0)), T.Then():
                 found.set(at)
             with T.If(here == hashed), T.Then():
@@ -102,13 +106,21 @@ class ProbeTable:
                     first, length = unpack(self._words[at + 1 + place])
                     with T.If(length == size):
                         with T.Then():
-                            compare_bytes(different, (self._text, first), (text, begin), size)
+                            compare_bytes(different, (self.text_now(), first), (text, begin), size)
                         with T.Else():
                             different.set(tirx.const(1, "uint64"))
                 with T.If(different.get() == tirx.const(0, "uint64")), T.Then():
                     found.set(at)
+                    held.set(1)
             slot.set((slot.get() + 1) & self._last)
-        return T.Bind(found.get())
+        return T.Bind(found.get()), T.Bind(held.get() != 0)
+
+    def text_now(self) -> Any:
+        """That of the keys."""
+        return self._text
+
+    def _hash_at(self, at: Any) -> Any:
+        return T.Bind(self._words[at])
 
     def holds(self, at: Any) -> Any:
         """Whether a slot is taken."""
@@ -136,6 +148,9 @@ class ProbeTable:
     def take(self, at: Any, hashed: Any, keys: tuple[Piece, ...]) -> None:
         """Enter keys in an empty slot; its value is not set yet."""
         T.buffer_store(self._words, hashed, [at])
+        self._set_keys(at, keys)
+
+    def _set_keys(self, at: Any, keys: tuple[Piece, ...]) -> None:
         for place, key in enumerate(keys):
             T.buffer_store(self._words, pack(key), [at + 1 + place])
 

@@ -1,0 +1,76 @@
+"""A probe table that one thread changes while others search it, without a lock.
+
+    enter:   keys, value = ...; release(hash)     # who sees the hash sees all of the slot
+    set:     release(value)
+    search:  acquire(hash); acquire(address of the text); keys
+    value:   acquire(value)
+
+A slot that is taken keeps its hash and its key for good; only its value changes. The text may move
+to where there is more room, before a slot is taken that points there; the old one stays readable.
+
+The functions are LLVM text as those of `wrapping.py`: TVM has no atomic operations of a CPU. On x86
+they are plain loads and stores.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.probe_table import Piece, ProbeTable
+from rtcompile.codegen.pointers import values_at
+
+__all__ = ["SHARED_LLVM", "SharedTable", "acquire", "release"]
+
+_ACQUIRE, _RELEASE = "rtc_acquire", "rtc_release"
+
+SHARED_LLVM = f"""
+define i64 @{_ACQUIRE}(ptr %from) {{
+  %word = load atomic i64, ptr %from acquire, align 8
+  ret i64 %word
+}}
+define void @{_RELEASE}(ptr %to, i64 %word) {{
+  store atomic i64 %word, ptr %to release, align 8
+  ret void
+}}
+"""
+
+
+class SharedTable(ProbeTable):
+    """Of one key a slot. `text`: (buffer, place) of the address of the keys' text."""
+
+    def __init__(self, address: Any, last: Any, text: tuple[Any, int]) -> None:
+        super().__init__(address, last, None)
+        self._text_at = text
+
+    def text_now(self) -> Any:
+        """See ProbeTable."""
+        return values_at(acquire(*self._text_at), "uint8")
+
+    def enter(self, at: Any, hashed: Any, key: Piece, value: Any) -> None:
+        """Take an empty slot."""
+        self._set_keys(at, (key,))
+        super().set_word(at, value)
+        release(self._words, at, hashed)
+
+    def set_word(self, at: Any, word: Any) -> None:
+        """See ProbeTable."""
+        release(self._words, at + 3, word)
+
+    def word(self, at: Any) -> Any:
+        """See ProbeTable."""
+        return acquire(self._words, at + 3)
+
+    def _hash_at(self, at: Any) -> Any:
+        return acquire(self._words, at)
+
+
+def acquire(words: Any, at: Any) -> Any:
+    """A word, before anything that is read behind this."""
+    return T.Bind(T.call_extern("int64", _ACQUIRE, T.address_of(words[at])))
+
+
+def release(words: Any, at: Any, word: Any) -> None:
+    """Emit the store of a word, after anything that was stored before it."""
+    T.evaluate(T.call_extern("void", _RELEASE, T.address_of(words[at]), word))

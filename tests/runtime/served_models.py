@@ -1,0 +1,124 @@
+"""Ranking models whose requests one call answers, and the same requests stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+import rtcompile
+import runtime
+from tests.ranking_model import DIMENSION, FEATURES, FLOAT, INPUTS, USER, items, ranking_model
+
+__all__ = ["CASES", "COUNT", "Case", "build_case", "by_stages", "load_case", "score", "user_of"]
+
+COUNT = 300
+# Joined texts need scratch.
+JOINED: dict[str, Any] = {
+    "feature_type": "combo_feature",
+    "feature_name": "joined",
+    "expression": ["user:query", "user:tags"],
+    "hash_bucket_size": 30,
+    "separator": "|",
+    "embedding_name": "tag",
+    "default_value": "none",
+}
+_ITEM = ("item_id", "price", "size", "words", "pair", "scored")
+_USER = ("user_id", "age", "tags", "hist", "joined")
+_INPUTS = {**INPUTS, "joined": (1, [DIMENSION])}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model: the features that it has, and the stages that one call runs."""
+
+    features: tuple[str, ...]
+    serve: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    context: bool = False
+    more_outputs: bool = False
+
+
+CASES = {
+    "plain": Case((*_USER, *_ITEM), ("user", "user_network", "cross")),
+    "no_user_network": Case((*_USER, *_ITEM), ("user", "cross"), ("staging",)),
+    "no_user_features": Case(_ITEM, ()),
+    "outputs": Case((*_USER, *_ITEM), ("user", "user_network", "cross"), more_outputs=True),
+    "context": Case((), ("user", "user_network"), context=True),
+}
+
+
+def _features(case: Case) -> list[dict[str, Any]]:
+    if case.context:
+        return [*FEATURES, JOINED]
+    named = {f.get("sequence_name", f.get("feature_name")): f for f in [*FEATURES, JOINED]}
+    return [named[name] for name in case.features]
+
+
+def build_case(folder: Path, case: Case) -> Path:
+    """The artifact of a case."""
+    features = _features(case)
+    inputs = {
+        n: form
+        for n, form in _INPUTS.items()
+        if case.context or n.partition("__")[0] in case.features
+    }
+    model = ranking_model(folder, features, inputs)
+    if case.more_outputs:
+        _add_outputs(model.onnx)
+    options = rtcompile.BuildOptions(
+        features=model.features, embeddings=model.embeddings, without=case.without
+    )
+    path = folder / "m.rtc"
+    rtcompile.build(model.onnx, options, output=path)
+    return path
+
+
+def _add_outputs(path: Path) -> None:
+    """One of two columns, one without columns, one without rows."""
+    model, three = onnx.load(path), np.array([1, 2, 3], np.float32)
+    model.graph.node.extend(
+        [
+            helper.make_node("Concat", ["ctr", "ctr"], ["twice"], axis=1),
+            helper.make_node("ReduceMax", ["twice"], ["flat"], axes=[1], keepdims=0),
+            helper.make_node("Constant", [], ["three"], value=numpy_helper.from_array(three)),
+            helper.make_node("Identity", ["three"], ["fixed"]),
+        ]
+    )
+    for name, shape in (("twice", ["n", 2]), ("flat", ["n"]), ("fixed", [3])):
+        model.graph.output.append(helper.make_tensor_value_info(name, FLOAT, shape))
+    onnx.save(model, path)
+
+
+def load_case(path: Path, threads: int = 1) -> runtime.Ranker:
+    """With COUNT items."""
+    ranker = runtime.load(path, threads)
+    ranker.items.upsert(items(COUNT), key="id")
+    return ranker
+
+
+def by_stages(path: Path) -> runtime.Ranker:
+    """A ranker that never answers in one call."""
+    ranker = load_case(path)
+    assert ranker._ranking is not None
+    ranker._ranking._server, ranker._ranking.at_once = None, False
+    return ranker
+
+
+def user_of(ranker: runtime.Ranker, **changes: Any) -> dict[str, Any]:
+    """The fields that the model takes."""
+    user = {**USER, **changes}
+    return {name: user[name] for name in ranker.manifest["fields"]["user"]}
+
+
+def score(ranker: runtime.Ranker, user: Mapping[str, Any], count: int) -> dict[str, np.ndarray]:
+    """The outputs of the first `count` items."""
+    needs = bool(ranker.manifest["fields"]["context"])
+    context = {"position": [i % 5 for i in range(count)]} if needs else None
+    ids: Sequence[str] = [f"i{i}" for i in range(count)]
+    return ranker.rank(user, ids, context)

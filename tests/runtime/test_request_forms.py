@@ -1,0 +1,130 @@
+"""Users and ids of any form give what the stages give one after the other, and the same errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import runtime
+from runtime.serve import Served
+from tests.ranking_model import USER
+from tests.runtime.served_models import CASES, build_case, by_stages, load_case, user_of
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_case(tmp_path_factory.mktemp("plain"), CASES["plain"])
+
+
+def _by_parts(ranker: runtime.Ranker, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each request from here on, whether compiled code left the reading to the runtime."""
+    found: list[bool] = []
+    answer = Served.answer
+
+    def noted(self: Served, user: object, items: Any) -> Any:
+        given = answer(self, user, items)
+        found.append(given is None)
+        return given
+
+    monkeypatch.setattr(Served, "answer", noted)
+    return found
+
+
+class _Text(str):
+    __slots__ = ()
+
+
+class _List(list[Any]):
+    pass
+
+
+_IDS = [f"i{i}" for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("ids", "by_parts"),
+    [
+        (_IDS, [False]),
+        (tuple(_IDS), [False]),
+        ([], [False]),
+        (_IDS * 3, [False]),
+        ([*_IDS, b"i0"], [True]),
+        ([*_IDS, _Text("i0")], [True]),
+        (_List(_IDS), []),
+        (np.array(_IDS), []),
+    ],
+    ids=["list", "tuple", "none", "twice", "bytes", "subclass", "list subclass", "array"],
+)
+def test_ids_of_any_form(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch, ids: Any, by_parts: list[bool]
+) -> None:
+    whole, stages = load_case(artifact), by_stages(artifact)
+    user = user_of(whole)
+    whole.rank(user, _IDS)
+    noted = _by_parts(whole, monkeypatch)
+    got, want = whole.rank(user, ids), stages.rank(user, ids)
+    np.testing.assert_array_equal(got["ctr"], want["ctr"])
+    assert got["ctr"].shape == (len(ids), 1)
+    assert noted == by_parts
+
+
+@pytest.mark.parametrize(
+    ("change", "by_parts"),
+    [
+        (lambda user: user, False),
+        (lambda user: dict(reversed(list(user.items()))), False),
+        (lambda user: {_Text(name): value for name, value in user.items()}, False),
+        (MappingProxyType, True),
+        (lambda user: {**user, "tags": _Text("a|b")}, True),
+        (lambda user: {**user, "tags": b"a|b"}, True),
+    ],
+    ids=["dict", "another order", "other keys", "mapping", "subclass", "bytes"],
+)
+def test_users_of_any_form(
+    artifact: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Any], Any],
+    by_parts: bool,
+) -> None:
+    whole, stages = load_case(artifact), by_stages(artifact)
+    user = user_of(whole)
+    whole.rank(user, _IDS)
+    noted = _by_parts(whole, monkeypatch)
+    want = stages.rank(change(user), _IDS)["ctr"]
+    np.testing.assert_array_equal(whole.rank(change(user), _IDS)["ctr"], want)
+    assert noted == [by_parts]
+
+
+@pytest.mark.parametrize(
+    ("user", "ids"),
+    [
+        ({"tags": "a"}, _IDS),
+        ({**USER, "more": 1}, _IDS),
+        ([], _IDS),
+        (None, _IDS),
+        ("user", _IDS),
+        ({}, _IDS),
+        (USER, [*_IDS, "never"]),
+        (USER, [*_IDS, None]),
+        (USER, [*_IDS, True]),
+        (USER, "i1"),
+        (USER, None),
+        (USER, {"i1"}),
+    ],
+    ids=str,
+)
+def test_bad_requests_are_refused_asby_stages(artifact: Path, user: Any, ids: Any) -> None:
+    whole, stages = load_case(artifact), by_stages(artifact)
+    given = user_of(whole) if user is USER else user
+    found = []
+    for ranker in (whole, stages):
+        with pytest.raises(runtime.RequestError) as error:
+            ranker.rank(given, ids)
+        found.append((type(error.value), str(error.value)))
+        assert ranker.rank(user_of(ranker), _IDS)["ctr"].shape == (20, 1)
+    assert found[0] == found[1]
