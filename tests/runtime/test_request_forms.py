@@ -118,7 +118,7 @@ def test_users_of_any_form(
     ],
     ids=str,
 )
-def test_bad_requests_are_refused_asby_stages(artifact: Path, user: Any, ids: Any) -> None:
+def test_bad_requests_are_refused_as_by_stages(artifact: Path, user: Any, ids: Any) -> None:
     whole, stages = load_case(artifact), by_stages(artifact)
     given = user_of(whole) if user is USER else user
     found = []
