@@ -18,17 +18,28 @@ from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec
 from runtime.encode import Encoder
 from runtime.encoded import COLUMN_WORDS, PADDING, ColumnPart, Mode, Word
+from runtime.input_table import address
+from runtime.serve_plan import Stored
 
 __all__ = ["ColumnStore", "StoredColumns"]
 
 
 class StoredColumns:
-    """What a reader takes: descriptors [columns, COLUMN_WORDS], and the arrays they point into."""
+    """What a reader takes: descriptors [columns, COLUMN_WORDS], and the arrays they point into.
 
-    def __init__(self, descriptors: npt.NDArray[np.int64], arrays: Sequence[Any]) -> None:
-        self.descriptors, self.arrays = descriptors, arrays
-        # At least the bytes of any item's text, for the scratch.
-        self.longest = 0
+    `longest`: at least the bytes of any item's text, for the scratch. For compiled code, the words
+    of `serve_plan.Stored` lie at `address`.
+    """
+
+    def __init__(
+        self, descriptors: npt.NDArray[np.int64], arrays: Sequence[Any], longest: int
+    ) -> None:
+        self.arrays, self.longest = arrays, longest
+        words = aligned_empty(Stored.FIRST + descriptors.size, "int64")
+        words[Stored.OBJECT], words[Stored.LONGEST] = id(self), longest
+        self.descriptors = words[Stored.FIRST :].reshape(descriptors.shape)
+        self.descriptors[:] = descriptors
+        self.address = address(words)
 
 
 class _Growing:
@@ -85,7 +96,11 @@ class ColumnStore:
         self._columns = [_Column() for _ in specs]
         self._splits = [0] * len(self._specs)
         self._longest = 0
-        self.snapshot = self._taken()
+        # The address of the snapshot's words, for compiled code. It lies at `address`.
+        word = aligned_empty(8, "int64")
+        self._word, self.address = word.data, address(word)
+        self.snapshot = self._before = self._taken()
+        self._word[0] = self.snapshot.address
 
     def append(self, columns: Mapping[str, Sequence[object]], rows: int) -> None:
         """Encode and append rows. RequestError was raised before: the item stage read the same."""
@@ -104,7 +119,11 @@ class ColumnStore:
             column.numbers.append(part.numbers)
             self._splits[index] = part.split
             self._longest = max(self._longest, _longest_row(part))
-        self.snapshot = self._taken()
+        # Whoever reads the word has Python's lock until he holds what it says: that stays until the
+        # word says another.
+        self._before, self.snapshot = self.snapshot, self._taken()
+        self._word[0] = self.snapshot.address
+        self._before = self.snapshot
 
     def _taken(self) -> StoredColumns:
         descriptors = np.zeros((len(self._columns), COLUMN_WORDS), np.int64)
@@ -115,6 +134,4 @@ class ColumnStore:
             descriptors[index, Word.SPLIT] = self._splits[index]
             descriptors[index, Word.MODE] = Mode.PLACES
             arrays += [one.array for one in growing]
-        taken = StoredColumns(descriptors, arrays)
-        taken.longest = self._longest
-        return taken
+        return StoredColumns(descriptors, arrays, self._longest)

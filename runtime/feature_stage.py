@@ -19,6 +19,7 @@ from runtime.errors import RequestError
 from runtime.items import Snapshot
 from runtime.profile import KernelTime, Stopwatch, TimedEncoder
 from runtime.scratch import Scratch
+from runtime.serve_features import FeaturePlan, plan_features
 from runtime.stage import Port, Results, Stage
 from runtime.value_bytes import ValueWriter
 
@@ -45,7 +46,7 @@ class FeatureStage:
         # A profiled build times the encoding too.
         self._watch = Stopwatch() if "probes" in description else None
         self.columns = tuple(dict.fromkeys(spec.name for spec in specs if spec.name))
-        self._columns = len(specs)
+        self._specs = tuple(specs)
         # Of columns of several sides, one a running call. Lists append and pop atomically.
         self._idle: list[_Columns] = []
         # Whether it reads columns of several sides.
@@ -103,7 +104,7 @@ class FeatureStage:
         results: Results,
     ) -> None:
         """`fill`, of columns of every side: of the request's user, of its items, of each row."""
-        columns = self._idle.pop() if self._idle else _Columns(self._columns)
+        columns = self._idle.pop() if self._idle else _Columns(len(self._specs))
         words = columns.words
         bound, shared, lent = items.stored.longest, 0, []
         for part in self._parts:
@@ -119,6 +120,13 @@ class FeatureStage:
         self._idle.append(columns)
         for part, encoded in lent:  # what the descriptors point into, until here
             part.encoder.give_back(encoded)
+
+    def served_plan(self, fields: Sequence[str], unread: Sequence[str]) -> FeaturePlan | None:
+        """See `plan_features`; None of a profiled build, which times encoding on its own."""
+        mode = Mode.ONE if self.is_mixed else Mode.ROWS
+        if self._watch is not None:
+            return None
+        return plan_features(self._specs, fields, unread, mode, self.scratch, self._writer)
 
     def profile(self, name: str, tick: float) -> list[KernelTime]:
         """See `Stage.profile`."""

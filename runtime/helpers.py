@@ -1,13 +1,15 @@
 """Threads that help with a large request: its rows are cut into one range a thread.
 
 A thread that sleeps takes tens of microseconds to wake, so each range has to be worth that. What a
-row takes is learned from the calls themselves: the least that any took counts.
+row takes is learned from the calls that are cut: the median of the last ones counts, and after many
+calls that were not, nothing does.
 """
 
 from __future__ import annotations
 
 import math
-import sys
+import statistics
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
@@ -16,6 +18,7 @@ from time import perf_counter_ns
 __all__ = ["Helpers", "ranges"]
 
 _SHARE = 250_000  # nanoseconds that are worth a thread
+_LEARNED, _ALONE = 9, 1000  # calls
 
 
 def ranges(rows: int, threads: int, tile_rows: int, least: int) -> list[tuple[int, int]]:
@@ -33,25 +36,32 @@ class Helpers:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="rtcompile")
-        self._least = sys.maxsize
+        # Rows that are worth a thread, by the last calls that were cut.
+        self._shares: deque[int] = deque(maxlen=_LEARNED)
+        self._least = 0  # their median; 0 while it is not known what a row takes
+        self._alone = 0  # calls that were not cut since
 
-    @property
-    def most_rows(self) -> int:
-        """Of a call that one thread runs alone. 0 while it is not known what a row takes."""
-        return 0 if self._least == sys.maxsize else 2 * self._least - 1
+    def spreads(self, rows: int) -> bool:
+        """Whether a call of so many rows is cut. One is while it is not known what a row takes."""
+        if rows >= 2 * self._least:
+            return True
+        self._alone += 1
+        if self._alone > _ALONE:
+            self._shares.clear()
+            self._least = self._alone = 0
+        return False
 
     def learn(self, rows: int, nanoseconds: int) -> None:
         """So long `rows` rows took."""
-        rows_a_share = math.ceil(_SHARE * rows / max(nanoseconds, 1))
-        known = self._least != sys.maxsize
-        self._least = max(self._least, rows_a_share) if known else rows_a_share
+        self._shares.append(math.ceil(_SHARE * rows / max(nanoseconds, 1)))
+        self._least, self._alone = statistics.median_high(list(self._shares)), 0
 
     def run(self, rows: int, tile_rows: int, work: Callable[[int, int], None]) -> None:
         """Call `work` with each range, wait for all. Raises what the first that failed raised.
 
         A range is whole tiles of the compiled code, of `tile_rows` each.
         """
-        first, *others = ranges(rows, self._threads, tile_rows, self._least)
+        first, *others = ranges(rows, self._threads, tile_rows, self._least or rows)
         given = [self._pool.submit(work, *part) for part in others]
         begin = perf_counter_ns()
         try:

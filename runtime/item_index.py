@@ -30,7 +30,7 @@ from runtime.item_index_plan import (
     Slot,
 )
 from runtime.python_objects import python_objects
-from runtime.value_bytes import PADDING
+from runtime.value_bytes import PADDING, SPARE
 
 __all__ = ["ItemIndex", "ItemPlaces", "item_key"]
 
@@ -95,8 +95,9 @@ class ItemPlaces:
         parts = [b"u" + _COUNT.pack(len(text)) + text for text in texts]
         written = b"".join((b"[", _COUNT.pack(len(keys)), *parts))
         size = len(written)
-        if size > self._capacity or len(keys) > self.words[Ids.ROOM]:
-            self._make_room(len(keys) + len(keys) // 4, size + size // 4 + PADDING)
+        needed = size + SPARE
+        if needed > self._capacity or len(keys) > self.words[Ids.ROOM]:
+            self._make_room(len(keys) + len(keys) // 4, needed + needed // 4)
         self._text[:size] = written
         self.words[Ids.WRITTEN] = size
 
@@ -177,8 +178,8 @@ class ItemIndex:
         room = 2 * used + more
         text = aligned_empty(room + PADDING, "uint8")
         text[:used] = self._texts[-1][:used]
-        self._words[Index.NEW_TEXT], self._words[Index.TEXT_ROOM] = address(text), room
         self._texts.append(text)
+        self._words[Index.NEW_TEXT], self._words[Index.TEXT_ROOM] = address(text), room
 
 
 def item_key(value: object) -> str:

@@ -44,13 +44,11 @@ Compute = Callable[[Mapping[str, Sequence[object]], int], list[npt.NDArray[Any]]
 
 @dataclass(slots=True)
 class Snapshot:
-    """What a request reads: the items' places, and where the arrays lie these are places in."""
+    """What a request reads: the items' places, and the arrays that these are places in."""
 
     places: ItemPlaces
-    addresses: npt.NDArray[np.int64]
-    index: int  # where the words of the items' index lie
+    state: ItemState
     stored: StoredColumns
-    alive: Sequence[Any]  # the arrays behind `addresses`
 
 
 class ItemState:
@@ -123,9 +121,7 @@ class ItemTable:
         """Where the items of a request lie. Raises UnknownItemError, RequestError."""
         state = self.state
         _find(state.index, items, places)
-        return Snapshot(
-            places, state.addresses, state.index.address, state.store.snapshot, state.arrays
-        )
+        return Snapshot(places, state, state.store.snapshot)
 
     def raw(self, items: Sequence[object]) -> dict[str, list[object]]:
         """The raw fields of items: column -> a value an item."""
@@ -156,8 +152,9 @@ class ItemTable:
 
     def delete(self, ids: Iterable[object]) -> int:
         """Remove items. Returns how many were there; unknown ids are no error."""
+        wanted = list(ids)  # which may ask this table
         with self._lock:
-            return self.state.index.remove(list(ids))
+            return self.state.index.remove(wanted)
 
     def replace(self, source: object, key: str | None = None) -> int:
         """Make the table hold exactly the items of `source`: a table, or a path of a file.

@@ -38,13 +38,15 @@ class Known:
     AS_UTF8, AS_INTEGER, AS_FLOAT, DICT_SIZE, DICT_ITEM = 9, 10, 11, 12, 13
     CLEAR = 14  # of the error that is pending
     SAVE, RESTORE = 15, 16  # give up the lock, take it again
-    ALL = 17
+    INC_REF, DEC_REF = 17, 18
+    ALL = 19
 
 
 _OBJECTS: tuple[object, ...] = (None, True, False, str, int, float, list, tuple, dict)
 _FUNCTIONS = (
     *("PyUnicode_AsUTF8AndSize", "PyLong_AsLongLongAndOverflow", "PyFloat_AsDouble"),
     *("PyDict_Size", "PyDict_GetItem", "PyErr_Clear", "PyEval_SaveThread", "PyEval_RestoreThread"),
+    *("Py_IncRef", "Py_DecRef"),
 )
 
 

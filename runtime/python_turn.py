@@ -16,6 +16,8 @@ The words are a hint, and nothing goes wrong where they are: the lock is what ke
 
 from __future__ import annotations
 
+import os
+
 from runtime.arrays import aligned_empty
 from runtime.input_table import address
 
@@ -31,5 +33,10 @@ class PythonTurn:
         self.address = address(array)
         self.words = array.data
 
+    def forget(self) -> None:
+        """Of a process that has no other threads any more."""
+        self.words[0] = self.words[1] = 0
+
 
 TURN = PythonTurn()
+os.register_at_fork(after_in_child=TURN.forget)

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.columns import Column
-from runtime.compiled_encoder import CompiledEncoder
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
 from runtime.feature_stage import FeatureStage, check_fields, where
@@ -47,8 +46,31 @@ class Ranking:
     ) -> None:
         # As the keys of mappings: what is compared with a request's.
         self._fields = {side: dict.fromkeys(names) for side, names in manifest["fields"].items()}
-        stages = manifest["stages"]
         self._cross = cross
+        self._load_stages(module, manifest["stages"], constants, assets)
+        stages = manifest["stages"]
+        sources = [(str(stage), int(at)) for stage, at in stages["cross"]["sources"]]
+        kept = [source for source in sources if source[0] in _OF_ITEM]
+        stage = ItemStage(self._features.get("item"), self._networks.get("item"), kept)
+        mixed = self._features["context"].item_specs if "context" in self._features else ()
+        index = partial(ItemIndex, module[ITEM_INDEX])
+        fields = tuple(self._fields["item"])
+        self.items = ItemTable(fields, stage.ports, stage.compute, index, mixed)
+        # Where the cross stage finds its inputs: (what the stage gave, which of it).
+        places = {source: ("kept", at) for at, source in enumerate(kept)}
+        self._inputs = CrossInputs([places.get(source, source) for source in sources])
+        self._server = self._server_of(module, manifest["serve"], constants)
+        # Whether requests are read by compiled code, which reads no context.
+        server, context = self._server, self._fields["context"]
+        self.at_once = bool(server and server.answers and server.reads and not context)
+        # Lists append and pop atomically.
+        self._idle: list[RequestMemory] = []
+        self._outputs = [port.name for port in cross.outputs]
+
+    def _load_stages(
+        self, module: Any, stages: Mapping[str, Any], constants: Any, assets: Mapping[str, bytes]
+    ) -> None:
+        """All but the cross stage, by the side of what they read."""
         encode, writer = module[ENCODE], ValueWriter(module[WRITE])
         self._features = {
             side: FeatureStage(side, module[side], stages[side], constants, assets, encode, writer)
@@ -68,38 +90,25 @@ class Ranking:
             for side in ("user", "item")
             if (name := f"{side}_network") in stages
         }
-        sources = [(str(stage), int(at)) for stage, at in stages["cross"]["sources"]]
-        kept = [source for source in sources if source[0] in _OF_ITEM]
-        stage = ItemStage(self._features.get("item"), self._networks.get("item"), kept)
-        mixed = self._features["context"].item_specs if "context" in self._features else ()
-        index = partial(ItemIndex, module[ITEM_INDEX])
-        fields = tuple(self._fields["item"])
-        self.items = ItemTable(fields, stage.ports, stage.compute, index, mixed)
-        # Where the cross stage finds its inputs: (what the stage gave, which of it).
-        places = {source: ("kept", at) for at, source in enumerate(kept)}
-        self._inputs = CrossInputs([places.get(source, source) for source in sources])
-        self._server = self._server_of(module, manifest["serve"], constants)
-        # Whether requests without a context are read by compiled code.
-        self.at_once = bool(self._server and self._server.answers and self._server.reads)
-        # Lists append and pop atomically.
-        self._idle: list[RequestMemory] = []
-        self._outputs = [port.name for port in cross.outputs]
 
     def rank(self, user: object, items: Any, context: object | None) -> dict[str, npt.NDArray[Any]]:
         """See `Ranker.rank`."""
         memory = self._idle.pop() if self._idle else self._new_memory()
         try:
-            kind, served = type(items), memory.served
+            found, kind, served = None, type(items), memory.served
             if served and self.at_once and context is None and (kind is list or kind is tuple):
                 state = self.items.state  # whose arrays are to stay until the answer is there
                 if state.addresses is not memory.items:
-                    memory.set_items(state.addresses, state.index.address)
+                    memory.set_items(state)
                 found = served.answer(user, items)
-                if found is not None:
-                    return found
-            return self._by_parts(memory, user, items, context)
-        finally:
+            if found is None:
+                found = self._by_parts(memory, user, items, context)
+        except RequestError:
             self._idle.append(memory)
+            raise
+        # Not after any other exception, as of an interrupt: it may point where nothing is any more.
+        self._idle.append(memory)
+        return found
 
     def _by_parts(
         self, memory: RequestMemory, user: object, items: object, context: object | None
@@ -107,8 +116,9 @@ class Ranking:
         """A request that compiled code does not read, or not alone: in one call of it once it is
         read, or stage by stage."""
         ids, fields = as_ids(items), check_fields("user", user, self._fields["user"])
+        memory.forget_items()
         snapshot = self.items.snapshot(ids, memory.places)
-        memory.set_items(snapshot.addresses, snapshot.index)
+        memory.set_items(snapshot.state)
         found = self._results(memory, fields, snapshot, context)
         return dict(zip(self._outputs, found, strict=True))
 
@@ -124,9 +134,10 @@ class Ranking:
         if context is not None or self._fields["context"]:
             columns, _ = self._context_columns({} if context is None else context, rows)
         served, server = memory.served, self._server
-        whole = server is not None and server.answers and not self._cross.spreads(rows)
-        if served is not None and served.run(fields, rows if whole else 0):
-            if whole and rows:
+        at_once = server is not None and server.answers and not server.needs_ids
+        whole = at_once and not self._cross.spreads(rows)
+        if served is not None and served.run(fields, rows if whole else None):
+            if whole:
                 return served.answers(rows)
         else:
             self._fill_user(fields, memory)
@@ -195,18 +206,23 @@ class Ranking:
 
     def _server_of(self, module: Any, names: Sequence[str], constants: Any) -> Server | None:
         """What runs the stages `names` in one call."""
-        user, network = self._features.get("user"), self._networks.get("user")
-        if not names or user is None or not isinstance(user.encoder, CompiledEncoder):
+        networks = {f"{side}_network": one.stage for side, one in self._networks.items()}
+        features = {side: one.stage for side, one in self._features.items()}
+        stages = {"cross": self._cross, **networks, **features}
+        reading = [self._features[name] for name in names if name in self._features]
+        fields = tuple(self._fields["user"])
+        read = {name for stage in reading for name in stage.columns}
+        plans, unread = [], [name for name in fields if name not in read]
+        for stage in reading:
+            plan = stage.served_plan(fields, unread)
+            if plan is None:
+                return None
+            plans.append(plan)
+            unread = []  # the first has them
+        if not plans:
             return None
-        if user.encoder.plan is None:
-            return None
-        stages = {"user": user.stage, "cross": self._cross}
-        if network:
-            stages["user_network"] = network.stage
-        run = [stages[name] for name in names]
-        fields, answers = list(self._fields["user"]), "cross" in names
         at = address(np.from_dlpack(constants))
-        return Server(module, run, answers, at, fields, user.encoder, user.scratch)
+        return Server(module, {name: stages[name] for name in names}, plans, at)
 
     def _new_memory(self) -> RequestMemory:
         user, context = self._features.get("user"), self._features.get("context")

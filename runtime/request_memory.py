@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.feature_stage import FeatureStage
-from runtime.item_index import ItemPlaces
+from runtime.item_index import ItemPlaces, item_key
+from runtime.items import ItemState
 from runtime.network import Network
 from runtime.serve import Served, Server
 from runtime.stage import Results, Stage
@@ -16,6 +17,7 @@ from runtime.stage import Results, Stage
 __all__ = ["CrossInputs", "RequestMemory"]
 
 _FEWEST_ROWS = 64
+_NONE = np.empty(0, np.int64)
 
 
 class CrossInputs:
@@ -60,7 +62,8 @@ class RequestMemory:
         self.places = ItemPlaces()
         self._cross = cross.input_table()
         self._last = 2 * (len(cross.inputs) - 1)  # the places of the items are the last input
-        self.items = np.empty(0, np.int64)  # addresses that the cross stage's inputs have
+        self.items = _NONE  # addresses that the cross stage's inputs have
+        self.served: Served | None = None
         self.served = self._served(server) if server else None
         inputs.put("user", self.features.addresses, self._cross.addresses)
         inputs.put("user_network", self.results.addresses, self._cross.addresses)
@@ -70,21 +73,41 @@ class RequestMemory:
         if self._context_features and rows > self._context.rows:
             self._context = self._context_features.allocate(max(_FEWEST_ROWS, rows + rows // 4))
             self._inputs.put("context", self._context.addresses, self._cross.addresses)
+            if self.served:
+                self.served.set_context(self._context)
         return self._context
+
+    def grow_ids(self, items: Sequence[object]) -> bool:
+        """Make room for ids, and say whether there was too little."""
+        before = self.places.address
+        try:
+            self.places.write(list(map(item_key, items)))
+        except TypeError:  # no ids
+            return False
+        self._set_places()
+        return self.places.address != before
+
+    def _set_places(self) -> None:
+        self._cross.words[self._last] = self.places.address
+        if self.served:
+            self.served.set_places(self.places)
 
     def run_network(self) -> None:
         """The user's share of the network, once the features are there."""
         if self._network and self._table:
             self._network.stage.call_one([self._table.tensor, *self.results.arguments])
 
-    def set_items(self, addresses: npt.NDArray[np.int64], index: int) -> None:
-        """Enter where the items of the request lie. `index`: the address of their index's words."""
-        if addresses is not self.items:
-            self._inputs.put("kept", addresses, self._cross.addresses)
-            self.items = addresses
-        self._cross.words[self._last] = self.places.address
+    def set_items(self, state: ItemState) -> None:
+        """Enter where the items of the request lie, and their places."""
+        self._inputs.put("kept", state.addresses, self._cross.addresses)
+        self._set_places()
         if self.served:
-            self.served.set_items(self.places, index)
+            self.served.set_items(state)
+        self.items = state.addresses
+
+    def forget_items(self) -> None:
+        """Have them entered again: the places may move."""
+        self.items = _NONE
 
     @property
     def cross_inputs(self) -> object:
@@ -92,6 +115,14 @@ class RequestMemory:
         return self._cross.tensor
 
     def _served(self, server: Server) -> Served:
-        tables = [self._table] if self._table else []
-        results = [self.features, *([self.results] if tables else [])]
-        return Served(server, results, [*tables, *([self._cross] if server.answers else [])])
+        """In the order of its stages."""
+        parts: dict[str, tuple[list[int], Results]] = {"user": ([], self.features)}
+        if self._table:
+            parts["user_network"] = [self._table.pointer], self.results
+        if server.needs_ids:
+            parts["context"] = [], self.context(_FEWEST_ROWS)
+        inputs = [given for given, _ in parts.values()]
+        if server.answers:
+            inputs.append([self._cross.pointer])
+        results = [made for _, made in parts.values()]
+        return Served(server, inputs, results, self.context, self.grow_ids)

@@ -33,15 +33,15 @@ class Scratch:
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         self.per_byte: int = description["scratch_per_byte"]
-        self._per_shared: int = description["scratch_per_shared"]
-        self._per_row: int = description["scratch_per_row"]
+        self.per_shared: int = description["scratch_per_shared"]
+        self.per_row: int = description["scratch_per_row"]
         self._bytes: int = HEADER + description["scratch_bytes"] + _SLACK
         # One a running call. Lists append and pop atomically.
         self._idle: list[ScratchMemory] = []
 
     def take(self, bound: int, shared: int, rows: int) -> ScratchMemory:
         """For columns of `bound` bytes and values, `shared` of them in rows that count for all."""
-        needed = self.per_byte * bound + self._per_shared * shared + self.fixed(rows)
+        needed = self.per_byte * bound + self.per_shared * shared + self.fixed(rows)
         memory = self._idle.pop() if self._idle else None
         if memory is None or memory.size < needed:
             memory = ScratchMemory(needed + (0 if memory is None else needed // 4))
@@ -50,7 +50,7 @@ class Scratch:
 
     def fixed(self, rows: int) -> int:
         """Bytes that are needed whatever the columns are."""
-        return self._bytes + self._per_row * (rows + 2)
+        return self._bytes + self.per_row * (rows + 2)
 
     def give_back(self, memory: ScratchMemory) -> None:
         """For another call."""

@@ -4,55 +4,78 @@
 
 reads the user's values and the ids of items, looks these up, encodes, runs the stages that the
 manifest's `serve` names, in that order, and says in its words how that went. `fields` is the
-address of a dict and `ids` that of a list or tuple; either is 0 where the words' values or rows
-stand there already. `found` is that of a dict of the outputs' names and contiguous numpy arrays
-that are to have the answer, or 0. `words` are int64: those of Word, then for each stage the
-addresses of its workspace, its status, its inputs and its outputs, as its function takes them; of
-the first stage without the inputs, which are the encoded columns and the scratch.
+address of a dict and `ids` that of a list or tuple; either is 0 where the values or places stand
+there already. Without `ids` a context stage does not run, nor what follows it. `found` is that of a
+dict of the outputs' names and contiguous numpy arrays that are to have the answer, or 0.
+
+`words` are int64: those of Word, then for each stage the addresses of its workspace, its status,
+its inputs and its outputs, as its function takes them; of a stage of features without the inputs,
+which are its encoded columns and its scratch.
 `rtcompile/codegen/serve.py` emits it, `runtime/serve.py` calls it.
 """
 
 from __future__ import annotations
 
-__all__ = ["SERVE", "Answer", "Names", "Outcome", "Word"]
+__all__ = ["SERVE", "Answer", "Features", "Names", "Outcome", "Stored", "Word"]
 
 SERVE = "serve"  # the function's name in the module
 
 
 class Word:
-    """Places among the words; those from SCRATCH on are addresses."""
+    """Places among the words; those from IDS on are addresses."""
 
     OUTCOME = 0  # see Outcome
-    NEEDED = 1  # bytes of scratch, where it is too small
-    SCRATCH_BYTES = 2  # its size
-    SCRATCH_PER_BYTE = 3  # what it needs for each byte and value that was encoded
-    SCRATCH_FIXED = 4  # and in any case
-    COUNT = 5  # columns of the plan
-    ROWS = 6  # of the cross stage; 0: it does not run. Those of `ids`, where they are given
-    ROOM = 7  # rows that there is memory for
-    READS = 8  # whether it was called with Python's lock, and may give that up
-    SCRATCH = 9
-    PLAN = 10
-    STATE = 11
-    ENCODED = 12  # the data, columns, words, offsets, numbers and text of an encoder's memory
-    COLUMNS = 13
-    VALUES = 18  # words of `value_bytes.Room`, which `fields` are written to
-    NAMES = 19  # see Names
-    IDS = 20  # words of `item_index_plan.Ids`
-    INDEX = 21  # and of `Index`
-    CONSTANTS = 22
-    TURN = 23  # the word that says whose turn it is to run Python
-    BRIEF = 24  # a word: calls of so many rows or fewer are brief, and keep the lock
-    ANSWERS = 25  # words of Answer, an output of the cross stage
-    STAGES = 26
+    ROWS = 1  # of the cross stage; of `ids` too, where they are given: with others it is UNREAD
+    WHOLE = 2  # whether the cross stage is to run
+    READS = 3  # whether it was called with Python's lock, and may give that up
+    IDS = 4  # words of `item_index_plan.Ids`
+    INDEX = 5  # and of `Index`
+    STORED = 6  # a word: the address of words of Stored
+    CONSTANTS = 7
+    PYTHON = 8  # words of `python_objects.Known`
+    TURN = 9  # words that say whose turn it is to run Python
+    BRIEF = 10  # a word: calls of so many rows or fewer are brief, and keep the lock
+    ANSWERS = 11  # words of Answer, an output of the cross stage
+    FEATURES = 12  # words of Features: of the user stage, and of the context stage
+    STAGES = 14
+
+
+class Features:
+    """Words about a stage of features; those from PLAN on are addresses."""
+
+    COUNT = 0  # of the user's columns, which the plan has
+    SCRATCH_BYTES = 1  # its size
+    # What it needs: for each byte and value that was encoded, for each of those that all rows
+    # share, for each row, and in any case.
+    PER_BYTE, PER_SHARED, PER_ROW, FIXED = 2, 3, 4, 5
+    NEEDED = 6  # that, where it is too small
+    LONGEST = 7  # bytes and values of the longest item
+    ITEMS = 8  # columns of the items
+    PLAN = 9
+    NAMES = 10  # see Names
+    VALUES = 11  # words of `value_bytes.Room`, which the fields are written to
+    STATE = 12
+    ENCODED = 13  # the data, columns, words, offsets, numbers and text of an encoder's memory
+    COLUMNS = 14
+    SCRATCH = 19
+    ITEM_PLACES = 20  # which columns those of the items are
+    WORDS = 21
 
 
 class Names:
     """Words about the user's fields: from FIRST on the addresses of their names, which are strings,
-    one a column of the plan and then those of other fields."""
+    one a column of the plan and then those of fields that no column reads."""
 
     SIZE = 0  # of the dict
     COUNT = 1  # of the names
+    FIRST = 2
+
+
+class Stored:
+    """Words about the encoded columns of the item table: from FIRST on their descriptors."""
+
+    OBJECT = 0  # address of Python's object that keeps what they point into
+    LONGEST = 1  # see Features
     FIRST = 2
 
 
@@ -72,6 +95,6 @@ class Outcome:
 
     DONE = 0
     LEFT = 1  # a column is left to the runtime: nothing ran
-    SCRATCH = 2  # NEEDED says how large it must be: nothing ran
+    SCRATCH = 2  # NEEDED says how large that of a stage of features must be: nothing ran
     UNREAD = 3  # the runtime is to read the fields and the ids, and look these up: nothing ran
     STAGE = 4  # and the number of the stage whose status says what is wrong

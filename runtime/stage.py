@@ -93,8 +93,7 @@ class Stage:
     """Runs one main function of the module. Safe to call from many threads at once.
 
     With `helpers`, a call of many rows spreads over its threads and the caller's. `takes_turns`:
-    whether its calls give up
-    the caller's turn at Python and wait for the next (`python_turn.py`).
+    whether its calls give up the caller's turn at Python and wait for the next (`python_turn.py`).
     """
 
     def __init__(
@@ -119,8 +118,8 @@ class Stage:
         self.outputs = tuple(_port(port) for port in description["outputs"])
         self._input_table: bool = description["input_table"]
         self._output_table: bool = description["output_table"]
-        # Whether there is an output without rows, which is one of no rows too.
-        self._is_fixed = any(port.per_request for port in self.outputs)
+        # Whether a network has an output without rows, which is one of no rows too.
+        self._is_fixed = self._input_table and any(port.per_request for port in self.outputs)
         self._row_bytes = _row_bytes(self.outputs)
         # One workspace and one input table a running call. Lists append and pop atomically.
         self._idle: list[Workspace] = []
@@ -254,7 +253,7 @@ class Stage:
 
     def spreads(self, rows: int) -> bool:
         """Whether a call of so many rows is cut into ranges."""
-        return self.helpers is not None and rows > self.helpers.most_rows
+        return self.helpers is not None and self.helpers.spreads(rows)
 
     def call_one(self, tensors: Sequence[Any]) -> None:
         """`call` of a single row, of a stage that has no other calls: brief ones keep Python's

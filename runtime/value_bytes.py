@@ -15,7 +15,7 @@ from runtime.arrays import aligned_empty
 from runtime.input_table import address
 from runtime.python_objects import python_objects
 
-__all__ = ["FORMAT_IS_KNOWN", "PADDING", "WRITE", "Room", "ValueBytes", "ValueWriter"]
+__all__ = ["FORMAT_IS_KNOWN", "PADDING", "SPARE", "WRITE", "Room", "ValueBytes", "ValueWriter"]
 
 WRITE = "write"  # the function's name in the module
 
@@ -29,7 +29,7 @@ _WRITTEN = (
 FORMAT_IS_KNOWN = marshal.dumps(_SAMPLE, _VERSION) == _WRITTEN
 
 PADDING = 128  # what is read behind the last value
-_SPARE = 64  # more than what compiled code needs behind the last value, to write all of them
+SPARE = 64  # more than what compiled code needs behind the last value, to write all of them
 
 
 class Room:
@@ -82,7 +82,7 @@ class ValueWriter:
             written = marshal.dumps(values, _VERSION)
         except ValueError:
             return None
-        needed = len(written) + _SPARE
+        needed = len(written) + SPARE
         if needed > room.capacity:
             room = ValueBytes(needed + needed // 4)
         room.put(written)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 __all__ = ["Processes"]
@@ -22,17 +23,20 @@ class Processes:
     """`count` copies of this process, each with what `make` gives there.
 
     Copies, since what makes requests cannot be sent to another process. To be made before this one
-    starts threads, which a copy would not have. They end with this process, or when it is left.
+    starts threads, which a copy would not have. They end when this is left, or with this process.
     """
 
     def __init__(self, count: int, make: Callable[[], Serve]) -> None:
         fork = multiprocessing.get_context("fork")
         self._ends: list[Connection[Any, Any]] = []
+        self.copies: list[BaseProcess] = []
         for _ in range(count):
             ours, theirs = fork.Pipe()
-            fork.Process(target=_answer, args=(theirs, make), daemon=True).start()
-            theirs.close()
             self._ends.append(ours)
+            arguments = (theirs, list(self._ends), make)
+            self.copies.append(fork.Process(target=_answer, args=arguments, daemon=True))
+            self.copies[-1].start()
+            theirs.close()
 
     def __enter__(self) -> Processes:
         return self
@@ -40,6 +44,8 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         for end in self._ends:
             end.close()
+        for copy in self.copies:
+            copy.join()
 
     def requests_per_second(self, rows: int, seconds: float) -> float:
         """What all do together, at the same time. Raises EOFError where one has died."""
@@ -48,8 +54,15 @@ class Processes:
         return sum(float(end.recv()) for end in self._ends)
 
 
-def _answer(end: Connection[Any, Any], make: Callable[[], Serve]) -> None:
-    """What a process does: serve when it is told, until no one is there to tell it."""
+def _answer(
+    end: Connection[Any, Any], others: list[Connection[Any, Any]], make: Callable[[], Serve]
+) -> None:
+    """What a process does: serve when it is told, until no one is there to tell it.
+
+    `others`: the first process's ends. While a copy has them open, no pipe ends with that process.
+    """
+    for other in others:
+        other.close()
     serve = make()
     while True:
         try:

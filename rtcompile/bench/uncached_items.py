@@ -6,6 +6,7 @@ It reaches into the runtime's private parts: nothing but a measurement replaces 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,13 @@ class _RawItems:
         store = ColumnStore(self._table._specs)
         store.append(columns, len(rows))
         places.set(range(len(rows)))
-        addresses = np.array([address(array) for array in computed], np.int64)
-        return Snapshot(places, addresses, 0, store.snapshot, computed)
+        state = SimpleNamespace(
+            addresses=np.array([address(array) for array in computed], np.int64),
+            index=SimpleNamespace(address=0),
+            store=store,
+            arrays=computed,
+        )
+        return Snapshot(places, state, store.snapshot)  # type: ignore[arg-type]
 
     def _columns(self, rows: Sequence[tuple[Any, ...]]) -> Mapping[str, Sequence[Any]]:
         return dict(zip(self._names, map(list, zip(*rows, strict=True)), strict=True))

@@ -196,8 +196,8 @@ class NetworkLowering:
             name = copy_kernel_name(port.dtype, port.per_request)
             self.kernel(name, partial(copy_kernel, port.dtype, port.per_request))
             places = self.at(result), Pointer(Space.OUTPUT, index=index)
-            if port.per_request:  # a constant: anything else has rows
-                self.program.prologue.append(KernelCall(name, places, 1, (port.row_elements,)))
+            if port.per_request:
+                self.call(name, places, 1, (port.row_elements,))
             else:
                 self.call(name, places, port.row_elements)
 

@@ -2,25 +2,27 @@
 
     def serve(fields, ids, found, words):
         outcome = DONE
-        if fields != 0: write_fields(fields, words[COUNT], words[NAMES], words[VALUES])
-        if ids != 0: write_object(ids, words[IDS]); words[ROWS] = their count
+        if fields != 0: read the fields of each stage of features       # `serve_features.py`
+        if ids != 0: write_object(ids, words[IDS])
         if found != 0: answer[TO] = where the values of found[answer[NAME]] are, of each answer
-        if any of these could not be read, or there are more than words[ROOM] rows: outcome = UNREAD
-        else, without Python's lock:                                # `python_lock.py`
-            if ids != 0: look_up_items(FIND, 0, words[IDS], words[INDEX])
-            if an id has no place: outcome = UNREAD; end
-            encode_values(words[COUNT], 1, 1, words[STATE], words[PLAN], words[ENCODED], ...)
-            if state[LEFT] != 0: outcome = LEFT
-            else: needed = state[SIZE] * words[SCRATCH_PER_BYTE] + words[SCRATCH_FIXED]
-                if needed > words[SCRATCH_BYTES]: outcome, words[NEEDED] = SCRATCH, needed
-                else: user_rows(0, 1, constants, workspace, status, columns, scratch, outputs)
-                    if status[0] != 0: outcome = STAGE + 0
-                    else: user_network_rows(0, 1, constants, ...)
-                        ...
-                            if words[ROWS] > 0: cross_rows(0, words[ROWS], constants, ...)
-                                if found != 0: memcpy(answer[TO], answer[FROM]), of each answer
+        if any of these could not be read, or there are not words[ROWS] ids: outcome = UNREAD
+        with a context stage, where ids != 0: look up, hold the items' columns
+        without Python's lock, while the outcome is DONE:               # `python_lock.py`
+            else: look up
+            encode the fields of each stage of features; outcome = LEFT or SCRATCH where it says so
+            user_rows(0, 1, constants, workspace, status, columns, scratch, outputs)
+            if status[0] != 0: outcome = STAGE + 0
+            else: user_network_rows(0, 1, constants, ...)
+                ...
+                    if words[WHOLE] != 0: cross_rows(0, words[ROWS], constants, ...)
+                        if found != 0: memcpy(answer[TO], answer[FROM]), of each answer
 
-`runtime/serve_plan.py` describes the words; all addresses come from there.
+    look up:  look_up_items(FIND, 0, words[IDS], words[INDEX])
+              if an id has no place: outcome = UNREAD
+
+With a context stage ids are looked up under the lock: the columns that the request then holds have
+all the places that it found. `runtime/serve_plan.py` describes the words; all addresses come from
+there.
 """
 
 from __future__ import annotations
@@ -33,38 +35,33 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen import wrapping
-from rtcompile.codegen.features.encode_values import ENCODE_VALUES
 from rtcompile.codegen.features.item_index import LOOK_UP_ITEMS
 from rtcompile.codegen.features.marshalled import Marshalled
-from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.internal import call_internal
+from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.python_lock import without_lock
+from rtcompile.codegen.serve_features import RequestFeatures, call_with_barriers, release_stored
 from rtcompile.codegen.stage_main import stage_rows_name
-from rtcompile.codegen.write_objects import call_python, write_fields, write_object
+from rtcompile.codegen.write_objects import call_python, write_object
 from runtime.item_index_plan import Action, Ids
 from runtime.item_index_plan import Outcome as Found
 from runtime.python_objects import ARRAY_DATA, Known
-from runtime.scratch import HEADER
-from runtime.serve_plan import SERVE, Answer, Outcome, Word
+from runtime.serve_plan import SERVE, Answer, Features, Outcome, Word
 from runtime.value_bytes import Room
-from runtime.value_plan import State
 
 __all__ = ["serve_function", "served_stages"]
 
 
 _USER, _NETWORK, _CONTEXT, _CROSS = "user", "user_network", "context", "cross"
-_ENCODED = 6  # arrays of an encoder's memory beside its state
 
 
 def served_stages(programs: Sequence[StageProgram]) -> list[StageProgram]:
     """The stages that `serve` runs, in order; none where the artifact has no such function.
 
-    It needs user features whose columns compiled code can encode. The cross stage is not among
-    them where features of the context run before it. A profiled build times encoding and stages
-    apart, and a calibrating one keeps one status a stage.
+    It needs user features whose columns compiled code can encode. Where features of the context
+    run before the cross stage, both are among them only if the same holds of these. A profiled
+    build times encoding and stages apart, and a calibrating one keeps one status a stage.
     """
     named = {program.name: program for program in programs}
     user, cross = named.get(_USER), named.get(_CROSS)
@@ -72,7 +69,9 @@ def served_stages(programs: Sequence[StageProgram]) -> list[StageProgram]:
         return []
     if any(program.counter or program.calibration_words for program in programs):
         return []
-    names = [_USER, _NETWORK, *([] if _CONTEXT in named else [_CROSS])]
+    context = named.get(_CONTEXT)
+    answers = context is None or context.compiled_columns
+    names = [_USER, _NETWORK, *([_CONTEXT, _CROSS] if answers else [])]
     return [named[name] for name in names if name in named]
 
 
@@ -109,25 +108,35 @@ class _Request:
     ) -> None:
         self._run, self._words = stages, values_at(words, "int64")
         self._fields, self._ids, self._found = fields, ids, found
+        reading = [stage.name for stage in stages if stage.reads_columns]
+        self._features = {
+            name: RequestFeatures(self._words_at(Word.FEATURES + number))
+            for number, name in enumerate(reading)
+        }
         # Those that are copied to Python's arrays.
         self._answers = len(stages[-1].outputs) if stages[-1].name == _CROSS else 0
 
     def emit(self) -> None:
         """Emit all of it: reading, with Python's lock, and the answer, mostly without."""
-        words = self._words
-        python = values_at(T.Bind(self._words_at(Word.VALUES)[Room.PYTHON]), "int64")
-        self._say(Outcome.DONE)
+        words, python = self._words, self._words_at(Word.PYTHON)
+        self._say(i64(Outcome.DONE))
         self._read_fields()
         self._read_ids()
         self._read_arrays(python)
+        held = Cell("int64", i64(0))
+        if _CONTEXT in self._features:
+            self._hold(python, held)
         with self._if_done():
             brief = T.Bind(words[Word.ROWS] <= self._words_at(Word.BRIEF)[0])
             releases = T.Bind(tirx.Select(brief, i64(0), words[Word.READS]))
             turn = T.Bind(tirx.Select(brief, i64(0), words[Word.TURN]))
             with without_lock(releases, python, turn):
-                self._look_up()
+                if _CONTEXT not in self._features:
+                    self._look_up()
+                self._encode()
                 with self._if_done():
-                    self._encode()
+                    self._stages(0, Word.STAGES)
+        release_stored(T.Bind(held.get()), python)
 
     @contextmanager
     def _if_done(self) -> Iterator[None]:
@@ -137,10 +146,9 @@ class _Request:
 
     def _read_fields(self) -> None:
         with T.If(self._fields != 0), T.Then():
-            values, names = self._words_at(Word.VALUES), self._words_at(Word.NAMES)
-            write_fields(self._fields, T.Bind(self._words[Word.COUNT]), names, values)
-            with T.If(values[Room.WRITTEN] == 0), T.Then():
-                self._say(Outcome.UNREAD)
+            for features in self._features.values():
+                with T.If(tirx.Not(features.read(self._fields))), T.Then():
+                    self._say(i64(Outcome.UNREAD))
 
     def _read_ids(self) -> None:
         with T.If(self._ids != 0), T.Then():
@@ -148,13 +156,13 @@ class _Request:
             write_object(self._ids, items)
             with T.If(items[Room.WRITTEN] == 0):
                 with T.Then():
-                    self._say(Outcome.UNREAD)
+                    self._say(i64(Outcome.UNREAD))
                 with T.Else():
                     text = values_at(T.Bind(items[Room.BEGIN]), "uint8")
-                    rows = Marshalled(text, i64(0)).count()
-                    T.buffer_store(self._words, rows, [Word.ROWS])
-                    with T.If(rows > self._words[Word.ROOM]), T.Then():
-                        self._say(Outcome.UNREAD)
+                    # Python's arrays have as many rows: the list may have changed since.
+                    count = Marshalled(text, i64(0)).count()
+                    with T.If(count != self._words[Word.ROWS]), T.Then():
+                        self._say(i64(Outcome.UNREAD))
 
     def _read_arrays(self, python: Any) -> None:
         """Where the values of Python's arrays are, while it cannot take them away."""
@@ -166,13 +174,28 @@ class _Request:
                 T.buffer_store(answers, values, [first + Answer.TO])
 
     def _look_up(self) -> None:
-        with T.If(self._ids != 0), T.Then():
+        with self._if_done(), T.If(self._ids != 0), T.Then():
             items, index = T.Bind(self._words[Word.IDS]), T.Bind(self._words[Word.INDEX])
-            _call(LOOK_UP_ITEMS, [i64(Action.FIND), i64(0), items, index])
+            call_with_barriers(LOOK_UP_ITEMS, [i64(Action.FIND), i64(0), items, index])
             told = values_at(items, "int64")
             bad = tirx.Or(told[Ids.OUTCOME] != Found.DONE, told[Ids.MISSING] != 0)
             with T.If(bad), T.Then():
-                self._say(Outcome.UNREAD)
+                self._say(i64(Outcome.UNREAD))
+
+    def _hold(self, python: Any, held: Cell) -> None:
+        """Look up, and hold the columns of the items that are there now; `held`: their block."""
+        self._look_up()
+        with self._if_done(), T.If(self._ids != 0), T.Then():
+            held.set(self._words_at(Word.STORED)[0])
+            places = T.Bind(self._words_at(Word.IDS)[Ids.PLACES])
+            self._features[_CONTEXT].hold(T.Bind(held.get()), python, places)
+
+    def _encode(self) -> None:
+        for name, features in self._features.items():
+            wanted = tirx.const(True, "bool") if name == _USER else self._ids != 0
+            with self._if_done(), T.If(wanted), T.Then():
+                rows = i64(1) if name == _USER else T.Bind(self._words[Word.ROWS])
+                self._say(features.encode(rows))
 
     def _copy_answers(self) -> None:
         """What the cross stage wrote, to Python's arrays."""
@@ -186,59 +209,40 @@ class _Request:
                 size = T.Bind(rows * each + shared)
                 T.evaluate(T.call_extern("int64", "memcpy", to, source, size))
 
-    def _encode(self) -> None:
-        state = self._pointer(Word.STATE)
-        encoded = [self._pointer(Word.ENCODED + k) for k in range(_ENCODED)]
-        one = [T.Bind(self._words[Word.COUNT]), i64(1), i64(1)]
-        _call(ENCODE_VALUES, [*one, state, self._pointer(Word.PLAN), *encoded])
-        told = T.decl_buffer((State.FLAGS,), "int64", data=state)
-        with T.If(told[State.LEFT] != 0):
-            with T.Then():
-                self._say(Outcome.LEFT)
-            with T.Else():
-                fixed, each = self._words[Word.SCRATCH_FIXED], self._words[Word.SCRATCH_PER_BYTE]
-                needed = T.Bind(told[State.SIZE] * each + fixed)
-                with T.If(needed > self._words[Word.SCRATCH_BYTES]):
-                    with T.Then():
-                        T.buffer_store(self._words, needed, [Word.NEEDED])
-                        self._say(Outcome.SCRATCH)
-                    with T.Else():
-                        scratch = T.decl_buffer((1,), "int64", data=self._pointer(Word.SCRATCH))
-                        T.buffer_store(scratch, i64(HEADER), [0])
-                        self._stages(0, Word.STAGES)
-
     def _stages(self, number: int, first: int) -> None:
         """Emit the stages from `number` on, whose words begin at `first`."""
         if number == len(self._run):
             if self._answers:
                 self._copy_answers()
+        elif self._run[number].name == _CONTEXT:
+            with T.If(self._ids != 0), T.Then():
+                self._stage(number, first, T.Bind(self._words[Word.ROWS]))
         elif self._run[number].name == _CROSS:
-            rows = T.Bind(self._words[Word.ROWS])
-            # An output without rows is one of no rows too.
-            fixed = any(port.per_request for port in self._run[number].outputs)
-            with T.If(rows >= (0 if fixed else 1)), T.Then():
-                self._stage(number, first, rows)
+            with T.If(self._words[Word.WHOLE] != 0), T.Then():
+                self._stage(number, first, T.Bind(self._words[Word.ROWS]))
         else:
             self._stage(number, first, i64(1))
 
     def _stage(self, number: int, first: int, rows: Any) -> None:
         program = self._run[number]
         workspace, status_at = self._pointer(first), self._pointer(first + 1)
-        places = list(range(first + 2, first + _words(program)))
+        places, inputs = range(first + 2, first + _words(program)), []
         if program.reads_columns:
-            places = [Word.COLUMNS, Word.SCRATCH, *places]
+            features = self._features[program.name]
+            inputs = [features.pointer(place) for place in (Features.COLUMNS, Features.SCRATCH)]
         status = T.decl_buffer((1,), "int64", data=status_at)
         T.buffer_store(status, i64(0), [0])
         given = [self._pointer(Word.CONSTANTS), workspace, status_at]
-        _call(stage_rows_name(program.name), [i64(0), rows, *given, *map(self._pointer, places)])
+        arguments = [i64(0), rows, *given, *inputs, *map(self._pointer, places)]
+        call_with_barriers(stage_rows_name(program.name), arguments)
         with T.If(status[0] != 0):
             with T.Then():
-                self._say(Outcome.STAGE + number)
+                self._say(i64(Outcome.STAGE + number))
             with T.Else():
                 self._stages(number + 1, first + _words(program))
 
-    def _say(self, outcome: int) -> None:
-        T.buffer_store(self._words, i64(outcome), [Word.OUTCOME])
+    def _say(self, outcome: Any) -> None:
+        T.buffer_store(self._words, outcome, [Word.OUTCOME])
 
     def _words_at(self, place: int) -> Any:
         """Those that the address in a word points to."""
@@ -247,10 +251,3 @@ class _Request:
     def _pointer(self, place: int) -> Any:
         """The address in a word."""
         return pointer_to(T.Bind(self._words[place]))
-
-
-def _call(function: str, arguments: list[Any]) -> None:
-    """Emit a call that reads and writes behind addresses."""
-    T.evaluate(T.call_extern("void", wrapping.BARRIER))
-    call_internal(function, arguments)
-    T.evaluate(T.call_extern("void", wrapping.BARRIER))

@@ -64,7 +64,7 @@ def stage_rows(program: StageProgram, constants_bytes: int) -> Any:
         for step, first_call in enumerate(program.prologue):
             emitter.emit(step, first_call)
         tiles = tirx.floordiv(end - begin + (most - 1), most)
-        if any(port.per_request for port in program.outputs):
+        if program.input_table and any(port.per_request for port in program.outputs):
             tiles = tirx.max(tiles, i64(1))  # what has no rows is there for no rows too
         with T.serial(T.Bind(tiles)) as tile:
             start = T.Bind(begin + tile * most)

@@ -2,7 +2,7 @@
 
 status[0] is a code, status[1] the number of the look-up or feature, status[2] the id. The caller
 clears the first word and reads these after the call; the last report stays. `runtime/stage.py`
-turns them into errors. status[3] the caller sets: the word of `python_turn.py`.
+turns them into errors. status[3] the caller sets: the address of the words of `python_turn.py`.
 """
 
 from __future__ import annotations

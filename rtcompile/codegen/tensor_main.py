@@ -36,7 +36,7 @@ def tensor_main(
     """The PrimFunc `name(scalars..., arrays...)`; scalars are int64.
 
     `internal`: the name of the function that takes the same. `turn`: the array with the address of
-    the word of `python_turn.py`, and the place in it.
+    the words of `python_turn.py`, and the place in it.
     """
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)

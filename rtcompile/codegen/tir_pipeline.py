@@ -9,7 +9,8 @@ The default pipeline of TVM, in its order, without what only a GPU needs, and wi
 - conditions are not moved out of loops, which LLVM does;
 - nothing is lowered from blocks: there are none (`generic.py` lowers those that TVM makes).
 
-The machine code is the same to the byte but for the first (`tests/rtcompile/test_tir_pipeline.py`).
+The machine code of kernels is the same to the byte but for the first; the default pipeline refuses
+functions that call Python's, which are not compared (`tests/rtcompile/test_tir_pipeline.py`).
 """
 
 from __future__ import annotations

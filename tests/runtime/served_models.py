@@ -30,6 +30,7 @@ JOINED: dict[str, Any] = {
 }
 _ITEM = ("item_id", "price", "size", "words", "pair", "scored")
 _USER = ("user_id", "age", "tags", "hist", "joined")
+_PAIRS = ("seen", "pairs", "brand", "ratio")
 _INPUTS = {**INPUTS, "joined": (1, [DIMENSION])}
 
 
@@ -49,6 +50,7 @@ CASES = {
     "no_user_network": Case((*_USER, *_ITEM), ("user", "cross"), ("staging",)),
     "no_user_features": Case(_ITEM, ()),
     "outputs": Case((*_USER, *_ITEM), ("user", "user_network", "cross"), more_outputs=True),
+    "pairs": Case((*_USER, *_ITEM, *_PAIRS), ("user", "user_network", "context", "cross")),
     "context": Case((), ("user", "user_network"), context=True),
 }
 
@@ -111,8 +113,8 @@ def by_stages(path: Path) -> runtime.Ranker:
 
 
 def user_of(ranker: runtime.Ranker, **changes: Any) -> dict[str, Any]:
-    """The fields that the model takes."""
-    user = {**USER, **changes}
+    """The fields that the model takes; its map as text, which compiled code reads."""
+    user = {**USER, "seen": "red:0.5\x1dgreen:2", **changes}
     return {name: user[name] for name in ranker.manifest["fields"]["user"]}
 
 

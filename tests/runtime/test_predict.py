@@ -53,6 +53,7 @@ def test_outputs_without_rows(tmp_path: Path) -> None:
         helper.make_node("Identity", ["three"], ["constant"]),
         helper.make_node("Identity", ["p"], ["given"]),
         helper.make_node("Neg", ["p"], ["computed"]),
+        helper.make_node("Identity", ["computed"], ["again"]),
     ]
     inputs = {"x": (FLOAT, ["n", 4]), "p": (FLOAT, [2, 5])}
     outputs = {
@@ -60,14 +61,17 @@ def test_outputs_without_rows(tmp_path: Path) -> None:
         "constant": (FLOAT, [3]),
         "given": (FLOAT, [2, 5]),
         "computed": (FLOAT, [2, 5]),
+        "again": (FLOAT, [2, 5]),
     }
     save(tmp_path / "m.onnx", nodes, {"three": three}, inputs, outputs)
     rtcompile.build(tmp_path / "m.onnx", output=tmp_path / "m.rtc")
     ranker, p = runtime.load(tmp_path / "m.rtc"), np.arange(10, dtype=np.float32).reshape(2, 5)
     for rows in (0, 1, 3, 200):
+        p = p + 1
         got = ranker.predict({"x": np.ones((rows, 4), np.float32), "p": p})
         assert got["y"].shape == (rows, 4)
-        for name, want in (("constant", three), ("given", p), ("computed", -p)):
+        wanted = {"constant": three, "given": p, "computed": -p, "again": -p}
+        for name, want in wanted.items():
             np.testing.assert_array_equal(got[name], want)
 
 

@@ -55,14 +55,28 @@ def test_what_a_row_takes_is_learned() -> None:
     def work(begin: int, end: int) -> None:
         called.append((begin, end))
 
-    assert helpers.most_rows == 0
+    assert helpers.spreads(1)
     helpers.run(1000, 64, work)
     assert called == [(0, 1000)]
-    assert helpers.most_rows > 0
-    for rows, nanoseconds, most in ((1, 5_000, 99), (100, 10**5, 499), (10, 10**6, 499)):
-        helpers = helpers if rows > 1 else Helpers(3)
+    assert not helpers.spreads(1)
+    helpers = Helpers(3)
+    # Of 50, then of 50 and 250, then of 3, 50 and 250 rows a share.
+    for rows, nanoseconds, least in ((1, 5_000, 50), (100, 10**5, 250), (10, 10**6, 50)):
         helpers.learn(rows, nanoseconds)
-        assert helpers.most_rows == most
+        assert not helpers.spreads(2 * least - 1)
+        assert helpers.spreads(2 * least)
+
+
+def test_what_was_learned_is_forgotten_where_nothing_is_cut() -> None:
+    helpers = Helpers(2)
+    for _ in range(20):
+        helpers.learn(1000, 1)  # as if rows took nothing
+    assert not any(helpers.spreads(10**6) for _ in range(1000))
+    helpers.spreads(10**6)
+    assert helpers.spreads(1)
+    helpers.learn(1, 250_000)
+    assert not helpers.spreads(1)
+    assert helpers.spreads(2)
 
 
 @pytest.mark.parametrize("rows", [1, 127, 128, 129, 256, 1000])

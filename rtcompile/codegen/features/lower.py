@@ -90,8 +90,10 @@ class FeatureStage:
         program.prologue = [*_sorted(keys), *_sorted(tables), *_sorted(joined)]
         program.calls = [*_sorted(program.calls)]
         program.row_scratch += BYTES_A_ROW if keys else 0
-        plan = [plan_row(index, spec) for index, spec in enumerate(self.columns)]
-        program.compiled_columns = bool(plan) and None not in plan
+        others = [(i, spec) for i, spec in enumerate(self.columns) if spec.side != "item"]
+        program.compiled_columns = bool(others) and all(
+            spec.side == "user" and plan_row(index, spec) is not None for index, spec in others
+        )
         loop_calls(self._program, self.constants)
         return self._program
 

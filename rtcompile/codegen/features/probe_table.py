@@ -40,6 +40,7 @@ __all__ = [
     "Key",
     "Piece",
     "ProbeTable",
+    "Searched",
     "hash_keys",
     "pack",
     "table_kernel",
@@ -69,30 +70,16 @@ def unpack(word: Any) -> Piece:
     return T.Bind(word >> 32), T.Bind(word & i64((1 << 32) - 1))
 
 
-class ProbeTable:
-    """A table, while it is made or asked. `text`: the map's."""
+class Searched:
+    """A table, while it is asked. `text`: that of the keys."""
 
     def __init__(self, address: Any, last: Any, text: Any) -> None:
         self._words = values_at(address, "int64")
         self._last, self._text = last, text
 
-    @staticmethod
-    def of(view: InputView) -> tuple[Any, ProbeTable]:
-        """(whether the map's column has one, the table)."""
-        column = view.column
-        shared = tirx.And(column.mode == i64(Mode.ONE), column.table_address != i64(0))
-        return T.Bind(shared), ProbeTable(column.table_address, column.table_last, column.text)
-
-    def find(self, *keys: Key) -> Any:
-        """The first word of the slot that has the keys, or of the empty one where they would be."""
-        return self.find_hashed(hash_keys(keys), *keys)
-
-    def find_hashed(self, hashed: Any, *keys: Key) -> Any:
-        """`find` of keys whose hash is known."""
-        return self.search(hashed, *keys)[0]
-
     def search(self, hashed: Any, *keys: Key) -> tuple[Any, Any]:
-        """(what `find_hashed` says, whether the slot has the keys)."""
+        """(the first word of the slot that has the keys, or of the empty one where they would be;
+        whether the slot has them)."""
         slot = Cell("int64", hashed & self._last)
         found, held = Cell("int64", i64(-1)), Cell("int32", 0)
         with T.While(found.get() < 0):
@@ -119,8 +106,39 @@ class ProbeTable:
         """That of the keys."""
         return self._text
 
+    def word(self, at: Any) -> Any:
+        """The value of a slot that is taken."""
+        return T.Bind(self._words[at + 3])
+
+    def set_word(self, at: Any, word: Any) -> None:
+        """Change it."""
+        T.buffer_store(self._words, word, [at + 3])
+
+    def prefetch(self, hashed: Any) -> None:
+        """Fetch the slot where the search for a hash begins; nothing waits for it."""
+        prefetch(self._words, (hashed & self._last) * SLOT_WORDS)
+
     def _hash_at(self, at: Any) -> Any:
         return T.Bind(self._words[at])
+
+    def _set_keys(self, at: Any, keys: tuple[Piece, ...]) -> None:
+        for place, key in enumerate(keys):
+            T.buffer_store(self._words, pack(key), [at + 1 + place])
+
+
+class ProbeTable(Searched):
+    """A table that one thread makes and asks. `text`: the map's."""
+
+    @staticmethod
+    def of(view: InputView) -> tuple[Any, ProbeTable]:
+        """(whether the map's column has one, the table)."""
+        column = view.column
+        shared = tirx.And(column.mode == i64(Mode.ONE), column.table_address != i64(0))
+        return T.Bind(shared), ProbeTable(column.table_address, column.table_last, column.text)
+
+    def find(self, *keys: Key) -> Any:
+        """The first word of the slot that has the keys, or of the empty one where they would be."""
+        return self.search(hash_keys(keys), *keys)[0]
 
     def holds(self, at: Any) -> Any:
         """Whether a slot is taken."""
@@ -140,31 +158,11 @@ class ProbeTable:
         """Put a value under its keys, unless they are there. `value`: a callable for its word."""
         named = tuple((self._text, *key) for key in keys)
         hashed = hash_keys(named)
-        at = self.find_hashed(hashed, *named)
+        at, _ = self.search(hashed, *named)
         with T.If(tirx.Not(self.holds(at))), T.Then():
-            self.take(at, hashed, keys)
+            T.buffer_store(self._words, hashed, [at])
+            self._set_keys(at, keys)
             self.set_word(at, value())
-
-    def take(self, at: Any, hashed: Any, keys: tuple[Piece, ...]) -> None:
-        """Enter keys in an empty slot; its value is not set yet."""
-        T.buffer_store(self._words, hashed, [at])
-        self._set_keys(at, keys)
-
-    def _set_keys(self, at: Any, keys: tuple[Piece, ...]) -> None:
-        for place, key in enumerate(keys):
-            T.buffer_store(self._words, pack(key), [at + 1 + place])
-
-    def word(self, at: Any) -> Any:
-        """The value of a slot that is taken."""
-        return T.Bind(self._words[at + 3])
-
-    def set_word(self, at: Any, word: Any) -> None:
-        """Change it."""
-        T.buffer_store(self._words, word, [at + 3])
-
-    def prefetch(self, hashed: Any) -> None:
-        """Fetch the slot where the search for a hash begins; nothing waits for it."""
-        prefetch(self._words, (hashed & self._last) * SLOT_WORDS)
 
     def clear(self) -> None:
         """Empty every slot."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.probe_table import Piece, ProbeTable
+from rtcompile.codegen.features.probe_table import Piece, Searched
 from rtcompile.codegen.pointers import values_at
 
 __all__ = ["SHARED_LLVM", "SharedTable", "acquire", "release"]
@@ -37,7 +37,7 @@ define void @{_RELEASE}(ptr %to, i64 %word) {{
 """
 
 
-class SharedTable(ProbeTable):
+class SharedTable(Searched):
     """Of one key a slot. `text`: (buffer, place) of the address of the keys' text."""
 
     def __init__(self, address: Any, last: Any, text: tuple[Any, int]) -> None:
@@ -45,7 +45,7 @@ class SharedTable(ProbeTable):
         self._text_at = text
 
     def text_now(self) -> Any:
-        """See ProbeTable."""
+        """See Searched."""
         return values_at(acquire(*self._text_at), "uint8")
 
     def enter(self, at: Any, hashed: Any, key: Piece, value: Any) -> None:
@@ -55,11 +55,11 @@ class SharedTable(ProbeTable):
         release(self._words, at, hashed)
 
     def set_word(self, at: Any, word: Any) -> None:
-        """See ProbeTable."""
+        """See Searched."""
         release(self._words, at + 3, word)
 
     def word(self, at: Any) -> Any:
-        """See ProbeTable."""
+        """See Searched."""
         return acquire(self._words, at + 3)
 
     def _hash_at(self, at: Any) -> Any:

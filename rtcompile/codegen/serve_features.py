@@ -1,0 +1,107 @@
+"""The features of a request in `serve`: reading fields, encoding them, the items' columns.
+
+    read:    write_fields(fields, COUNT, NAMES, VALUES)             # Python's lock is held
+    hold:    block = *words[STORED]; Py_IncRef(block[OBJECT])       # and here
+             columns[places[k]] = block[FIRST + 8 k :]; columns[...][PLACES] = places of the ids
+    encode:  encode_values(COUNT, 1, 1, STATE, PLAN, ENCODED...)
+             needed = PER_BYTE * (size + LONGEST) + PER_SHARED * size + PER_ROW * rows + FIXED
+
+A request holds the columns of the item table while it runs: an item that is inserted meanwhile may
+move them, and the old ones are gone with the last request that holds them.
+`runtime/serve_plan.py` describes the words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen import wrapping
+from rtcompile.codegen.features.encode_values import ENCODE_VALUES
+from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.internal import call_internal
+from rtcompile.codegen.pointers import pointer_to, values_at
+from rtcompile.codegen.write_objects import call_python, write_fields
+from runtime.encoded import COLUMN_WORDS
+from runtime.encoded import Word as Column
+from runtime.python_objects import Known
+from runtime.scratch import HEADER
+from runtime.serve_plan import Features, Outcome, Stored
+from runtime.value_bytes import Room
+from runtime.value_plan import State
+
+__all__ = ["RequestFeatures", "call_with_barriers", "release_stored"]
+
+_ENCODED = 6  # arrays of an encoder's memory beside its state
+
+
+class RequestFeatures:
+    """Emits what a stage of features needs. `words`: those of Features."""
+
+    def __init__(self, words: Any) -> None:
+        self._words = words
+
+    def read(self, fields: Any) -> Any:
+        """Emit the writing of the user's fields; returns whether they could be."""
+        values, names = self._at(Features.VALUES), self._at(Features.NAMES)
+        write_fields(fields, T.Bind(self._words[Features.COUNT]), names, values)
+        return T.Bind(values[Room.WRITTEN] != 0)
+
+    def hold(self, block: Any, python: Any, ids_places: Any) -> None:
+        """Emit the descriptors of the items' columns. `block`: the address of words of Stored."""
+        stored = values_at(block, "int64")
+        call_python(T.Bind(python[Known.INC_REF]), T.Bind(stored[Stored.OBJECT]), i64(0))
+        T.buffer_store(self._words, T.Bind(stored[Stored.LONGEST]), [Features.LONGEST])
+        columns, places = self._at(Features.COLUMNS), self._at(Features.ITEM_PLACES)
+        with T.serial(T.Bind(self._words[Features.ITEMS])) as k:
+            first = T.Bind(places[k] * COLUMN_WORDS)
+            for word in range(COLUMN_WORDS):
+                value = T.Bind(stored[k * COLUMN_WORDS + (Stored.FIRST + word)])
+                told = ids_places if word == Column.PLACES else value
+                T.buffer_store(columns, told, [first + word])
+
+    def encode(self, rows: Any) -> Any:
+        """Emit encoding, and the beginning of the scratch; returns the Outcome."""
+        words, outcome = self._words, Cell("int64", i64(Outcome.DONE))
+        state = self.pointer(Features.STATE)
+        encoded = [self.pointer(Features.ENCODED + k) for k in range(_ENCODED)]
+        one = [T.Bind(words[Features.COUNT]), i64(1), i64(1)]
+        call_with_barriers(ENCODE_VALUES, [*one, state, self.pointer(Features.PLAN), *encoded])
+        told = T.decl_buffer((State.FLAGS,), "int64", data=state)
+        size = T.Bind(told[State.SIZE])
+        needed = T.Bind(
+            words[Features.PER_BYTE] * (size + words[Features.LONGEST])
+            + words[Features.PER_SHARED] * size
+            + words[Features.PER_ROW] * rows
+            + words[Features.FIXED]
+        )
+        T.buffer_store(words, needed, [Features.NEEDED])
+        with T.If(needed > words[Features.SCRATCH_BYTES]), T.Then():
+            outcome.set(i64(Outcome.SCRATCH))
+        with T.If(told[State.LEFT] != 0), T.Then():
+            outcome.set(i64(Outcome.LEFT))
+        scratch = T.decl_buffer((1,), "int64", data=self.pointer(Features.SCRATCH))
+        T.buffer_store(scratch, i64(HEADER), [0])
+        return T.Bind(outcome.get())
+
+    def pointer(self, place: int) -> Any:
+        """The address in a word."""
+        return pointer_to(T.Bind(self._words[place]))
+
+    def _at(self, place: int) -> Any:
+        return values_at(T.Bind(self._words[place]), "int64")
+
+
+def release_stored(block: Any, python: Any) -> None:
+    """Emit that the request is done with what `hold` has held, unless that is 0."""
+    with T.If(block != 0), T.Then():
+        stored = values_at(block, "int64")
+        call_python(T.Bind(python[Known.DEC_REF]), T.Bind(stored[Stored.OBJECT]), i64(0))
+
+
+def call_with_barriers(function: str, arguments: list[Any]) -> None:
+    """Emit a call that reads and writes behind addresses."""
+    T.evaluate(T.call_extern("void", wrapping.BARRIER))
+    call_internal(function, arguments)
+    T.evaluate(T.call_extern("void", wrapping.BARRIER))
