@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -169,8 +170,7 @@ def test_inserting_items_takes_no_turn(ranker: runtime.Ranker) -> None:
     assert _turns(lambda: ranker.items.upsert(items(20), key="id")) == 0
 
 
-def test_a_request_waits_while_another_runs_python(network: runtime.Ranker) -> None:
-    """And no longer than it must: the other one holds the word for good."""
+def test_requests_end_where_another_has_its_turn_for_good(network: runtime.Ranker) -> None:
     answered = threading.Event()
 
     def ask() -> None:
@@ -184,3 +184,12 @@ def test_a_request_waits_while_another_runs_python(network: runtime.Ranker) -> N
         TURN.words[0] = 1
     asking.join()
     assert network.predict(_request())["Y"].shape == (9, 1)
+
+
+def test_a_forked_process_has_no_threads_that_wait() -> None:
+    TURN.words[0], TURN.words[1] = 7, 3
+    child = os.fork()
+    if child == 0:
+        os._exit(int(list(TURN.words[:2]) != [0, 0]))
+    TURN.words[1] = 0
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,18 @@ def test_bad_logged_lines(ranker: runtime.Ranker, line: Any) -> None:
 def _rows(count: int) -> list[dict[str, Any]]:
     table = items(count)
     return [{name: values[row] for name, values in table.items()} for row in range(count)]
+
+
+def test_delete_takes_what_asks_the_table(ranker: runtime.Ranker) -> None:
+    ranker.items.replace(items(COUNT), key="id")
+    assert ranker.items.delete(item for item in ranker.items.ids() if item == "i3") == 1
+    assert "i3" not in ranker.items
+
+    def stale() -> Iterator[str]:
+        yield from ranker.items.ids()
+
+    assert ranker.items.delete(stale()) == COUNT - 1
+    ranker.items.replace(items(COUNT), key="id")
 
 
 def test_upsert_delete_replace(ranker: runtime.Ranker) -> None:

@@ -8,11 +8,14 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
+import rtcompile
 import runtime
 from runtime.serve import Served
-from tests.ranking_model import USER
+from tests.ranking_model import DIMENSION, FLOAT, USER, small_ranking_model
 from tests.runtime.served_models import CASES, build_case, by_stages, load_case, user_of
 
 
@@ -128,3 +131,74 @@ def test_bad_requests_are_refused_as_by_stages(artifact: Path, user: Any, ids: A
         found.append((type(error.value), str(error.value)))
         assert ranker.rank(user_of(ranker), _IDS)["ctr"].shape == (20, 1)
     assert found[0] == found[1]
+
+
+def test_a_refused_request_may_have_moved_memory(artifact: Path) -> None:
+    ranker, stages = load_case(artifact), by_stages(artifact)
+    user = user_of(ranker)
+    assert ranker._ranking is not None
+    for count in (100, 250):
+        with pytest.raises(runtime.UnknownItemError, match="'never'"):
+            ranker.rank(user, [*(f"i{i}" for i in range(count)), "never"])
+        want = stages.rank(user, _IDS)["ctr"]
+        np.testing.assert_array_equal(ranker.rank(user, _IDS)["ctr"], want)
+        np.testing.assert_array_equal(ranker.rank(user, np.array(_IDS))["ctr"], want)
+    assert len(ranker._ranking._idle) == 1
+
+
+def test_ids_that_change_meanwhile(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread appends one, after the arrays for the answer were made."""
+    ranker, stages, ids = load_case(artifact), by_stages(artifact), list(_IDS)
+    user, empty = user_of(ranker), np.empty
+    ranker.rank(user, ids)
+
+    def appended(*arguments: Any) -> Any:
+        ids.append("i250")
+        return empty(*arguments)
+
+    monkeypatch.setattr("runtime.serve.np.empty", appended)
+    got = ranker.rank(user, ids)["ctr"]
+    monkeypatch.undo()
+    assert got.shape == (len(ids), 1) and len(ids) > len(_IDS)
+    np.testing.assert_array_equal(got, stages.rank(user, ids)["ctr"])
+
+
+def test_an_interrupted_request_leaves_no_memory(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may point where nothing is any more."""
+    ranker = load_case(artifact)
+    user = user_of(ranker)
+    want = ranker.rank(user, _IDS)["ctr"]
+    assert ranker._ranking is not None and len(ranker._ranking._idle) == 1
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Served, "answer", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ranker.rank(user, _IDS)
+    monkeypatch.undo()
+    assert ranker._ranking._idle == []
+    np.testing.assert_array_equal(ranker.rank(user, _IDS)["ctr"], want)
+
+
+def test_fields_that_only_another_output_reads_are_asked_for(tmp_path: Path) -> None:
+    """However the ids come."""
+    model = small_ranking_model(tmp_path, "user_id", "item_id", "position")
+    graph = onnx.load(model.onnx)
+    sides = [f"{name}_flat" for name in ("user_id", "item_id")]
+    graph.graph.node.append(helper.make_node("Add", sides, ["other"]))
+    graph.graph.output.append(helper.make_tensor_value_info("other", FLOAT, ["n", DIMENSION]))
+    onnx.save(graph, model.onnx)
+    options = rtcompile.BuildOptions(
+        features=model.features, embeddings=model.embeddings, outputs=("other",)
+    )
+    rtcompile.build(model.onnx, options, output=tmp_path / "m.rtc")
+    ranker = load_case(tmp_path / "m.rtc")
+    assert ranker.manifest["fields"]["context"] == ["position"]
+    for ids in (_IDS, np.array(_IDS)):
+        with pytest.raises(runtime.RequestError, match="missing 'position'"):
+            ranker.rank(user_of(ranker), ids)
+        found = ranker.rank(user_of(ranker), ids, {"position": [1] * len(_IDS)})
+        assert found["other"].shape == (len(_IDS), DIMENSION)

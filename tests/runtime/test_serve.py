@@ -175,15 +175,16 @@ def test_the_lock_is_given_up_while_stages_run(artifacts: dict[str, Path], keeps
         counting.join()
 
 
-def test_many_threads_help(artifacts: dict[str, Path]) -> None:
-    whole, stages = load_case(artifacts["plain"], threads=2), by_stages(artifacts["plain"])
+@pytest.mark.parametrize("name", ["plain", "outputs", "pairs"])
+def test_many_threads_help(artifacts: dict[str, Path], name: str) -> None:
+    whole, stages = load_case(artifacts[name], threads=2), by_stages(artifacts[name])
     called = _calls(whole)
     assert whole._stage.helpers is not None
     whole._stage.helpers._least = 70
     for count in (139, 140):
         user = user_of(whole)
-        np.testing.assert_array_equal(_score(whole, user, count), _score(stages, user, count))
-    assert called == [139, 0]
+        _assert_same(score(whole, user, count), score(stages, user, count))
+    assert list(dict.fromkeys(called)) == [139, 0]  # with more scratch where that was too small
 
 
 @pytest.mark.parametrize("name", ["plain", "no_user_network", "pairs", "context"])

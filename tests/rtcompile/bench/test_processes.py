@@ -25,6 +25,8 @@ def test_all_answer() -> None:
     with Processes(3, _make) as processes:
         assert processes.requests_per_second(10, 0.5) == 31.5
         assert processes.requests_per_second(1, 0.0) == 3.0
+        assert all(copy.is_alive() for copy in processes.copies)
+    assert not any(copy.is_alive() for copy in processes.copies)
 
 
 def test_one_that_dies_is_an_error() -> None:
