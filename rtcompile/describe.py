@@ -112,8 +112,8 @@ def _scratch_bytes(feature: Feature) -> int:
         copy = prefix and prefix + RESULT_BYTES
         return library_scratch_bytes(len(feature.inputs), feature.value_dim) + copy
     made = [_WORD * (len(f.default) + f.value_dim + 2) + NUMBER_BYTES for f in inner]
-    # A default that a feature reads is copied too.
-    copied = [len(b"".join(f.default)) + NUMBER_BYTES for f in inner if prefix]
+    # A default that a feature reads is copied too, and once more for a prefix.
+    copied = [len(b"".join(f.default)) + NUMBER_BYTES for f in inner] * (2 if prefix else 1)
     return prefix + sum(made) + sum(copied) + sum(map(_scratch_bytes, inner))
 
 

@@ -35,10 +35,11 @@ class Trials:
         return sorted(self._taken)[len(self._taken) // 2] <= _BRIEF
 
     def time(self, call: Callable[[], object]) -> bool:
-        """Make a call, and say whether enough were timed. One that raises does not count."""
+        """Make a call, and say whether enough were timed. One that raises does not count, nor one
+        that returns False."""
         begin = perf_counter_ns()
-        call()
-        self._taken.append(perf_counter_ns() - begin)
+        if call() is not False:
+            self._taken.append(perf_counter_ns() - begin)
         return self.over
 
 

@@ -27,8 +27,8 @@ __all__ = ["ColumnStore", "StoredColumns"]
 class StoredColumns:
     """What a reader takes: descriptors [columns, COLUMN_WORDS], and the arrays they point into.
 
-    `longest`: at least the bytes of any item's text, for the scratch. For compiled code, the words
-    of `serve_plan.Stored` lie at `address`.
+    `longest`: at least the elements, values and bytes that any item has in a column, for the
+    scratch. For compiled code, the words of `serve_plan.Stored` lie at `address`.
     """
 
     def __init__(
@@ -80,11 +80,12 @@ class _Column:
 
 
 def _longest_row(part: ColumnPart) -> int:
-    """Bytes of the row with the longest text."""
-    if part.offsets is None:
-        return 0
-    ends = part.values if part.rows is None else part.values[part.rows]
-    return int(np.max(np.diff(part.offsets[ends]), initial=0))
+    """Elements, values and bytes of text of the row that has the most."""
+    edges = part.values if part.rows is None else part.values[part.rows]
+    counts = np.diff(edges) + (1 if part.rows is None else np.diff(part.rows))
+    if part.offsets is not None:
+        counts = counts + np.diff(part.offsets[edges])
+    return int(np.max(counts, initial=0))
 
 
 class ColumnStore:

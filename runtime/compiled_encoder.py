@@ -74,7 +74,7 @@ class _Set:
         self.count = len(rows)
         plan = aligned_empty(sum(map(len, rows)), "int64")
         plan[:] = [word for row in rows for word in row]
-        self.plan, self.pointer = tvm_ffi.from_dlpack(plan), address(plan)
+        self.plan = tvm_ffi.from_dlpack(plan)
         self.values: Callable[[Any], tuple[Any, ...]]
         get = itemgetter(*names)
         self.values = get if len(names) > 1 else lambda fields: (get(fields),)
@@ -112,7 +112,7 @@ class CompiledEncoder:
         memory = self._run(self._every, fields, 1, mode, single=True)
         if memory is None:
             return self._encoder(tuple(range(len(self.specs)))).one(fields, mode)
-        bound = memory.state[State.SIZE] + self.bound_of_none
+        bound = memory.state[State.SIZE] + len(self.specs) * (COLUMN_WORDS + 3)
         shared = memory.state[State.SIZE] + 4 * len(self.specs) if mode == Mode.ONE else 0
         left = self._left(memory, self._others)
         if left:
@@ -121,32 +121,8 @@ class CompiledEncoder:
             bound, shared = bound + more.bound, shared + more.shared
         return Encoded(1, memory.columns, bound, shared, memory)
 
-    @property
-    def plan(self) -> tuple[int, int] | None:
-        """Of all columns, how many they are and where their plan lies; None where some are always
-        left to the runtime."""
-        every = self._every
-        return None if every is None or self._others else (every.count, every.pointer)
-
-    @property
-    def names(self) -> list[str]:
-        """Of the fields that the columns with a plan read, in the order of the plan."""
-        return self._names
-
-    @property
-    def bound_of_none(self) -> int:
-        """`Encoded.bound` of a row without values."""
-        return len(self.specs) * (COLUMN_WORDS + 3)
-
-    def memory(self) -> EncodeMemory:
-        """To encode values into."""
+    def _memory(self) -> EncodeMemory:
         return EncodeMemory(len(self.specs), ValueBytes(_SMALLEST))
-
-    def write(self, fields: Mapping[str, object], memory: EncodeMemory) -> EncodeMemory | None:
-        """Write the values of the columns that have a plan into a memory, or where that is too
-        small, into a larger one, which it returns. None where they cannot be written."""
-        every = self._every
-        return None if every is None else self._write(every, fields, memory)
 
     def _write(
         self, chosen: _Set, given: Mapping[str, Any], memory: EncodeMemory
@@ -189,7 +165,7 @@ class CompiledEncoder:
         """Encode the chosen columns; None where they cannot be written down or passed over."""
         if chosen is None:
             return None
-        idle = self._idle.pop() if self._idle else self.memory()
+        idle = self._idle.pop() if self._idle else self._memory()
         memory = self._write(chosen, given, idle)
         if memory is None:
             self._idle.append(idle)

@@ -55,6 +55,7 @@ class FeatureStage:
         self.encoder = self._encoder_of(side, specs)
         parts = (self._part(one, specs) for one in ("user", "context"))
         self._parts = [part for part in parts if len(part.places)]
+        self.user_columns = {spec.name for spec in specs if spec.side == "user"}
         # The item columns that it reads beside those of other sides.
         self.item_specs = tuple(spec for spec in specs if spec.side == "item")
         self._items = _places("item", specs)

@@ -8,8 +8,6 @@ calls that were not, nothing does.
 from __future__ import annotations
 
 import math
-import statistics
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
@@ -37,24 +35,24 @@ class Helpers:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="rtcompile")
         # Rows that are worth a thread, by the last calls that were cut.
-        self._shares: deque[int] = deque(maxlen=_LEARNED)
+        self._shares: list[int] = []
         self._least = 0  # their median; 0 while it is not known what a row takes
         self._alone = 0  # calls that were not cut since
 
     def spreads(self, rows: int) -> bool:
         """Whether a call of so many rows is cut. One is while it is not known what a row takes."""
-        if rows >= 2 * self._least:
+        if rows and rows >= 2 * self._least:
             return True
         self._alone += 1
         if self._alone > _ALONE:
-            self._shares.clear()
-            self._least = self._alone = 0
+            self._shares, self._least, self._alone = [], 0, 0
         return False
 
     def learn(self, rows: int, nanoseconds: int) -> None:
         """So long `rows` rows took."""
-        self._shares.append(math.ceil(_SHARE * rows / max(nanoseconds, 1)))
-        self._least, self._alone = statistics.median_high(list(self._shares)), 0
+        share = math.ceil(_SHARE * rows / max(nanoseconds, 1))
+        shares = [*self._shares[1 - _LEARNED :], share]  # others may learn and forget meanwhile
+        self._shares, self._least, self._alone = shares, sorted(shares)[len(shares) // 2], 0
 
     def run(self, rows: int, tile_rows: int, work: Callable[[int, int], None]) -> None:
         """Call `work` with each range, wait for all. Raises what the first that failed raised.

@@ -4,8 +4,8 @@
     text   i17i4i99...               the ids, one behind the other
 
 An id's text is compared, not its hash alone. An id that is removed keeps its slot, without a place.
-Requests look ids up without Python's lock, also while another thread enters some: they see each id
-with the place that it had or has.
+Requests may look ids up without Python's lock, also while another thread enters some: they see each
+id with the place that it had or has.
 `item_index_plan.py` says how the two sides meet.
 """
 

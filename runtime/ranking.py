@@ -211,7 +211,7 @@ class Ranking:
         stages = {"cross": self._cross, **networks, **features}
         reading = [self._features[name] for name in names if name in self._features]
         fields = tuple(self._fields["user"])
-        read = {name for stage in reading for name in stage.columns}
+        read = {name for stage in reading for name in stage.user_columns}
         plans, unread = [], [name for name in fields if name not in read]
         for stage in reading:
             plan = stage.served_plan(fields, unread)

@@ -1,8 +1,9 @@
 """A request in one call of compiled code: reading it, the user's stages, the rest over the items.
 
 `serve_plan.py` says what the function is told. A request that it does not take, for a value of a
-type that compiled code does not know or an id that is unknown, is read by the runtime, and goes
-stage by stage where a column is left (`ranking.py`).
+type that compiled code does not know or an id that is unknown, is read by the runtime
+(`ranking.py`). It goes stage by stage from the context stage on, or all the way where a column is
+left.
 """
 
 from __future__ import annotations
@@ -198,10 +199,16 @@ class Served:
         return outcome == Outcome.DONE
 
     def _time(self, fields: int, ids: int, found: int, rows: int) -> None:
-        """A call with Python's lock: to wait for that is no part of what it takes."""
+        """A call with Python's lock: to wait for that is no part of what it takes. One that did
+        nothing says nothing."""
         words = self._words
         words[Word.READS] = words[Word.TURN] = 0
-        self._brief.time(rows, lambda: self._function(fields, ids, found, self._address))
+
+        def call() -> bool:
+            self._function(fields, ids, found, self._address)
+            return bool(words[Word.OUTCOME] == Outcome.DONE)
+
+        self._brief.time(rows, call)
         words[Word.READS], words[Word.TURN] = int(self._server.reads), TURN.address
 
     def answers(self, rows: int) -> list[npt.NDArray[Any]]:
@@ -212,11 +219,13 @@ class Served:
 
     def _grow_room(self, user: object, items: Sequence[object]) -> bool:
         """Make room for what is read, and say whether there was too little."""
+        if type(user) is not dict:  # which compiled code does not read
+            return False
         before = [features.capacity for features in self._features]
         more_ids = self._grow_ids(items)
         try:
-            written = all(features.write(user) for features in self._features)  # type: ignore[arg-type]
-        except (KeyError, TypeError):  # no such fields
+            written = all(features.write(user) for features in self._features)
+        except KeyError:
             return False
         more_values = before != [features.capacity for features in self._features]
         return written and (more_ids or more_values)

@@ -49,7 +49,7 @@ class Features:
     # share, for each row, and in any case.
     PER_BYTE, PER_SHARED, PER_ROW, FIXED = 2, 3, 4, 5
     NEEDED = 6  # that, where it is too small
-    LONGEST = 7  # bytes and values of the longest item
+    LONGEST = 7  # elements, values and bytes of the longest item
     ITEMS = 8  # columns of the items
     PLAN = 9
     NAMES = 10  # see Names

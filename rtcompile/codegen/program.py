@@ -131,8 +131,8 @@ class StageProgram:
     With `output_table` the outputs are not arguments of their own: one int64 [outputs, 2] has the
     address of each and its bytes a row, so that calls that differ in their output share a loop.
     `input_table`: the inputs likewise. `reads_columns`: they are encoded columns;
-    `compiled_columns`: compiled code can encode all of them. `counter`: the intrinsic that a
-    profiled build times with.
+    `compiled_columns`: compiled code can encode all of the user's, and there are none of the
+    context. `counter`: the intrinsic that a profiled build times with.
     `llvm`: text of functions that kernels call. `tile_rows`: the most rows of a tile, which memory
     is sized for; 16 or more, also of a stage that has one row a request (`single_row`): kernels
     write whole vectors. `tuned_tile`: tuning records may say how many.

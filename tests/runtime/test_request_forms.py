@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
@@ -19,9 +20,9 @@ from tests.ranking_model import DIMENSION, FLOAT, USER, small_ranking_model
 from tests.runtime.served_models import CASES, build_case, by_stages, load_case, user_of
 
 
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_case(tmp_path_factory.mktemp("plain"), CASES["plain"])
+@pytest.fixture(scope="module", params=["plain", "pairs"])
+def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_case(tmp_path_factory.mktemp(request.param), CASES[request.param])
 
 
 def _by_parts(ranker: runtime.Ranker, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
@@ -107,6 +108,8 @@ def test_users_of_any_form(
     ("user", "ids"),
     [
         ({"tags": "a"}, _IDS),
+        (np.zeros(3), _IDS),
+        (defaultdict(str, user_id=3), _IDS),
         ({**USER, "more": 1}, _IDS),
         ([], _IDS),
         (None, _IDS),
@@ -153,13 +156,14 @@ def test_ids_that_change_meanwhile(artifact: Path, monkeypatch: pytest.MonkeyPat
     ranker.rank(user, ids)
 
     def appended(*arguments: Any) -> Any:
-        ids.append("i250")
+        if len(ids) == len(_IDS):
+            ids.append("i250")
         return empty(*arguments)
 
     monkeypatch.setattr("runtime.serve.np.empty", appended)
     got = ranker.rank(user, ids)["ctr"]
     monkeypatch.undo()
-    assert got.shape == (len(ids), 1) and len(ids) > len(_IDS)
+    assert got.shape == (len(_IDS) + 1, 1)
     np.testing.assert_array_equal(got, stages.rank(user, ids)["ctr"])
 
 

@@ -259,9 +259,57 @@ def test_requests_of_many_threads_while_items_change(artifacts: dict[str, Path],
         writer.join()
 
 
-def test_ids_are_looked_up_while_others_are_entered(artifacts: dict[str, Path]) -> None:
-    """Without Python's lock: entering finds the texts no room, and moves them."""
-    ranker = load_case(artifacts["plain"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"query": "x " * 20_000},
+        {"seen": "\x1d".join(f"k{i}:{i}" for i in range(9_000))},
+        {"nested": "|".join(f"k{i}^{i}:1" for i in range(9_000))},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_long_values_of_features_of_pairs(
+    artifacts: dict[str, Path], change: dict[str, Any]
+) -> None:
+    whole, stages = load_case(artifacts["pairs"]), by_stages(artifacts["pairs"])
+    called, user = _calls(whole), user_of(whole, **change)
+    for given in (user, user_of(whole), user):
+        _assert_same(score(whole, given, 40), score(stages, given, 40))
+    assert set(called) == {40}
+
+
+def test_a_long_item(artifacts: dict[str, Path]) -> None:
+    whole, stages = load_case(artifacts["pairs"]), by_stages(artifacts["pairs"])
+    called, user = _calls(whole), user_of(whole)
+    long = {name: values[:1] for name, values in items(1).items()}
+    for words in ("red " * 3000, " " * 5000 + "green", "red " * 40_000):
+        long["words"] = [words]
+        for ranker in (whole, stages):
+            ranker.items.upsert(long, key="id")
+        _assert_same(score(whole, user, 30), score(stages, user, 30))
+    assert set(called) == {30}
+
+
+def test_items_columns_are_held_no_longer_than_a_request(artifacts: dict[str, Path]) -> None:
+    """Whatever becomes of it."""
+    ranker = load_case(artifacts["pairs"])
+    ids, user = [f"i{i}" for i in range(70)], user_of(ranker)
+    held = ranker.items.state.store.snapshot
+    before = sys.getrefcount(held)
+    ranker.rank(user, ids)
+    ranker.rank(user_of(ranker, query="x " * 30_000), ids)  # more scratch
+    ranker.rank(user_of(ranker, age=np.float32(3)), ids)  # a column is left
+    with pytest.raises(runtime.UnknownIdError):
+        ranker.rank(user_of(ranker, user_id=20), ids)
+    with pytest.raises(runtime.UnknownItemError):
+        ranker.rank(user, [*ids, "never"])
+    assert sys.getrefcount(held) == before
+
+
+@pytest.mark.parametrize("name", ["plain", "pairs"])
+def test_ids_are_looked_up_while_others_are_entered(artifacts: dict[str, Path], name: str) -> None:
+    """Without Python's lock: entering finds the texts no room, and moves them; so do columns."""
+    ranker = load_case(artifacts[name])
     assert ranker._ranking is not None and ranker._ranking._server is not None
     user, known = user_of(ranker), items(COUNT)
     ids, stop = [f"i{i}" for i in range(COUNT)], threading.Event()
@@ -314,3 +362,6 @@ def test_brief_calls_keep_the_lock() -> None:
     assert known[::16] == [(-1, nothing), (0, nothing), (0, 512), (3, 512), (3, 256)]
     assert known[15::16] == [(-1, nothing), (0, nothing), (0, 512), (3, 512)]
     assert calls._word[0] == calls.most
+    for _ in range(100):
+        calls.time(100, lambda: False)  # it did nothing
+    assert (calls.most, calls.least_long) == known[-1]

@@ -56,6 +56,7 @@ def test_what_a_row_takes_is_learned() -> None:
         called.append((begin, end))
 
     assert helpers.spreads(1)
+    assert not helpers.spreads(0)
     helpers.run(1000, 64, work)
     assert called == [(0, 1000)]
     assert not helpers.spreads(1)
@@ -79,7 +80,7 @@ def test_what_was_learned_is_forgotten_where_nothing_is_cut() -> None:
     assert helpers.spreads(2)
 
 
-@pytest.mark.parametrize("rows", [1, 127, 128, 129, 256, 1000])
+@pytest.mark.parametrize("rows", [0, 1, 127, 128, 129, 256, 1000])
 def test_threads_change_nothing(artifact: Path, rows: int) -> None:
     rng = np.random.default_rng(rows)
     given = {
@@ -88,6 +89,8 @@ def test_threads_change_nothing(artifact: Path, rows: int) -> None:
     }
     want = runtime.load(artifact).predict(given)["Y"]
     for threads in (2, 3):
+        unlearned = runtime.load(artifact, threads=threads)
+        np.testing.assert_array_equal(unlearned.predict(given)["Y"], want)
         ranker = _spreading(artifact, threads)
         np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
 
