@@ -8,7 +8,7 @@ import pytest
 from rtcompile.codegen.spread_rows import RowForm, gather_rows_kernel, spread_rows_kernel
 from tests.rtcompile.kernels import compiled
 
-_DTYPES = ("float32", "int64", "bool", "float64", "int32")
+_DTYPES = ("float32", "int64", "bool")
 _WIDTHS = (1, 5, 16, 17, 33, 128, 300, 1500)  # rows of a part of a line, of many, of a loop
 
 
