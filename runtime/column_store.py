@@ -17,7 +17,7 @@ import numpy.typing as npt
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec
 from runtime.encode import Encoder
-from runtime.encoded import COLUMN_WORDS, PADDING, ColumnPart, Mode, Word
+from runtime.encoded import COLUMN_WORDS, PADDING, Mode, Word
 from runtime.input_table import address
 from runtime.serve_plan import Stored
 
@@ -79,15 +79,6 @@ class _Column:
         return (self.rows, self.values, self.offsets, self.text, self.numbers)
 
 
-def _longest_row(part: ColumnPart) -> int:
-    """Elements, values and bytes of text of the row that has the most."""
-    edges = part.values if part.rows is None else part.values[part.rows]
-    counts = np.diff(edges) + (1 if part.rows is None else np.diff(part.rows))
-    if part.offsets is not None:
-        counts = counts + np.diff(part.offsets[edges])
-    return int(np.max(counts, initial=0))
-
-
 class ColumnStore:
     """Append rows, take snapshots. One writer at a time; see `items.py`."""
 
@@ -119,7 +110,8 @@ class ColumnStore:
                 column.text.append(part.text, PADDING)
             column.numbers.append(part.numbers)
             self._splits[index] = part.split
-            self._longest = max(self._longest, _longest_row(part))
+            longest = int(np.max(part.row_sizes(with_text=True), initial=0))
+            self._longest = max(self._longest, longest)
         # Whoever reads the word has Python's lock until he holds what it says: that stays until the
         # word says another.
         self._before, self.snapshot = self.snapshot, self._taken()

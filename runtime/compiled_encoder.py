@@ -22,9 +22,11 @@ from runtime.input_table import address
 from runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter
 from runtime.value_plan import State, plan_row
 
-__all__ = ["CompiledEncoder", "EncodeMemory"]
+__all__ = ["BOUND", "SHARED", "SMALLEST", "ColumnSet", "CompiledEncoder", "EncodeMemory"]
 
-_SMALLEST = 1 << 13
+SMALLEST = 1 << 13  # bytes of the values that there is room for at first
+# What a column without values counts in `Encoded.bound`, and in `Encoded.shared`.
+BOUND, SHARED = COLUMN_WORDS + 3, 4
 _PADDING = 128  # what is read and written behind the last value
 _MOST_SETS = 32  # of columns that encoders are kept for
 
@@ -66,15 +68,16 @@ class EncodeMemory:
         self.left: object = None  # what the columns point into that were left to the runtime
 
 
-class _Set:
-    """Some of an encoder's columns, as compiled code takes them."""
+class ColumnSet:
+    """Some of a stage's columns, as compiled code takes them: their `count` and `plan`, which lies
+    at `pointer`. `rows`: of the plan."""
 
     def __init__(self, rows: Sequence[list[int]], names: Sequence[str]) -> None:
         self.places = [row[0] for row in rows]
         self.count = len(rows)
         plan = aligned_empty(sum(map(len, rows)), "int64")
         plan[:] = [word for row in rows for word in row]
-        self.plan = tvm_ffi.from_dlpack(plan)
+        self.plan, self.pointer = tvm_ffi.from_dlpack(plan), address(plan)
         self.values: Callable[[Any], tuple[Any, ...]]
         get = itemgetter(*names)
         self.values = get if len(names) > 1 else lambda fields: (get(fields),)
@@ -103,7 +106,7 @@ class CompiledEncoder:
         self._names = [specs[index].name for index in self._rows]
         self._every = self._set(list(self._rows))
         # By the types that the columns of many rows have: those that are lists, and all others.
-        self._choices: dict[tuple[type, ...], tuple[_Set | None, tuple[int, ...]]] = {}
+        self._choices: dict[tuple[type, ...], tuple[ColumnSet | None, tuple[int, ...]]] = {}
         # One a running call. Lists append and pop atomically.
         self._idle: list[EncodeMemory] = []
 
@@ -112,8 +115,8 @@ class CompiledEncoder:
         memory = self._run(self._every, fields, 1, mode, single=True)
         if memory is None:
             return self._encoder(tuple(range(len(self.specs)))).one(fields, mode)
-        bound = memory.state[State.SIZE] + len(self.specs) * (COLUMN_WORDS + 3)
-        shared = memory.state[State.SIZE] + 4 * len(self.specs) if mode == Mode.ONE else 0
+        bound = memory.state[State.SIZE] + BOUND * len(self.specs)
+        shared = memory.state[State.SIZE] + SHARED * len(self.specs) if mode == Mode.ONE else 0
         left = self._left(memory, self._others)
         if left:
             more = self._encoder(left).one(fields, mode)
@@ -122,10 +125,10 @@ class CompiledEncoder:
         return Encoded(1, memory.columns, bound, shared, memory)
 
     def _memory(self) -> EncodeMemory:
-        return EncodeMemory(len(self.specs), ValueBytes(_SMALLEST))
+        return EncodeMemory(len(self.specs), ValueBytes(SMALLEST))
 
     def _write(
-        self, chosen: _Set, given: Mapping[str, Any], memory: EncodeMemory
+        self, chosen: ColumnSet, given: Mapping[str, Any], memory: EncodeMemory
     ) -> EncodeMemory | None:
         values = self._writer.write(chosen.values(given), memory.values)
         if values is None or values is memory.values:
@@ -160,7 +163,7 @@ class CompiledEncoder:
             self._idle.append(memory)
 
     def _run(
-        self, chosen: _Set | None, given: Mapping[str, Any], rows: int, mode: int, single: bool
+        self, chosen: ColumnSet | None, given: Mapping[str, Any], rows: int, mode: int, single: bool
     ) -> EncodeMemory | None:
         """Encode the chosen columns; None where they cannot be written down or passed over."""
         if chosen is None:
@@ -187,7 +190,7 @@ class CompiledEncoder:
         left = [place for place, flag in zip(places, flags, strict=True) if flag]
         return tuple(sorted((*others, *left)))
 
-    def _choose(self, types: tuple[type, ...]) -> tuple[_Set | None, tuple[int, ...]]:
+    def _choose(self, types: tuple[type, ...]) -> tuple[ColumnSet | None, tuple[int, ...]]:
         pairs = list(zip(self._rows, types, strict=True))
         chosen = self._set([index for index, kind in pairs if kind in (list, tuple)])
         others = [index for index, kind in pairs if kind not in (list, tuple)]
@@ -196,10 +199,10 @@ class CompiledEncoder:
         self._choices[types] = choice = chosen, tuple(sorted((*self._others, *others)))
         return choice
 
-    def _set(self, indices: Sequence[int]) -> _Set | None:
+    def _set(self, indices: Sequence[int]) -> ColumnSet | None:
         """None of no columns."""
         names = [self.specs[index].name for index in indices]
-        return _Set([self._rows[index] for index in indices], names) if indices else None
+        return ColumnSet([self._rows[index] for index in indices], names) if indices else None
 
     def _encoder(self, indices: tuple[int, ...]) -> Encoder:
         """Of some columns."""

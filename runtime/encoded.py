@@ -74,6 +74,14 @@ class ColumnPart:
     numbers: npt.NDArray[np.float64]
     split: int
 
+    def row_sizes(self, with_text: bool) -> npt.NDArray[np.int64]:
+        """[rows]: elements and values of each, and bytes of text if they count."""
+        edges = self.values if self.rows is None else self.values[self.rows]
+        sizes = np.diff(edges) + (1 if self.rows is None else np.diff(self.rows))
+        if self.offsets is None or not with_text:
+            return sizes
+        return sizes + np.diff(self.offsets[edges])
+
 
 @dataclass(slots=True)
 class Encoded:
@@ -113,10 +121,7 @@ class Encoded:
     def row_bounds(self, index: int, spec: ColumnSpec) -> npt.NDArray[np.int64]:
         """[rows]: at least the elements, and the values once split, of each row of a column."""
         part = self.part(index, spec)
-        edges = part.values if part.rows is None else part.values[part.rows]
-        bounds = np.diff(edges) + (1 if part.rows is None else np.diff(part.rows))
-        if part.offsets is not None and part.split == Split.TEXT:
-            bounds = bounds + np.diff(part.offsets[edges])
+        bounds = part.row_sizes(with_text=part.split == Split.TEXT)
         return bounds if len(bounds) == self.rows else np.repeat(bounds, self.rows)
 
     def _array(self, address: int, count: int, dtype: str = "uint8") -> npt.NDArray[Any]:

@@ -123,10 +123,8 @@ class FeatureStage:
             part.encoder.give_back(encoded)
 
     def served_plan(self, fields: Sequence[str], unread: Sequence[str]) -> FeaturePlan | None:
-        """See `plan_features`; None of a profiled build, which times encoding on its own."""
+        """See `plan_features`."""
         mode = Mode.ONE if self.is_mixed else Mode.ROWS
-        if self._watch is not None:
-            return None
         return plan_features(self._specs, fields, unread, mode, self.scratch, self._writer)
 
     def profile(self, name: str, tick: float) -> list[KernelTime]:

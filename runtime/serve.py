@@ -127,7 +127,7 @@ class Served:
 
     def set_context(self, results: Results) -> None:
         """Where the context stage writes."""
-        if "context" in self._server.names:
+        if self._server.needs_ids:
             self._set_outputs(self._server.names.index("context"), results)
 
     def answer(self, user: object, items: Sequence[object]) -> dict[str, npt.NDArray[Any]] | None:
@@ -247,7 +247,7 @@ class Served:
     def _enter_answer(self) -> None:
         """Where the outputs are copied from."""
         self._room = self._answer.rows
-        if "context" in self._server.names:
+        if self._server.needs_ids:
             self._grow_context(self._room)
         answers = aligned_empty(len(self._outputs) * Answer.WORDS, "int64")
         ports, sources = self._server.stages[-1].outputs, self._answer.addresses

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
 
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec
-from runtime.compiled_encoder import EncodeMemory
-from runtime.encoded import COLUMN_WORDS, Mode
+from runtime.compiled_encoder import BOUND, SHARED, SMALLEST, ColumnSet, EncodeMemory
+from runtime.encoded import Mode
 from runtime.input_table import address
 from runtime.scratch import Scratch, ScratchMemory
 from runtime.serve_plan import Features, Names
@@ -21,23 +20,20 @@ from runtime.value_plan import State, plan_row
 
 __all__ = ["FeaturePlan", "RequestFeatures", "plan_features"]
 
-_SMALLEST = 1 << 13  # bytes of a request's values
-
 
 @dataclass(frozen=True)
 class FeaturePlan:
     """What all requests share. `columns`: how many the stage has, the user's and the items'.
 
-    `mode`: of the user's columns. `count` of them have a row of `plan`, and as many of `names` are
-    written; see `serve_plan.Names`. `item_places`: which columns those of the items are.
+    `mode`: of the user's, which are `chosen`. `names`: the words of `serve_plan.Names`, with the
+    addresses of `fields`. `item_places`: which columns those of the items are.
     """
 
     columns: int
     mode: int
-    count: int
-    plan: npt.NDArray[np.int64]
+    chosen: ColumnSet
     names: npt.NDArray[np.int64]
-    fields: tuple[str, ...]  # that `names` has the addresses of
+    fields: tuple[str, ...]
     item_places: npt.NDArray[np.int64]
     scratch: Scratch
     writer: ValueWriter
@@ -45,9 +41,8 @@ class FeaturePlan:
     @property
     def fixed(self) -> int:
         """Bytes of scratch that are needed whatever the values are, for no rows."""
-        shared = 4 * self.scratch.per_shared if self.mode == Mode.ONE else 0
-        each = self.scratch.per_byte * (COLUMN_WORDS + 3) + shared
-        return self.scratch.fixed(0) + each * self.count
+        shared = SHARED * self.scratch.per_shared if self.mode == Mode.ONE else 0
+        return self.scratch.fixed(0) + (BOUND * self.scratch.per_byte + shared) * self.chosen.count
 
 
 def plan_features(
@@ -68,15 +63,15 @@ def plan_features(
     sides = {spec.side for spec in specs}
     if not known or len(known) < len(rows) or sides - {"user", "item"} or not FORMAT_IS_KNOWN:
         return None
-    plan = aligned_empty(sum(map(len, known)), "int64")
-    plan[:] = [word for row in known for word in row]
-    read = tuple(spec.name for spec in specs if spec.side == "user") + tuple(unread)
+    columns = [spec.name for spec in specs if spec.side == "user"]
+    read = (*columns, *unread)
     names = aligned_empty(Names.FIRST + len(read), "int64")
     names[:] = len(fields), len(read), *map(id, read)
     items = [i for i, spec in enumerate(specs) if spec.side == "item"]
-    places = aligned_empty(max(len(items), 1), "int64")[: len(items)]
+    places = aligned_empty(len(items), "int64")
     places[:] = items
-    return FeaturePlan(len(specs), mode, len(known), plan, names, read, places, scratch, writer)
+    chosen = ColumnSet(known, columns)
+    return FeaturePlan(len(specs), mode, chosen, names, read, places, scratch, writer)
 
 
 class RequestFeatures:
@@ -88,16 +83,14 @@ class RequestFeatures:
         words[:] = 0
         self._words, self.address = words.data, address(words)
         given = self._words
-        given[Features.COUNT], given[Features.PLAN] = plan.count, address(plan.plan)
+        given[Features.COUNT], given[Features.PLAN] = plan.chosen.count, plan.chosen.pointer
         given[Features.NAMES] = address(plan.names)
         given[Features.ITEMS] = len(plan.item_places)
         given[Features.ITEM_PLACES] = address(plan.item_places)
         given[Features.PER_BYTE] = plan.scratch.per_byte
         given[Features.PER_SHARED] = plan.scratch.per_shared if plan.mode == Mode.ONE else 0
         given[Features.PER_ROW], given[Features.FIXED] = plan.scratch.per_row, plan.fixed
-        values = itemgetter(*plan.fields[: plan.count])
-        self._values = values if plan.count > 1 else lambda fields: (values(fields),)
-        self._enter(ValueBytes(_SMALLEST))
+        self._enter(ValueBytes(SMALLEST))
         self._grow_scratch(plan.fixed)
 
     @property
@@ -108,7 +101,7 @@ class RequestFeatures:
     def write(self, fields: Mapping[str, object]) -> bool:
         """Write the values of the fields, and say whether they could be; into larger memory where
         they need it."""
-        room = self._plan.writer.write(self._values(fields), self._memory.values)
+        room = self._plan.writer.write(self._plan.chosen.values(fields), self._memory.values)
         if room is None:
             return False
         if room is not self._memory.values:

@@ -48,13 +48,13 @@ class _RawItems:
         store = ColumnStore(self._table._specs)
         store.append(columns, len(rows))
         places.set(range(len(rows)))
-        state = SimpleNamespace(
+        state: Any = SimpleNamespace(  # what a request reads of one
             addresses=np.array([address(array) for array in computed], np.int64),
             index=SimpleNamespace(address=0),
             store=store,
             arrays=computed,
         )
-        return Snapshot(places, state, store.snapshot)  # type: ignore[arg-type]
+        return Snapshot(places, state, store.snapshot)
 
     def _columns(self, rows: Sequence[tuple[Any, ...]]) -> Mapping[str, Sequence[Any]]:
         return dict(zip(self._names, map(list, zip(*rows, strict=True)), strict=True))

@@ -22,11 +22,12 @@ from rtcompile.codegen.internal import as_internal, symbol_of
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
+from rtcompile.codegen.python_calls import PYTHON_LLVM
 from rtcompile.codegen.python_turn import turn_llvm
 from rtcompile.codegen.serve import serve_function, served_stages
 from rtcompile.codegen.stage_main import stage_main, stage_rows, stage_rows_name
 from rtcompile.codegen.wrapping import with_wrapping
-from rtcompile.codegen.write_objects import OBJECTS_LLVM, write_function
+from rtcompile.codegen.write_objects import write_function
 from rtcompile.targets import CpuTarget
 from runtime.item_index_plan import ITEM_INDEX
 from runtime.serve_plan import SERVE
@@ -59,7 +60,7 @@ def stages_to_units(
         public[SERVE] = serve_function(served)
     for intrinsic in {stage.counter for stage in stages if stage.counter}:
         public[COUNTER] = counter_function(intrinsic)
-    units.append(_unit(public, internal, turn_llvm(machine) + OBJECTS_LLVM))
+    units.append(_unit(public, internal, turn_llvm(machine) + PYTHON_LLVM))
     return units
 
 
@@ -67,7 +68,7 @@ def values_unit() -> Any:
     """The functions ENCODE, WRITE and ITEM_INDEX, and those that `serve` calls of them."""
     public = {ENCODE: encode_main(), WRITE: write_function(), ITEM_INDEX: item_index_main()}
     internal = {ENCODE_VALUES: encode_values(), LOOK_UP_ITEMS: look_up_items()}
-    return _unit(public, internal, OBJECTS_LLVM + SHARED_LLVM)
+    return _unit(public, internal, PYTHON_LLVM + SHARED_LLVM)
 
 
 def _unit(public: Mapping[str, Any], internal: Mapping[str, Any], llvm: str) -> Any:

@@ -8,7 +8,9 @@ import tvm
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-__all__ = ["ANY", "pointer_to", "prefetch", "values_at"]
+__all__ = ["ANY", "LINE", "pointer_to", "prefetch", "prefetch_row", "values_at"]
+
+LINE = 64  # bytes of a cache line
 
 # Elements of an array whose size a function is not told.
 ANY = 1 << 40
@@ -24,6 +26,20 @@ def pointer_to(address: Any, dtype: str = "uint8") -> Any:
 def values_at(address: Any, dtype: str) -> Any:
     """A buffer of any count of values of `dtype` that begins at `address`."""
     return T.decl_buffer((ANY,), dtype, data=pointer_to(address, dtype))
+
+
+def prefetch_row(
+    buffer: Any, first: Any, elements: int, element_bytes: int, most: int | None = None
+) -> None:
+    """Emit fetches of the cache lines of `elements` from the one at `first` on; `most` of them.
+
+    A row that may begin inside of a line has its last element fetched too: it may lie in another.
+    """
+    ahead = list(range(0, elements, LINE // element_bytes))
+    if elements * element_bytes % LINE:
+        ahead.append(elements - 1)
+    for at in ahead[:most]:
+        prefetch(buffer, first + at)
 
 
 def prefetch(buffer: Any, at: Any, nearness: int = 3) -> None:

@@ -21,8 +21,8 @@ from typing import Any
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.python_calls import call_python
 from rtcompile.codegen.python_turn import ask_for_lock, give_turn, has_lock, take_turn
-from rtcompile.codegen.write_objects import call_python
 from runtime.python_objects import Known
 
 __all__ = ["without_lock"]

@@ -40,10 +40,11 @@ from rtcompile.codegen.features.marshalled import Marshalled
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import StageProgram
+from rtcompile.codegen.python_calls import call_python
 from rtcompile.codegen.python_lock import without_lock
 from rtcompile.codegen.serve_features import RequestFeatures, call_with_barriers, release_stored
 from rtcompile.codegen.stage_main import stage_rows_name
-from rtcompile.codegen.write_objects import call_python, write_object
+from rtcompile.codegen.write_objects import write_object
 from runtime.item_index_plan import Action, Ids
 from runtime.item_index_plan import Outcome as Found
 from runtime.python_objects import ARRAY_DATA, Known
@@ -122,7 +123,8 @@ class _Request:
         self._say(i64(Outcome.DONE))
         self._read_fields()
         self._read_ids()
-        self._read_arrays(python)
+        if self._answers:
+            self._read_arrays(python)
         held = Cell("int64", i64(0))
         if _CONTEXT in self._features:
             self._hold(python, held)
@@ -166,7 +168,7 @@ class _Request:
 
     def _read_arrays(self, python: Any) -> None:
         """Where the values of Python's arrays are, while it cannot take them away."""
-        with T.If(tirx.And(self._found != 0, tirx.const(self._answers > 0, "bool"))), T.Then():
+        with T.If(self._found != 0), T.Then():
             answers, item_of = self._words_at(Word.ANSWERS), T.Bind(python[Known.DICT_ITEM])
             for first in range(0, self._answers * Answer.WORDS, Answer.WORDS):
                 array = call_python(item_of, self._found, T.Bind(answers[first + Answer.NAME]))

@@ -22,7 +22,8 @@ from rtcompile.codegen.features.encode_values import ENCODE_VALUES
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.pointers import pointer_to, values_at
-from rtcompile.codegen.write_objects import call_python, write_fields
+from rtcompile.codegen.python_calls import call_python
+from rtcompile.codegen.write_objects import write_fields
 from runtime.encoded import COLUMN_WORDS
 from runtime.encoded import Word as Column
 from runtime.python_objects import Known

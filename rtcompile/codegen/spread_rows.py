@@ -19,12 +19,11 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.pointers import ANY, prefetch
+from rtcompile.codegen.pointers import ANY, LINE, prefetch_row
 
 __all__ = ["RowForm", "gather_rows_kernel", "spread_rows_kernel"]
 
-_LINE = 64  # bytes of a cache line, and of a step of the copy
-_MOST_UNROLLED = 16  # steps
+_MOST_UNROLLED = 16  # steps of the copy, of a line each
 _AHEAD = 12  # rows; as of embedding tables
 
 
@@ -82,7 +81,7 @@ def gather_rows_kernel(form: RowForm) -> Any:
         indices = T.decl_buffer((rows,), "int64", data=indices_at)
         target = T.decl_buffer((rows * form.elements,), form.storage, data=target_at)
         # Of a row of one line, the CPU has many loads under way by itself.
-        ahead = _AHEAD if form.elements * form.value_bytes > _LINE else 0
+        ahead = _AHEAD if form.elements * form.value_bytes > LINE else 0
         if ahead:
             with T.serial(tirx.min(rows, i64(ahead))) as i:
                 _fetch_row(form, source, T.Bind(indices[i]))
@@ -100,17 +99,13 @@ def _begin(name: str) -> None:
 
 
 def _fetch_row(form: RowForm, source: Any, row: Any) -> None:
-    step = _LINE // form.value_bytes
-    ahead = list(range(0, form.elements, step))[:_MOST_UNROLLED]
-    if len(ahead) < _MOST_UNROLLED:
-        ahead.append(form.elements - 1)  # rows may begin inside of a line
-    for at in ahead:
-        prefetch(source, row * form.elements + at)
+    first = T.Bind(row * form.elements)
+    prefetch_row(source, first, form.elements, form.value_bytes, _MOST_UNROLLED)
 
 
 def _copy_row(form: RowForm, source: tuple[Any, Any], target: tuple[Any, Any]) -> None:
     """(buffer, first element) of both."""
-    step = _LINE // form.value_bytes
+    step = LINE // form.value_bytes
     whole, rest = divmod(form.elements, step)
     unrolled = whole <= _MOST_UNROLLED
 

@@ -26,7 +26,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.pointers import ANY, prefetch
+from rtcompile.codegen.pointers import ANY, LINE, prefetch_row
 
 __all__ = ["DTYPES", "HEADER_BYTES", "ROW_HEAD", "SCALE_SHIFT", "TableFormat", "TableReader"]
 
@@ -49,7 +49,6 @@ _STORAGE = {
     "int4": "uint8",
 }
 _BYTES = {"float32": 4, "float16": 2, "uint16": 2, "uint8": 1}
-_LINE = 64
 
 Take = Callable[[Any, Any], None]
 
@@ -93,7 +92,7 @@ class TableFormat:
         A row of one aligned line is one load, and the CPU runs far enough ahead of the first that
         misses. Decoding, and rows of many lines, fill its queues before.
         """
-        return self.coded or self.row_bytes > _LINE
+        return self.coded or self.row_bytes > LINE
 
     @property
     def header_bytes(self) -> int:
@@ -127,17 +126,10 @@ class TableReader:
             take(j, self._number(self._elements[first + j]))
 
     def prefetch(self, row: Any) -> None:
-        """Emit fetches of the cache lines of a row; nothing waits for them.
-
-        A row that begins inside of a line has its last byte fetched too: it may lie in another.
-        """
+        """Emit fetches of the cache lines of a row; nothing waits for them."""
         shape = self._format
         first = T.Bind(row * shape.row_elements + shape.header_bytes)
-        ahead = list(range(0, shape.row_bytes, _LINE))
-        if shape.row_bytes % _LINE:
-            ahead.append(shape.row_bytes - 1)
-        for at in ahead:
-            prefetch(self._elements, first + at // _BYTES[shape.storage])
+        prefetch_row(self._elements, first, shape.row_elements, _BYTES[shape.storage])
 
     def _number(self, element: Any) -> Any:
         if self._format.dtype == "bf16":

@@ -18,6 +18,8 @@ Whoever calls it holds Python's lock. `runtime/python_objects.py` says where Pyt
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tvm import tirx
@@ -28,33 +30,12 @@ from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.marshalled import HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
 from rtcompile.codegen.pointers import prefetch, values_at
+from rtcompile.codegen.python_calls import CALL_INTO, CALL_REAL, call_python
 from runtime.python_objects import COUNT, FIRST, TYPE, Known
 from runtime.serve_plan import Names
 from runtime.value_bytes import WRITE, Room
 
-__all__ = ["OBJECTS_LLVM", "call_python", "write_fields", "write_function", "write_object"]
-
-_CALL, _CALL_INTO, _CALL_REAL = (f"rtc_call_python{more}" for more in ("", "_into", "_real"))
-
-# Functions of Python: of an object and a number, of an object and where to put a second result, of
-# one that is a float.
-OBJECTS_LLVM = f"""
-define i64 @{_CALL}(i64 %f, i64 %a, i64 %b) {{
-  %function = inttoptr i64 %f to ptr
-  %r = call i64 %function(i64 %a, i64 %b)
-  ret i64 %r
-}}
-define i64 @{_CALL_INTO}(i64 %f, i64 %a, ptr %out) {{
-  %function = inttoptr i64 %f to ptr
-  %r = call i64 %function(i64 %a, ptr %out)
-  ret i64 %r
-}}
-define double @{_CALL_REAL}(i64 %f, i64 %a) {{
-  %function = inttoptr i64 %f to ptr
-  %r = call double %function(i64 %a)
-  ret double %r
-}}
-"""
+__all__ = ["write_fields", "write_function", "write_object"]
 
 _DEPTH = 8  # of lists in lists; deeper ones are left to marshal
 _SPARE = 32  # bytes that any value but a text fits into
@@ -163,6 +144,10 @@ class _Writer:
 
     def _value(self, value: Any) -> None:
         kind = self._type(value)
+        self._text_or(value, kind, lambda: self._other(value, kind))
+
+    def _text_or(self, value: Any, kind: Any, other: Callable[[], None]) -> None:
+        """Emit the writing of a text, or `other`; nothing where there is no room."""
         with T.If(self._at.get() > self._room):
             with T.Then():
                 self._fail()
@@ -170,7 +155,7 @@ class _Writer:
                 with T.Then():
                     self._text(value)
                 with T.Else():
-                    self._other(value, kind)
+                    other()
 
     def _other(self, value: Any, kind: Any) -> None:
         known = self._known
@@ -252,21 +237,18 @@ class _Writer:
             value = T.Bind(items[number.get()])
             kind = self._type(value)
             number.add(i64(1))
-            with T.If(self._at.get() > self._room):
-                with T.Then():
-                    self._fail()
-                with T.Else(), T.If(kind == self._known[Known.STR]):
-                    with T.Then():
-                        self._text(value)
-                    with T.Else(), T.If(kind == self._known[Known.INT]):
-                        with T.Then():
-                            self._integer(value)
-                        with T.Else():
-                            number.add(i64(-1))
-                            going.set(0)
+            self._text_or(value, kind, partial(self._integer_or_stop, value, kind, number, going))
             with T.If(self._at.get() < 0), T.Then():
                 going.set(0)
         return T.Bind(number.get())
+
+    def _integer_or_stop(self, value: Any, kind: Any, number: Cell, going: Cell) -> None:
+        with T.If(kind == self._known[Known.INT]):
+            with T.Then():
+                self._integer(value)
+            with T.Else():
+                number.add(i64(-1))
+                going.set(0)
 
     def _integer(self, value: Any) -> None:
         T.buffer_store(self._out, i64(0), [0])  # of which an int is written
@@ -298,7 +280,7 @@ class _Writer:
         self._at.add(2 * found)
 
     def _real(self, value: Any) -> None:
-        number = T.Bind(T.call_extern("float64", _CALL_REAL, self._known[Known.AS_FLOAT], value))
+        number = T.Bind(T.call_extern("float64", CALL_REAL, self._known[Known.AS_FLOAT], value))
         self._tag("g")
         self._store(T.reinterpret("uint8x8", number), 8, self._at.get() + 1)
         self._at.add(i64(9))
@@ -319,7 +301,7 @@ class _Writer:
     def _call_into(self, function: int, value: Any) -> Any:
         """Emit a call whose second result goes to `_out`."""
         out = T.address_of(self._out[0])
-        found = T.Bind(T.call_extern("int64", _CALL_INTO, self._known[function], value, out))
+        found = T.Bind(T.call_extern("int64", CALL_INTO, self._known[function], value, out))
         T.evaluate(T.call_extern("void", wrapping.BARRIER))
         return found
 
@@ -330,8 +312,3 @@ class _Writer:
 
 def _bytes(at: Any, count: int) -> Any:
     return tirx.Ramp(at, i64(1), count)
-
-
-def call_python(function: Any, one: Any, other: Any) -> Any:
-    """Emit a call of one of Python's functions."""
-    return T.Bind(T.call_extern("int64", _CALL, function, one, other))

@@ -15,7 +15,17 @@ import rtcompile
 import runtime
 from tests.ranking_model import DIMENSION, FEATURES, FLOAT, INPUTS, USER, items, ranking_model
 
-__all__ = ["CASES", "COUNT", "Case", "build_case", "by_stages", "load_case", "score", "user_of"]
+__all__ = [
+    "CASES",
+    "COUNT",
+    "Case",
+    "assert_same",
+    "build_case",
+    "by_stages",
+    "load_case",
+    "score",
+    "user_of",
+]
 
 COUNT = 300
 # Joined texts need scratch.
@@ -124,3 +134,11 @@ def score(ranker: runtime.Ranker, user: Mapping[str, Any], count: int) -> dict[s
     context = {"position": [i % 5 for i in range(count)]} if needs else None
     ids: Sequence[str] = [f"i{i}" for i in range(count)]
     return ranker.rank(user, ids, context)
+
+
+def assert_same(got: Mapping[str, np.ndarray], want: Mapping[str, np.ndarray]) -> None:
+    """The same outputs, to the bit."""
+    assert list(got) == list(want)
+    for name, values in want.items():
+        np.testing.assert_array_equal(got[name], values)
+        assert (got[name].dtype, got[name].shape) == (values.dtype, values.shape)

@@ -55,7 +55,7 @@ _VALUE = (
 def tight_memory() -> Iterator[None]:
     """No more memory than the values need, so that what is written behind a part shows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runtime.compiled_encoder._SMALLEST", 1)
+        patch.setattr("runtime.compiled_encoder.SMALLEST", 1)
         yield
 
 

@@ -1,0 +1,39 @@
+"""Calls of functions of Python's, whose addresses `runtime/python_objects.py` has.
+
+The functions are LLVM text as those of `wrapping.py`: TVM cannot call what is known by its address.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm.tirx.script.builder import ir as T
+
+__all__ = ["CALL_INTO", "CALL_REAL", "PYTHON_LLVM", "call_python"]
+
+_CALL, CALL_INTO, CALL_REAL = (f"rtc_call_python{more}" for more in ("", "_into", "_real"))
+
+# Functions of Python: of an object and a number, of an object and where to put a second result, of
+# one that is a float.
+PYTHON_LLVM = f"""
+define i64 @{_CALL}(i64 %f, i64 %a, i64 %b) {{
+  %function = inttoptr i64 %f to ptr
+  %r = call i64 %function(i64 %a, i64 %b)
+  ret i64 %r
+}}
+define i64 @{CALL_INTO}(i64 %f, i64 %a, ptr %out) {{
+  %function = inttoptr i64 %f to ptr
+  %r = call i64 %function(i64 %a, ptr %out)
+  ret i64 %r
+}}
+define double @{CALL_REAL}(i64 %f, i64 %a) {{
+  %function = inttoptr i64 %f to ptr
+  %r = call double %function(i64 %a)
+  ret double %r
+}}
+"""
+
+
+def call_python(function: Any, one: Any, other: Any) -> Any:
+    """Emit a call of a function of an object and a number, both int64."""
+    return T.Bind(T.call_extern("int64", _CALL, function, one, other))
