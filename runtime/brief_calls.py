@@ -13,7 +13,9 @@ from time import perf_counter_ns
 from runtime.arrays import aligned_empty
 from runtime.input_table import address
 
-__all__ = ["BriefCalls", "Trials"]
+__all__ = ["LEAST_LONG", "MOST", "BriefCalls", "Trials"]
+
+MOST, LEAST_LONG = 0, 1  # words of BriefCalls
 
 _TRIALS, _BRIEF = 16, 10_000  # calls; nanoseconds
 
@@ -47,16 +49,20 @@ class BriefCalls:
     """Which calls of a function are brief: those of `most` rows or fewer. Those of `least_long` or
     more are not, and those between have not been tried.
 
-    Calls of about as many rows are tried together. Compiled code reads `most` at `address`. Safe to
+    Calls of about as many rows are tried together. Compiled code reads both at `address`. Safe to
     use from many threads at once.
     """
 
     def __init__(self) -> None:
         self._trials: dict[int, Trials] = {}  # by the bits of the count of rows
-        self.most, self.least_long = -1, sys.maxsize
         array = aligned_empty(8, "int64")
-        array[:] = self.most
-        self._word, self.address = array.data, address(array)
+        self._words, self.address = array.data, address(array)
+        self.set(-1, sys.maxsize)
+
+    def set(self, most: int, least_long: int) -> None:
+        """Say what is known."""
+        self.most = self._words[MOST] = most
+        self.least_long = self._words[LEAST_LONG] = least_long
 
     def time(self, rows: int, call: Callable[[], object]) -> None:
         """Make a call of untried rows."""
@@ -65,6 +71,6 @@ class BriefCalls:
         if not trials.time(call):
             return
         if trials.brief:
-            self.most = self._word[0] = max(self.most, (1 << bits) - 1)
+            self.set(max(self.most, (1 << bits) - 1), self.least_long)
         else:
-            self.least_long = min(self.least_long, (1 << bits) >> 1)
+            self.set(self.most, min(self.least_long, (1 << bits) >> 1))

@@ -12,7 +12,7 @@ import marshal
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from runtime.encode import Encoder
 from runtime.errors import RequestError, UnknownItemError
 from runtime.input_table import address
 from runtime.item_index import ItemIndex, ItemPlaces, item_key
+from runtime.rank_plan import Current
 from runtime.read_items import read_items
 from runtime.stage import Port
 
@@ -37,6 +38,8 @@ _SMALLEST = 64
 
 # Names of the key column, in order of preference.
 _KEYS = ("item_id", "id")
+
+_versions = count(1)
 
 # (columns: name -> a value an item, count) -> one array [count, ...] a port
 Compute = Callable[[Mapping[str, Sequence[object]], int], list[npt.NDArray[Any]]]
@@ -53,7 +56,7 @@ class Snapshot:
 
 class ItemState:
     """Rows [0, used) of the arrays are written; `index` points to the live ones. What lies at
-    `addresses` lives as long as this does."""
+    `addresses` lives as long as this does. No other state of the process has its `version`."""
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class ItemState:
         self.addresses = np.array([address(array) for array in self.arrays], np.int64)
         self.raw: list[bytes] = []
         self.index = index(capacity)
+        self.version = next(_versions)
 
     @property
     def used(self) -> int:
@@ -98,8 +102,18 @@ class ItemTable:
         self._specs = tuple(specs)
         self._encoder = Encoder(self._specs, lambda name: f"item field {name!r}")
         self._lock = threading.Lock()  # one writer at a time
+        current = aligned_empty(Current.WORDS, "int64")
+        self._current, self.current_at = current.data, address(current)
+        self._show(self._new_state(_SMALLEST))
+
+    def _show(self, state: ItemState) -> None:
+        """Have requests see a state."""
+        # No compiled request begins with an object that may be gone: first there is none.
+        self._current[Current.VERSION] = 0
         # What a request reads that looks items up by itself.
-        self.state = self._new_state(_SMALLEST)
+        self.state = state
+        self._current[Current.OBJECT] = id(state)
+        self._current[Current.VERSION] = state.version
 
     def _new_state(self, capacity: int) -> ItemState:
         return ItemState(self._ports, self._specs, self._index, capacity)
@@ -147,7 +161,7 @@ class ItemTable:
             state = self._with_room(self.state, len(keys))
             state.store.append(columns, len(keys))
             _append(state, computed, raw, keys)
-            self.state = state
+            self._show(state)
         return len(keys)
 
     def delete(self, ids: Iterable[object]) -> int:
@@ -171,7 +185,7 @@ class ItemTable:
         state.store.append(columns, len(keys))
         _append(state, computed, raw, keys)
         with self._lock:
-            self.state = state
+            self._show(state)
         return len(state.index)
 
     # -- how ----------------------------------------------------------------------------------

@@ -7,9 +7,11 @@ objects it relies on this, by words of 8 bytes, which is tried when an artifact 
     any object     1: its type
     list, tuple    2: how many values; 3: the address of the first, or the first of a tuple's
     numpy array    2: the address of its values
+    str            2: how many characters; 4: bits, which say whether it is ASCII in one piece
 
 Where that is not so, or there is no global lock, `python_objects` gives None, and `marshal` does
-the work.
+the work. Of a str the rest depends on the version of Python, and is found out: which bits, and how
+far behind the object's address the text is. Where it cannot be, each str is asked for its text.
 """
 
 from __future__ import annotations
@@ -23,15 +25,16 @@ import numpy as np
 from runtime.arrays import aligned_empty
 from runtime.input_table import address
 
-__all__ = ["ARRAY_DATA", "COUNT", "FIRST", "TYPE", "Known", "python_objects"]
+__all__ = ["ARRAY_DATA", "COUNT", "FIRST", "TEXT_BITS", "TYPE", "Known", "python_objects"]
 
 TYPE = 1  # of any object
-COUNT, FIRST = 2, 3  # of a list or tuple
+COUNT, FIRST = 2, 3  # of a list or tuple; COUNT of a str too
+TEXT_BITS = 4
 ARRAY_DATA = 2  # of a numpy array
 
 
 class Known:
-    """Places of addresses: of the single objects, of types, and of functions."""
+    """Places of addresses, of the single objects, of types, and of functions, and of numbers."""
 
     NONE, TRUE, FALSE = 0, 1, 2
     STR, INT, FLOAT, LIST, TUPLE, DICT = 3, 4, 5, 6, 7, 8
@@ -39,15 +42,23 @@ class Known:
     CLEAR = 14  # of the error that is pending
     SAVE, RESTORE = 15, 16  # give up the lock, take it again
     INC_REF, DEC_REF = 17, 18
-    ALL = 19
+    CALL, CALL_EMPTY = 19, 20  # an object, with arguments in an array, with none
+    APPEND, NEW_DICT, SET_ITEM, NEW_ARRAY = 21, 22, 23, 24
+    # A str whose TEXT_BITS have these as wanted is ASCII, and so far behind its address.
+    BITS, BITS_WANTED, TEXT_AT = 25, 26, 27
+    ALL = 28
 
 
 _OBJECTS: tuple[object, ...] = (None, True, False, str, int, float, list, tuple, dict)
 _FUNCTIONS = (
     *("PyUnicode_AsUTF8AndSize", "PyLong_AsLongLongAndOverflow", "PyFloat_AsDouble"),
     *("PyDict_Size", "PyDict_GetItem", "PyErr_Clear", "PyEval_SaveThread", "PyEval_RestoreThread"),
-    *("Py_IncRef", "Py_DecRef"),
+    *("Py_IncRef", "Py_DecRef", "PyObject_Vectorcall", "PyObject_CallNoArgs"),
+    *("PyList_Append", "PyDict_New", "PyDict_SetItem"),
 )
+# Of numpy's C interface: the functions in its table, and the versions of its binary interface in
+# which they are there. `NEW_ARRAY` is PyArray_Empty.
+_NUMPY_VERSION, _NUMPY_EMPTY, _NUMPY_VERSIONS = 0, 184, (0x01000009, 0x02000000)
 
 
 @functools.cache
@@ -55,12 +66,31 @@ def python_objects() -> int | None:
     """Where the addresses of Known lie, int64; None where compiled code may not read objects."""
     if sys.implementation.name != "cpython" or "t" in sys.abiflags or not _layout_is_known():
         return None
+    new_array = _numpy_empty()
+    if new_array is None:
+        return None
     functions = [getattr(ctypes.pythonapi, name) for name in _FUNCTIONS]
     _kept[:] = [
         *map(id, _OBJECTS),
         *(ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions),
+        new_array,
+        *_ascii_text(),
     ]
     return address(_kept)
+
+
+def _numpy_empty() -> int | None:
+    """Where numpy's PyArray_Empty is."""
+    core = sys.modules.get("numpy._core.multiarray") or sys.modules.get("numpy.core.multiarray")
+    table = getattr(core, "_ARRAY_API", None)
+    pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+        ("PyCapsule_GetPointer", ctypes.pythonapi)
+    )
+    if table is None:
+        return None
+    at = pointer_of(table, None)
+    version = ctypes.PYFUNCTYPE(ctypes.c_uint)(_word(at, _NUMPY_VERSION) or 0)
+    return _word(at, _NUMPY_EMPTY) if version() in _NUMPY_VERSIONS else None
 
 
 def _layout_is_known() -> bool:
@@ -75,8 +105,30 @@ def _layout_is_known() -> bool:
     return of_list == of_tuple == wanted and _word(id(array), ARRAY_DATA) == address(array)
 
 
+class _Text(str):
+    """A str that is not in one piece."""
+
+    __slots__ = ()
+
+
+def _ascii_text() -> tuple[int, int, int]:
+    """What Known has from BITS on; (0, 1, 0), which no str is like, where it cannot be found."""
+    # Three that differ in what they are alone: no literals, which Python may share.
+    text, latin = ("".join([letter, "bc"]) for letter in "aé")
+    bits, *others = (_word(id(one), TEXT_BITS) or 0 for one in (text, latin, _Text(text)))
+    # The lowest ones: those above may be of memory that no one has written.
+    is_ascii, is_whole = ((bits ^ other) & -(bits ^ other) for other in others)
+    wanted = is_ascii | is_whole
+    at = sys.getsizeof(text) - len(text) - 1  # there is a 0 behind
+    is_there = ctypes.string_at(id(text) + at, len(text)) == text.encode()
+    is_counted = _word(id(text), COUNT) == len(text)
+    if is_there and is_counted and is_ascii != is_whole and bits & wanted == wanted:
+        return wanted, wanted, at
+    return 0, 1, 0
+
+
 def _word(at: int, place: int) -> int | None:
     return ctypes.c_void_p.from_address(at + 8 * place).value
 
 
-_kept = aligned_empty(len(_OBJECTS) + len(_FUNCTIONS), "int64")
+_kept = aligned_empty(Known.ALL, "int64")

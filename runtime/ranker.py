@@ -90,6 +90,9 @@ class Ranker:
             if artifact.manifest["kind"] == "ranking"
             else None
         )
+        entry = self._ranking.entry(self.rank, module) if self._ranking else None
+        if entry is not None and type(self).rank is Ranker.rank:
+            vars(self)["rank"] = entry  # which Python finds before the method
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -140,10 +143,7 @@ class Ranker:
         field or a value of a wrong type, UnknownItemError for an id that is not in the table,
         UnknownIdError for a feature's id that is outside its embedding table.
         """
-        ranking = self._ranking
-        if ranking is None:
-            raise self._lacks_features("rank")
-        return ranking.rank(user, items, context)
+        return self._with_features("rank").rank(user, items, context)
 
     def extract(
         self,

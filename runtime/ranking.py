@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from runtime.item_stage import ItemStage
 from runtime.items import ItemTable, Snapshot
 from runtime.network import Network
 from runtime.profile import KernelTime, Profile
+from runtime.rank_entry import rank_entry
 from runtime.request_memory import CrossInputs, RequestMemory
 from runtime.serve import Server
 from runtime.stage import Results, Stage
@@ -63,8 +64,8 @@ class Ranking:
         # Whether requests are read by compiled code, which reads no context.
         server, context = self._server, self._fields["context"]
         self.at_once = bool(server and server.answers and server.reads and not context)
-        # Lists append and pop atomically.
-        self._idle: list[RequestMemory] = []
+        # With the words of each. Lists append and pop atomically.
+        self._idle: list[tuple[npt.NDArray[np.int64], RequestMemory]] = []
         self._outputs = [port.name for port in cross.outputs]
 
     def _load_stages(
@@ -91,9 +92,20 @@ class Ranking:
             if (name := f"{side}_network") in stages
         }
 
-    def rank(self, user: object, items: Any, context: object | None) -> dict[str, npt.NDArray[Any]]:
+    def entry(self, rank: Callable[..., Any], module: Any) -> Callable[..., Any] | None:
+        """`rank`, of a ranker, as a function that is compiled; None where there is none of it.
+
+        It leaves this what it cannot answer.
+        """
+        if self._server is None or not self.at_once or self._cross.helpers is not None:
+            return None
+        return rank_entry(rank, module, self._server, self.items, self._idle, self.rank)
+
+    def rank(
+        self, user: object, items: Any, context: object | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
         """See `Ranker.rank`."""
-        memory = self._idle.pop() if self._idle else self._new_memory()
+        memory = self._take_memory()
         try:
             found, kind, served = None, type(items), memory.served
             if served and self.at_once and context is None and (kind is list or kind is tuple):
@@ -104,11 +116,17 @@ class Ranking:
             if found is None:
                 found = self._by_parts(memory, user, items, context)
         except RequestError:
-            self._idle.append(memory)
+            self._idle.append((memory.words, memory))
             raise
         # Not after any other exception, as of an interrupt: it may point where nothing is any more.
-        self._idle.append(memory)
+        self._idle.append((memory.words, memory))
         return found
+
+    def _take_memory(self) -> RequestMemory:
+        try:
+            return self._idle.pop()[1]
+        except IndexError:
+            return self._new_memory()
 
     def _by_parts(
         self, memory: RequestMemory, user: object, items: object, context: object | None

@@ -108,6 +108,13 @@ class RequestMemory:
     def forget_items(self) -> None:
         """Have them entered again: the places may move."""
         self.items = _NONE
+        if self.served:
+            self.served.forget_items()
+
+    @property
+    def words(self) -> npt.NDArray[np.int64]:
+        """Of `serve_plan.Word`, where requests are answered in one call."""
+        return self.served.words if self.served else _NONE
 
     @property
     def cross_inputs(self) -> object:

@@ -1,6 +1,6 @@
 """A request in one call of compiled code: reading it, the user's stages, the rest over the items.
 
-`serve_plan.py` says what the function is told. A request that it does not take, for a value of a
+`serve_plan.py` says what the functions are told. A request that they do not take, for a value of a
 type that compiled code does not know or an id that is unknown, is read by the runtime
 (`ranking.py`). It goes stage by stage from the context stage on, or all the way where a column is
 left.
@@ -19,8 +19,10 @@ from runtime.brief_calls import BriefCalls
 from runtime.input_table import address
 from runtime.item_index import ItemPlaces
 from runtime.items import ItemState
+from runtime.python_entry import python_function
 from runtime.python_objects import python_objects
 from runtime.python_turn import TURN
+from runtime.rank_plan import ADDRESSES, Address
 from runtime.serve_features import FeaturePlan, RequestFeatures
 from runtime.serve_plan import SERVE, Answer, Outcome, Word
 from runtime.stage import Results, Stage
@@ -29,7 +31,7 @@ __all__ = ["Served", "Server"]
 
 
 class Server:
-    """The function, and what all requests share.
+    """The functions, and what all requests share.
 
     `stages`: those that it runs, by name and in order. `features`: of the user stage, and of the
     context stage where that is among them.
@@ -48,6 +50,11 @@ class Server:
         self.features = tuple(features)
         # Whether the cross stage is the last of them.
         self.answers = "cross" in stages
+        addresses = aligned_empty(Address.ALL, "int64")
+        addresses[:] = 0
+        if self.answers:
+            module[ADDRESSES](address(addresses))
+        self.addresses: list[int] = addresses.tolist()
 
     @property
     def reads(self) -> bool:
@@ -60,11 +67,16 @@ class Server:
         return len(self.features) > 1
 
     def new_function(self) -> Any:
-        """Another object each time."""
+        """`serve`, another object each time."""
         function = self._module[SERVE]
-        # Reading needs Python's lock; the function gives it up itself.
+        # Of Python's lock, which the function gives up itself where it may.
         function.release_gil = not self.reads
         return function
+
+    def new_answer(self, words: npt.NDArray[np.int64]) -> Callable[..., Any]:
+        """`answer` of the words."""
+        at = self.addresses[Address.ANSWER]
+        return python_function("answer", "", at, words, self._module)
 
 
 class Served:
@@ -91,8 +103,6 @@ class Served:
         self._features = [RequestFeatures(plan) for plan in server.features]
         cross = server.stages[-1]
         self._helpers = cross.helpers
-        # As `numpy.empty` takes them: (name, whether all rows share it, shape, dtype).
-        self._outputs = [(p.name, p.per_request, p.shape, np.dtype(p.dtype)) for p in cross.outputs]
         self._answer = cross.answer_memory(1) if server.answers else Results([], [], [])
         made = [*results, self._answer] if server.answers else list(results)
         words, self._outputs_at = [0] * Word.STAGES, list[int]()
@@ -100,9 +110,10 @@ class Served:
             words += [*workspace.pointers, *given]
             self._outputs_at.append(len(words))
             words += outputs.pointers
-        array = aligned_empty(len(words), "int64")
-        array[:] = words
-        self._words, self._address = array.data, address(array)
+        self.words = aligned_empty(len(words), "int64")
+        self.words[:] = words
+        self._words, self._address = self.words.data, address(self.words)
+        self._call = server.new_answer(self.words)
         self._fill_words()
         self._room = 0
         if server.answers:
@@ -124,6 +135,11 @@ class Served:
     def set_items(self, state: ItemState) -> None:
         """Where items are looked up."""
         self._words[Word.INDEX], self._words[Word.STORED] = state.index.address, state.store.address
+        self._words[Word.VERSION] = state.version
+
+    def forget_items(self) -> None:
+        """They may be elsewhere."""
+        self._words[Word.VERSION] = 0
 
     def set_context(self, results: Results) -> None:
         """Where the context stage writes."""
@@ -131,28 +147,22 @@ class Served:
             self._set_outputs(self._server.names.index("context"), results)
 
     def answer(self, user: object, items: Sequence[object]) -> dict[str, npt.NDArray[Any]] | None:
-        """Read a request as it was given, run all stages, and give the outputs. None where that
-        cannot be. Raises as `run`.
+        """Read a request as it was given, its items a list or tuple, run all stages, and give the
+        outputs. None where that cannot be. Raises as `run`.
 
-        Everything that threads share and Python touches here moves between their caches, so there
-        is little of it.
+        Most requests do not come here: `rank_entry.py`.
         """
-        rows, words = len(items), self._words
+        rows = len(items)
         if rows > self._room:
             self._make_room(rows)
         if self._helpers is not None and self._helpers.spreads(rows):
             return None
-        found = {}
-        for name, shared, shape, dtype in self._outputs:
-            found[name] = np.empty(shape if shared else (rows, *shape) if shape else rows, dtype)
-        words[Word.ROWS] = rows
-        if self._brief.most < rows < self._brief.least_long:
-            self._time(id(user), id(items), id(found), rows)
-        else:
-            self._function(id(user), id(items), id(found), self._address)
-        if words[Word.OUTCOME] and not self._again(user, items, found):
-            return None
-        return found
+        found: list[dict[str, npt.NDArray[Any]] | None] = []
+        self._timed(rows, lambda: found.append(self._call(user, items)))
+        while found[-1] is None and self._has_grown(user, items):
+            found.append(self._call(user, items))
+        self._is_done()
+        return found[-1]
 
     def run(self, fields: Mapping[str, object], rows: int | None) -> bool:
         """Run the stages on the user's fields; the cross stage for `rows` rows, if that is not
@@ -166,29 +176,22 @@ class Served:
         if self._server.answers and count > self._room:
             self._make_room(count)
         words[Word.ROWS], words[Word.WHOLE] = count, int(rows is not None)
-        if self._brief.most < count < self._brief.least_long:
-            self._time(0, 0, 0, count)
-        else:
-            self._function(0, 0, 0, self._address)
+        self._timed(count, lambda: self._function(self._address))
         if words[Word.OUTCOME] == Outcome.SCRATCH:
             self._grow_scratch()
-            self._function(0, 0, 0, self._address)
+            self._function(self._address)
         words[Word.WHOLE] = 1
         return self._is_done()
 
-    def _again(
-        self, user: object, items: Sequence[object], found: dict[str, npt.NDArray[Any]]
-    ) -> bool:
-        """Call again with more memory, where that is what the last call lacks, and say whether the
-        request is answered."""
-        words = self._words
-        while words[Word.OUTCOME] == Outcome.SCRATCH or (
-            words[Word.OUTCOME] == Outcome.UNREAD and self._grow_room(user, items)
-        ):
-            if words[Word.OUTCOME] == Outcome.SCRATCH:
-                self._grow_scratch()
-            self._function(id(user), id(items), id(found), self._address)
-        return self._is_done()
+    def _has_grown(self, user: object, items: Sequence[object]) -> bool:
+        """Whether the last call lacked memory, and it is there now."""
+        outcome = self._words[Word.OUTCOME]
+        if outcome == Outcome.SCRATCH:
+            self._grow_scratch()
+        return bool(
+            outcome == Outcome.SCRATCH
+            or (outcome == Outcome.UNREAD and self._grow_room(user, items))
+        )
 
     def _is_done(self) -> bool:
         """Whether the last call did all. Raises what a stage found."""
@@ -198,17 +201,20 @@ class Served:
             self._server.stages[outcome - Outcome.STAGE].refuse(status[0], status[1], status[2])
         return outcome == Outcome.DONE
 
-    def _time(self, fields: int, ids: int, found: int, rows: int) -> None:
-        """A call with Python's lock: to wait for that is no part of what it takes. One that did
-        nothing says nothing."""
+    def _timed(self, rows: int, call: Callable[[], object]) -> None:
+        """Make a call; one of untried rows with Python's lock: to wait for that is no part of what
+        it takes. One that did nothing says nothing."""
         words = self._words
+        if not self._brief.most < rows < self._brief.least_long:
+            call()
+            return
         words[Word.READS] = words[Word.TURN] = 0
 
-        def call() -> bool:
-            self._function(fields, ids, found, self._address)
+        def does() -> bool:
+            call()
             return bool(words[Word.OUTCOME] == Outcome.DONE)
 
-        self._brief.time(rows, call)
+        self._brief.time(rows, does)
         words[Word.READS], words[Word.TURN] = int(self._server.reads), TURN.address
 
     def answers(self, rows: int) -> list[npt.NDArray[Any]]:
@@ -246,15 +252,21 @@ class Served:
 
     def _enter_answer(self) -> None:
         """Where the outputs are copied from."""
-        self._room = self._answer.rows
+        self._room = self._words[Word.ROOM] = self._answer.rows
         if self._server.needs_ids:
             self._grow_context(self._room)
-        answers = aligned_empty(len(self._outputs) * Answer.WORDS, "int64")
         ports, sources = self._server.stages[-1].outputs, self._answer.addresses
+        answers = aligned_empty(len(ports) * Answer.WORDS, "int64")
+        self._kept: list[object] = []  # what the words point to
         for words, port, source in zip(
             answers.reshape(-1, Answer.WORDS), ports, sources, strict=True
         ):
-            size = port.row_elements * np.dtype(port.dtype).itemsize
+            dtype, rows = np.dtype(port.dtype), [] if port.per_request else [0]
+            extents = aligned_empty(max(1, len(rows) + len(port.shape)), "int64")
+            extents[: len(rows) + len(port.shape)] = *rows, *port.shape
+            size = port.row_elements * dtype.itemsize
             each, shared = (0, size) if port.per_request else (size, 0)
-            words[:] = id(port.name), source, each, shared, 0
+            shape = len(rows) + len(port.shape), address(extents), len(rows)
+            words[:] = id(port.name), source, each, shared, 0, id(dtype), *shape
+            self._kept.append((extents, dtype))
         self._answers, self._words[Word.ANSWERS] = answers, address(answers)

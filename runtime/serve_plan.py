@@ -1,12 +1,14 @@
 """What the compiled function `serve` is told of a request, and what it says of it.
 
-    serve(fields, ids, found, words)
+    serve(words)
 
-reads the user's values and the ids of items, looks these up, encodes, runs the stages that the
-manifest's `serve` names, in that order, and says in its words how that went. `fields` is the
-address of a dict and `ids` that of a list or tuple; either is 0 where the values or places stand
-there already. Without `ids` a context stage does not run, nor what follows it. `found` is that of a
-dict of the outputs' names and contiguous numpy arrays that are to have the answer, or 0.
+encodes the user's fields, runs the stages that the manifest's `serve` names, in that order, and
+says in its words how that went: the values of the fields and the places of the items stand there
+already. A context stage does not run, nor what follows it. Two functions that Python calls as its
+own do all of a request, and give what `Ranker.rank` does:
+
+    rank(user, items, ...)      # of the entry of `rank_plan.py`
+    answer(user, items)         # of words, or None where these say what is in the way
 
 `words` are int64: those of Word, then for each stage the addresses of its workspace, its status,
 its inputs and its outputs, as its function takes them; of a stage of features without the inputs,
@@ -25,7 +27,7 @@ class Word:
     """Places among the words; those from IDS on are addresses."""
 
     OUTCOME = 0  # see Outcome
-    ROWS = 1  # of the cross stage; of `ids` too, where they are given: with others it is UNREAD
+    ROWS = 1  # of the cross stage
     WHOLE = 2  # whether the cross stage is to run
     READS = 3  # whether it was called with Python's lock, and may give that up
     IDS = 4  # words of `item_index_plan.Ids`
@@ -34,10 +36,12 @@ class Word:
     CONSTANTS = 7
     PYTHON = 8  # words of `python_objects.Known`
     TURN = 9  # words that say whose turn it is to run Python
-    BRIEF = 10  # a word: calls of so many rows or fewer are brief, and keep the lock
+    BRIEF = 10  # words of `brief_calls`: calls of so many rows or fewer are brief, keep the lock
     ANSWERS = 11  # words of Answer, an output of the cross stage
     FEATURES = 12  # words of Features: of the user stage, and of the context stage
-    STAGES = 14
+    ROOM = 14  # rows that there is memory for, a number
+    VERSION = 15  # of the items that INDEX and STORED are of, see `rank_plan.Current`; a number
+    STAGES = 16
 
 
 class Features:
@@ -87,7 +91,10 @@ class Answer:
     ROW_BYTES = 2
     SHARED_BYTES = 3  # where all rows share it
     TO = 4  # address of the array's values; compiled code's own
-    WORDS = 5
+    DTYPE = 5  # address of numpy's
+    DIMENSIONS, EXTENTS = 6, 7  # of the array: how many, and the address of them, int64
+    BY_ROWS = 8  # whether the first extent is that of the rows, which compiled code enters
+    WORDS = 9
 
 
 class Outcome:
@@ -96,5 +103,7 @@ class Outcome:
     DONE = 0
     LEFT = 1  # a column is left to the runtime: nothing ran
     SCRATCH = 2  # NEEDED says how large that of a stage of features must be: nothing ran
-    UNREAD = 3  # the runtime is to read the fields and the ids, and look these up: nothing ran
+    # The runtime is to read the fields and the ids, and look these up, or has to make room for the
+    # rows: nothing ran.
+    UNREAD = 3
     STAGE = 4  # and the number of the stage whose status says what is wrong

@@ -25,6 +25,7 @@ def without_item_cache(ranker: runtime.Ranker) -> runtime.Ranker:
     ranking = ranker._with_features("bench")
     ranking.items = _RawItems(ranking.items)  # type: ignore[assignment]
     ranking.at_once = False
+    vars(ranker).pop("rank", None)  # the compiled one, which reads the table by itself
     return ranker
 
 
@@ -53,6 +54,7 @@ class _RawItems:
             index=SimpleNamespace(address=0),
             store=store,
             arrays=computed,
+            version=0,
         )
         return Snapshot(places, state, store.snapshot)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import tvm
 
+from rtcompile.codegen.answer import ANSWER, ANSWER_REQUEST, answer_function, answer_request
 from rtcompile.codegen.compile_units import compile_units
 from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main, encode_values
 from rtcompile.codegen.features.item_index import LOOK_UP_ITEMS, item_index_main, look_up_items
@@ -23,13 +24,21 @@ from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.python_calls import PYTHON_LLVM
+from rtcompile.codegen.python_entry import addresses_function, entry_llvm
 from rtcompile.codegen.python_turn import turn_llvm
-from rtcompile.codegen.serve import serve_function, served_stages
+from rtcompile.codegen.rank_entry import RANK, rank_function
+from rtcompile.codegen.serve import (
+    SERVE_REQUEST,
+    serve_function,
+    serve_request,
+    served_stages,
+)
 from rtcompile.codegen.stage_main import stage_main, stage_rows, stage_rows_name
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.codegen.write_objects import write_function
 from rtcompile.targets import CpuTarget
 from runtime.item_index_plan import ITEM_INDEX
+from runtime.rank_plan import ADDRESSES
 from runtime.serve_plan import SERVE
 from runtime.value_bytes import WRITE
 from runtime.value_plan import ENCODE
@@ -56,11 +65,18 @@ def stages_to_units(
     public = {s.name: stage_main(s, constants_bytes) for s in stages}
     internal = {stage_rows_name(s.name): stage_rows(s, constants_bytes) for s in stages}
     served = served_stages(stages)
+    entries: list[str] = []
     if served:
-        public[SERVE] = serve_function(served)
+        public[SERVE], internal[SERVE_REQUEST] = serve_function(), serve_request(served)
+    if served and served[-1].name == "cross":
+        entries = [RANK, ANSWER]
+        public[ADDRESSES] = addresses_function(entries)
+        internal |= {RANK: rank_function(), ANSWER: answer_function()}
+        internal[ANSWER_REQUEST] = answer_request(len(served[-1].outputs))
     for intrinsic in {stage.counter for stage in stages if stage.counter}:
         public[COUNTER] = counter_function(intrinsic)
-    units.append(_unit(public, internal, turn_llvm(machine) + PYTHON_LLVM))
+    more = turn_llvm(machine) + PYTHON_LLVM + entry_llvm(entries, machine)
+    units.append(_unit(public, internal, more))
     return units
 
 

@@ -9,16 +9,19 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.features.tir import i64
+
 __all__ = ["CALL_INTO", "CALL_REAL", "PYTHON_LLVM", "call_python"]
 
 _CALL, CALL_INTO, CALL_REAL = (f"rtc_call_python{more}" for more in ("", "_into", "_real"))
+_ARGUMENTS = 4  # all are passed: a function leaves those that it does not have
 
-# Functions of Python: of an object and a number, of an object and where to put a second result, of
+# Functions of Python: of objects and numbers, of an object and where to put a second result, of
 # one that is a float.
 PYTHON_LLVM = f"""
-define i64 @{_CALL}(i64 %f, i64 %a, i64 %b) {{
+define i64 @{_CALL}(i64 %f, i64 %a, i64 %b, i64 %c, i64 %d) {{
   %function = inttoptr i64 %f to ptr
-  %r = call i64 %function(i64 %a, i64 %b)
+  %r = call i64 %function(i64 %a, i64 %b, i64 %c, i64 %d)
   ret i64 %r
 }}
 define i64 @{CALL_INTO}(i64 %f, i64 %a, ptr %out) {{
@@ -34,6 +37,7 @@ define double @{CALL_REAL}(i64 %f, i64 %a) {{
 """
 
 
-def call_python(function: Any, one: Any, other: Any) -> Any:
-    """Emit a call of a function of an object and a number, both int64."""
-    return T.Bind(T.call_extern("int64", _CALL, function, one, other))
+def call_python(function: Any, *arguments: Any) -> Any:
+    """Emit a call of a function of objects and numbers, all int64."""
+    rest = [i64(0)] * (_ARGUMENTS - len(arguments))
+    return T.Bind(T.call_extern("int64", _CALL, function, *arguments, *rest))

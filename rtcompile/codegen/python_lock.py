@@ -33,11 +33,11 @@ def without_lock(releases: Any, python: Any, turn: Any) -> Iterator[None]:
     """Emit the body without the lock, where `releases`. `python`: the buffer of Known."""
     thread = Cell("int64", i64(0))
     with T.If(releases != 0), T.Then():
-        thread.set(call_python(T.Bind(python[Known.SAVE]), i64(0), i64(0)))
+        thread.set(call_python(T.Bind(python[Known.SAVE])))
     give_turn(turn)
     yield
     take_turn(turn)
     with T.If(releases != 0), T.Then():
         ask_for_lock(turn)
-        call_python(T.Bind(python[Known.RESTORE]), T.Bind(thread.get()), i64(0))
+        call_python(T.Bind(python[Known.RESTORE]), T.Bind(thread.get()))
         has_lock(turn)

@@ -1,10 +1,11 @@
 """The function `serve`: from a request's user and items to its scores, in one call.
 
-    def serve(fields, ids, found, words):
+    def serve(words): serve_request(0, 0, words)
+
+    def serve_request(fields, ids, words):                              # internal
         outcome = DONE
         if fields != 0: read the fields of each stage of features       # `serve_features.py`
         if ids != 0: write_object(ids, words[IDS])
-        if found != 0: answer[TO] = where the values of found[answer[NAME]] are, of each answer
         if any of these could not be read, or there are not words[ROWS] ids: outcome = UNREAD
         with a context stage, where ids != 0: look up, hold the items' columns
         without Python's lock, while the outcome is DONE:               # `python_lock.py`
@@ -15,14 +16,15 @@
             else: user_network_rows(0, 1, constants, ...)
                 ...
                     if words[WHOLE] != 0: cross_rows(0, words[ROWS], constants, ...)
-                        if found != 0: memcpy(answer[TO], answer[FROM]), of each answer
+                        if ids != 0: memcpy(answer[TO], answer[FROM]), of each answer
 
     look up:  look_up_items(FIND, 0, words[IDS], words[INDEX])
               if an id has no place: outcome = UNREAD
 
-With a context stage ids are looked up under the lock: the columns that the request then holds have
-all the places that it found. `runtime/serve_plan.py` describes the words; all addresses come from
-there.
+`fields` is the address of a dict, `ids` that of a list or tuple; both are 0 where the values and
+the places are there already. With a context stage ids are looked up under the lock: the columns
+that the request then holds have all the places that it found. `runtime/serve_plan.py` describes the
+words; all addresses come from there.
 """
 
 from __future__ import annotations
@@ -40,19 +42,19 @@ from rtcompile.codegen.features.marshalled import Marshalled
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.python_calls import call_python
 from rtcompile.codegen.python_lock import without_lock
 from rtcompile.codegen.serve_features import RequestFeatures, call_with_barriers, release_stored
 from rtcompile.codegen.stage_main import stage_rows_name
 from rtcompile.codegen.write_objects import write_object
+from runtime.brief_calls import MOST
 from runtime.item_index_plan import Action, Ids
 from runtime.item_index_plan import Outcome as Found
-from runtime.python_objects import ARRAY_DATA, Known
 from runtime.serve_plan import SERVE, Answer, Features, Outcome, Word
 from runtime.value_bytes import Room
 
-__all__ = ["serve_function", "served_stages"]
+__all__ = ["SERVE_REQUEST", "serve_function", "serve_request", "served_stages"]
 
+SERVE_REQUEST = "serve_request"
 
 _USER, _NETWORK, _CONTEXT, _CROSS = "user", "user_network", "context", "cross"
 
@@ -76,12 +78,21 @@ def served_stages(programs: Sequence[StageProgram]) -> list[StageProgram]:
     return [named[name] for name in names if name in named]
 
 
-def serve_function(stages: Sequence[StageProgram]) -> Any:
-    """The PrimFunc `serve(fields, ids, found, words)`."""
+def serve_function() -> Any:
+    """The PrimFunc `serve(words)`."""
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(SERVE)
         T.func_attr({"global_symbol": SERVE, "tirx.is_scheduled": True, "s_tir": True})
-        given = [T.arg(name, T.int64()) for name in ("fields", "ids", "found", "words")]
+        call_with_barriers(SERVE_REQUEST, [i64(0), i64(0), T.arg("words", T.int64())])
+    return builder.get()
+
+
+def serve_request(stages: Sequence[StageProgram]) -> Any:
+    """The internal PrimFunc `serve_request(fields, ids, words)`."""
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(SERVE_REQUEST)
+        T.func_attr({"tirx.is_scheduled": True})
+        given = [T.arg(name, T.int64()) for name in ("fields", "ids", "words")]
         _Request(stages, *given).emit()
     return builder.get()
 
@@ -104,11 +115,9 @@ def _outputs(program: StageProgram) -> int:
 class _Request:
     """Emits what becomes of one request."""
 
-    def __init__(
-        self, stages: Sequence[StageProgram], fields: Any, ids: Any, found: Any, words: Any
-    ) -> None:
+    def __init__(self, stages: Sequence[StageProgram], fields: Any, ids: Any, words: Any) -> None:
         self._run, self._words = stages, values_at(words, "int64")
-        self._fields, self._ids, self._found = fields, ids, found
+        self._fields, self._ids = fields, ids
         reading = [stage.name for stage in stages if stage.reads_columns]
         self._features = {
             name: RequestFeatures(self._words_at(Word.FEATURES + number))
@@ -123,13 +132,11 @@ class _Request:
         self._say(i64(Outcome.DONE))
         self._read_fields()
         self._read_ids()
-        if self._answers:
-            self._read_arrays(python)
         held = Cell("int64", i64(0))
         if _CONTEXT in self._features:
             self._hold(python, held)
         with self._if_done():
-            brief = T.Bind(words[Word.ROWS] <= self._words_at(Word.BRIEF)[0])
+            brief = T.Bind(words[Word.ROWS] <= self._words_at(Word.BRIEF)[MOST])
             releases = T.Bind(tirx.Select(brief, i64(0), words[Word.READS]))
             turn = T.Bind(tirx.Select(brief, i64(0), words[Word.TURN]))
             with without_lock(releases, python, turn):
@@ -166,15 +173,6 @@ class _Request:
                     with T.If(count != self._words[Word.ROWS]), T.Then():
                         self._say(i64(Outcome.UNREAD))
 
-    def _read_arrays(self, python: Any) -> None:
-        """Where the values of Python's arrays are, while it cannot take them away."""
-        with T.If(self._found != 0), T.Then():
-            answers, item_of = self._words_at(Word.ANSWERS), T.Bind(python[Known.DICT_ITEM])
-            for first in range(0, self._answers * Answer.WORDS, Answer.WORDS):
-                array = call_python(item_of, self._found, T.Bind(answers[first + Answer.NAME]))
-                values = values_at(array, "int64")[ARRAY_DATA]
-                T.buffer_store(answers, values, [first + Answer.TO])
-
     def _look_up(self) -> None:
         with self._if_done(), T.If(self._ids != 0), T.Then():
             items, index = T.Bind(self._words[Word.IDS]), T.Bind(self._words[Word.INDEX])
@@ -201,7 +199,7 @@ class _Request:
 
     def _copy_answers(self) -> None:
         """What the cross stage wrote, to Python's arrays."""
-        with T.If(self._found != 0), T.Then():
+        with T.If(self._ids != 0), T.Then():
             answers, rows = self._words_at(Word.ANSWERS), T.Bind(self._words[Word.ROWS])
             for first in range(0, self._answers * Answer.WORDS, Answer.WORDS):
                 each, shared, to, source = (

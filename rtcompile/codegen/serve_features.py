@@ -52,7 +52,7 @@ class RequestFeatures:
     def hold(self, block: Any, python: Any, ids_places: Any) -> None:
         """Emit the descriptors of the items' columns. `block`: the address of words of Stored."""
         stored = values_at(block, "int64")
-        call_python(T.Bind(python[Known.INC_REF]), T.Bind(stored[Stored.OBJECT]), i64(0))
+        call_python(T.Bind(python[Known.INC_REF]), T.Bind(stored[Stored.OBJECT]))
         T.buffer_store(self._words, T.Bind(stored[Stored.LONGEST]), [Features.LONGEST])
         columns, places = self._at(Features.COLUMNS), self._at(Features.ITEM_PLACES)
         with T.serial(T.Bind(self._words[Features.ITEMS])) as k:
@@ -98,7 +98,7 @@ def release_stored(block: Any, python: Any) -> None:
     """Emit that the request is done with what `hold` has held, unless that is 0."""
     with T.If(block != 0), T.Then():
         stored = values_at(block, "int64")
-        call_python(T.Bind(python[Known.DEC_REF]), T.Bind(stored[Stored.OBJECT]), i64(0))
+        call_python(T.Bind(python[Known.DEC_REF]), T.Bind(stored[Stored.OBJECT]))
 
 
 def call_with_barriers(function: str, arguments: list[Any]) -> None:

@@ -4,7 +4,7 @@
     while stack:
         value = the next one of stack[-1], or pop it
         type = value[1]                             # a word of the object
-        if   type == str:   at += "u" + size + bytes of PyUnicode_AsUTF8AndSize(value)
+        if   type == str:   at += "u" + size + its bytes; of PyUnicode_AsUTF8AndSize, unless ASCII
         elif type == list:  at += "[" + value[2]; write its texts and integers up to the first
                             other one; push what is left of it
         elif type == int:   at += "i" + int32, or "l" + digits
@@ -31,7 +31,7 @@ from rtcompile.codegen.features.marshalled import HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
 from rtcompile.codegen.pointers import prefetch, values_at
 from rtcompile.codegen.python_calls import CALL_INTO, CALL_REAL, call_python
-from runtime.python_objects import COUNT, FIRST, TYPE, Known
+from runtime.python_objects import COUNT, FIRST, TEXT_BITS, TYPE, Known
 from runtime.serve_plan import Names
 from runtime.value_bytes import WRITE, Room
 
@@ -108,7 +108,7 @@ class _Writer:
                 self._fail()
             with T.Else():
                 self._head("(", wanted)
-                size = call_python(known[Known.DICT_SIZE], fields, i64(0))
+                size = call_python(known[Known.DICT_SIZE], fields)
                 with T.If(size != names[Names.SIZE]), T.Then():
                     self._fail()
         number = Cell("int64", i64(0))
@@ -185,20 +185,31 @@ class _Writer:
             self._fail()
 
     def _text(self, value: Any) -> None:
-        text = self._call_into(Known.AS_UTF8, value)
+        words = values_at(value, "int64")
+        bits = T.Bind(words[TEXT_BITS] & self._known[Known.BITS])
+        text, size = Cell("int64", i64(0)), Cell("int64", i64(0))
+        with T.If(bits == self._known[Known.BITS_WANTED]):
+            with T.Then():
+                text.set(value + self._known[Known.TEXT_AT])
+                size.set(words[COUNT])
+            with T.Else():
+                text.set(self._call_into(Known.AS_UTF8, value))
+                size.set(self._out[0])
+        self._text_of(T.Bind(text.get()), T.Bind(size.get()))
+
+    def _text_of(self, text: Any, size: Any) -> None:
+        """Emit the writing of bytes; 0 is the address of none."""
         with T.If(text == 0):
             with T.Then():
-                call_python(self._known[Known.CLEAR], i64(0), i64(0))
+                call_python(self._known[Known.CLEAR])
                 self._fail()
-            with T.Else():
-                size = T.Bind(self._out[0])
-                with T.If(size > self._room - self._at.get()):
-                    with T.Then():
-                        self._fail()
-                    with T.Else():
-                        self._head("u", size)
-                        self._copy(text, size)
-                        self._at.add(size)
+            with T.Else(), T.If(size > self._room - self._at.get()):
+                with T.Then():
+                    self._fail()
+                with T.Else():
+                    self._head("u", size)
+                    self._copy(text, size)
+                    self._at.add(size)
 
     def _copy(self, text: Any, size: Any) -> None:
         """A short text with what is behind it, where that is of the same page."""

@@ -119,6 +119,7 @@ def by_stages(path: Path) -> runtime.Ranker:
     ranker = load_case(path)
     assert ranker._ranking is not None
     ranker._ranking._server, ranker._ranking.at_once = None, False
+    vars(ranker).pop("rank", None)
     return ranker
 
 

@@ -160,8 +160,7 @@ def test_only_calls_that_let_go_of_the_lock_take_turns(ranker: runtime.Ranker) -
     assert ranker._ranking is not None and ranker._ranking._server is not None
     brief, user, ids = ranker._ranking._server.brief, _user(ranker), ["i1", "i2"]
     for most, turns in ((1, 1), (2, 0)):
-        brief.most, brief.least_long = most, most + 1
-        brief._word[0] = most
+        brief.set(most, most + 1)
         assert _turns(lambda: ranker.rank(user, ids)) == turns
         assert _turns(lambda: ranker.rank(user, np.array(ids))) == turns
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,30 +32,28 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def _calls(ranker: runtime.Ranker) -> list[int]:
-    """The rows of each call after a first request."""
+    """The rows of each call after a first request, as the runtime makes them."""
+    vars(ranker).pop("rank", None)
     _score(ranker, user_of(ranker), 1)
     assert ranker._ranking is not None
-    served, rows = ranker._ranking._idle[-1].served, list[int]()
+    served, rows = ranker._ranking._idle[-1][1].served, list[int]()
     assert served is not None
-    served._function = _Counted(rows, served._function)
+    served._call = _Counted(rows, served._call, served.words)
+    served._function = _Counted(rows, served._function, served.words)
     return rows
-
-
-def _word(words: int, place: int) -> int:
-    return ctypes.c_int64.from_address(words + 8 * place).value
 
 
 class _Counted:
     """Notes the rows of each call that did not leave the reading to the runtime."""
 
-    def __init__(self, rows: list[int], function: Any) -> None:
-        self._rows, self._function = rows, function
+    def __init__(self, rows: list[int], function: Any, words: np.ndarray) -> None:
+        self._rows, self._function, self._words = rows, function, words
 
-    def __call__(self, fields: int, ids: int, found: int, words: int) -> None:
-        self._function(fields, ids, found, words)
-        rows, outcome = (_word(words, place) for place in (Word.ROWS, Word.OUTCOME))
-        if outcome != Outcome.UNREAD:
-            self._rows.append(rows)
+    def __call__(self, *given: Any) -> Any:
+        found = self._function(*given)
+        if self._words[Word.OUTCOME] != Outcome.UNREAD:
+            self._rows.append(int(self._words[Word.ROWS]))
+        return found
 
 
 def _score(ranker: runtime.Ranker, user: dict[str, Any], count: int) -> np.ndarray:

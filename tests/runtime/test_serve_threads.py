@@ -37,8 +37,7 @@ def _score(ranker: runtime.Ranker, user: dict[str, Any], count: int) -> np.ndarr
 
 
 def _set_brief(calls: BriefCalls, most: int) -> None:
-    calls.most = calls._word[0] = most
-    calls.least_long = most + 1
+    calls.set(most, most + 1)
 
 
 @pytest.mark.parametrize("keeps", [False, True])
@@ -149,7 +148,7 @@ def test_brief_calls_keep_the_lock() -> None:
     nothing = sys.maxsize
     assert known[::16] == [(-1, nothing), (0, nothing), (0, 512), (3, 512), (3, 256)]
     assert known[15::16] == [(-1, nothing), (0, nothing), (0, 512), (3, 512)]
-    assert calls._word[0] == calls.most
+    assert list(calls._words[:2]) == [calls.most, calls.least_long]
     for _ in range(100):
         calls.time(100, lambda: False)  # it did nothing
     assert (calls.most, calls.least_long) == known[-1]

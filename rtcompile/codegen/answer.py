@@ -1,0 +1,118 @@
+"""The function `answer`: what `serve.py` emits, into numpy arrays that Python gets.
+
+    def answer_request(user, items, words, result):     # internal
+        if items[COUNT] > words[ROOM]: words[OUTCOME] = UNREAD
+        else:
+            words[ROWS] = items[COUNT]
+            found = dict()
+            for output in words[ANSWERS]:
+                array = numpy.empty(EXTENTS, DTYPE)     # EXTENTS[0] = words[ROWS], where BY_ROWS
+                found[output[NAME]] = array; output[TO] = where its values are
+            serve_request(user, items, words)
+            if words[OUTCOME] == DONE: *result = found
+
+    def answer(self, arguments, count, names, result):  # of a request, as Python calls it
+        answer_request(arguments[0], arguments[1], self[0], result)
+        if *result == 0: *result = None
+
+`items` is a list or a tuple. No one else has the arrays while they are written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.pointers import values_at
+from rtcompile.codegen.python_calls import call_python
+from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS
+from rtcompile.codegen.serve import SERVE_REQUEST
+from rtcompile.codegen.serve_features import call_with_barriers
+from runtime.python_objects import ARRAY_DATA, COUNT, FIRST, Known
+from runtime.serve_plan import Answer, Outcome, Word
+
+__all__ = ["ANSWER", "ANSWER_REQUEST", "answer_function", "answer_request", "kept_words"]
+
+ANSWER, ANSWER_REQUEST = "answer", "answer_request"
+
+
+def kept_words(pair: Any) -> Any:
+    """Emit where the words of an array lie that is the first value of a tuple."""
+    return values_at(
+        T.Bind(values_at(T.Bind(values_at(pair, "int64")[FIRST]), "int64")[ARRAY_DATA]), "int64"
+    )
+
+
+def answer_function() -> Any:
+    """The internal PrimFunc behind `answer`."""
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(ANSWER)
+        T.func_attr({"tirx.is_scheduled": True})
+        own, arguments, _, _, result = (T.arg(name, T.int64()) for name in ENTRY_ARGUMENTS)
+        given, made = values_at(arguments, "int64"), values_at(result, "int64")
+        user, items = T.Bind(given[0]), T.Bind(given[1])
+        words = kept_words(own)
+        told = T.Bind(values_at(T.Bind(values_at(own, "int64")[FIRST]), "int64")[ARRAY_DATA])
+        call_with_barriers(ANSWER_REQUEST, [user, items, told, result])
+        with T.If(made[0] == 0), T.Then():
+            python = values_at(T.Bind(words[Word.PYTHON]), "int64")
+            none = T.Bind(python[Known.NONE])
+            call_python(T.Bind(python[Known.INC_REF]), none)
+            T.buffer_store(made, none, [0])
+    return builder.get()
+
+
+def answer_request(outputs: int) -> Any:
+    """The internal PrimFunc `answer_request`. `outputs`: of the cross stage."""
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(ANSWER_REQUEST)
+        T.func_attr({"tirx.is_scheduled": True})
+        names = ("user", "items", "words", "result")
+        user, items, at, result = (T.arg(name, T.int64()) for name in names)
+        words = values_at(at, "int64")
+        rows = T.Bind(values_at(items, "int64")[COUNT])
+        T.buffer_store(words, i64(Outcome.UNREAD), [Word.OUTCOME])
+        with T.If(rows <= words[Word.ROOM]), T.Then():
+            T.buffer_store(words, rows, [Word.ROWS])
+            python = values_at(T.Bind(words[Word.PYTHON]), "int64")
+            found = call_python(T.Bind(python[Known.NEW_DICT]))
+            with T.If(_has_arrays(found, words, python, rows, outputs)), T.Then():
+                call_with_barriers(SERVE_REQUEST, [user, items, at])
+            with T.If(words[Word.OUTCOME] == Outcome.DONE):
+                with T.Then():
+                    T.buffer_store(values_at(result, "int64"), found, [0])
+                with T.Else(), T.If(found != 0), T.Then():
+                    call_python(T.Bind(python[Known.DEC_REF]), found)
+    return builder.get()
+
+
+def _has_arrays(found: Any, words: Any, python: Any, rows: Any, outputs: int) -> Any:
+    """Emit the making of the arrays, into the dict `found`; returns whether there was memory."""
+    made = Cell("int64", found)
+    answers = values_at(T.Bind(words[Word.ANSWERS]), "int64")
+    new, enter, release, clear = (
+        T.Bind(python[function])
+        for function in (Known.NEW_ARRAY, Known.SET_ITEM, Known.DEC_REF, Known.CLEAR)
+    )
+    for first in range(0, outputs * Answer.WORDS, Answer.WORDS):
+        with T.If(made.get() != 0), T.Then():
+            dtype, extents = T.Bind(answers[first + Answer.DTYPE]), answers[first + Answer.EXTENTS]
+            at = T.Bind(extents)
+            with T.If(answers[first + Answer.BY_ROWS] != 0), T.Then():
+                T.buffer_store(values_at(at, "int64"), rows, [0])
+            call_python(T.Bind(python[Known.INC_REF]), dtype)  # which the next one takes
+            array = call_python(new, T.Bind(answers[first + Answer.DIMENSIONS]), at, dtype, i64(0))
+            made.set(array)
+            with T.If(array != 0), T.Then():
+                failed = call_python(enter, found, T.Bind(answers[first + Answer.NAME]), array)
+                T.buffer_store(answers, values_at(array, "int64")[ARRAY_DATA], [first + Answer.TO])
+                call_python(release, array)
+                with T.If(tirx.Cast("int32", failed) != 0), T.Then():
+                    made.set(i64(0))
+    with T.If(made.get() == 0), T.Then():
+        call_python(clear)
+    return T.Bind(made.get() != 0)

@@ -1,0 +1,110 @@
+"""Compiled functions that Python calls as functions of its own.
+
+Python calls NAME(self, arguments, count, names) and takes the result from a register: `arguments`
+points to addresses of objects, of which `count` are given by their place, and `names`, which may be
+0, is a tuple of the names of those that follow. TVM's functions have no results, so some assembler
+stands before each:
+
+    NAME(self, arguments, count, names):
+        result = 0                                          # on the stack
+        NAME_internal(self, arguments, count, names, &result)
+        return result
+
+0 says that an error is pending. The function ADDRESSES tells the runtime where they lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen.internal import symbol_of
+from rtcompile.codegen.pointers import values_at
+from runtime.rank_plan import ADDRESSES
+
+__all__ = ["ENTRY_ARGUMENTS", "addresses_function", "entry_llvm"]
+
+# Of an internal function behind an entry, int64.
+ENTRY_ARGUMENTS = ("self", "arguments", "count", "names", "result")
+
+_CODE = {
+    "x86_64": """
+.cfi_startproc
+subq $24, %rsp
+.cfi_adjust_cfa_offset 24
+movq $0, 8(%rsp)
+leaq 8(%rsp), %r8
+callq INTERNAL
+movq 8(%rsp), %rax
+addq $24, %rsp
+.cfi_adjust_cfa_offset -24
+retq
+.cfi_endproc
+""",
+    "aarch64": """
+.cfi_startproc
+stp x29, x30, [sp, #-32]!
+.cfi_def_cfa_offset 32
+.cfi_offset x29, -32
+.cfi_offset x30, -24
+mov x29, sp
+str xzr, [sp, #16]
+add x4, sp, #16
+bl INTERNAL
+ldr x0, [sp, #16]
+ldp x29, x30, [sp], #32
+.cfi_def_cfa_offset 0
+.cfi_restore x29
+.cfi_restore x30
+ret
+.cfi_endproc
+""",
+}
+
+
+def addresses_function(names: Sequence[str]) -> Any:
+    """The PrimFunc `python_addresses(out)`: it writes the address of the entry of each name."""
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(ADDRESSES)
+        T.func_attr({"global_symbol": ADDRESSES, "tirx.is_scheduled": True, "s_tir": True})
+        out = values_at(T.arg("out", T.int64()), "int64")
+        for place, name in enumerate(names):
+            T.buffer_store(out, T.call_extern("int64", _address_of(name)), [place])
+    return builder.get()
+
+
+def entry_llvm(names: Sequence[str], machine: str) -> str:
+    """The text of the entries of internal functions."""
+    return "".join(_entry(name, machine) for name in names)
+
+
+def _entry(name: str, machine: str) -> str:
+    symbol = _symbol(name)
+    lines = (
+        ".text",
+        ".p2align 4",
+        f".globl {symbol}",
+        f".hidden {symbol}",
+        f".type {symbol}, %function" if machine == "aarch64" else f".type {symbol}, @function",
+        f"{symbol}:",
+        *_CODE[machine].replace("INTERNAL", symbol_of(name)).split("\n"),
+        f".size {symbol}, .-{symbol}",
+    )
+    code = "".join(f'module asm "{line}"\n' for line in lines if line)
+    return f"""{code}
+declare void @{symbol}()
+define i64 @{_address_of(name)}() {{
+  ret i64 ptrtoint (ptr @{symbol} to i64)
+}}
+"""
+
+
+def _symbol(name: str) -> str:
+    return f"rtc_entry_{name}"
+
+
+def _address_of(name: str) -> str:
+    return f"rtc_address_of_{name}"

@@ -1,0 +1,122 @@
+"""The function `rank`: Python calls it in the place of `Ranker.rank`.
+
+    def rank(self, arguments, count, names, result):    # self: a tuple, of the words of Entry first
+        if user, items, a list or tuple, and no context are given, and idle is not empty:
+            memory = idle.pop()
+            words = memory[0]
+            if words[VERSION] == current[VERSION] and items[COUNT] is brief, or long:
+                hold(current[OBJECT])                   # the state of the items
+                answer_request(user, items, words, result)
+                release(current[OBJECT])
+            idle.append(memory)
+        if *result == 0: *result = else(*arguments)     # `Ranking.rank`
+
+`runtime/rank_plan.py` describes the words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script.builder import ir as T
+
+from rtcompile.codegen import wrapping
+from rtcompile.codegen.answer import ANSWER_REQUEST, kept_words
+from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.pointers import values_at
+from rtcompile.codegen.python_calls import call_python
+from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS
+from rtcompile.codegen.serve_features import call_with_barriers
+from runtime.brief_calls import LEAST_LONG, MOST
+from runtime.python_objects import ARRAY_DATA, COUNT, FIRST, TYPE, Known
+from runtime.rank_plan import Current, Entry
+from runtime.serve_plan import Word
+
+__all__ = ["RANK", "rank_function"]
+
+RANK = "rank"
+_ARGUMENTS = 3
+
+
+def rank_function() -> Any:
+    """The internal PrimFunc behind `rank`."""
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(RANK)
+        T.func_attr({"tirx.is_scheduled": True})
+        _Rank(*(T.arg(name, T.int64()) for name in ENTRY_ARGUMENTS)).emit()
+    return builder.get()
+
+
+class _Rank:
+    def __init__(self, own: Any, arguments: Any, count: Any, names: Any, result: Any) -> None:
+        self._arguments, self._count, self._names, self._result = arguments, count, names, result
+        self._entry = kept_words(own)
+        self._python = values_at(T.Bind(self._entry[Entry.PYTHON]), "int64")
+
+    def emit(self) -> None:
+        """Emit all of it."""
+        given, result = values_at(self._arguments, "int64"), values_at(self._result, "int64")
+        with T.If(self._are_known()), T.Then():
+            user, items = T.Bind(given[0]), T.Bind(given[1])
+            kind = T.Bind(values_at(items, "int64")[TYPE])
+            is_list, is_tuple = (kind == self._python[place] for place in (Known.LIST, Known.TUPLE))
+            idle = self._words_at(Entry.IDLE)
+            with T.If(tirx.And(tirx.Or(is_list, is_tuple), idle[COUNT] > 0)), T.Then():
+                pop = T.Bind(self._entry[Entry.POP])
+                memory = call_python(T.Bind(self._python[Known.CALL_EMPTY]), pop)
+                with T.If(memory != 0):
+                    with T.Then():
+                        self._answer(user, items, memory)
+                        self._give_back(memory)
+                    with T.Else():
+                        call_python(T.Bind(self._python[Known.CLEAR]))
+        T.evaluate(T.call_extern("void", wrapping.BARRIER))
+        with T.If(result[0] == 0), T.Then():
+            call, otherwise = T.Bind(self._python[Known.CALL]), T.Bind(self._entry[Entry.ELSE])
+            found = call_python(call, otherwise, self._arguments, self._count, self._names)
+            T.buffer_store(result, found, [0])
+
+    def _are_known(self) -> Any:
+        """Emit whether a user, items and no context are given, in this order, by place or name."""
+        known, named = Cell("int32", 1), Cell("int64", i64(0))
+        names, given = values_at(self._names, "int64"), values_at(self._arguments, "int64")
+        with T.If(self._names != 0), T.Then():
+            named.set(names[COUNT])
+        total = T.Bind(self._count + named.get())
+        for place in range(_ARGUMENTS):
+            is_named = tirx.And(self._count <= place, place < total)
+            with T.If(is_named), T.Then():
+                name = T.Bind(names[FIRST + place - self._count])
+                with T.If(name != self._entry[Entry.NAMES + place]), T.Then():
+                    known.set(0)
+        with T.If(total == _ARGUMENTS), T.Then():
+            context = T.Bind(given[_ARGUMENTS - 1])
+            with T.If(context != self._python[Known.NONE]), T.Then():
+                known.set(0)
+        enough = tirx.And(total >= _ARGUMENTS - 1, total <= _ARGUMENTS)
+        return T.Bind(tirx.And(known.get() != 0, enough))
+
+    def _answer(self, user: Any, items: Any, memory: Any) -> None:
+        words, current = kept_words(memory), self._words_at(Entry.CURRENT)
+        brief, rows = self._words_at(Entry.BRIEF), T.Bind(values_at(items, "int64")[COUNT])
+        is_tried = T.Bind(tirx.Or(rows <= brief[MOST], rows >= brief[LEAST_LONG]))
+        version = T.Bind(current[Current.VERSION])
+        has_items = tirx.And(version != 0, words[Word.VERSION] == version)
+        with T.If(tirx.And(is_tried, has_items)), T.Then():
+            state = T.Bind(current[Current.OBJECT])
+            call_python(T.Bind(self._python[Known.INC_REF]), state)
+            at = T.Bind(values_at(T.Bind(values_at(memory, "int64")[FIRST]), "int64")[ARRAY_DATA])
+            call_with_barriers(ANSWER_REQUEST, [user, items, at, self._result])
+            call_python(T.Bind(self._python[Known.DEC_REF]), state)
+
+    def _give_back(self, memory: Any) -> None:
+        idle, python = T.Bind(self._entry[Entry.IDLE]), self._python
+        failed = call_python(T.Bind(python[Known.APPEND]), idle, memory)
+        with T.If(tirx.Cast("int32", failed) != 0), T.Then():  # there is no memory to keep it
+            call_python(T.Bind(python[Known.CLEAR]))
+        call_python(T.Bind(python[Known.DEC_REF]), memory)
+
+    def _words_at(self, place: int) -> Any:
+        return values_at(T.Bind(self._entry[place]), "int64")

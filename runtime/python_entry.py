@@ -1,0 +1,40 @@
+"""Functions of Python whose code is compiled: a call of one runs no bytecode."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["python_function"]
+
+_FASTCALL, _KEYWORDS = 0x80, 0x02  # of Python's METH_ flags
+
+
+class _Definition(ctypes.Structure):
+    """Python's PyMethodDef."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+def python_function(
+    name: str, doc: str, at: int, words: npt.NDArray[np.int64], *kept: object
+) -> Callable[..., Any]:
+    """A function whose code lies at `at`: `rtcompile/codegen/python_entry.py` says what of.
+
+    Its first argument is a tuple of the array `words` and of what is `kept` as long as it.
+    """
+    definition = _Definition(name.encode(), at, _FASTCALL | _KEYWORDS, doc.encode())
+    make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
+        ("PyCFunction_NewEx", ctypes.pythonapi)
+    )
+    made: Callable[..., Any] = make(ctypes.addressof(definition), (words, definition, *kept), None)
+    return made

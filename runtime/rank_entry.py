@@ -1,0 +1,46 @@
+"""`Ranker.rank` as compiled code: what most requests take, with no bytecode in their way.
+
+    memory = idle.pop(); found = answer(user, items) in it; idle.append(memory); return found
+
+Where there is no memory, or it has no room, or the request is none that compiled code reads,
+`Ranking.rank` takes it from its beginning. `rank_plan.py` says what the function is told.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from runtime.arrays import aligned_empty
+from runtime.items import ItemTable
+from runtime.python_entry import python_function
+from runtime.rank_plan import Address, Entry
+from runtime.serve import Server
+
+__all__ = ["rank_entry"]
+
+
+def rank_entry(
+    documented: Callable[..., Any],
+    module: Any,
+    server: Server,
+    items: ItemTable,
+    idle: list[Any],
+    otherwise: Callable[..., Any],
+) -> Callable[..., Any]:
+    """A function that is called as the method `documented`, and has its name and its text.
+
+    `idle`: tuples of the words of a request and its memory. `otherwise` takes what is left.
+    """
+    pop, names = idle.pop, tuple(map(sys.intern, ("user", "items", "context")))
+    words = aligned_empty(Entry.WORDS, "int64")
+    words[:] = (
+        *(server.python, server.brief.address, items.current_at),
+        *map(id, (idle, pop, otherwise, *names)),
+    )
+    parameters = "$self, /, user, items, context=None"
+    text = f"rank({parameters})\n--\n\n{inspect.getdoc(documented)}"
+    kept = (module, server, items, idle, pop, otherwise, names)
+    return python_function("rank", text, server.addresses[Address.RANK], words, *kept)

@@ -1,0 +1,277 @@
+"""`Ranker.rank` as a compiled function: it is called as the method, and leaves that the rest."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import runtime
+from runtime.rank_plan import Current
+from runtime.ranking import Ranking
+from tests.ranking_model import items
+from tests.runtime.served_models import CASES, COUNT, build_case, by_stages, load_case, user_of
+
+_IDS = [f"i{i}" for i in range(20)]
+
+
+@pytest.fixture(scope="module", params=["plain", "pairs"])
+def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_case(tmp_path_factory.mktemp(request.param), CASES[request.param])
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by one with each request that a ranker, loaded from here on, leaves the method."""
+    found, rank = list[str](), Ranking.rank
+
+    def noted(*given: Any, **named: Any) -> Any:
+        found.append("left")
+        return rank(*given, **named)
+
+    monkeypatch.setattr(Ranking, "rank", noted)
+    return found
+
+
+def _ready(artifact: Path, left: list[str]) -> tuple[runtime.Ranker, dict[str, Any], np.ndarray]:
+    """A ranker that has memory and knows how long requests take, a user, and the scores."""
+    ranker = load_case(artifact)
+    user = user_of(ranker)
+    want = by_stages(artifact).rank(user, _IDS)["ctr"]
+    assert ranker._ranking is not None and ranker._ranking._server is not None
+    ranker._ranking._server.brief.set(COUNT, COUNT + 1)
+    np.testing.assert_array_equal(ranker.rank(user, _IDS)["ctr"], want)
+    assert left.pop() == "left"
+    left.clear()
+    return ranker, user, want
+
+
+def test_it_looks_like_the_method(artifact: Path) -> None:
+    ranker, method = load_case(artifact), runtime.Ranker.rank
+    assert ranker.rank.__name__ == "rank"
+    assert inspect.getdoc(ranker.rank) == inspect.getdoc(method)
+    assert list(inspect.signature(ranker.rank).parameters) == ["user", "items", "context"]
+    assert inspect.signature(ranker.rank).parameters["context"].default is None
+
+
+@pytest.mark.parametrize(
+    ("call", "is_left"),
+    [
+        (lambda rank, user, ids: rank(user, ids), False),
+        (lambda rank, user, ids: rank(user, ids, None), False),
+        (lambda rank, user, ids: rank(user, items=ids), False),
+        (lambda rank, user, ids: rank(user=user, items=ids), False),
+        (lambda rank, user, ids: rank(user, ids, context=None), False),
+        (lambda rank, user, ids: rank(user, items=ids, context=None), False),
+        (lambda rank, user, ids: rank(user=user, items=ids, context=None), False),
+        (lambda rank, user, ids: rank(user, *[ids], **{}), False),
+        (lambda rank, user, ids: rank(items=ids, user=user), True),
+        (lambda rank, user, ids: rank(user, context=None, items=ids), True),
+        (lambda rank, user, ids: rank(user, ids, {}), True),
+        (lambda rank, user, ids: rank(user, np.array(ids)), True),
+    ],
+)
+def test_arguments_by_place_and_by_name(
+    artifact: Path, left: list[str], call: Callable[..., Any], is_left: bool
+) -> None:
+    ranker, user, want = _ready(artifact, left)
+    for _ in range(3):
+        np.testing.assert_array_equal(call(ranker.rank, user, _IDS)["ctr"], want)
+    assert left == ["left"] * 3 * is_left
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "message"),
+    [
+        ((), {}, "missing 2 required"),
+        (({},), {}, "missing 1 required positional argument: 'items'"),
+        (({}, []), {"user": {}}, "multiple values for argument 'user'"),
+        (({}, [], None, None), {}, "takes from 3 to 4 positional arguments but 5"),
+        (({}, []), {"contexts": None}, "unexpected keyword argument 'contexts'"),
+        (({},), {"context": None}, "missing 1 required positional argument: 'items'"),
+    ],
+)
+def test_wrong_arguments_are_told_as_of_the_method(
+    artifact: Path, given: Any, named: Any, message: str
+) -> None:
+    ranker = load_case(artifact)
+    for _ in range(2):
+        with pytest.raises(TypeError, match=message):
+            ranker.rank(*given, **named)
+        assert ranker.rank(user_of(ranker), _IDS)["ctr"].shape == (20, 1)
+
+
+def test_nothing_is_kept_of_a_request(artifact: Path, left: list[str]) -> None:
+    """As counts of references, and of memory that is given back."""
+    ranker, user, _ = _ready(artifact, left)
+    assert ranker._ranking is not None
+    found = ranker.rank(user, _IDS)
+    counts = [sys.getrefcount(found), sys.getrefcount(found["ctr"])]
+    assert counts == [2, 2]
+    assert found["ctr"].base is None and found["ctr"].flags.writeable
+    watched = [user, _IDS, _IDS[0], ranker._ranking.items.state, found["ctr"].dtype, None]
+    before = [sys.getrefcount(one) for one in watched]
+    for _ in range(100):
+        ranker.rank(user, _IDS)
+        ranker.rank(user, items=_IDS, context=None)
+        with pytest.raises(runtime.UnknownItemError):
+            ranker.rank(user, ["never"])
+    after = [sys.getrefcount(one) for one in watched]
+    assert all(abs(a - b) < 20 for a, b in zip(after, before, strict=True))
+    assert len(ranker._ranking._idle) == 1
+
+
+def test_a_ranker_goes_with_its_last_reference(artifact: Path) -> None:
+    """No cycle keeps it: items may be large."""
+    ranker = load_case(artifact)
+    ranker.rank(user_of(ranker), _IDS)
+    assert ranker._ranking is not None
+    gone = weakref.ref(ranker), weakref.ref(ranker._ranking.items.state)
+    gc.disable()
+    try:
+        del ranker
+        assert [one() for one in gone] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_the_function_outlives_its_ranker(artifact: Path, left: list[str]) -> None:
+    ranker, user, want = _ready(artifact, left)
+    rank = ranker.rank
+    del ranker
+    gc.collect()
+    for _ in range(3):
+        np.testing.assert_array_equal(rank(user, _IDS)["ctr"], want)
+    assert left == []
+
+
+def test_a_subclass_has_its_own(artifact: Path) -> None:
+    class Doubled(runtime.Ranker):
+        def rank(self, *given: Any, **named: Any) -> dict[str, Any]:
+            return {name: 2 * array for name, array in super().rank(*given, **named).items()}
+
+    ranker = load_case(artifact)
+    user = user_of(ranker)
+    other = Doubled(ranker._artifact, ranker._module)
+    other.items.upsert(items(COUNT), key="id")
+    want = 2 * ranker.rank(user, _IDS)["ctr"]
+    np.testing.assert_array_equal(other.rank(user, _IDS)["ctr"], want)
+
+
+@contextmanager
+def _at_collections(act: Callable[[], object]) -> Iterator[None]:
+    """Python collects garbage wherever a new dict is made, as the dict of an answer is."""
+    kept = [{} for _ in range(200)]  # so that there are no old ones that it uses again
+
+    def notice(phase: str, _: object) -> None:
+        if phase == "start":
+            act()
+
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(notice)
+    gc.set_threshold(1)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(notice)
+        kept.clear()
+
+
+_WITHIN_CALLS = pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="this Python collects garbage between bytecodes only"
+)
+
+
+@_WITHIN_CALLS
+@pytest.mark.parametrize(
+    "change", [lambda ids: ids.append("i250"), list.pop, list.clear, list.reverse]
+)
+def test_ids_that_change_meanwhile(
+    artifact: Path, left: list[str], change: Callable[[list[str]], object]
+) -> None:
+    """After they were counted."""
+    ranker, user, _ = _ready(artifact, left)
+    ids, changes = list(_IDS), [change]
+    with _at_collections(lambda: changes and changes.pop()(ids)):
+        got = ranker.rank(user, ids)["ctr"]
+    assert changes == [] and ids != _IDS
+    np.testing.assert_array_equal(got, by_stages(artifact).rank(user, ids)["ctr"])
+
+
+@_WITHIN_CALLS
+def test_items_that_are_replaced_meanwhile(artifact: Path, left: list[str]) -> None:
+    """The request holds those that it began with."""
+    ranker, user, want = _ready(artifact, left)
+    assert ranker._ranking is not None
+    gone, changes = weakref.ref(ranker._ranking.items.state), [items(5)]
+    with _at_collections(lambda: changes and ranker.items.replace(changes.pop(), key="id")):
+        got = ranker.rank(user, _IDS)["ctr"]
+    np.testing.assert_array_equal(got, want)
+    assert changes == [] and left == [] and gone() is None
+    assert len(ranker.items) == 5
+    with pytest.raises(runtime.UnknownItemError, match="'i5'"):
+        ranker.rank(user, _IDS)
+
+
+def test_while_items_are_exchanged_the_method_answers(artifact: Path, left: list[str]) -> None:
+    ranker, user, want = _ready(artifact, left)
+    assert ranker._ranking is not None
+    current = ranker._ranking.items._current
+    version, current[Current.VERSION] = current[Current.VERSION], 0
+    np.testing.assert_array_equal(ranker.rank(user, _IDS)["ctr"], want)
+    assert left == ["left"]
+    current[Current.VERSION] = version
+    np.testing.assert_array_equal(ranker.rank(user, _IDS)["ctr"], want)
+    assert left == ["left"]
+
+
+def test_many_threads(artifact: Path, left: list[str]) -> None:
+    """Each has memory of its own, and gives it back."""
+    ranker, user, want = _ready(artifact, left)
+    assert ranker._ranking is not None and ranker._ranking._server is not None
+    ranker._ranking._server.brief.set(0, 1)  # so that all give up Python's lock
+    wrong: list[object] = []
+
+    def ask() -> None:
+        for _ in range(300):
+            if not np.array_equal(ranker.rank(user, _IDS)["ctr"], want):
+                wrong.append(user)
+
+    asking = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert wrong == []
+    assert 1 <= len(ranker._ranking._idle) <= 6
+    assert len(left) < 60
+
+
+def test_an_interrupted_request_leaves_no_memory(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may point where nothing is any more."""
+    ranker = load_case(artifact)
+    user = user_of(ranker)
+    want = ranker.rank(user, _IDS)["ctr"]
+    assert ranker._ranking is not None and len(ranker._ranking._idle) == 1
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ranking, "_by_parts", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ranker.rank(user, [*_IDS, "never"])
+    monkeypatch.undo()
+    assert ranker._ranking._idle == []
+    np.testing.assert_array_equal(ranker.rank(user, _IDS)["ctr"], want)
