@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from runtime.python_objects import _ascii_text, python_objects
 from runtime.value_bytes import WRITE, Room, ValueBytes, ValueWriter
 from tests.runtime.functions import value_functions
 
@@ -57,6 +58,27 @@ def _written(function: Any, values: object, capacity: int) -> bytes:
 )
 def test_as_marshal_writes(function: Any, values: object) -> None:
     assert _written(function, values, 1 << 14) == marshal.dumps(values, _VERSION)
+
+
+def test_it_knows_where_a_text_lies() -> None:
+    """Of this Python; of one that it does not know `_ascii_text` gives what no text is like."""
+    mask, wanted, at = _ascii_text()
+    assert wanted == mask and bin(mask).count("1") == 2 and at == sys.getsizeof("") - 1
+
+
+def test_a_python_that_it_does_not_know_is_asked_for_texts(
+    function: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = ["", "a", "ab" * 40, "é", "裙", "\0", sys.intern("user"), {"k": 1}.popitem()[0]]
+    wanted = marshal.dumps(values, _VERSION)
+    monkeypatch.setattr("runtime.python_objects._ascii_text", lambda: (0, 1, 0))
+    python_objects.__wrapped__()
+    try:
+        found = _written(function, values, 1 << 10)
+    finally:
+        monkeypatch.undo()
+        python_objects.__wrapped__()
+    assert found == _written(function, values, 1 << 10) == wanted
 
 
 @given(values=_NESTED, less=st.integers(0, 200))
