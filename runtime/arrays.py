@@ -46,9 +46,13 @@ def aligned_block(
 
 
 def aligned_empty(count: int, dtype: str) -> npt.NDArray[Any]:
-    """An uninitialised flat array of `count` values on a 64-byte boundary."""
+    """An uninitialised flat array of `count` values on a 64-byte boundary.
+
+    No other memory is in its last cache line either: what another thread writes there would have
+    the line move between caches.
+    """
     size = count * _ITEM_BYTES[dtype]
-    raw = np.empty(size + ALIGNMENT, np.uint8)
+    raw = np.empty(align(size) + ALIGNMENT, np.uint8)
     start = -raw.__array_interface__["data"][0] % ALIGNMENT
     return raw[start : start + size].view(dtype)
 

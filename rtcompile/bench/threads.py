@@ -27,6 +27,8 @@ __all__ = ["Throughput", "measure_threads", "requests_per_second"]
 
 # Of a machine whose speed changes within a second, short rounds see the same.
 _ROUNDS, _SECONDS = 31, 0.2
+# Between two looks at whether to go on: to look costs as much as some parts of a short request.
+_UNSEEN_SECONDS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,16 @@ def requests_per_second(calls: Sequence[Sequence[Call]], seconds: float) -> floa
     def work(which: int) -> None:
         own = calls[which]
         turn = cycle(islice(cycle(own), which, which + len(own)))
-        stopped, count = stop.is_set, 0
+        count, batch = 0, 1
         ready.wait()
-        begin = time.perf_counter()
-        while not stopped():
-            next(turn)()
-            count += 1
-        rates[which] = count / (time.perf_counter() - begin)
+        begin = now = time.perf_counter()
+        while not stop.is_set():
+            for call in islice(turn, batch):
+                call()
+            before, now, count = now, time.perf_counter(), count + batch
+            if now - before < _UNSEEN_SECONDS:
+                batch *= 2
+        rates[which] = count / (now - begin)
 
     workers = [threading.Thread(target=work, args=(which,)) for which in range(threads)]
     for worker in workers:
