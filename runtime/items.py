@@ -110,10 +110,12 @@ class ItemTable:
         """Have requests see a state."""
         # No compiled request begins with an object that may be gone: first there is none.
         self._current[Current.VERSION] = 0
-        # What a request reads that looks items up by itself.
-        self.state = state
-        self._current[Current.OBJECT] = id(state)
-        self._current[Current.VERSION] = state.version
+        try:
+            # What a request reads that looks items up by itself.
+            self.state = state
+        finally:  # of an interrupt, too
+            self._current[Current.OBJECT] = id(self.state)
+            self._current[Current.VERSION] = self.state.version
 
     def _new_state(self, capacity: int) -> ItemState:
         return ItemState(self._ports, self._specs, self._index, capacity)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -26,15 +27,21 @@ class _Definition(ctypes.Structure):
 
 
 def python_function(
-    name: str, doc: str, at: int, words: npt.NDArray[np.int64], *kept: object
+    name: str, module: str, doc: str, at: int, words: npt.NDArray[np.int64], *kept: object
 ) -> Callable[..., Any]:
-    """A function whose code lies at `at`: `rtcompile/codegen/python_entry.py` says what of.
+    """A function of `module` whose code lies at `at`: `rtcompile/codegen/python_entry.py` says what
+    of.
 
     Its first argument is a tuple of the array `words` and of what is `kept` as long as it.
     """
     definition = _Definition(name.encode(), at, _FASTCALL | _KEYWORDS, doc.encode())
-    make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
-        ("PyCFunction_NewEx", ctypes.pythonapi)
-    )
-    made: Callable[..., Any] = make(ctypes.addressof(definition), (words, definition, *kept), None)
+    own = (words, definition, *kept)
+    made: Callable[..., Any] = _new_function()(ctypes.addressof(definition), own, module)
     return made
+
+
+@functools.cache
+def _new_function() -> Callable[..., Any]:
+    """Python's PyCFunction_NewEx: of a definition, the first argument, a name of a module."""
+    types = (ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
+    return ctypes.PYFUNCTYPE(*types)(("PyCFunction_NewEx", ctypes.pythonapi))

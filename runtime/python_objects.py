@@ -1,7 +1,7 @@
 """Where Python keeps what compiled code needs to read Python's values by itself.
 
-`rtcompile/codegen/write_objects.py` reads values through functions of Python's stable C interface,
-whose addresses it is given, so that a library needs no symbol of Python's. Of the layout of
+Compiled code reads and makes values through functions of Python's and numpy's C interfaces, whose
+addresses it is given, so that a library needs no symbol of theirs. Of the layout of
 objects it relies on this, by words of 8 bytes, which is tried when an artifact is loaded:
 
     any object     1: its type
@@ -9,9 +9,10 @@ objects it relies on this, by words of 8 bytes, which is tried when an artifact 
     numpy array    2: the address of its values
     str            2: how many characters; 4: bits, which say whether it is ASCII in one piece
 
-Where that is not so, or there is no global lock, `python_objects` gives None, and `marshal` does
-the work. Of a str the rest depends on the version of Python, and is found out: which bits, and how
-far behind the object's address the text is. Where it cannot be, each str is asked for its text.
+Where that is not so, or a function is missing, or there is no global lock, `python_objects` gives
+None, and `marshal` does the work. Of a str the rest depends on the version of Python, and is found
+out: which bits, and how far behind the object's address the text is. Where it cannot be, each str
+is asked for its text.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
+from types import MethodType
 
 import numpy as np
 
@@ -30,6 +32,7 @@ __all__ = ["ARRAY_DATA", "COUNT", "FIRST", "TEXT_BITS", "TYPE", "Known", "python
 TYPE = 1  # of any object
 COUNT, FIRST = 2, 3  # of a list or tuple; COUNT of a str too
 TEXT_BITS = 4
+_METHOD_CALL = 5  # of a bound method, in Python 3.10
 ARRAY_DATA = 2  # of a numpy array
 
 
@@ -42,8 +45,10 @@ class Known:
     CLEAR = 14  # of the error that is pending
     SAVE, RESTORE = 15, 16  # give up the lock, take it again
     INC_REF, DEC_REF = 17, 18
-    CALL, CALL_EMPTY = 19, 20  # an object, with arguments in an array, with none
-    APPEND, NEW_DICT, SET_ITEM, NEW_ARRAY = 21, 22, 23, 24
+    CALL_EMPTY = 19  # an object, without arguments
+    APPEND, NEW_DICT, SET_ITEM = 20, 21, 22
+    NEW_ARRAY = 23
+    CALL_METHOD = 24  # one bound to an object, with arguments in an array
     # A str whose TEXT_BITS have these as wanted is ASCII, and so far behind its address.
     BITS, BITS_WANTED, TEXT_AT = 25, 26, 27
     ALL = 28
@@ -52,9 +57,9 @@ class Known:
 _OBJECTS: tuple[object, ...] = (None, True, False, str, int, float, list, tuple, dict)
 _FUNCTIONS = (
     *("PyUnicode_AsUTF8AndSize", "PyLong_AsLongLongAndOverflow", "PyFloat_AsDouble"),
-    *("PyDict_Size", "PyDict_GetItem", "PyErr_Clear", "PyEval_SaveThread", "PyEval_RestoreThread"),
-    *("Py_IncRef", "Py_DecRef", "PyObject_Vectorcall", "PyObject_CallNoArgs"),
-    *("PyList_Append", "PyDict_New", "PyDict_SetItem"),
+    *("PyDict_Size", "PyDict_GetItemWithError", "PyErr_Clear"),
+    *("PyEval_SaveThread", "PyEval_RestoreThread", "Py_IncRef", "Py_DecRef"),
+    *("PyObject_CallNoArgs", "PyList_Append", "PyDict_New", "PyDict_SetItem"),
 )
 # Of numpy's C interface: the functions in its table, and the versions of its binary interface in
 # which they are there. `NEW_ARRAY` is PyArray_Empty.
@@ -66,17 +71,25 @@ def python_objects() -> int | None:
     """Where the addresses of Known lie, int64; None where compiled code may not read objects."""
     if sys.implementation.name != "cpython" or "t" in sys.abiflags or not _layout_is_known():
         return None
-    new_array = _numpy_empty()
-    if new_array is None:
+    functions = [*map(_function, _FUNCTIONS), _numpy_empty(), _method_call()]
+    if None in functions:
         return None
-    functions = [getattr(ctypes.pythonapi, name) for name in _FUNCTIONS]
-    _kept[:] = [
-        *map(id, _OBJECTS),
-        *(ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions),
-        new_array,
-        *_ascii_text(),
-    ]
+    _kept[:] = [*map(id, _OBJECTS), *functions, *_ascii_text()]
     return address(_kept)
+
+
+def _function(name: str) -> int | None:
+    """Where one of Python's is, if this Python has it."""
+    function = getattr(ctypes.pythonapi, name, None)
+    return None if function is None else ctypes.cast(function, ctypes.c_void_p).value
+
+
+def _method_call() -> int | None:
+    """Where the function is that calls a bound method with arguments in an array."""
+    # Python 3.10 inlines PyObject_Vectorcall: it is what an object says of itself.
+    if sys.version_info < (3, 11):
+        return _word(id(MethodType(len, "")), _METHOD_CALL)
+    return _function("PyObject_Vectorcall")
 
 
 def _numpy_empty() -> int | None:
@@ -122,7 +135,8 @@ def _ascii_text() -> tuple[int, int, int]:
     at = sys.getsizeof(text) - len(text) - 1  # there is a 0 behind
     is_there = ctypes.string_at(id(text) + at, len(text)) == text.encode()
     is_counted = _word(id(text), COUNT) == len(text)
-    if is_there and is_counted and is_ascii != is_whole and bits & wanted == wanted:
+    has_bits = all(bit and bits & bit for bit in (is_ascii, is_whole)) and is_ascii != is_whole
+    if is_there and is_counted and has_bits:
         return wanted, wanted, at
     return 0, 1, 0
 

@@ -41,6 +41,7 @@ def rank_entry(
         *map(id, (idle, pop, otherwise, *names)),
     )
     parameters = "$self, /, user, items, context=None"
-    text = f"rank({parameters})\n--\n\n{inspect.getdoc(documented)}"
+    text = f"rank({parameters})\n--\n\n{inspect.getdoc(documented) or ''}"
     kept = (module, server, items, idle, pop, otherwise, names)
-    return python_function("rank", text, server.addresses[Address.RANK], words, *kept)
+    at = server.addresses[Address.RANK]
+    return python_function("rank", documented.__module__, text, at, words, *kept)

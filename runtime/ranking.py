@@ -291,6 +291,10 @@ class Ranking:
         return stage.run(stage.encoder.rows(columns, rows))
 
 
+# What Python says of wrong arguments: compiled code hands them over as it got them.
+Ranking.rank.__qualname__ = "Ranker.rank"
+
+
 def as_ids(items: object) -> list[Any] | tuple[Any, ...]:
     """Item ids as a list or tuple. Raises RequestError."""
     if isinstance(items, list | tuple):

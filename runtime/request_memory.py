@@ -12,11 +12,10 @@ from runtime.item_index import ItemPlaces, item_key
 from runtime.items import ItemState
 from runtime.network import Network
 from runtime.serve import Served, Server
-from runtime.stage import Results, Stage
+from runtime.stage import FEWEST_ROWS, Results, Stage
 
 __all__ = ["CrossInputs", "RequestMemory"]
 
-_FEWEST_ROWS = 64
 _NONE = np.empty(0, np.int64)
 
 
@@ -71,7 +70,7 @@ class RequestMemory:
     def context(self, rows: int) -> Results:
         """For the features of `rows` rows. It grows, so that its pages are there the next time."""
         if self._context_features and rows > self._context.rows:
-            self._context = self._context_features.allocate(max(_FEWEST_ROWS, rows + rows // 4))
+            self._context = self._context_features.allocate(max(FEWEST_ROWS, rows + rows // 4))
             self._inputs.put("context", self._context.addresses, self._cross.addresses)
             if self.served:
                 self.served.set_context(self._context)
@@ -127,7 +126,7 @@ class RequestMemory:
         if self._table:
             parts["user_network"] = [self._table.pointer], self.results
         if server.needs_ids:
-            parts["context"] = [], self.context(_FEWEST_ROWS)
+            parts["context"] = [], self.context(FEWEST_ROWS)
         inputs = [given for given, _ in parts.values()]
         if server.answers:
             inputs.append([self._cross.pointer])

@@ -76,7 +76,7 @@ class Server:
     def new_answer(self, words: npt.NDArray[np.int64]) -> Callable[..., Any]:
         """`answer` of the words."""
         at = self.addresses[Address.ANSWER]
-        return python_function("answer", "", at, words, self._module)
+        return python_function("answer", __name__, "", at, words, self._module)
 
 
 class Served:
@@ -113,10 +113,9 @@ class Served:
         self.words = aligned_empty(len(words), "int64")
         self.words[:] = words
         self._words, self._address = self.words.data, address(self.words)
-        self._call = server.new_answer(self.words)
         self._fill_words()
-        self._room = 0
         if server.answers:
+            self._call = server.new_answer(self.words)
             self._enter_answer()
 
     def _fill_words(self) -> None:
@@ -153,7 +152,7 @@ class Served:
         Most requests do not come here: `rank_entry.py`.
         """
         rows = len(items)
-        if rows > self._room:
+        if rows > self._words[Word.ROOM]:
             self._make_room(rows)
         if self._helpers is not None and self._helpers.spreads(rows):
             return None
@@ -173,7 +172,7 @@ class Served:
         if not self._features[0].write(fields):
             return False
         words, count = self._words, rows or 0
-        if self._server.answers and count > self._room:
+        if self._server.answers and count > words[Word.ROOM]:
             self._make_room(count)
         words[Word.ROWS], words[Word.WHOLE] = count, int(rows is not None)
         self._timed(count, lambda: self._function(self._address))
@@ -252,9 +251,9 @@ class Served:
 
     def _enter_answer(self) -> None:
         """Where the outputs are copied from."""
-        self._room = self._words[Word.ROOM] = self._answer.rows
+        self._words[Word.ROOM] = self._answer.rows
         if self._server.needs_ids:
-            self._grow_context(self._room)
+            self._grow_context(self._answer.rows)
         ports, sources = self._server.stages[-1].outputs, self._answer.addresses
         answers = aligned_empty(len(ports) * Answer.WORDS, "int64")
         self._kept: list[object] = []  # what the words point to

@@ -21,9 +21,9 @@ from runtime.profile import WORDS_A_STEP, KernelTime, step_times
 from runtime.python_turn import TURN
 from runtime.small_inputs import SmallInputs, small_rows
 
-__all__ = ["Port", "Results", "Stage", "Workspace"]
+__all__ = ["FEWEST_ROWS", "Port", "Results", "Stage", "Workspace"]
 
-_FEWEST_ROWS = 64
+FEWEST_ROWS = 64
 _STATUS_WORDS = 4
 _STATUS_TURN = 3
 _STATUS_NOT_AN_ID = 2
@@ -191,7 +191,7 @@ class Stage:
 
     def answer_memory(self, rows: int) -> Results:
         """Memory for the outputs of at least `rows` rows, to copy answers from."""
-        results = self.allocate(max(_FEWEST_ROWS, rows + rows // 4))
+        results = self.allocate(max(FEWEST_ROWS, rows + rows // 4))
         shaped = self.shaped(results.rows, results.arrays)
         shared = [port.per_request for port in self.outputs]
         results.views = list(zip(shared, shaped, strict=True))

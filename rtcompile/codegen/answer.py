@@ -41,10 +41,9 @@ ANSWER, ANSWER_REQUEST = "answer", "answer_request"
 
 
 def kept_words(pair: Any) -> Any:
-    """Emit where the words of an array lie that is the first value of a tuple."""
-    return values_at(
-        T.Bind(values_at(T.Bind(values_at(pair, "int64")[FIRST]), "int64")[ARRAY_DATA]), "int64"
-    )
+    """Emit where the values of an array lie that is the first value of a tuple: its address."""
+    array = T.Bind(values_at(pair, "int64")[FIRST])
+    return T.Bind(values_at(array, "int64")[ARRAY_DATA])
 
 
 def answer_function() -> Any:
@@ -55,11 +54,10 @@ def answer_function() -> Any:
         own, arguments, _, _, result = (T.arg(name, T.int64()) for name in ENTRY_ARGUMENTS)
         given, made = values_at(arguments, "int64"), values_at(result, "int64")
         user, items = T.Bind(given[0]), T.Bind(given[1])
-        words = kept_words(own)
-        told = T.Bind(values_at(T.Bind(values_at(own, "int64")[FIRST]), "int64")[ARRAY_DATA])
-        call_with_barriers(ANSWER_REQUEST, [user, items, told, result])
+        at = kept_words(own)
+        call_with_barriers(ANSWER_REQUEST, [user, items, at, result])
         with T.If(made[0] == 0), T.Then():
-            python = values_at(T.Bind(words[Word.PYTHON]), "int64")
+            python = values_at(T.Bind(values_at(at, "int64")[Word.PYTHON]), "int64")
             none = T.Bind(python[Known.NONE])
             call_python(T.Bind(python[Known.INC_REF]), none)
             T.buffer_store(made, none, [0])

@@ -10,7 +10,7 @@ stands before each:
         NAME_internal(self, arguments, count, names, &result)
         return result
 
-0 says that an error is pending. The function ADDRESSES tells the runtime where they lie.
+To Python 0 says that an error is pending. The function ADDRESSES tells the runtime where they lie.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from rtcompile.codegen.python_calls import call_python
 from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS
 from rtcompile.codegen.serve_features import call_with_barriers
 from runtime.brief_calls import LEAST_LONG, MOST
-from runtime.python_objects import ARRAY_DATA, COUNT, FIRST, TYPE, Known
+from runtime.python_objects import COUNT, FIRST, TYPE, Known
 from runtime.rank_plan import Current, Entry
 from runtime.serve_plan import Word
 
@@ -52,7 +52,7 @@ def rank_function() -> Any:
 class _Rank:
     def __init__(self, own: Any, arguments: Any, count: Any, names: Any, result: Any) -> None:
         self._arguments, self._count, self._names, self._result = arguments, count, names, result
-        self._entry = kept_words(own)
+        self._entry = values_at(kept_words(own), "int64")
         self._python = values_at(T.Bind(self._entry[Entry.PYTHON]), "int64")
 
     def emit(self) -> None:
@@ -74,7 +74,8 @@ class _Rank:
                         call_python(T.Bind(self._python[Known.CLEAR]))
         T.evaluate(T.call_extern("void", wrapping.BARRIER))
         with T.If(result[0] == 0), T.Then():
-            call, otherwise = T.Bind(self._python[Known.CALL]), T.Bind(self._entry[Entry.ELSE])
+            call = T.Bind(self._python[Known.CALL_METHOD])
+            otherwise = T.Bind(self._entry[Entry.ELSE])
             found = call_python(call, otherwise, self._arguments, self._count, self._names)
             T.buffer_store(result, found, [0])
 
@@ -99,7 +100,8 @@ class _Rank:
         return T.Bind(tirx.And(known.get() != 0, enough))
 
     def _answer(self, user: Any, items: Any, memory: Any) -> None:
-        words, current = kept_words(memory), self._words_at(Entry.CURRENT)
+        at, current = kept_words(memory), self._words_at(Entry.CURRENT)
+        words = values_at(at, "int64")
         brief, rows = self._words_at(Entry.BRIEF), T.Bind(values_at(items, "int64")[COUNT])
         is_tried = T.Bind(tirx.Or(rows <= brief[MOST], rows >= brief[LEAST_LONG]))
         version = T.Bind(current[Current.VERSION])
@@ -107,7 +109,6 @@ class _Rank:
         with T.If(tirx.And(is_tried, has_items)), T.Then():
             state = T.Bind(current[Current.OBJECT])
             call_python(T.Bind(self._python[Known.INC_REF]), state)
-            at = T.Bind(values_at(T.Bind(values_at(memory, "int64")[FIRST]), "int64")[ARRAY_DATA])
             call_with_barriers(ANSWER_REQUEST, [user, items, at, self._result])
             call_python(T.Bind(self._python[Known.DEC_REF]), state)
 

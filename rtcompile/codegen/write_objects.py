@@ -118,6 +118,7 @@ class _Writer:
             value = call_python(known[Known.DICT_ITEM], fields, name)
             with T.If(value == 0):
                 with T.Then():
+                    call_python(known[Known.CLEAR])  # of keys that cannot be compared
                     self._fail()
                 with T.Else(), T.If(number.get() <= wanted), T.Then():
                     self.write(value)

@@ -88,10 +88,12 @@ def test_a_function_of_python_keeps_what_it_is_made_of(tmp_path: Path) -> None:
     types = (ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p)
     entry = ctypes.PYFUNCTYPE(ctypes.py_object, *types)(code)
     at = ctypes.cast(entry, ctypes.c_void_p).value or 0
-    function = python_function("name", "name($self, one, two=None)\n--\n\nText.", at, words, kept)
+    doc = "name($self, one, two=None)\n--\n\nText."
+    function = python_function("name", "module", doc, at, words, kept)
     del words
     own = function(1, 2)
     assert own[0].tolist() == [0] * 4 and own[-1] is kept
     function(1, two=2)
     assert given[0] == (2, None) and given[1][0] == 1 and given[1][1]
-    assert (function.__name__, function.__doc__) == ("name", "Text.")
+    told = function.__name__, function.__module__, function.__doc__
+    assert told == ("name", "module", "Text.")

@@ -38,7 +38,8 @@ def _calls(ranker: runtime.Ranker) -> list[int]:
     assert ranker._ranking is not None
     served, rows = ranker._ranking._idle[-1][1].served, list[int]()
     assert served is not None
-    served._call = _Counted(rows, served._call, served.words)
+    if "cross" in ranker.manifest["serve"]:
+        served._call = _Counted(rows, served._call, served.words)
     served._function = _Counted(rows, served._function, served.words)
     return rows
 

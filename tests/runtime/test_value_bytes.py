@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from runtime import python_objects as python_objects_module
 from runtime.python_objects import _ascii_text, python_objects
 from runtime.value_bytes import WRITE, Room, ValueBytes, ValueWriter
 from tests.runtime.functions import value_functions
@@ -64,6 +65,17 @@ def test_it_knows_where_a_text_lies() -> None:
     """Of this Python; of one that it does not know `_ascii_text` gives what no text is like."""
     mask, wanted, at = _ascii_text()
     assert wanted == mask and bin(mask).count("1") == 2 and at == sys.getsizeof("") - 1
+
+
+@pytest.mark.parametrize("seen", [0, 0x20, 0x40, 0xFFFFFF9F])
+def test_bits_that_it_does_not_find(monkeypatch: pytest.MonkeyPatch, seen: int) -> None:
+    word = python_objects_module._word
+    monkeypatch.setattr(
+        python_objects_module,
+        "_word",
+        lambda at, place: (word(at, place) or 0) & (seen if place == 4 else -1),
+    )
+    assert _ascii_text() == (0, 1, 0)
 
 
 def test_a_python_that_it_does_not_know_is_asked_for_texts(
