@@ -67,7 +67,9 @@ def _zoo(export: Callable[[str, Path], Exported], name: str, folder: Path) -> se
 @pytest.mark.slow
 @pytest.mark.parametrize("name", _DEEPCTR)
 def test_passes_fire_on_graphs_of_deepctr(name: str, tmp_path: Path) -> None:
-    pytest.importorskip("deepctr_torch", reason="the models come from torch (extra: torch)")
+    pytest.importorskip("torch", reason="the models come from torch (extra: torch)")
+    pytest.importorskip("sklearn", reason="deepctr-torch needs it")
+    # Which imports deepctr-torch without what it asks the network with.
     from models.zoo.deepctr import export
 
     assert _DEEPCTR[name] - _zoo(export, name, tmp_path) == set()
