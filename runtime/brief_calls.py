@@ -46,23 +46,22 @@ class Trials:
 
 
 class BriefCalls:
-    """Which calls of a function are brief: those of `most` rows or fewer. Those of `least_long` or
+    """Which calls of a function are brief: those of MOST rows or fewer. Those of LEAST_LONG or
     more are not, and those between have not been tried.
 
-    Calls of about as many rows are tried together. Compiled code reads both at `address`. Safe to
-    use from many threads at once.
+    Calls of about as many rows are tried together. `words` has both, and lies at `address`, where
+    compiled code reads it. Safe to use from many threads at once.
     """
 
     def __init__(self) -> None:
         self._trials: dict[int, Trials] = {}  # by the bits of the count of rows
-        array = aligned_empty(8, "int64")
-        self._words, self.address = array.data, address(array)
-        self.set(-1, sys.maxsize)
+        array = aligned_empty(2, "int64")
+        array[:] = -1, sys.maxsize
+        self.words, self.address = array.data, address(array)
 
-    def set(self, most: int, least_long: int) -> None:
-        """Say what is known."""
-        self.most = self._words[MOST] = most
-        self.least_long = self._words[LEAST_LONG] = least_long
+    def is_untried(self, rows: int) -> bool:
+        """Whether a call of so many rows is to be timed."""
+        return bool(self.words[MOST] < rows < self.words[LEAST_LONG])
 
     def time(self, rows: int, call: Callable[[], object]) -> None:
         """Make a call of untried rows."""
@@ -71,6 +70,6 @@ class BriefCalls:
         if not trials.time(call):
             return
         if trials.brief:
-            self.set(max(self.most, (1 << bits) - 1), self.least_long)
+            self.words[MOST] = max(self.words[MOST], (1 << bits) - 1)
         else:
-            self.set(self.most, min(self.least_long, (1 << bits) >> 1))
+            self.words[LEAST_LONG] = min(self.words[LEAST_LONG], (1 << bits) >> 1)

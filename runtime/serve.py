@@ -9,7 +9,7 @@ left.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ from runtime.serve_plan import SERVE, Answer, Outcome, Word
 from runtime.stage import Results, Stage
 
 __all__ = ["Served", "Server"]
+
+_Found = TypeVar("_Found")
 
 
 class Server:
@@ -156,12 +158,12 @@ class Served:
             self._make_room(rows)
         if self._helpers is not None and self._helpers.spreads(rows):
             return None
-        found: list[dict[str, npt.NDArray[Any]] | None] = []
-        self._timed(rows, lambda: found.append(self._call(user, items)))
-        while found[-1] is None and self._has_grown(user, items):
-            found.append(self._call(user, items))
+        found: dict[str, npt.NDArray[Any]] | None
+        found = self._timed(rows, lambda: self._call(user, items))
+        while found is None and self._has_grown(user, items):
+            found = self._call(user, items)
         self._is_done()
-        return found[-1]
+        return found
 
     def run(self, fields: Mapping[str, object], rows: int | None) -> bool:
         """Run the stages on the user's fields; the cross stage for `rows` rows, if that is not
@@ -187,10 +189,8 @@ class Served:
         outcome = self._words[Word.OUTCOME]
         if outcome == Outcome.SCRATCH:
             self._grow_scratch()
-        return bool(
-            outcome == Outcome.SCRATCH
-            or (outcome == Outcome.UNREAD and self._grow_room(user, items))
-        )
+            return True
+        return bool(outcome == Outcome.UNREAD) and self._grow_room(user, items)
 
     def _is_done(self) -> bool:
         """Whether the last call did all. Raises what a stage found."""
@@ -200,21 +200,21 @@ class Served:
             self._server.stages[outcome - Outcome.STAGE].refuse(status[0], status[1], status[2])
         return outcome == Outcome.DONE
 
-    def _timed(self, rows: int, call: Callable[[], object]) -> None:
-        """Make a call; one of untried rows with Python's lock: to wait for that is no part of what
-        it takes. One that did nothing says nothing."""
-        words = self._words
-        if not self._brief.most < rows < self._brief.least_long:
-            call()
-            return
+    def _timed(self, rows: int, call: Callable[[], _Found]) -> _Found:
+        """What a call gives. One of untried rows keeps Python's lock: to wait for that is no part
+        of what it takes. One that did nothing says nothing."""
+        if not self._brief.is_untried(rows):
+            return call()
+        words, found = self._words, list[_Found]()
         words[Word.READS] = words[Word.TURN] = 0
 
         def does() -> bool:
-            call()
+            found.append(call())
             return bool(words[Word.OUTCOME] == Outcome.DONE)
 
         self._brief.time(rows, does)
         words[Word.READS], words[Word.TURN] = int(self._server.reads), TURN.address
+        return found[0]
 
     def answers(self, rows: int) -> list[npt.NDArray[Any]]:
         """The outputs of the cross stage for `rows` rows, once it ran."""

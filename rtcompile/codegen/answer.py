@@ -29,21 +29,15 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.python_calls import call_python
-from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS
+from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS, kept_words
 from rtcompile.codegen.serve import SERVE_REQUEST
 from rtcompile.codegen.serve_features import call_with_barriers
-from runtime.python_objects import ARRAY_DATA, COUNT, FIRST, Known
+from runtime.python_objects import ARRAY_DATA, COUNT, Known
 from runtime.serve_plan import Answer, Outcome, Word
 
-__all__ = ["ANSWER", "ANSWER_REQUEST", "answer_function", "answer_request", "kept_words"]
+__all__ = ["ANSWER", "ANSWER_REQUEST", "answer_function", "answer_request"]
 
 ANSWER, ANSWER_REQUEST = "answer", "answer_request"
-
-
-def kept_words(pair: Any) -> Any:
-    """Emit where the values of an array lie that is the first value of a tuple: its address."""
-    array = T.Bind(values_at(pair, "int64")[FIRST])
-    return T.Bind(values_at(array, "int64")[ARRAY_DATA])
 
 
 def answer_function() -> Any:
@@ -98,12 +92,14 @@ def _has_arrays(found: Any, words: Any, python: Any, rows: Any, outputs: int) ->
     )
     for first in range(0, outputs * Answer.WORDS, Answer.WORDS):
         with T.If(made.get() != 0), T.Then():
-            dtype, extents = T.Bind(answers[first + Answer.DTYPE]), answers[first + Answer.EXTENTS]
-            at = T.Bind(extents)
+            dimensions, extents, dtype = (
+                T.Bind(answers[first + place])
+                for place in (Answer.DIMENSIONS, Answer.EXTENTS, Answer.DTYPE)
+            )
             with T.If(answers[first + Answer.BY_ROWS] != 0), T.Then():
-                T.buffer_store(values_at(at, "int64"), rows, [0])
+                T.buffer_store(values_at(extents, "int64"), rows, [0])
             call_python(T.Bind(python[Known.INC_REF]), dtype)  # which the next one takes
-            array = call_python(new, T.Bind(answers[first + Answer.DIMENSIONS]), at, dtype, i64(0))
+            array = call_python(new, dimensions, extents, dtype, i64(0))
             made.set(array)
             with T.If(array != 0), T.Then():
                 failed = call_python(enter, found, T.Bind(answers[first + Answer.NAME]), array)

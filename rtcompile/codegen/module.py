@@ -29,6 +29,7 @@ from rtcompile.codegen.python_turn import turn_llvm
 from rtcompile.codegen.rank_entry import RANK, rank_function
 from rtcompile.codegen.serve import (
     SERVE_REQUEST,
+    answered_outputs,
     serve_function,
     serve_request,
     served_stages,
@@ -64,20 +65,31 @@ def stages_to_units(
             units.append(_unit({}, {name: kernels[name] for name in part}, more))
     public = {s.name: stage_main(s, constants_bytes) for s in stages}
     internal = {stage_rows_name(s.name): stage_rows(s, constants_bytes) for s in stages}
-    served = served_stages(stages)
-    entries: list[str] = []
-    if served:
-        public[SERVE], internal[SERVE_REQUEST] = serve_function(), serve_request(served)
-    if served and served[-1].name == "cross":
-        entries = [RANK, ANSWER]
-        public[ADDRESSES] = addresses_function(entries)
-        internal |= {RANK: rank_function(), ANSWER: answer_function()}
-        internal[ANSWER_REQUEST] = answer_request(len(served[-1].outputs))
+    serving, behind, entries = _serving(served_stages(stages))
+    public |= serving
+    internal |= behind
     for intrinsic in {stage.counter for stage in stages if stage.counter}:
         public[COUNTER] = counter_function(intrinsic)
     more = turn_llvm(machine) + PYTHON_LLVM + entry_llvm(entries, machine)
     units.append(_unit(public, internal, more))
     return units
+
+
+def _serving(
+    served: Sequence[StageProgram],
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """What serves a request: public functions, internal ones, and which of these Python calls."""
+    if not served:
+        return {}, {}, []
+    public, internal = {SERVE: serve_function()}, {SERVE_REQUEST: serve_request(served)}
+    outputs = answered_outputs(served)
+    if not outputs:
+        return public, internal, []
+    entries = [RANK, ANSWER]
+    public[ADDRESSES] = addresses_function(entries)
+    internal |= {RANK: rank_function(), ANSWER: answer_function()}
+    internal[ANSWER_REQUEST] = answer_request(outputs)
+    return public, internal, entries
 
 
 def values_unit() -> Any:

@@ -23,9 +23,10 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.internal import symbol_of
 from rtcompile.codegen.pointers import values_at
+from runtime.python_objects import ARRAY_DATA, FIRST
 from runtime.rank_plan import ADDRESSES
 
-__all__ = ["ENTRY_ARGUMENTS", "addresses_function", "entry_llvm"]
+__all__ = ["ENTRY_ARGUMENTS", "addresses_function", "entry_llvm", "kept_words"]
 
 # Of an internal function behind an entry, int64.
 ENTRY_ARGUMENTS = ("self", "arguments", "count", "names", "result")
@@ -79,6 +80,12 @@ def addresses_function(names: Sequence[str]) -> Any:
 def entry_llvm(names: Sequence[str], machine: str) -> str:
     """The text of the entries of internal functions."""
     return "".join(_entry(name, machine) for name in names)
+
+
+def kept_words(pair: Any) -> Any:
+    """Emit where the values of an array lie that is the first value of a tuple: its address."""
+    array = T.Bind(values_at(pair, "int64")[FIRST])
+    return T.Bind(values_at(array, "int64")[ARRAY_DATA])
 
 
 def _entry(name: str, machine: str) -> str:

@@ -23,11 +23,11 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
-from rtcompile.codegen.answer import ANSWER_REQUEST, kept_words
+from rtcompile.codegen.answer import ANSWER_REQUEST
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.python_calls import call_python
-from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS
+from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS, kept_words
 from rtcompile.codegen.serve_features import call_with_barriers
 from runtime.brief_calls import LEAST_LONG, MOST
 from runtime.python_objects import COUNT, FIRST, TYPE, Known

@@ -52,7 +52,13 @@ from runtime.item_index_plan import Outcome as Found
 from runtime.serve_plan import SERVE, Answer, Features, Outcome, Word
 from runtime.value_bytes import Room
 
-__all__ = ["SERVE_REQUEST", "serve_function", "serve_request", "served_stages"]
+__all__ = [
+    "SERVE_REQUEST",
+    "answered_outputs",
+    "serve_function",
+    "serve_request",
+    "served_stages",
+]
 
 SERVE_REQUEST = "serve_request"
 
@@ -76,6 +82,11 @@ def served_stages(programs: Sequence[StageProgram]) -> list[StageProgram]:
     answers = context is None or context.compiled_columns
     names = [_USER, _NETWORK, *([_CONTEXT, _CROSS] if answers else [])]
     return [named[name] for name in names if name in named]
+
+
+def answered_outputs(served: Sequence[StageProgram]) -> int:
+    """How many outputs are copied to Python's arrays: none where the cross stage is left out."""
+    return len(served[-1].outputs) if served[-1].name == _CROSS else 0
 
 
 def serve_function() -> Any:
@@ -123,8 +134,7 @@ class _Request:
             name: RequestFeatures(self._words_at(Word.FEATURES + number))
             for number, name in enumerate(reading)
         }
-        # Those that are copied to Python's arrays.
-        self._answers = len(stages[-1].outputs) if stages[-1].name == _CROSS else 0
+        self._answers = answered_outputs(stages)
 
     def emit(self) -> None:
         """Emit all of it: reading, with Python's lock, and the answer, mostly without."""

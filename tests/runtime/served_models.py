@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 
 import rtcompile
 import runtime
+from runtime.brief_calls import LEAST_LONG, MOST
 from tests.ranking_model import DIMENSION, FEATURES, FLOAT, INPUTS, USER, items, ranking_model
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "by_stages",
     "load_case",
     "score",
+    "set_brief",
     "user_of",
 ]
 
@@ -121,6 +123,13 @@ def by_stages(path: Path) -> runtime.Ranker:
     ranker._ranking._server, ranker._ranking.at_once = None, False
     vars(ranker).pop("rank", None)
     return ranker
+
+
+def set_brief(ranker: runtime.Ranker, most: int) -> None:
+    """Requests of up to `most` items are known to be brief, and longer ones not to be."""
+    assert ranker._ranking is not None and ranker._ranking._server is not None
+    words = ranker._ranking._server.brief.words
+    words[MOST], words[LEAST_LONG] = most, most + 1
 
 
 def user_of(ranker: runtime.Ranker, **changes: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from runtime.python_turn import TURN
 from tests.onnx_models import TABLE_ROWS, two_input_model
 from tests.ranking_model import USER, items, small_ranking_model
 from tests.rtcompile.kernels import compiled
+from tests.runtime.served_models import set_brief
 
 
 def _compiled(emit: Callable[[Any], None]) -> Callable[[int], None]:
@@ -157,10 +158,9 @@ def _user(ranker: runtime.Ranker) -> dict[str, Any]:
 
 
 def test_only_calls_that_let_go_of_the_lock_take_turns(ranker: runtime.Ranker) -> None:
-    assert ranker._ranking is not None and ranker._ranking._server is not None
-    brief, user, ids = ranker._ranking._server.brief, _user(ranker), ["i1", "i2"]
+    user, ids = _user(ranker), ["i1", "i2"]
     for most, turns in ((1, 1), (2, 0)):
-        brief.set(most, most + 1)
+        set_brief(ranker, most)
         assert _turns(lambda: ranker.rank(user, ids)) == turns
         assert _turns(lambda: ranker.rank(user, np.array(ids))) == turns
 

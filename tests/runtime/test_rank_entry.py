@@ -26,6 +26,7 @@ from tests.runtime.served_models import (
     build_case,
     by_stages,
     load_case,
+    set_brief,
     user_of,
 )
 
@@ -55,8 +56,7 @@ def _ready(artifact: Path, left: list[str]) -> tuple[runtime.Ranker, dict[str, A
     ranker = load_case(artifact)
     user = user_of(ranker)
     want = by_stages(artifact).rank(user, _IDS)["ctr"]
-    assert ranker._ranking is not None and ranker._ranking._server is not None
-    ranker._ranking._server.brief.set(COUNT, COUNT + 1)
+    set_brief(ranker, COUNT)
     np.testing.assert_array_equal(ranker.rank(user, _IDS)["ctr"], want)
     assert left.pop() == "left"
     left.clear()
@@ -318,8 +318,8 @@ def test_while_items_are_exchanged_the_method_answers(artifact: Path, left: list
 def test_many_threads(artifact: Path, left: list[str]) -> None:
     """Each has memory of its own, and gives it back."""
     ranker, user, want = _ready(artifact, left)
-    assert ranker._ranking is not None and ranker._ranking._server is not None
-    ranker._ranking._server.brief.set(0, 1)  # so that all give up Python's lock
+    assert ranker._ranking is not None
+    set_brief(ranker, 0)  # so that all give up Python's lock
     wrong: list[object] = []
 
     def ask() -> None:

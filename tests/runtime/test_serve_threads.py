@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import runtime
-from runtime.brief_calls import BriefCalls
+from runtime.brief_calls import MOST, BriefCalls
 from tests.ranking_model import items
 from tests.runtime.served_models import (
     CASES,
@@ -22,6 +23,7 @@ from tests.runtime.served_models import (
     by_stages,
     load_case,
     score,
+    set_brief,
     user_of,
 )
 
@@ -36,18 +38,13 @@ def _score(ranker: runtime.Ranker, user: dict[str, Any], count: int) -> np.ndarr
     return score(ranker, user, count)["ctr"]
 
 
-def _set_brief(calls: BriefCalls, most: int) -> None:
-    calls.set(most, most + 1)
-
-
 @pytest.mark.parametrize("keeps", [False, True])
 def test_the_lock_is_given_up_while_stages_run(artifacts: dict[str, Path], keeps: bool) -> None:
     """Nobody is asked to give it up within the test, so others run only where a call does so."""
     ranker = load_case(artifacts["plain"])
     user, ids = user_of(ranker), [f"i{i}" for i in range(COUNT)]  # numpy copies so few with it
     ranker.rank(user, ids)
-    assert ranker._ranking is not None and ranker._ranking._server is not None
-    _set_brief(ranker._ranking._server.brief, COUNT if keeps else 0)
+    set_brief(ranker, COUNT if keeps else 0)
     others, stop = [0], threading.Event()
 
     def count() -> None:
@@ -108,11 +105,10 @@ def test_requests_of_many_threads_while_items_change(artifacts: dict[str, Path],
 def test_ids_are_looked_up_while_others_are_entered(artifacts: dict[str, Path], name: str) -> None:
     """Without Python's lock: entering finds the texts no room, and moves them; so do columns."""
     ranker = load_case(artifacts[name])
-    assert ranker._ranking is not None and ranker._ranking._server is not None
     user, known = user_of(ranker), items(COUNT)
     ids, stop = [f"i{i}" for i in range(COUNT)], threading.Event()
     want = ranker.rank(user, ids)["ctr"]
-    _set_brief(ranker._ranking._server.brief, 0)
+    set_brief(ranker, 0)
     asked = [0, 0]
 
     def ask(which: int) -> None:
@@ -139,16 +135,16 @@ def test_ids_are_looked_up_while_others_are_entered(artifacts: dict[str, Path], 
 
 
 def test_brief_calls_keep_the_lock() -> None:
-    calls, known = BriefCalls(), list[tuple[int, int]]()
+    calls, known = BriefCalls(), list[tuple[int, ...]]()
     for rows, is_brief in ((0, True), (1000, False), (3, True), (300, False)):
         for _ in range(16):
-            known.append((calls.most, calls.least_long))
+            known.append(tuple(calls.words))
             calls.time(rows, int if is_brief else lambda: time.sleep(1e-3))
-    known.append((calls.most, calls.least_long))
+    known.append(tuple(calls.words))
     nothing = sys.maxsize
     assert known[::16] == [(-1, nothing), (0, nothing), (0, 512), (3, 512), (3, 256)]
     assert known[15::16] == [(-1, nothing), (0, nothing), (0, 512), (3, 512)]
-    assert list(calls._words[:2]) == [calls.most, calls.least_long]
+    assert ctypes.c_int64.from_address(calls.address).value == calls.words[MOST]
     for _ in range(100):
         calls.time(100, lambda: False)  # it did nothing
-    assert (calls.most, calls.least_long) == known[-1]
+    assert tuple(calls.words) == known[-1]
