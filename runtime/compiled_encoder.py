@@ -39,10 +39,10 @@ class EncodeMemory:
 
     def __init__(self, columns: int, values: ValueBytes) -> None:
         self.values, capacity = values, values.capacity
-        # Each byte of the values makes at most so many words, texts, numbers, and bytes.
+        # Each byte of the values makes at most so many words, texts, numbers, and four bytes.
         counts = (3 * capacity + 2 * columns, capacity, capacity)
         sizes = [align(8 * count + _PADDING) for count in counts]
-        block = aligned_empty(sum(sizes) + 3 * capacity + _PADDING, "uint8")
+        block = aligned_empty(sum(sizes) + 4 * capacity + _PADDING, "uint8")
         base = block.__array_interface__["data"][0]
         ends = np.cumsum([0, *sizes]).tolist()
         parts = [block[begin:end] for begin, end in zip(ends, [*ends[1:], None], strict=True)]
@@ -105,7 +105,7 @@ class CompiledEncoder:
         self._encoders: dict[tuple[int, ...], Encoder] = {}
         self._names = [specs[index].name for index in self._rows]
         self._every = self._set(list(self._rows))
-        # By the types that the columns of many rows have: those that are lists, and all others.
+        # By the types that the columns of many rows have: those that are known, and all others.
         self._choices: dict[tuple[type, ...], tuple[ColumnSet | None, tuple[int, ...]]] = {}
         # One a running call. Lists append and pop atomically.
         self._idle: list[EncodeMemory] = []
@@ -136,7 +136,7 @@ class CompiledEncoder:
         return EncodeMemory(len(self.specs), values)
 
     def rows(self, columns: Columns, rows: int) -> Encoded:
-        """See `Encoder.rows`. Columns that are lists are encoded in compiled code."""
+        """See `Encoder.rows`. Columns that are lists or arrays are encoded in compiled code."""
         if rows == 1:
             return self.one({name: column[0] for name, column in columns.items() if len(column)})
         types = tuple(map(type, map(columns.__getitem__, self._names)))
@@ -191,9 +191,9 @@ class CompiledEncoder:
         return tuple(sorted((*others, *left)))
 
     def _choose(self, types: tuple[type, ...]) -> tuple[ColumnSet | None, tuple[int, ...]]:
-        pairs = list(zip(self._rows, types, strict=True))
-        chosen = self._set([index for index, kind in pairs if kind in (list, tuple)])
-        others = [index for index, kind in pairs if kind not in (list, tuple)]
+        pairs, known = list(zip(self._rows, types, strict=True)), self._writer.of_rows
+        chosen = self._set([index for index, kind in pairs if kind in known])
+        others = [index for index, kind in pairs if kind not in known]
         if len(self._choices) >= _MOST_SETS:
             self._choices.clear()
         self._choices[types] = choice = chosen, tuple(sorted((*self._others, *others)))

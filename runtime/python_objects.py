@@ -6,13 +6,16 @@ objects it relies on this, by words of 8 bytes, which is tried when an artifact 
 
     any object     1: its type
     list, tuple    2: how many values; 3: the address of the first, or the first of a tuple's
-    numpy array    2: the address of its values
+    numpy array    2: the address of its values; 3: how many axes, int32; 4, 5: the addresses of
+                   their lengths and of the bytes between their values; 7: the dtype's
+    dtype          3: from the lowest byte up its kind, a letter, and the order of its bytes
     str            2: how many characters; 4: bits, which say whether it is ASCII in one piece
 
 Where that is not so, or a function is missing, or there is no global lock, `python_objects` gives
 None, and `marshal` does the work. Of a str the rest depends on the version of Python, and is found
 out: which bits, and how far behind the object's address the text is. Where it cannot be, each str
-is asked for its text.
+is asked for its text. Where a dtype has the size of a value depends on numpy's version: where it is
+not found, arrays are left to the runtime.
 """
 
 from __future__ import annotations
@@ -27,13 +30,32 @@ import numpy as np
 from runtime.arrays import aligned_empty
 from runtime.input_table import address
 
-__all__ = ["ARRAY_DATA", "COUNT", "FIRST", "TEXT_BITS", "TYPE", "Known", "python_objects"]
+__all__ = [
+    "ARRAY_AXES",
+    "ARRAY_DATA",
+    "ARRAY_DTYPE",
+    "ARRAY_LENGTHS",
+    "ARRAY_STEPS",
+    "COUNT",
+    "DTYPE_KIND",
+    "FIRST",
+    "ORDER_SHIFT",
+    "TEXT_BITS",
+    "TYPE",
+    "Known",
+    "arrays_are_known",
+    "python_objects",
+]
 
 TYPE = 1  # of any object
 COUNT, FIRST = 2, 3  # of a list or tuple; COUNT of a str too
 TEXT_BITS = 4
+_INT32 = (1 << 32) - 1
 _METHOD_CALL = 5  # of a bound method, in Python 3.10
-ARRAY_DATA = 2  # of a numpy array
+# Of a numpy array, and of its dtype.
+ARRAY_DATA, ARRAY_AXES, ARRAY_LENGTHS, ARRAY_STEPS, ARRAY_DTYPE = 2, 3, 4, 5, 7
+DTYPE_KIND, ORDER_SHIFT = 3, 16
+_DTYPE_SIZES = (32, 40)  # bytes behind the address of a dtype, in numpy 1 and 2
 
 
 class Known:
@@ -51,7 +73,9 @@ class Known:
     CALL_METHOD = 24  # one bound to an object, with arguments in an array
     # A str whose TEXT_BITS have these as wanted is ASCII, and so far behind its address.
     BITS, BITS_WANTED, TEXT_AT = 25, 26, 27
-    ALL = 28
+    # The type of arrays, 0 where they are left; bytes behind a dtype's address to its int32 size.
+    ARRAY, DTYPE_SIZE = 28, 29
+    ALL = 30
 
 
 _OBJECTS: tuple[object, ...] = (None, True, False, str, int, float, list, tuple, dict)
@@ -74,8 +98,13 @@ def python_objects() -> int | None:
     functions = [*map(_function, _FUNCTIONS), _numpy_empty(), _method_call()]
     if None in functions:
         return None
-    _kept[:] = [*map(id, _OBJECTS), *functions, *_ascii_text()]
+    _kept[:] = [*map(id, _OBJECTS), *functions, *_ascii_text(), *_arrays()]
     return address(_kept)
+
+
+def arrays_are_known() -> bool:
+    """Whether compiled code may read numpy's arrays too."""
+    return python_objects() is not None and _kept[Known.ARRAY] != 0
 
 
 def _function(name: str) -> int | None:
@@ -139,6 +168,31 @@ def _ascii_text() -> tuple[int, int, int]:
     if is_there and is_counted and has_bits:
         return wanted, wanted, at
     return 0, 1, 0
+
+
+def _arrays() -> tuple[int, int]:
+    """What Known has from ARRAY on."""
+    table = np.zeros((3, 7), "S7")
+    tried = [np.zeros(5, code) for code in ("f4", "f8", "i1", "u8", "?", "S9", "U3", ">i4")]
+    tried += [table[:, 2], table[1, ::-2]]
+    for at in _DTYPE_SIZES:
+        if all(_is_as_told(array, at) for array in tried):
+            return id(np.ndarray), at
+    return 0, 0
+
+
+def _is_as_told(array: np.ndarray, size_at: int) -> bool:
+    """Whether an array of one axis lies as the layout above has it."""
+    dtype, words = array.dtype, [_word(id(array), place) or 0 for place in range(ARRAY_DTYPE + 1)]
+    if words[ARRAY_DTYPE] != id(dtype) or words[ARRAY_AXES] & _INT32 != array.ndim:
+        return False
+    told = _word(id(dtype), DTYPE_KIND) or 0
+    letters = bytes([told & 0xFF, told >> ORDER_SHIFT & 0xFF]).decode("latin1")
+    length, step = (_word(words[place], 0) for place in (ARRAY_LENGTHS, ARRAY_STEPS))
+    size = ctypes.c_int32.from_address(id(dtype) + size_at).value
+    found = (words[TYPE], letters, length, ctypes.c_int64(step or 0).value, size)
+    wanted = (dtype.kind + dtype.byteorder, len(array), array.strides[0], dtype.itemsize)
+    return found == (id(np.ndarray), *wanted)
 
 
 def _word(at: int, place: int) -> int | None:

@@ -1,9 +1,9 @@
 """A request's values in one place, side by side, as `marshal` writes them: what is read of Python.
 
 The bytes tell the type of every value, and compiled code reads them without Python's lock. They
-come from compiled code too (`rtcompile/codegen/write_objects.py`). Where that cannot be, or meets a
-value that it does not know, they come from `marshal`. The format of its version 2 is Python's own
-business, so both are tried when an artifact is loaded.
+come from compiled code too (`rtcompile/codegen/write_objects.py`), which knows numpy's arrays
+besides. Where that cannot be, or meets a value that it does not know, they come from `marshal`. The
+format of its version 2 is Python's own business, so both are tried when an artifact is loaded.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import marshal
 from typing import Any
 
+import numpy as np
+
 from runtime.arrays import aligned_empty
 from runtime.input_table import address
-from runtime.python_objects import python_objects
+from runtime.python_objects import arrays_are_known, python_objects
 
 __all__ = ["FORMAT_IS_KNOWN", "PADDING", "SPARE", "WRITE", "Room", "ValueBytes", "ValueWriter"]
 
@@ -29,6 +31,7 @@ _WRITTEN = (
 FORMAT_IS_KNOWN = marshal.dumps(_SAMPLE, _VERSION) == _WRITTEN
 
 PADDING = 128  # what is read behind the last value
+_HEAD = 8  # at most what compiled code writes more than marshal before the values of an array
 SPARE = 64  # more than what compiled code needs behind the last value, to write all of them
 
 
@@ -66,6 +69,12 @@ class ValueWriter:
         function.release_gil = False
         self._function = function
         self._is_used = python_objects() is not None and self._works()
+        #: The types of a column of many rows whose values can be told.
+        self.of_rows = (
+            list,
+            tuple,
+            *([np.ndarray] if self._is_used and arrays_are_known() else []),
+        )
 
     def _works(self) -> bool:
         trial = ValueBytes(1024)
@@ -78,11 +87,11 @@ class ValueWriter:
         """
         if self._is_used and self._compiled(values, room):
             return room
-        try:
-            written = marshal.dumps(values, _VERSION)
-        except ValueError:
+        written = _marshalled(values)
+        if written is None:
             return None
-        needed = len(written) + SPARE
+        heads = _HEAD * len(values) if isinstance(values, tuple) else 0
+        needed = len(written) + SPARE + heads
         if needed > room.capacity:
             room = ValueBytes(needed + needed // 4)
         room.put(written)
@@ -92,3 +101,19 @@ class ValueWriter:
         """How many bytes compiled code wrote; 0 where it could not."""
         self._function(id(values), room.address)
         return int(room.words[Room.WRITTEN])
+
+
+def _marshalled(values: Any) -> bytes | None:
+    """As marshal writes them, arrays as bytes. None where it cannot."""
+    try:
+        return marshal.dumps(values, _VERSION)
+    except ValueError:
+        pass
+    if not isinstance(values, tuple) or not any(isinstance(one, np.ndarray) for one in values):
+        return None
+    # Of those whose values do not lie side by side it takes none.
+    whole = [value.tobytes() if isinstance(value, np.ndarray) else value for value in values]
+    try:
+        return marshal.dumps(tuple(whole), _VERSION)
+    except ValueError:
+        return None

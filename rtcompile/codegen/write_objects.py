@@ -9,7 +9,7 @@
                             other one; push what is left of it
         elif type == int:   at += "i" + int32, or "l" + digits
         elif type == float: at += "g" + float64
-        ...                                         # tuple, None, True, False
+        ...                                         # tuple, None, True, False, numpy's arrays
         else, or where there is no room: at = 0; break
 
 It writes the same bytes in a third of the time: marshal makes an object of each string's bytes.
@@ -31,6 +31,7 @@ from rtcompile.codegen.features.marshalled import HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
 from rtcompile.codegen.pointers import prefetch, values_at
 from rtcompile.codegen.python_calls import CALL_INTO, CALL_REAL, call_python
+from rtcompile.codegen.write_array import write_array
 from runtime.python_objects import COUNT, FIRST, TEXT_BITS, TYPE, Known
 from runtime.serve_plan import Names
 from runtime.value_bytes import WRITE, Room
@@ -172,8 +173,17 @@ class _Writer:
                     with T.Else(), T.If(kind == known[Known.TUPLE]):
                         with T.Then():
                             self._sequence("(", value, value + 8 * FIRST)
-                        with T.Else():
-                            self._single(value)
+                        with T.Else(), T.If(kind == known[Known.ARRAY]):
+                            with T.Then():
+                                self._array(value)
+                            with T.Else():
+                                self._single(value)
+
+    def _array(self, value: Any) -> None:
+        size_at = self._known[Known.DTYPE_SIZE]
+        done = write_array(value, size_at, self._begin, self._at, self._room)
+        with T.If(tirx.Not(done)), T.Then():
+            self._fail()
 
     def _single(self, value: Any) -> None:
         """None, True or False."""

@@ -146,6 +146,62 @@ def test_rows(module: Any, data: st.DataObject, rows: int) -> None:
     assert outcome(partial(compiled.rows, fields, rows), columns) == wanted
 
 
+_CODES = ("f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u4", "u8", "?", ">i4", ">U2", "O")
+_CODES += ("S1", "S3", "S8", "S9", "S40", "U1", "U5", "U17")
+
+
+@st.composite
+def _arrays(draw: st.DrawFn, rows: int) -> np.ndarray:
+    """Of `rows` values, or sometimes one more; side by side or not."""
+    dtype = np.dtype(draw(st.sampled_from(_CODES)))
+    count = draw(st.sampled_from([rows, rows, rows, rows, rows + 1]))
+    words = st.text("a;:|\x00\x1d9", max_size=draw(st.sampled_from([1, 9, 40])))
+    if dtype.kind in "SU":
+        with_wide = words | st.text("aü裙", max_size=3) if dtype.kind == "U" else words
+        values: list[Any] = draw(st.lists(with_wide, min_size=count, max_size=count))
+        whole = np.array(values, dtype)
+    elif dtype.kind in "fO":
+        real = st.floats(width=16) | st.integers(-2000, 2000).map(float)
+        whole = np.array(draw(st.lists(real, min_size=count, max_size=count)), dtype)
+    else:
+        bits = draw(st.lists(st.binary(min_size=8, max_size=8), min_size=count, max_size=count))
+        cut = b"".join(value[: dtype.itemsize] for value in bits)
+        whole = np.frombuffer(cut, dtype) if dtype.kind != "b" else np.array(bits) > b"a"
+    table = np.zeros((count, 3), whole.dtype)
+    table[:, 1] = whole
+    return draw(st.sampled_from([whole, table[:, 1], table[::-1, 1][::-1], whole[::-1]]))
+
+
+@settings(max_examples=300)
+@given(data=st.data(), rows=st.sampled_from([1, 2, 3, 20]))
+def test_rows_of_arrays(module: Any, data: st.DataObject, rows: int) -> None:
+    columns = data.draw(st.lists(st.sampled_from(specs()), max_size=5))
+    compiled, encoder = both(module, columns)
+    for _ in range(2):
+        fields: dict[str, Any] = {spec.name: data.draw(_arrays(rows)) for spec in columns}
+        wanted = outcome(partial(encoder.rows, fields, rows), columns)
+        assert outcome(partial(compiled.rows, fields, rows), columns) == wanted
+
+
+@pytest.mark.parametrize("rows", [2, 300])
+def test_arrays_are_encoded_by_compiled_code(module: Any, rows: int) -> None:
+    columns = [spec for spec in specs() if spec.name in ("text", "places", "number", "whole")]
+    compiled, encoder = both(module, columns)
+    letters = np.array([f"a;{row}" for row in range(rows)])
+    fields = {
+        "text": letters,
+        "places": letters.astype("S9"),
+        "number": np.arange(rows, dtype=np.float32),
+        "whole": np.arange(rows, dtype=np.int16),
+    }
+    for _ in range(2):
+        found = compiled.rows(fields, rows)
+        assert parts(found, columns) == parts(encoder.rows(fields, rows), columns)
+        compiled.give_back(found)
+    memory: Any = found.memory
+    assert memory.left is None
+
+
 @pytest.mark.parametrize("rows", [2, 300])
 def test_arrays_beside_lists(module: Any, rows: int) -> None:
     columns = [ColumnSpec("a", "number", b";"), ColumnSpec("b", "number", b";")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import marshal
+import struct
 import sys
 from typing import Any
 
@@ -114,7 +115,14 @@ def test_all_or_nothing_where_room_is_short(function: Any, values: object, less:
         ...,
         np.float64(1),
         np.int64(1),
-        np.zeros(2),
+        np.zeros(2, np.float16),
+        np.zeros(2, np.complex128),
+        np.zeros(2, ">i4"),
+        np.zeros((2, 2)),
+        np.zeros(()),
+        np.array(["a", "é"]),
+        np.array([None]),
+        np.ma.zeros(2),
         [[[[[[[[["deep"]]]]]]]]],
         object(),
     ],
@@ -124,6 +132,25 @@ def test_what_it_does_not_know_is_left(function: Any, value: object) -> None:
     assert _written(function, ["a", [value], "b"], 1 << 12) == b""
     assert str(value)  # no error of Python's is pending
     assert _written(function, ["a"], 1 << 12) == marshal.dumps(["a"], _VERSION)
+
+
+@pytest.mark.parametrize("code", ["f4", "f8", "i1", "u2", "i4", "u8", "?", "S3", "S20", "U1", "U7"])
+@pytest.mark.parametrize("rows", [0, 1, 7, 100])
+def test_arrays_of_one_axis(function: Any, code: str, rows: int) -> None:
+    table = np.arange(3 * rows).reshape(rows, 3).astype(code)
+    for array in (np.arange(rows).astype(code), table[:, 1], table[::-1, 2]):
+        told = array.astype(f"S{array.itemsize // 4}") if array.dtype.kind == "U" else array
+        head = b"A" + struct.pack("<i", rows) + told.dtype.kind.encode()
+        wanted = head + struct.pack("<i", told.itemsize) + told.tobytes()
+        assert _written(function, array, 1 << 13) == wanted
+        assert _written(function, ["a", array], 1 << 13)[11:] == wanted
+        for less in (1, 20):  # there has to be room
+            assert _written(function, array, len(wanted) - less) == b""
+
+
+def test_an_array_that_repeats_one_value(function: Any) -> None:
+    assert _written(function, np.broadcast_to(np.int32(5), (1 << 60,)), 1 << 12) == b""
+    assert _written(function, np.broadcast_to(np.int8(5), (3,)), 1 << 12)[10:] == b"\5\5\5"
 
 
 def test_what_is_left_is_written_by_marshal_where_that_can() -> None:

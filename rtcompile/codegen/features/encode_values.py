@@ -1,7 +1,7 @@
 """The function `encode`: a request's values, as marshal writes them, to encoded columns.
 
     for each column of the plan:
-        for each row:                   one, or as many as a list has
+        for each row:                   one, or as many as a list or an array has
             for each element:           one, or those of a list or of a text that is split
                 for each value:         one, or those of a list
                     append its bytes, or its number
@@ -22,6 +22,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.features.encode_array import encode_array
 from rtcompile.codegen.features.marshalled import HEAD_BYTES, Leaf, Marshalled
 from rtcompile.codegen.features.tir import Cell, f64, i64, u64
 from rtcompile.codegen.features.tokens import find_byte
@@ -119,16 +120,32 @@ class _Column:
         """Emit the walk over all rows."""
         reader, sink = self._reader, self._sink
         sink.begin_column(self._sequence, rows)
-        with T.If(single == 0), T.Then():
-            is_list = reader.is_list(reader.tag())
-            self._spoil(tirx.Or(tirx.Not(is_list), reader.count() != rows))
-            reader.at.add(i64(HEAD_BYTES))
         row = Cell("int64", i64(0))
+        with T.If(single == 0), T.Then():
+            tag, count = reader.tag(), reader.count()
+            is_array = reader.is_array(tag)
+            self._spoil(tirx.Not(tirx.Or(is_array, reader.is_list(tag))))
+            self._spoil(count != rows)
+            with T.If(is_array):
+                with T.Then():
+                    reader.enter_array()
+                    self._plain_array(rows, row)
+                with T.Else():
+                    reader.at.add(i64(HEAD_BYTES))
         with T.While(self._good(row.get() < rows)):
             self._row()
             row.add(i64(1))
             with T.If(self._sequence), T.Then():
                 sink.end_row(row.get())
+        reader.leave_array()
+
+    def _plain_array(self, rows: Any, row: Cell) -> None:
+        """All rows of an array at once, where that can be."""
+        keeps = tirx.Or(self._is_text, self._plan[Plan.KEEPS_EMPTY] != 0)
+        with T.If(self._good(T.Bind(tirx.And(tirx.Not(self._sequence), keeps)))), T.Then():
+            taken = encode_array(self._reader, self._sink, self._is_text, rows)
+            with T.If(taken), T.Then():
+                row.set(rows)
 
     def _row(self) -> None:
         reader, sink = self._reader, self._sink

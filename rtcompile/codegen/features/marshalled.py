@@ -7,7 +7,12 @@
     u  int32 n, n bytes   a string, as UTF-8
     [ or (  int32 n       a list or tuple, n values follow
 
-Other types are passed over only: bytes too, since numpy's values look like them.
+Other types are passed over only: bytes too, since numpy's values look like them. Marshal knows no
+arrays; of these compiled code (`write_array.py`) writes
+
+    A  int32 n, a letter, int32 w, n * w bytes
+
+where the letter is the dtype's kind, f, i, u, b or S, and w bytes have a value.
 """
 
 from __future__ import annotations
@@ -17,15 +22,17 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import Cell, f64, i64, load_word
+from rtcompile.codegen.features.tir import Cell, f64, i64, load_word, u64
 
-__all__ = ["HEAD_BYTES", "Leaf", "Marshalled"]
+__all__ = ["ARRAY_HEAD_BYTES", "HEAD_BYTES", "Leaf", "Marshalled"]
 
 HEAD_BYTES = 5  # of a tag and an int32, as a text, a list or a tuple begins
+ARRAY_HEAD_BYTES = 10
 
 _DEPTH = 64  # of what is passed over
 _IN_DICT = -1  # a dict says where it ends, not how many values it has
 _DIGIT_BITS, _MOST_DIGITS = 15, 4
+_LOW = (1 << 32) - 1
 
 
 class Leaf:
@@ -42,7 +49,8 @@ class Marshalled:
     """Reads values one by one. `at`: where the next begins.
 
     Of the value that was read last: `form` (see Leaf), and by it `begin` and `size`, `integer` or
-    `real`.
+    `real`. Between `enter_array` and `leave_array` the values are those of an array,
+    whose `kind` and `width` are not 0.
     """
 
     def __init__(self, data: Any, at: Any) -> None:
@@ -52,6 +60,7 @@ class Marshalled:
         self.begin, self.size = Cell("int64", i64(0)), Cell("int64", i64(0))
         self.integer, self.real = Cell("int64", i64(0)), Cell("float64", f64(0.0))
         self._pending = T.alloc_buffer((_DEPTH,), "int64")
+        self.kind, self.width = Cell("int64", i64(0)), Cell("int64", i64(0))  # of an array
 
     def tag(self) -> Any:
         """The type of the next value."""
@@ -63,8 +72,28 @@ class Marshalled:
         return T.Bind(tirx.Cast("int64", T.reinterpret("int32", lanes)))
 
     def is_list(self, tag: Any) -> Any:
-        """Whether a value of this type is a list or tuple."""
-        return T.Bind(tirx.Or(tag == _char("["), tag == _char("(")))
+        """Whether a value of this type is a list or tuple; none of an array is."""
+        listed = tirx.Or(tag == _char("["), tag == _char("("))
+        return T.Bind(tirx.And(self.kind.get() == 0, listed))
+
+    def is_array(self, tag: Any) -> Any:
+        """Whether a value of this type is an array."""
+        return T.Bind(tag == _char("A"))
+
+    def enter_array(self) -> None:
+        """Emit that the values of the array that is next are read from here on."""
+        first = T.Bind(self.at.get())
+        self.kind.set(tirx.Cast("int64", self.data[first + HEAD_BYTES]))
+        self.width.set(self._array_width())
+        self.at.set(first + ARRAY_HEAD_BYTES)
+
+    def leave_array(self) -> None:
+        """Emit that it is over."""
+        self.kind.set(i64(0))
+
+    def _array_width(self) -> Any:
+        lanes = tirx.BufferLoad(self.data, [tirx.Ramp(self.at.get() + 6, i64(1), 4)])
+        return T.Bind(tirx.Cast("int64", T.reinterpret("int32", lanes)))
 
     def is_truth(self, tag: Any) -> Any:
         """Whether a value of this type is True or False."""
@@ -72,6 +101,51 @@ class Marshalled:
 
     def read(self) -> None:
         """Emit the reading of a single value; one of another type is not passed over."""
+        with T.If(self.kind.get() != 0):
+            with T.Then():
+                self._read_of_array()
+            with T.Else():
+                self._read_tagged()
+
+    def _read_of_array(self) -> None:
+        at, width = T.Bind(self.at.get()), T.Bind(self.width.get())
+        kind = T.Bind(self.kind.get())
+        self.at.add(width)
+        with T.If(kind == _char("S")):
+            with T.Then():
+                self.form.set(i64(Leaf.TEXT))
+                self.begin.set(at)
+                self.size.set(width)
+                with T.While(
+                    tirx.And(self.size.get() > 0, self.data[at + self.size.get() - 1] == 0)
+                ):
+                    self.size.add(i64(-1))
+            with T.Else(), T.If(kind == _char("f")):
+                with T.Then():
+                    self.form.set(i64(Leaf.REAL))
+                    self.real.set(self._real(at, width))
+                with T.Else():
+                    self._integer(at, width, kind)
+
+    def _real(self, at: Any, width: Any) -> Any:
+        """Of four bytes or of eight."""
+        word = T.Bind(load_word(self.data, at))
+        short = T.reinterpret("float32", tirx.Cast("uint32", word & u64(_LOW)))
+        return tirx.Select(width == 4, tirx.Cast("float64", short), T.reinterpret("float64", word))
+
+    def _integer(self, at: Any, width: Any, kind: Any) -> None:
+        """Of one byte to eight: shifted to the left end of a word, and back."""
+        word, rest = T.Bind(load_word(self.data, at)), T.Bind((8 - width) * 8)
+        shift = tirx.Cast("uint64", rest)
+        left = T.Bind(word << shift)
+        signed = T.Bind(T.reinterpret("int64", left) >> rest)
+        unsigned = T.Bind(T.reinterpret("int64", left >> shift))
+        is_signed = T.Bind(kind == _char("i"))
+        self.integer.set(tirx.Select(is_signed, signed, unsigned))
+        known = tirx.Or(is_signed, unsigned >= 0)
+        self.form.set(tirx.Select(known, i64(Leaf.INTEGER), i64(Leaf.OTHER)))
+
+    def _read_tagged(self) -> None:
         tag = self.tag()
         self.form.set(i64(Leaf.OTHER))
         with T.If(tag == _char("u")):
@@ -149,6 +223,8 @@ class Marshalled:
             size.set(given + 5)
         with T.If(tag == _char("l")), T.Then():
             size.set(2 * tirx.max(given, i64(0) - given) + 5)
+        with T.If(self.is_array(tag)), T.Then():
+            size.set(given * self._array_width() + ARRAY_HEAD_BYTES)
         for letter in "[(<>":
             with T.If(tag == _char(letter)), T.Then():
                 inner.set(given)

@@ -17,6 +17,7 @@ from rtcompile.codegen.features.tir import Cell, i64
 __all__ = ["ValueSink", "copy_text"]
 
 _STEP = 16  # bytes that are copied at once
+_REALS = 8  # numbers likewise
 _DIGITS = 32  # at least what an integer takes
 
 
@@ -114,6 +115,17 @@ class ValueSink:
         """A number."""
         T.buffer_store(self._numbers_at, number, [self._numbers.get()])
         self._numbers.add(i64(1))
+
+    def append_reals(self, data: Any, first: Any, width: int, count: Any) -> None:
+        """Numbers of `width` bytes, 4 or 8, that lie side by side in data[first:], 8 a step: some
+        behind are read and written too."""
+        size = _REALS * width
+        with T.serial((count + (_REALS - 1)) >> 3) as k:
+            lanes = tirx.BufferLoad(data, [tirx.Ramp(first + k * size, i64(1), size)])
+            reals = T.reinterpret(f"float{8 * width}x{_REALS}", lanes)
+            at = tirx.Ramp(self._numbers.get() + k * _REALS, i64(1), _REALS)
+            T.buffer_store(self._numbers_at, tirx.Cast(f"float64x{_REALS}", reals), [at])
+        self._numbers.add(count)
 
     def bytes(self) -> Any:
         """How many there are."""
