@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tvm_ffi
 
 from runtime.arrays import align, aligned_empty
@@ -22,11 +23,20 @@ from runtime.input_table import address
 from runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter
 from runtime.value_plan import State, plan_row
 
-__all__ = ["BOUND", "SHARED", "SMALLEST", "ColumnSet", "CompiledEncoder", "EncodeMemory"]
+__all__ = [
+    "BOUND",
+    "ROW_BOUND",
+    "SHARED",
+    "SMALLEST",
+    "ColumnSet",
+    "CompiledEncoder",
+    "EncodeMemory",
+]
 
 SMALLEST = 1 << 13  # bytes of the values that there is room for at first
 # What a column without values counts in `Encoded.bound`, and in `Encoded.shared`.
 BOUND, SHARED = COLUMN_WORDS + 3, 4
+ROW_BOUND = COLUMN_WORDS + 2  # the first of many rows, and one more for each
 _PADDING = 128  # what is read and written behind the last value
 _MOST_SETS = 32  # of columns that encoders are kept for
 
@@ -34,21 +44,24 @@ _MOST_SETS = 32  # of columns that encoders are kept for
 class EncodeMemory:
     """What one running call encodes into, used again by the next. `values`: of its values.
 
-    `pointers`: where the data, columns, words, offsets, numbers and text lie.
+    `columns`: how many, or the memory of their descriptors. `pointers`: where the data, columns,
+    words, offsets, numbers and text lie.
     """
 
-    def __init__(self, columns: int, values: ValueBytes) -> None:
+    def __init__(self, columns: int | npt.NDArray[np.int64], values: ValueBytes) -> None:
         self.values, capacity = values, values.capacity
+        if isinstance(columns, int):
+            columns = aligned_empty(COLUMN_WORDS * columns, "int64")
+            columns[:] = 0
+        self.columns, count = columns, len(columns) // COLUMN_WORDS
         # Each byte of the values makes at most so many words, texts, numbers, and four bytes.
-        counts = (3 * capacity + 2 * columns, capacity, capacity)
+        counts = (3 * capacity + 2 * count, capacity, capacity)
         sizes = [align(8 * count + _PADDING) for count in counts]
         block = aligned_empty(sum(sizes) + 4 * capacity + _PADDING, "uint8")
         base = block.__array_interface__["data"][0]
         ends = np.cumsum([0, *sizes]).tolist()
         parts = [block[begin:end] for begin, end in zip(ends, [*ends[1:], None], strict=True)]
-        self.columns = aligned_empty(COLUMN_WORDS * columns, "int64")
-        self.columns[:] = 0
-        state = aligned_empty(State.FLAGS + columns, "int64")
+        state = aligned_empty(State.FLAGS + count, "int64")
         state[State.WORDS : State.TEXT + 1] = [base + end for end in ends]
         self.state = state.data
         words, offsets, numbers, text = parts
@@ -78,9 +91,12 @@ class ColumnSet:
         plan = aligned_empty(sum(map(len, rows)), "int64")
         plan[:] = [word for row in rows for word in row]
         self.plan, self.pointer = tvm_ffi.from_dlpack(plan), address(plan)
-        self.values: Callable[[Any], tuple[Any, ...]]
-        get = itemgetter(*names)
-        self.values = get if len(names) > 1 else lambda fields: (get(fields),)
+        self.values: Callable[[Any], tuple[Any, ...]] = lambda fields: ()
+        if len(names) > 1:
+            self.values = itemgetter(*names)
+        elif names:
+            get = itemgetter(*names)
+            self.values = lambda fields: (get(fields),)
 
 
 class CompiledEncoder:
@@ -147,7 +163,7 @@ class CompiledEncoder:
         memory = self._run(chosen, columns, rows, Mode.ROWS, single=False)
         if memory is None:
             return self._encoder(tuple(range(len(self.specs)))).rows(columns, rows)
-        bound, shared = memory.state[State.SIZE] + len(self.specs) * (COLUMN_WORDS + 2 + rows), 0
+        bound, shared = memory.state[State.SIZE] + len(self.specs) * (ROW_BOUND + rows), 0
         left = self._left(memory, others)
         if left:
             more = self._encoder(left).rows(columns, rows)

@@ -23,7 +23,7 @@ from runtime.serve_features import FeaturePlan, plan_features
 from runtime.stage import Port, Results, Stage
 from runtime.value_bytes import ValueWriter
 
-__all__ = ["FeatureStage", "check_fields", "where"]
+__all__ = ["FeatureStage", "check_fields", "served_plans", "where"]
 
 
 class FeatureStage:
@@ -55,7 +55,10 @@ class FeatureStage:
         self.encoder = self._encoder_of(side, specs)
         parts = (self._part(one, specs) for one in ("user", "context"))
         self._parts = [part for part in parts if len(part.places)]
-        self.user_columns = {spec.name for spec in specs if spec.side == "user"}
+        # By side the columns that it reads.
+        self.read = {
+            name: {s.name for s in specs if s.side == name} for name in ("user", "context")
+        }
         # The item columns that it reads beside those of other sides.
         self.item_specs = tuple(spec for spec in specs if spec.side == "item")
         self._items = _places("item", specs)
@@ -122,7 +125,9 @@ class FeatureStage:
         for part, encoded in lent:  # what the descriptors point into, until here
             part.encoder.give_back(encoded)
 
-    def served_plan(self, fields: Sequence[str], unread: Sequence[str]) -> FeaturePlan | None:
+    def served_plan(
+        self, fields: Mapping[str, Sequence[str]], unread: Mapping[str, Sequence[str]]
+    ) -> FeaturePlan | None:
         """See `plan_features`."""
         mode = Mode.ONE if self.is_mixed else Mode.ROWS
         return plan_features(self._specs, fields, unread, mode, self.scratch, self._writer)
@@ -177,6 +182,34 @@ def _places(side: str, specs: Sequence[ColumnSpec]) -> npt.NDArray[np.int64]:
 def where(side: str) -> Callable[[str], str]:
     """How messages name the fields of a side."""
     return lambda name: f"{side} field {name!r}"
+
+
+def served_plans(
+    stages: dict[str, FeatureStage], fields: Mapping[str, Sequence[str]]
+) -> list[FeaturePlan] | None:
+    """Of the stages that run in one call, by name; None where compiled code cannot encode a column.
+
+    `fields`: of the user and of the context.
+    """
+    read = {
+        side: {name for stage in stages.values() for name in stage.read[side]} for side in fields
+    }
+    # Which stage has to ask for the fields of a side that no stage reads.
+    asks = {"user": next(iter(stages), None)}
+    if fields["context"]:
+        asks["context"] = next(reversed(stages), None)
+    plans: list[FeaturePlan] = []
+    for name, stage in stages.items():
+        unread = {
+            side: [field for field in fields[side] if field not in read[side]]
+            for side in asks
+            if asks[side] == name
+        }
+        plan = stage.served_plan(fields, unread)
+        if plan is None:
+            return None
+        plans.append(plan)
+    return plans
 
 
 def check_fields(side: str, given: object, wanted: Mapping[str, object]) -> Mapping[str, Any]:

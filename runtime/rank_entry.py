@@ -39,6 +39,7 @@ def rank_entry(
     words[:] = (
         *(server.python, server.brief.address, items.current_at),
         *map(id, (idle, pop, otherwise, *names)),
+        server.takes_context,
     )
     parameters = "$self, /, user, items, context=None"
     text = f"rank({parameters})\n--\n\n{inspect.getdoc(documented) or ''}"

@@ -21,7 +21,7 @@ class Address:
 
 
 class Entry:
-    """Addresses, of Python's objects but for the first three."""
+    """Addresses, of Python's objects but for the first three, and at last a number."""
 
     PYTHON = 0  # words of `python_objects.Known`
     BRIEF = 1  # words of `brief_calls`
@@ -31,7 +31,8 @@ class Entry:
     IDLE, POP = 3, 4
     ELSE = 5  # what takes a request that is left
     NAMES = 6  # of the three arguments
-    WORDS = 9
+    HAS_CONTEXT = 9  # whether requests have fields of the context
+    WORDS = 10
 
 
 class Current:

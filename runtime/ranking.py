@@ -12,7 +12,7 @@ import numpy.typing as npt
 from runtime.columns import Column
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
-from runtime.feature_stage import FeatureStage, check_fields, where
+from runtime.feature_stage import FeatureStage, check_fields, served_plans, where
 from runtime.input_table import address
 from runtime.item_index import ItemIndex
 from runtime.item_index_plan import ITEM_INDEX
@@ -61,9 +61,9 @@ class Ranking:
         places = {source: ("kept", at) for at, source in enumerate(kept)}
         self._inputs = CrossInputs([places.get(source, source) for source in sources])
         self._server = self._server_of(module, manifest["serve"], constants)
-        # Whether requests are read by compiled code, which reads no context.
-        server, context = self._server, self._fields["context"]
-        self.at_once = bool(server and server.answers and server.reads and not context)
+        # Whether requests are read by compiled code.
+        server, self._has_context = self._server, bool(self._fields["context"])
+        self.at_once = bool(server and server.answers and server.reads)
         # With the words of each. Lists append and pop atomically.
         self._idle: list[tuple[npt.NDArray[np.int64], RequestMemory]] = []
         self._outputs = [port.name for port in cross.outputs]
@@ -108,11 +108,12 @@ class Ranking:
         memory = self._take_memory()
         try:
             found, kind, served = None, type(items), memory.served
-            if served and self.at_once and context is None and (kind is list or kind is tuple):
+            whole = (context is not None) is self._has_context
+            if served and self.at_once and whole and (kind is list or kind is tuple):
                 state = self.items.state  # whose arrays are to stay until the answer is there
                 if state.addresses is not memory.items:
                     memory.set_items(state)
-                found = served.answer(user, items)
+                found = served.answer(user, items, context)
             if found is None:
                 found = self._by_parts(memory, user, items, context)
         except RequestError:
@@ -149,12 +150,13 @@ class Ranking:
     ) -> list[npt.NDArray[Any]]:
         rows = memory.places.count
         columns: Mapping[str, Any] = {}
-        if context is not None or self._fields["context"]:
+        if context is not None or self._has_context:
             columns, _ = self._context_columns({} if context is None else context, rows)
         served, server = memory.served, self._server
         at_once = server is not None and server.answers and not server.needs_ids
         whole = at_once and not self._cross.spreads(rows)
-        if served is not None and served.run(fields, rows if whole else None):
+        by_server = served is not None and server is not None and server.has_user
+        if served is not None and by_server and served.run(fields, rows if whole else None):
             if whole:
                 return served.answers(rows)
         else:
@@ -227,20 +229,14 @@ class Ranking:
         networks = {f"{side}_network": one.stage for side, one in self._networks.items()}
         features = {side: one.stage for side, one in self._features.items()}
         stages = {"cross": self._cross, **networks, **features}
-        reading = [self._features[name] for name in names if name in self._features]
-        fields = tuple(self._fields["user"])
-        read = {name for stage in reading for name in stage.user_columns}
-        plans, unread = [], [name for name in fields if name not in read]
-        for stage in reading:
-            plan = stage.served_plan(fields, unread)
-            if plan is None:
-                return None
-            plans.append(plan)
-            unread = []  # the first has them
+        reading = {name: self._features[name] for name in names if name in self._features}
+        fields = {side: tuple(self._fields[side]) for side in ("user", "context")}
+        plans = served_plans(reading, fields)
         if not plans:
             return None
         at = address(np.from_dlpack(constants))
-        return Server(module, {name: stages[name] for name in names}, plans, at)
+        served = {name: stages[name] for name in names}
+        return Server(module, served, plans, at, bool(fields["context"]))
 
     def _new_memory(self) -> RequestMemory:
         user, context = self._features.get("user"), self._features.get("context")
@@ -272,7 +268,7 @@ class Ranking:
     ) -> tuple[Mapping[str, Sequence[object]], int]:
         columns = check_fields("context", context, self._fields["context"])
         for name, values in columns.items():
-            if not isinstance(values, _LISTS):
+            if not isinstance(values, _LISTS) or not getattr(values, "ndim", 1):
                 raise RequestError(
                     f"context field {name!r}: a list with a value an item, not "
                     f"{type(values).__name__}"

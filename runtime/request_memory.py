@@ -122,10 +122,12 @@ class RequestMemory:
 
     def _served(self, server: Server) -> Served:
         """In the order of its stages."""
-        parts: dict[str, tuple[list[int], Results]] = {"user": ([], self.features)}
+        parts: dict[str, tuple[list[int], Results]] = {}
+        if server.has_user:
+            parts["user"] = [], self.features
         if self._table:
             parts["user_network"] = [self._table.pointer], self.results
-        if server.needs_ids:
+        if "context" in server.names:
             parts["context"] = [], self.context(FEWEST_ROWS)
         inputs = [given for given, _ in parts.values()]
         if server.answers:

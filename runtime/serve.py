@@ -35,8 +35,8 @@ _Found = TypeVar("_Found")
 class Server:
     """The functions, and what all requests share.
 
-    `stages`: those that it runs, by name and in order. `features`: of the user stage, and of the
-    context stage where that is among them.
+    `stages`: those that it runs, by name and in order. `features`: of those that are stages of
+    features, the user's and the context's. `takes_context`: whether a request has fields of it.
     """
 
     def __init__(
@@ -45,13 +45,15 @@ class Server:
         stages: Mapping[str, Stage],
         features: Sequence[FeaturePlan],
         constants: int,
+        takes_context: bool,
     ) -> None:
         self._module, self.brief, self.constants = module, BriefCalls(), constants
         self.python = python_objects() or 0
         self.names, self.stages = tuple(stages), tuple(stages.values())
         self.features = tuple(features)
         # Whether the cross stage is the last of them.
-        self.answers = "cross" in stages
+        self.answers, self.takes_context = "cross" in stages, takes_context
+        self.has_user = "user" in stages
         addresses = aligned_empty(Address.ALL, "int64")
         addresses[:] = 0
         if self.answers:
@@ -65,8 +67,9 @@ class Server:
 
     @property
     def needs_ids(self) -> bool:
-        """Whether it answers only where it reads the ids, since it holds the items' columns."""
-        return len(self.features) > 1
+        """Whether it answers only where it reads all: what rows and items have goes into a stage of
+        features."""
+        return "context" in self.names or self.takes_context
 
     def new_function(self) -> Any:
         """`serve`, another object each time."""
@@ -144,12 +147,16 @@ class Served:
 
     def set_context(self, results: Results) -> None:
         """Where the context stage writes."""
-        if self._server.needs_ids:
+        if "context" in self._server.names:
             self._set_outputs(self._server.names.index("context"), results)
 
-    def answer(self, user: object, items: Sequence[object]) -> dict[str, npt.NDArray[Any]] | None:
+    def answer(
+        self, user: object, items: Sequence[object], context: object
+    ) -> dict[str, npt.NDArray[Any]] | None:
         """Read a request as it was given, its items a list or tuple, run all stages, and give the
         outputs. None where that cannot be. Raises as `run`.
+
+        `context`: None where the model has no fields of it.
 
         Most requests do not come here: `rank_entry.py`.
         """
@@ -159,9 +166,9 @@ class Served:
         if self._helpers is not None and self._helpers.spreads(rows):
             return None
         found: dict[str, npt.NDArray[Any]] | None
-        found = self._timed(rows, lambda: self._call(user, items))
-        while found is None and self._has_grown(user, items):
-            found = self._call(user, items)
+        found = self._timed(rows, lambda: self._call(user, items, context))
+        while found is None and self._has_grown(user, items, context):
+            found = self._call(user, items, context)
         self._is_done()
         return found
 
@@ -171,7 +178,7 @@ class Served:
 
         False where the request has to go stage by stage. Raises RequestError, UnknownIdError.
         """
-        if not self._features[0].write(fields):
+        if not self._features[0].write("user", fields):
             return False
         words, count = self._words, rows or 0
         if self._server.answers and count > words[Word.ROOM]:
@@ -184,13 +191,13 @@ class Served:
         words[Word.WHOLE] = 1
         return self._is_done()
 
-    def _has_grown(self, user: object, items: Sequence[object]) -> bool:
+    def _has_grown(self, user: object, items: Sequence[object], context: object) -> bool:
         """Whether the last call lacked memory, and it is there now."""
         outcome = self._words[Word.OUTCOME]
         if outcome == Outcome.SCRATCH:
             self._grow_scratch()
             return True
-        return bool(outcome == Outcome.UNREAD) and self._grow_room(user, items)
+        return bool(outcome == Outcome.UNREAD) and self._grow_room(user, items, context)
 
     def _is_done(self) -> bool:
         """Whether the last call did all. Raises what a stage found."""
@@ -222,14 +229,16 @@ class Served:
 
     # -- memory -------------------------------------------------------------------------------
 
-    def _grow_room(self, user: object, items: Sequence[object]) -> bool:
+    def _grow_room(self, user: object, items: Sequence[object], context: object) -> bool:
         """Make room for what is read, and say whether there was too little."""
-        if type(user) is not dict:  # which compiled code does not read
+        given = {"user": user, **({"context": context} if self._server.takes_context else {})}
+        sides = {side: fields for side, fields in given.items() if type(fields) is dict}
+        if len(sides) < len(given):  # which compiled code does not read
             return False
         before = [features.capacity for features in self._features]
         more_ids = self._grow_ids(items)
         try:
-            written = all(features.write(user) for features in self._features)
+            written = all(f.write(*side) for f in self._features for side in sides.items())
         except KeyError:
             return False
         more_values = before != [features.capacity for features in self._features]
@@ -252,7 +261,7 @@ class Served:
     def _enter_answer(self) -> None:
         """Where the outputs are copied from."""
         self._words[Word.ROOM] = self._answer.rows
-        if self._server.needs_ids:
+        if "context" in self._server.names:
             self._grow_context(self._answer.rows)
         ports, sources = self._server.stages[-1].outputs, self._answer.addresses
         answers = aligned_empty(len(ports) * Answer.WORDS, "int64")

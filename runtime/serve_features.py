@@ -10,103 +10,142 @@ import numpy.typing as npt
 
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec
-from runtime.compiled_encoder import BOUND, SHARED, SMALLEST, ColumnSet, EncodeMemory
-from runtime.encoded import Mode
+from runtime.compiled_encoder import (
+    BOUND,
+    ROW_BOUND,
+    SHARED,
+    SMALLEST,
+    ColumnSet,
+    EncodeMemory,
+)
+from runtime.encoded import COLUMN_WORDS, Mode
 from runtime.input_table import address
 from runtime.scratch import Scratch, ScratchMemory
-from runtime.serve_plan import Features, Names
+from runtime.serve_plan import Features, Names, Part
 from runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter
 from runtime.value_plan import State, plan_row
 
 __all__ = ["FeaturePlan", "RequestFeatures", "plan_features"]
 
+_SIDES = (("user", Features.USER), ("context", Features.CONTEXT))
+
+
+@dataclass(frozen=True)
+class _PartPlan:
+    """The columns of one side, which are `chosen`, and their `mode`.
+
+    `names`: the words of `serve_plan.Names`, with the addresses of `fields`.
+    """
+
+    chosen: ColumnSet
+    mode: int
+    names: npt.NDArray[np.int64]
+    fields: tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """What all requests share. `columns`: how many the stage has, the user's and the items'.
+    """What all requests share. `columns`: how many the stage has, of all sides.
 
-    `mode`: of the user's, which are `chosen`. `names`: the words of `serve_plan.Names`, with the
-    addresses of `fields`. `item_places`: which columns those of the items are.
+    `parts`: by side, of those that something is read of. `item_places`: which columns those of the
+    items are.
     """
 
     columns: int
-    mode: int
-    chosen: ColumnSet
-    names: npt.NDArray[np.int64]
-    fields: tuple[str, ...]
+    parts: Mapping[str, _PartPlan]
     item_places: npt.NDArray[np.int64]
     scratch: Scratch
     writer: ValueWriter
 
+    def count(self, side: str) -> int:
+        """Columns of a side."""
+        return self.parts[side].chosen.count if side in self.parts else 0
+
+    @property
+    def per_shared(self) -> int:
+        """Bytes of scratch for each value and byte of the user's, if all rows share them."""
+        is_shared = "user" in self.parts and self.parts["user"].mode == Mode.ONE
+        return self.scratch.per_shared if is_shared else 0
+
+    @property
+    def per_row(self) -> int:
+        """Bytes of scratch for each row, whatever the values are."""
+        return self.scratch.per_row + self.scratch.per_byte * self.count("context")
+
     @property
     def fixed(self) -> int:
         """Bytes of scratch that are needed whatever the values are, for no rows."""
-        shared = SHARED * self.scratch.per_shared if self.mode == Mode.ONE else 0
-        return self.scratch.fixed(0) + (BOUND * self.scratch.per_byte + shared) * self.chosen.count
+        bound = BOUND * self.count("user") + ROW_BOUND * self.count("context")
+        shared = SHARED * self.per_shared * self.count("user")
+        return self.scratch.fixed(0) + self.scratch.per_byte * bound + shared
 
 
 def plan_features(
     specs: Sequence[ColumnSpec],
-    fields: Sequence[str],
-    unread: Sequence[str],
+    fields: Mapping[str, Sequence[str]],
+    unread: Mapping[str, Sequence[str]],
     mode: int,
     scratch: Scratch,
     writer: ValueWriter,
 ) -> FeaturePlan | None:
-    """Of a stage that reads columns of the user and of items. None where compiled code cannot
-    encode all of the user's.
+    """Of a stage. None where compiled code cannot encode all columns but the items'.
 
-    `fields`: all of the user's. `unread`: those that no stage reads.
+    `fields`: by side all that there are. `unread`: by side those that no stage reads, if it is this
+    one that has to ask for them. `mode`: of the user's columns.
     """
-    rows = [plan_row(i, spec) for i, spec in enumerate(specs) if spec.side == "user"]
-    known = [row for row in rows if row is not None]
-    sides = {spec.side for spec in specs}
-    if not known or len(known) < len(rows) or sides - {"user", "item"} or not FORMAT_IS_KNOWN:
-        return None
-    columns = [spec.name for spec in specs if spec.side == "user"]
-    read = (*columns, *unread)
-    names = aligned_empty(Names.FIRST + len(read), "int64")
-    names[:] = len(fields), len(read), *map(id, read)
+    parts: dict[str, _PartPlan] = {}
+    for side, _ in _SIDES:
+        columns = [(i, spec) for i, spec in enumerate(specs) if spec.side == side]
+        if not columns and side not in unread:
+            continue
+        rows = [row for i, spec in columns if (row := plan_row(i, spec)) is not None]
+        if len(rows) < len(columns) or not FORMAT_IS_KNOWN:
+            return None
+        named = [spec.name for _, spec in columns]
+        read = (*named, *unread.get(side, ()))
+        names = aligned_empty(Names.FIRST + len(read), "int64")
+        names[:] = len(fields[side]), len(read), *map(id, read)
+        of_side = mode if side == "user" else Mode.ROWS
+        parts[side] = _PartPlan(ColumnSet(rows, named), of_side, names, read)
     items = [i for i, spec in enumerate(specs) if spec.side == "item"]
     places = aligned_empty(len(items), "int64")
     places[:] = items
-    chosen = ColumnSet(known, columns)
-    return FeaturePlan(len(specs), mode, chosen, names, read, places, scratch, writer)
+    return FeaturePlan(len(specs), parts, places, scratch, writer)
 
 
 class RequestFeatures:
     """The memory of one running request, used again by the next. Its words lie at `address`."""
 
     def __init__(self, plan: FeaturePlan) -> None:
-        self._plan = plan
-        words = aligned_empty(Features.WORDS, "int64")
-        words[:] = 0
-        self._words, self.address = words.data, address(words)
+        words, columns = (
+            aligned_empty(count, "int64") for count in (Features.WORDS, COLUMN_WORDS * plan.columns)
+        )
+        words[:], columns[:] = 0, 0
+        self._words, self._columns, self.address = words.data, columns, address(words)
         given = self._words
-        given[Features.COUNT], given[Features.PLAN] = plan.chosen.count, plan.chosen.pointer
-        given[Features.NAMES] = address(plan.names)
+        given[Features.COLUMNS] = address(columns)
         given[Features.ITEMS] = len(plan.item_places)
         given[Features.ITEM_PLACES] = address(plan.item_places)
         given[Features.PER_BYTE] = plan.scratch.per_byte
-        given[Features.PER_SHARED] = plan.scratch.per_shared if plan.mode == Mode.ONE else 0
-        given[Features.PER_ROW], given[Features.FIXED] = plan.scratch.per_row, plan.fixed
-        self._enter(ValueBytes(SMALLEST))
+        given[Features.PER_SHARED] = plan.per_shared
+        given[Features.PER_ROW], given[Features.FIXED] = plan.per_row, plan.fixed
+        self._parts = {
+            side: _PartMemory(plan.parts[side], plan.writer, columns, given[first:])
+            for side, first in _SIDES
+            if side in plan.parts
+        }
         self._grow_scratch(plan.fixed)
 
     @property
-    def capacity(self) -> int:
-        """Bytes of values that there is room for."""
-        return self._memory.values.capacity
+    def capacity(self) -> list[int]:
+        """Bytes of values that there is room for, of each part."""
+        return [part.capacity for part in self._parts.values()]
 
-    def write(self, fields: Mapping[str, object]) -> bool:
-        """Write the values of the fields, and say whether they could be; into larger memory where
-        they need it."""
-        room = self._plan.writer.write(self._plan.chosen.values(fields), self._memory.values)
-        if room is None:
-            return False
-        if room is not self._memory.values:
-            self._enter(room)
-        return True
+    def write(self, side: str, fields: Mapping[str, object]) -> bool:
+        """Write the values of a side's fields, and say whether they could be; into larger memory
+        where they need it. KeyError where one is missing."""
+        part = self._parts.get(side)
+        return part is None or part.write(fields)
 
     def grow_scratch(self) -> None:
         """To what compiled code found that it needs."""
@@ -114,15 +153,43 @@ class RequestFeatures:
         if needed > self._words[Features.SCRATCH_BYTES]:
             self._grow_scratch(needed + needed // 4)
 
-    def _enter(self, room: ValueBytes) -> None:
-        self._memory = memory = EncodeMemory(self._plan.columns, room)
-        memory.state[State.MODE] = self._plan.mode
-        self._words[Features.STATE] = memory.state_pointer
-        self._words[Features.VALUES] = memory.values.address
-        for place, pointer in enumerate(memory.pointers, Features.ENCODED):
-            self._words[place] = pointer
-
     def _grow_scratch(self, size: int) -> None:
         self._scratch = ScratchMemory(size)
         self._words[Features.SCRATCH] = self._scratch.header[1]
         self._words[Features.SCRATCH_BYTES] = size
+
+
+class _PartMemory:
+    """The memory of one side's columns. `columns`: of the stage's. `words`: those of Part."""
+
+    def __init__(
+        self,
+        plan: _PartPlan,
+        writer: ValueWriter,
+        columns: npt.NDArray[np.int64],
+        words: memoryview,
+    ) -> None:
+        self._plan, self._writer, self._columns, self._words = plan, writer, columns, words
+        words[Part.COUNT], words[Part.PLAN] = plan.chosen.count, plan.chosen.pointer
+        words[Part.NAMES] = address(plan.names)
+        self._enter(ValueBytes(SMALLEST))
+
+    @property
+    def capacity(self) -> int:
+        return self._memory.values.capacity
+
+    def write(self, fields: Mapping[str, object]) -> bool:
+        room = self._writer.write(self._plan.chosen.values(fields), self._memory.values)
+        if room is None:
+            return False
+        if room is not self._memory.values:
+            self._enter(room)
+        return True
+
+    def _enter(self, room: ValueBytes) -> None:
+        self._memory = memory = EncodeMemory(self._columns, room)
+        memory.state[State.MODE] = self._plan.mode
+        self._words[Part.STATE] = memory.state_pointer
+        self._words[Part.VALUES] = memory.values.address
+        for place, pointer in enumerate(memory.pointers, Part.ENCODED):
+            self._words[place] = pointer

@@ -7,8 +7,8 @@ says in its words how that went: the values of the fields and the places of the 
 already. A context stage does not run, nor what follows it. Two functions that Python calls as its
 own do all of a request, and give what `Ranker.rank` does:
 
-    rank(user, items, ...)      # of the entry of `rank_plan.py`
-    answer(user, items)         # of words, or None where these say what is in the way
+    rank(user, items, ...)          # of the entry of `rank_plan.py`
+    answer(user, items, context)    # of words, or None where these say what is in the way
 
 `words` are int64: those of Word, then for each stage the addresses of its workspace, its status,
 its inputs and its outputs, as its function takes them; of a stage of features without the inputs,
@@ -18,7 +18,7 @@ which are its encoded columns and its scratch.
 
 from __future__ import annotations
 
-__all__ = ["SERVE", "Answer", "Features", "Names", "Outcome", "Stored", "Word"]
+__all__ = ["SERVE", "Answer", "Features", "Names", "Outcome", "Part", "Stored", "Word"]
 
 SERVE = "serve"  # the function's name in the module
 
@@ -38,37 +38,47 @@ class Word:
     TURN = 9  # words that say whose turn it is to run Python
     BRIEF = 10  # words of `brief_calls`: calls of so many rows or fewer are brief, keep the lock
     ANSWERS = 11  # words of Answer, an output of the cross stage
-    FEATURES = 12  # words of Features: of the user stage, and of the context stage
+    FEATURES = 12  # words of Features: of each stage of features, in order
     ROOM = 14  # rows that there is memory for, a number
     VERSION = 15  # of the items that INDEX and STORED are of, see `rank_plan.Current`; a number
     STAGES = 16
 
 
-class Features:
-    """Words about a stage of features; those from PLAN on are addresses."""
+class Part:
+    """Words about the columns of one side that a stage reads; those from PLAN on are addresses.
 
-    COUNT = 0  # of the user's columns, which the plan has
-    SCRATCH_BYTES = 1  # its size
-    # What it needs: for each byte and value that was encoded, for each of those that all rows
-    # share, for each row, and in any case.
-    PER_BYTE, PER_SHARED, PER_ROW, FIXED = 2, 3, 4, 5
-    NEEDED = 6  # that, where it is too small
-    LONGEST = 7  # elements, values and bytes of the longest item
-    ITEMS = 8  # columns of the items
-    PLAN = 9
-    NAMES = 10  # see Names
-    VALUES = 11  # words of `value_bytes.Room`, which the fields are written to
-    STATE = 12
-    ENCODED = 13  # the data, columns, words, offsets, numbers and text of an encoder's memory
-    COLUMNS = 14
-    SCRATCH = 19
-    ITEM_PLACES = 20  # which columns those of the items are
-    WORDS = 21
+    All is 0 where there is nothing to read of the side."""
+
+    COUNT = 0  # of the columns, which the plan has
+    PLAN = 1
+    NAMES = 2  # see Names
+    VALUES = 3  # words of `value_bytes.Room`, which the fields are written to
+    STATE = 4
+    ENCODED = 5  # the data, columns, words, offsets, numbers and text of an encoder's memory
+    WORDS = 11
+
+
+class Features:
+    """Words about a stage of features; those from ITEM_PLACES on are addresses, and parts."""
+
+    SCRATCH_BYTES = 0  # its size
+    # What it needs: for each byte and value that was encoded, for each of the user's if all rows
+    # share them, for each row, and in any case.
+    PER_BYTE, PER_SHARED, PER_ROW, FIXED = 1, 2, 3, 4
+    NEEDED = 5  # that, where it is too small
+    LONGEST = 6  # elements, values and bytes of the longest item
+    ITEMS = 7  # columns of the items
+    ITEM_PLACES = 8  # which columns those of the items are
+    COLUMNS = 9  # descriptors, of the columns of all sides
+    SCRATCH = 10
+    USER = 11  # words of Part
+    CONTEXT = USER + Part.WORDS
+    WORDS = CONTEXT + Part.WORDS
 
 
 class Names:
-    """Words about the user's fields: from FIRST on the addresses of their names, which are strings,
-    one a column of the plan and then those of fields that no column reads."""
+    """Words about the fields of a side: from FIRST on the addresses of their names, which are
+    strings, one a column of the plan and then those of fields that no column reads."""
 
     SIZE = 0  # of the dict
     COUNT = 1  # of the names

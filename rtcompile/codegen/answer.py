@@ -1,6 +1,6 @@
 """The function `answer`: what `serve.py` emits, into numpy arrays that Python gets.
 
-    def answer_request(user, items, words, result):     # internal
+    def answer_request(user, items, context, words, result):        # internal
         if items[COUNT] > words[ROOM]: words[OUTCOME] = UNREAD
         else:
             words[ROWS] = items[COUNT]
@@ -8,14 +8,15 @@
             for output in words[ANSWERS]:
                 array = numpy.empty(EXTENTS, DTYPE)     # EXTENTS[0] = words[ROWS], where BY_ROWS
                 found[output[NAME]] = array; output[TO] = where its values are
-            serve_request(user, items, words)
+            serve_request(user, items, context, words)
             if words[OUTCOME] == DONE: *result = found
 
-    def answer(self, arguments, count, names, result):  # of a request, as Python calls it
-        answer_request(arguments[0], arguments[1], self[0], result)
+    def answer(self, arguments, count, names, result):              # as Python calls it
+        answer_request(*arguments, self[0], result)
         if *result == 0: *result = None
 
-`items` is a list or a tuple. No one else has the arrays while they are written.
+`items` is a list or a tuple; `context` is 0, or None, where the model has no fields of it. No one
+else has the arrays while they are written.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ def answer_function() -> Any:
         T.func_attr({"tirx.is_scheduled": True})
         own, arguments, _, _, result = (T.arg(name, T.int64()) for name in ENTRY_ARGUMENTS)
         given, made = values_at(arguments, "int64"), values_at(result, "int64")
-        user, items = T.Bind(given[0]), T.Bind(given[1])
+        request = [T.Bind(given[place]) for place in range(3)]
         at = kept_words(own)
-        call_with_barriers(ANSWER_REQUEST, [user, items, at, result])
+        call_with_barriers(ANSWER_REQUEST, [*request, at, result])
         with T.If(made[0] == 0), T.Then():
             python = values_at(T.Bind(values_at(at, "int64")[Word.PYTHON]), "int64")
             none = T.Bind(python[Known.NONE])
@@ -63,8 +64,8 @@ def answer_request(outputs: int) -> Any:
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(ANSWER_REQUEST)
         T.func_attr({"tirx.is_scheduled": True})
-        names = ("user", "items", "words", "result")
-        user, items, at, result = (T.arg(name, T.int64()) for name in names)
+        names = ("user", "items", "context", "words", "result")
+        user, items, context, at, result = (T.arg(name, T.int64()) for name in names)
         words = values_at(at, "int64")
         rows = T.Bind(values_at(items, "int64")[COUNT])
         T.buffer_store(words, i64(Outcome.UNREAD), [Word.OUTCOME])
@@ -73,7 +74,7 @@ def answer_request(outputs: int) -> Any:
             python = values_at(T.Bind(words[Word.PYTHON]), "int64")
             found = call_python(T.Bind(python[Known.NEW_DICT]))
             with T.If(_has_arrays(found, words, python, rows, outputs)), T.Then():
-                call_with_barriers(SERVE_REQUEST, [user, items, at])
+                call_with_barriers(SERVE_REQUEST, [user, items, context, at])
             with T.If(words[Word.OUTCOME] == Outcome.DONE):
                 with T.Then():
                     T.buffer_store(values_at(result, "int64"), found, [0])

@@ -131,11 +131,11 @@ class StageProgram:
     With `output_table` the outputs are not arguments of their own: one int64 [outputs, 2] has the
     address of each and its bytes a row, so that calls that differ in their output share a loop.
     `input_table`: the inputs likewise. `reads_columns`: they are encoded columns;
-    `compiled_columns`: compiled code can encode all of the user's, and there are none of the
-    context. `counter`: the intrinsic that a profiled build times with.
-    `llvm`: text of functions that kernels call. `tile_rows`: the most rows of a tile, which memory
-    is sized for; 16 or more, also of a stage that has one row a request (`single_row`): kernels
-    write whole vectors. `tuned_tile`: tuning records may say how many.
+    `compiled_columns`: compiled code can encode all but the items', and there are some;
+    `reads_items`: there are columns of items. `counter`: the intrinsic that a profiled build times
+    with. `llvm`: text of functions that kernels call. `tile_rows`: the most rows of a tile, which
+    memory is sized for; 16 or more, also of a stage that has one row a request (`single_row`):
+    kernels write whole vectors. `tuned_tile`: tuning records may say how many.
     `row_scratch`: bytes of scratch for each row of a call, and for two more.
     `calibration_words`: behind the status, which the calls of a calibrating build read or write.
     """
@@ -161,4 +161,5 @@ class StageProgram:
     single_row: bool = False
     reads_columns: bool = False
     compiled_columns: bool = False
+    reads_items: bool = False
     tuned_tile: bool = False

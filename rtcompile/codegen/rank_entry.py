@@ -1,12 +1,13 @@
 """The function `rank`: Python calls it in the place of `Ranker.rank`.
 
     def rank(self, arguments, count, names, result):    # self: a tuple, of the words of Entry first
-        if user, items, a list or tuple, and no context are given, and idle is not empty:
+        if user, items, a list or tuple, and a context are given, the latter if words[HAS_CONTEXT],
+           and idle is not empty:
             memory = idle.pop()
             words = memory[0]
             if words[VERSION] == current[VERSION] and items[COUNT] is brief, or long:
                 hold(current[OBJECT])                   # the state of the items
-                answer_request(user, items, words, result)
+                answer_request(user, items, context, words, result)
                 release(current[OBJECT])
             idle.append(memory)
         if *result == 0: *result = else(*arguments)     # `Ranking.rank`
@@ -58,7 +59,8 @@ class _Rank:
     def emit(self) -> None:
         """Emit all of it."""
         given, result = values_at(self._arguments, "int64"), values_at(self._result, "int64")
-        with T.If(self._are_known()), T.Then():
+        known, context = self._are_known()
+        with T.If(known), T.Then():
             user, items = T.Bind(given[0]), T.Bind(given[1])
             kind = T.Bind(values_at(items, "int64")[TYPE])
             is_list, is_tuple = (kind == self._python[place] for place in (Known.LIST, Known.TUPLE))
@@ -68,7 +70,7 @@ class _Rank:
                 memory = call_python(T.Bind(self._python[Known.CALL_EMPTY]), pop)
                 with T.If(memory != 0):
                     with T.Then():
-                        self._answer(user, items, memory)
+                        self._answer(user, items, context, memory)
                         self._give_back(memory)
                     with T.Else():
                         call_python(T.Bind(self._python[Known.CLEAR]))
@@ -79,9 +81,10 @@ class _Rank:
             found = call_python(call, otherwise, self._arguments, self._count, self._names)
             T.buffer_store(result, found, [0])
 
-    def _are_known(self) -> Any:
-        """Emit whether a user, items and no context are given, in this order, by place or name."""
-        known, named = Cell("int32", 1), Cell("int64", i64(0))
+    def _are_known(self) -> tuple[Any, Any]:
+        """Emit whether a user, items, and a context if the model has one are given, in this order,
+        by place or name; and the context, 0 if there is none."""
+        known, named, context = Cell("int32", 1), Cell("int64", i64(0)), Cell("int64", i64(0))
         names, given = values_at(self._names, "int64"), values_at(self._arguments, "int64")
         with T.If(self._names != 0), T.Then():
             named.set(names[COUNT])
@@ -93,13 +96,16 @@ class _Rank:
                 with T.If(name != self._entry[Entry.NAMES + place]), T.Then():
                     known.set(0)
         with T.If(total == _ARGUMENTS), T.Then():
-            context = T.Bind(given[_ARGUMENTS - 1])
-            with T.If(context != self._python[Known.NONE]), T.Then():
-                known.set(0)
+            last = T.Bind(given[_ARGUMENTS - 1])
+            with T.If(last != self._python[Known.NONE]), T.Then():
+                context.set(last)
         enough = tirx.And(total >= _ARGUMENTS - 1, total <= _ARGUMENTS)
-        return T.Bind(tirx.And(known.get() != 0, enough))
+        is_given = tirx.Cast("int64", context.get() != 0)
+        wanted = T.Bind(is_given == self._entry[Entry.HAS_CONTEXT])
+        taken = tirx.And(tirx.And(known.get() != 0, enough), wanted)
+        return T.Bind(taken), T.Bind(context.get())
 
-    def _answer(self, user: Any, items: Any, memory: Any) -> None:
+    def _answer(self, user: Any, items: Any, context: Any, memory: Any) -> None:
         at, current = kept_words(memory), self._words_at(Entry.CURRENT)
         words = values_at(at, "int64")
         brief, rows = self._words_at(Entry.BRIEF), T.Bind(values_at(items, "int64")[COUNT])
@@ -109,7 +115,7 @@ class _Rank:
         with T.If(tirx.And(is_tried, has_items)), T.Then():
             state = T.Bind(current[Current.OBJECT])
             call_python(T.Bind(self._python[Known.INC_REF]), state)
-            call_with_barriers(ANSWER_REQUEST, [user, items, at, self._result])
+            call_with_barriers(ANSWER_REQUEST, [user, items, context, at, self._result])
             call_python(T.Bind(self._python[Known.DEC_REF]), state)
 
     def _give_back(self, memory: Any) -> None:

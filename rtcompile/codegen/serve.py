@@ -1,13 +1,14 @@
-"""The function `serve`: from a request's user and items to its scores, in one call.
+"""The function `serve`: from a request's user, items and context to its scores, in one call.
 
-    def serve(words): serve_request(0, 0, words)
+    def serve(words): serve_request(0, 0, 0, words)
 
-    def serve_request(fields, ids, words):                              # internal
+    def serve_request(fields, ids, context, words):                     # internal
         outcome = DONE
-        if fields != 0: read the fields of each stage of features       # `serve_features.py`
+        if fields != 0: read the user's fields of each stage of features    # `serve_features.py`
+        if context != 0: read the context's
         if ids != 0: write_object(ids, words[IDS])
         if any of these could not be read, or there are not words[ROWS] ids: outcome = UNREAD
-        with a context stage, where ids != 0: look up, hold the items' columns
+        where a context stage reads items, and ids != 0: look up, hold the items' columns
         without Python's lock, while the outcome is DONE:               # `python_lock.py`
             else: look up
             encode the fields of each stage of features; outcome = LEFT or SCRATCH where it says so
@@ -21,9 +22,10 @@
     look up:  look_up_items(FIND, 0, words[IDS], words[INDEX])
               if an id has no place: outcome = UNREAD
 
-`fields` is the address of a dict, `ids` that of a list or tuple; both are 0 where the values and
-the places are there already. With a context stage ids are looked up under the lock: the columns
-that the request then holds have all the places that it found. `runtime/serve_plan.py` describes the
+`fields` and `context` are the addresses of dicts, `ids` that of a list or tuple; they are 0 where
+the values and the places are there already, and there is no context. Where a context stage reads
+items, ids are looked up under the lock: the columns that the request then holds have all the places
+that it found. `runtime/serve_plan.py` describes the
 words; all addresses come from there.
 """
 
@@ -68,18 +70,20 @@ _USER, _NETWORK, _CONTEXT, _CROSS = "user", "user_network", "context", "cross"
 def served_stages(programs: Sequence[StageProgram]) -> list[StageProgram]:
     """The stages that `serve` runs, in order; none where the artifact has no such function.
 
-    It needs user features whose columns compiled code can encode. Where features of the context
-    run before the cross stage, both are among them only if the same holds of these. A profiled
-    build times encoding and stages apart, and a calibrating one keeps one status a stage.
+    It needs features of the user or the context, and that compiled code can encode the columns of
+    the user's. Where features of the context run before the cross stage, both are among them only
+    if the same holds of these. A profiled build times encoding and stages apart, and a calibrating
+    one keeps one status a stage.
     """
     named = {program.name: program for program in programs}
-    user, cross = named.get(_USER), named.get(_CROSS)
-    if user is None or cross is None or not user.compiled_columns:
+    user, context = named.get(_USER), named.get(_CONTEXT)
+    if _CROSS not in named or (user is not None and not user.compiled_columns):
         return []
     if any(program.counter or program.calibration_words for program in programs):
         return []
-    context = named.get(_CONTEXT)
     answers = context is None or context.compiled_columns
+    if user is None and (context is None or not answers):
+        return []
     names = [_USER, _NETWORK, *([_CONTEXT, _CROSS] if answers else [])]
     return [named[name] for name in names if name in named]
 
@@ -94,16 +98,17 @@ def serve_function() -> Any:
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(SERVE)
         T.func_attr({"global_symbol": SERVE, "tirx.is_scheduled": True, "s_tir": True})
-        call_with_barriers(SERVE_REQUEST, [i64(0), i64(0), T.arg("words", T.int64())])
+        call_with_barriers(SERVE_REQUEST, [i64(0), i64(0), i64(0), T.arg("words", T.int64())])
     return builder.get()
 
 
 def serve_request(stages: Sequence[StageProgram]) -> Any:
-    """The internal PrimFunc `serve_request(fields, ids, words)`."""
+    """The internal PrimFunc `serve_request(fields, ids, context, words)`."""
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(SERVE_REQUEST)
         T.func_attr({"tirx.is_scheduled": True})
-        given = [T.arg(name, T.int64()) for name in ("fields", "ids", "words")]
+        names = ("fields", "ids", "context", "words")
+        given = [T.arg(name, T.int64()) for name in names]
         _Request(stages, *given).emit()
     return builder.get()
 
@@ -126,9 +131,12 @@ def _outputs(program: StageProgram) -> int:
 class _Request:
     """Emits what becomes of one request."""
 
-    def __init__(self, stages: Sequence[StageProgram], fields: Any, ids: Any, words: Any) -> None:
+    def __init__(
+        self, stages: Sequence[StageProgram], fields: Any, ids: Any, context: Any, words: Any
+    ) -> None:
         self._run, self._words = stages, values_at(words, "int64")
-        self._fields, self._ids = fields, ids
+        self._fields, self._ids, self._context = fields, ids, context
+        self._holds_items = any(stage.name == _CONTEXT and stage.reads_items for stage in stages)
         reading = [stage.name for stage in stages if stage.reads_columns]
         self._features = {
             name: RequestFeatures(self._words_at(Word.FEATURES + number))
@@ -140,17 +148,18 @@ class _Request:
         """Emit all of it: reading, with Python's lock, and the answer, mostly without."""
         words, python = self._words, self._words_at(Word.PYTHON)
         self._say(i64(Outcome.DONE))
-        self._read_fields()
+        self._read_fields(self._fields, Features.USER)
+        self._read_fields(self._context, Features.CONTEXT)
         self._read_ids()
         held = Cell("int64", i64(0))
-        if _CONTEXT in self._features:
+        if self._holds_items:
             self._hold(python, held)
         with self._if_done():
             brief = T.Bind(words[Word.ROWS] <= self._words_at(Word.BRIEF)[MOST])
             releases = T.Bind(tirx.Select(brief, i64(0), words[Word.READS]))
             turn = T.Bind(tirx.Select(brief, i64(0), words[Word.TURN]))
             with without_lock(releases, python, turn):
-                if _CONTEXT not in self._features:
+                if not self._holds_items:
                     self._look_up()
                 self._encode()
                 with self._if_done():
@@ -163,10 +172,10 @@ class _Request:
         with T.If(self._words[Word.OUTCOME] == Outcome.DONE), T.Then():
             yield
 
-    def _read_fields(self) -> None:
-        with T.If(self._fields != 0), T.Then():
+    def _read_fields(self, fields: Any, part: int) -> None:
+        with T.If(fields != 0), T.Then():
             for features in self._features.values():
-                with T.If(tirx.Not(features.read(self._fields))), T.Then():
+                with T.If(tirx.Not(features.read(part, fields))), T.Then():
                     self._say(i64(Outcome.UNREAD))
 
     def _read_ids(self) -> None:

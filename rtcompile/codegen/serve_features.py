@@ -1,10 +1,12 @@
 """The features of a request in `serve`: reading fields, encoding them, the items' columns.
 
     read:    write_fields(fields, COUNT, NAMES, VALUES)             # Python's lock is held
+             of the user's, or of the context's
     hold:    block = *words[STORED]; Py_IncRef(block[OBJECT])       # and here
              columns[places[k]] = block[FIRST + 8 k :]; columns[...][PLACES] = places of the ids
-    encode:  encode_values(COUNT, 1, 1, STATE, PLAN, ENCODED...)
-             needed = PER_BYTE * (size + LONGEST) + PER_SHARED * size + PER_ROW * rows + FIXED
+    encode:  encode_values(COUNT, 1, 1, STATE, PLAN, ENCODED...)    # the user's: values
+             encode_values(COUNT, rows, 0, STATE, PLAN, ENCODED...) # the context's: lists, arrays
+             needed = PER_BYTE * (sizes + LONGEST) + PER_SHARED * size + PER_ROW * rows + FIXED
 
 A request holds the columns of the item table while it runs: an item that is inserted meanwhile may
 move them, and the old ones are gone with the last request that holds them.
@@ -28,7 +30,7 @@ from runtime.encoded import COLUMN_WORDS
 from runtime.encoded import Word as Column
 from runtime.python_objects import Known
 from runtime.scratch import HEADER
-from runtime.serve_plan import Features, Outcome, Stored
+from runtime.serve_plan import Features, Outcome, Part, Stored
 from runtime.value_bytes import Room
 from runtime.value_plan import State
 
@@ -43,11 +45,15 @@ class RequestFeatures:
     def __init__(self, words: Any) -> None:
         self._words = words
 
-    def read(self, fields: Any) -> Any:
-        """Emit the writing of the user's fields; returns whether they could be."""
-        values, names = self._at(Features.VALUES), self._at(Features.NAMES)
-        write_fields(fields, T.Bind(self._words[Features.COUNT]), names, values)
-        return T.Bind(values[Room.WRITTEN] != 0)
+    def read(self, part: int, fields: Any) -> Any:
+        """Emit the writing of the fields of a side, if there are any of it; returns whether they
+        could be. `part`: Features.USER or CONTEXT."""
+        done = Cell("int64", i64(1))
+        with T.If(self._words[part + Part.NAMES] != 0), T.Then():
+            values, names = self._at(part + Part.VALUES), self._at(part + Part.NAMES)
+            write_fields(fields, T.Bind(self._words[part + Part.COUNT]), names, values)
+            done.set(values[Room.WRITTEN])
+        return T.Bind(done.get() != 0)
 
     def hold(self, block: Any, python: Any, ids_places: Any) -> None:
         """Emit the descriptors of the items' columns. `block`: the address of words of Stored."""
@@ -65,26 +71,38 @@ class RequestFeatures:
     def encode(self, rows: Any) -> Any:
         """Emit encoding, and the beginning of the scratch; returns the Outcome."""
         words, outcome = self._words, Cell("int64", i64(Outcome.DONE))
-        state = self.pointer(Features.STATE)
-        encoded = [self.pointer(Features.ENCODED + k) for k in range(_ENCODED)]
-        one = [T.Bind(words[Features.COUNT]), i64(1), i64(1)]
-        call_with_barriers(ENCODE_VALUES, [*one, state, self.pointer(Features.PLAN), *encoded])
-        told = T.decl_buffer((State.FLAGS,), "int64", data=state)
-        size = T.Bind(told[State.SIZE])
+        left = Cell("int64", i64(0))
+        user = self._encode_part(Features.USER, i64(1), True, left)
+        context = self._encode_part(Features.CONTEXT, rows, False, left)
         needed = T.Bind(
-            words[Features.PER_BYTE] * (size + words[Features.LONGEST])
-            + words[Features.PER_SHARED] * size
+            words[Features.PER_BYTE] * (user + context + words[Features.LONGEST])
+            + words[Features.PER_SHARED] * user
             + words[Features.PER_ROW] * rows
             + words[Features.FIXED]
         )
         T.buffer_store(words, needed, [Features.NEEDED])
         with T.If(needed > words[Features.SCRATCH_BYTES]), T.Then():
             outcome.set(i64(Outcome.SCRATCH))
-        with T.If(told[State.LEFT] != 0), T.Then():
+        with T.If(left.get() != 0), T.Then():
             outcome.set(i64(Outcome.LEFT))
         scratch = T.decl_buffer((1,), "int64", data=self.pointer(Features.SCRATCH))
         T.buffer_store(scratch, i64(HEADER), [0])
         return T.Bind(outcome.get())
+
+    def _encode_part(self, part: int, rows: Any, single: bool, left: Cell) -> Any:
+        """Emit the encoding of a side's columns; returns the size, and says in `left` if some were
+        left."""
+        words, size = self._words, Cell("int64", i64(0))
+        with T.If(words[part + Part.COUNT] != 0), T.Then():
+            state = self.pointer(part + Part.STATE)
+            encoded = [self.pointer(part + Part.ENCODED + k) for k in range(_ENCODED)]
+            how = [T.Bind(words[part + Part.COUNT]), rows, i64(int(single))]
+            plan = self.pointer(part + Part.PLAN)
+            call_with_barriers(ENCODE_VALUES, [*how, state, plan, *encoded])
+            told = T.decl_buffer((State.FLAGS,), "int64", data=state)
+            size.set(told[State.SIZE])
+            left.set(left.get() | told[State.LEFT])
+        return T.Bind(size.get())
 
     def pointer(self, place: int) -> Any:
         """The address in a word."""

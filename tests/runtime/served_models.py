@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx import helper, numpy_helper
 
 import rtcompile
@@ -19,10 +20,12 @@ from tests.ranking_model import DIMENSION, FEATURES, FLOAT, INPUTS, USER, items,
 __all__ = [
     "CASES",
     "COUNT",
+    "Artifacts",
     "Case",
     "assert_same",
     "build_case",
     "by_stages",
+    "context_of",
     "load_case",
     "score",
     "set_brief",
@@ -40,10 +43,45 @@ JOINED: dict[str, Any] = {
     "embedding_name": "tag",
     "default_value": "none",
 }
+# Of the context, alone and together with an item.
+_OF_CONTEXT: list[dict[str, Any]] = [
+    {
+        "feature_type": "id_feature",
+        "feature_name": "device",
+        "expression": "context:device",
+        "hash_bucket_size": 30,
+        "separator": "|",
+        "pooling": "mean",
+        "embedding_name": "tag",
+    },
+    {
+        "feature_type": "raw_feature",
+        "feature_name": "bid",
+        "expression": "context:bid",
+        "default_value": "0.5",
+    },
+    {
+        "feature_type": "combo_feature",
+        "feature_name": "near",
+        "expression": ["context:device", "item:words"],
+        "hash_bucket_size": 30,
+        "separator": " ",
+        "embedding_name": "tag",
+        "default_value": "none",
+    },
+]
+_FEATURES = [*FEATURES, JOINED, *_OF_CONTEXT]
 _ITEM = ("item_id", "price", "size", "words", "pair", "scored")
 _USER = ("user_id", "age", "tags", "hist", "joined")
 _PAIRS = ("seen", "pairs", "brand", "ratio")
-_INPUTS = {**INPUTS, "joined": (1, [DIMENSION])}
+_CONTEXT = ("position", "device", "bid")
+_INPUTS = {
+    **INPUTS,
+    "joined": (FLOAT, [DIMENSION]),
+    "device": (FLOAT, [DIMENSION]),
+    "bid": (FLOAT, []),
+    "near": (FLOAT, [DIMENSION]),
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +91,6 @@ class Case:
     features: tuple[str, ...]
     serve: tuple[str, ...]
     without: tuple[str, ...] = ()
-    context: bool = False
     more_outputs: bool = False
 
 
@@ -63,25 +100,27 @@ CASES = {
     "no_user_features": Case(_ITEM, ()),
     "outputs": Case((*_USER, *_ITEM), ("user", "user_network", "cross"), more_outputs=True),
     "pairs": Case((*_USER, *_ITEM, *_PAIRS), ("user", "user_network", "context", "cross")),
-    "context": Case((), ("user", "user_network"), context=True),
+    "context": Case((*_USER, *_ITEM, *_CONTEXT), ("user", "user_network", "context", "cross")),
+    "only_context": Case((*_ITEM, *_CONTEXT), ("context", "cross")),
+    "all_sides": Case(
+        (*_USER, *_ITEM, *_PAIRS, *_CONTEXT, "near"), ("user", "user_network", "context", "cross")
+    ),
+    # Compiled code does not encode what `overlap` reads.
+    "left_context": Case(
+        (*_USER, *_ITEM, *_PAIRS, "position", "overlap"), ("user", "user_network")
+    ),
 }
 
 
 def _features(case: Case) -> list[dict[str, Any]]:
-    if case.context:
-        return [*FEATURES, JOINED]
-    named = {f.get("sequence_name", f.get("feature_name")): f for f in [*FEATURES, JOINED]}
+    named = {f.get("sequence_name", f.get("feature_name")): f for f in _FEATURES}
     return [named[name] for name in case.features]
 
 
 def build_case(folder: Path, case: Case) -> Path:
     """The artifact of a case."""
     features = _features(case)
-    inputs = {
-        n: form
-        for n, form in _INPUTS.items()
-        if case.context or n.partition("__")[0] in case.features
-    }
+    inputs = {n: form for n, form in _INPUTS.items() if n.partition("__")[0] in case.features}
     model = ranking_model(folder, features, inputs)
     if case.more_outputs:
         _add_outputs(model.onnx)
@@ -91,6 +130,18 @@ def build_case(folder: Path, case: Case) -> Path:
     path = folder / "m.rtc"
     rtcompile.build(model.onnx, options, output=path)
     return path
+
+
+class Artifacts(dict[str, Path]):
+    """Those of CASES by name, each built when it is first asked for."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        super().__init__()
+        self._folders = folders
+
+    def __missing__(self, name: str) -> Path:
+        self[name] = found = build_case(self._folders.mktemp(name), CASES[name])
+        return found
 
 
 def _add_outputs(path: Path) -> None:
@@ -138,12 +189,20 @@ def user_of(ranker: runtime.Ranker, **changes: Any) -> dict[str, Any]:
     return {name: user[name] for name in ranker.manifest["fields"]["user"]}
 
 
+def context_of(ranker: runtime.Ranker, count: int) -> dict[str, list[Any]]:
+    """The fields of the context that the model takes, for `count` items."""
+    given: dict[str, list[Any]] = {
+        "position": [i % 5 for i in range(count)],
+        "device": [None if i % 7 == 3 else f"d{i % 4}|e" for i in range(count)],
+        "bid": [i / 8 for i in range(count)],
+    }
+    return {name: given[name] for name in ranker.manifest["fields"]["context"]}
+
+
 def score(ranker: runtime.Ranker, user: Mapping[str, Any], count: int) -> dict[str, np.ndarray]:
     """The outputs of the first `count` items."""
-    needs = bool(ranker.manifest["fields"]["context"])
-    context = {"position": [i % 5 for i in range(count)]} if needs else None
     ids: Sequence[str] = [f"i{i}" for i in range(count)]
-    return ranker.rank(user, ids, context)
+    return ranker.rank(user, ids, context_of(ranker, count) or None)
 
 
 def assert_same(got: Mapping[str, np.ndarray], want: Mapping[str, np.ndarray]) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runtime.column_store import ColumnStore
-from tests.runtime.served_models import CASES, build_case, load_case
+from tests.runtime.served_models import Artifacts, load_case
 
 
-@pytest.fixture(scope="module")
-def specs(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder: Path = tmp_path_factory.mktemp("pairs")
-    return load_case(build_case(folder, CASES["pairs"])).items._specs
+@pytest.fixture
+def specs(artifacts: Artifacts) -> Any:
+    return load_case(artifacts["pairs"]).items._specs
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,9 @@ from runtime.rank_plan import Current
 from runtime.ranking import Ranking
 from tests.ranking_model import items
 from tests.runtime.served_models import (
-    CASES,
     COUNT,
+    Artifacts,
     assert_same,
-    build_case,
     by_stages,
     load_case,
     set_brief,
@@ -34,8 +33,8 @@ _IDS = [f"i{i}" for i in range(20)]
 
 
 @pytest.fixture(scope="module", params=["plain", "pairs", "outputs"])
-def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_case(tmp_path_factory.mktemp(request.param), CASES[request.param])
+def artifact(request: pytest.FixtureRequest, artifacts: Artifacts) -> Path:
+    return artifacts[request.param]
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ import rtcompile
 import runtime
 from runtime.ranking import Ranking
 from tests.ranking_model import DIMENSION, FLOAT, USER, small_ranking_model
-from tests.runtime.served_models import CASES, build_case, by_stages, load_case, user_of
+from tests.runtime.served_models import Artifacts, by_stages, load_case, user_of
 
 
 @pytest.fixture(scope="module", params=["plain", "pairs"])
-def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_case(tmp_path_factory.mktemp(request.param), CASES[request.param])
+def artifact(request: pytest.FixtureRequest, artifacts: Artifacts) -> Path:
+    return artifacts[request.param]
 
 
 def _left(monkeypatch: pytest.MonkeyPatch) -> list[str]:

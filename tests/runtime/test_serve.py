@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,18 +16,13 @@ from tests.ranking_model import items
 from tests.runtime.served_models import (
     CASES,
     COUNT,
+    Artifacts,
     assert_same,
-    build_case,
     by_stages,
     load_case,
     score,
     user_of,
 )
-
-
-@pytest.fixture(scope="module")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {name: build_case(tmp_path_factory.mktemp(name), case) for name, case in CASES.items()}
 
 
 def _calls(ranker: runtime.Ranker) -> list[int]:
@@ -61,7 +55,7 @@ def _score(ranker: runtime.Ranker, user: dict[str, Any], count: int) -> np.ndarr
     return score(ranker, user, count)["ctr"]
 
 
-def test_an_answer_is_the_callers_own(artifacts: dict[str, Path]) -> None:
+def test_an_answer_is_the_callers_own(artifacts: Artifacts) -> None:
     ranker = load_case(artifacts["outputs"])
     answers = [score(ranker, user_of(ranker, user_id=number), 70) for number in range(3)]
     kept = [{name: values.copy() for name, values in answer.items()} for answer in answers]
@@ -74,7 +68,7 @@ def test_an_answer_is_the_callers_own(artifacts: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_scores_are_those_of_the_stages(artifacts: dict[str, Path], name: str) -> None:
+def test_scores_are_those_of_the_stages(artifacts: Artifacts, name: str) -> None:
     whole, stages, case = load_case(artifacts[name]), by_stages(artifacts[name]), CASES[name]
     assert whole.manifest["serve"] == list(case.serve)
     called, answers = _calls(whole) if case.serve else [], "cross" in case.serve
@@ -90,7 +84,7 @@ def test_scores_are_those_of_the_stages(artifacts: dict[str, Path], name: str) -
         assert called[before:] == [count if answers else 0] * bool(case.serve)
 
 
-@pytest.mark.parametrize("name", ["plain", "pairs", "context"])
+@pytest.mark.parametrize("name", ["plain", "pairs", "all_sides", "left_context"])
 @pytest.mark.parametrize(
     "change",
     [
@@ -101,17 +95,15 @@ def test_scores_are_those_of_the_stages(artifacts: dict[str, Path], name: str) -
     ],
     ids=repr,
 )
-def test_values_that_are_left(
-    artifacts: dict[str, Path], name: str, change: dict[str, Any]
-) -> None:
+def test_values_that_are_left(artifacts: Artifacts, name: str, change: dict[str, Any]) -> None:
     whole, stages = load_case(artifacts[name]), by_stages(artifacts[name])
     for changes in (change, {}, change):
         user = user_of(whole, **changes)
         np.testing.assert_array_equal(_score(whole, user, 70), _score(stages, user, 70))
 
 
-@pytest.mark.parametrize("name", ["plain", "no_user_network", "pairs", "context"])
-def test_longer_requests_than_before(artifacts: dict[str, Path], name: str) -> None:
+@pytest.mark.parametrize("name", ["plain", "no_user_network", "pairs", "all_sides", "left_context"])
+def test_longer_requests_than_before(artifacts: Artifacts, name: str) -> None:
     whole, stages = load_case(artifacts[name]), by_stages(artifacts[name])
     called = _calls(whole)
     answers = "cross" in CASES[name].serve
@@ -127,7 +119,7 @@ def test_longer_requests_than_before(artifacts: dict[str, Path], name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["plain", "outputs", "pairs"])
-def test_many_threads_help(artifacts: dict[str, Path], name: str) -> None:
+def test_many_threads_help(artifacts: Artifacts, name: str) -> None:
     whole, stages = load_case(artifacts[name], threads=2), by_stages(artifacts[name])
     called = _calls(whole)
     assert whole._stage.helpers is not None
@@ -138,7 +130,7 @@ def test_many_threads_help(artifacts: dict[str, Path], name: str) -> None:
     assert list(dict.fromkeys(called)) == [139, 0]  # with more scratch where that was too small
 
 
-@pytest.mark.parametrize("name", ["plain", "no_user_network", "pairs", "context"])
+@pytest.mark.parametrize("name", ["plain", "no_user_network", "all_sides", "left_context"])
 @pytest.mark.parametrize(
     "change",
     [
@@ -151,7 +143,7 @@ def test_many_threads_help(artifacts: dict[str, Path], name: str) -> None:
     ids=repr,
 )
 def test_errors_are_those_of_the_stages(
-    artifacts: dict[str, Path], name: str, change: dict[str, Any]
+    artifacts: Artifacts, name: str, change: dict[str, Any]
 ) -> None:
     whole, stages = load_case(artifacts[name]), by_stages(artifacts[name])
     user, wrong = user_of(whole), user_of(whole, **change)
@@ -167,7 +159,7 @@ def test_errors_are_those_of_the_stages(
     assert len(whole._ranking._idle) == 1
 
 
-def test_items_move(artifacts: dict[str, Path]) -> None:
+def test_items_move(artifacts: Artifacts) -> None:
     ranker = load_case(artifacts["plain"])
     user = user_of(ranker)
     want = _score(ranker, user, COUNT)
@@ -187,9 +179,7 @@ def test_items_move(artifacts: dict[str, Path]) -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_long_values_of_features_of_pairs(
-    artifacts: dict[str, Path], change: dict[str, Any]
-) -> None:
+def test_long_values_of_features_of_pairs(artifacts: Artifacts, change: dict[str, Any]) -> None:
     whole, stages = load_case(artifacts["pairs"]), by_stages(artifacts["pairs"])
     called, user = _calls(whole), user_of(whole, **change)
     for given in (user, user_of(whole), user):
@@ -197,7 +187,7 @@ def test_long_values_of_features_of_pairs(
     assert set(called) == {40}
 
 
-def test_a_long_item(artifacts: dict[str, Path]) -> None:
+def test_a_long_item(artifacts: Artifacts) -> None:
     whole, stages = load_case(artifacts["pairs"]), by_stages(artifacts["pairs"])
     called, user = _calls(whole), user_of(whole)
     long = {name: values[:1] for name, values in items(1).items()}
@@ -209,7 +199,7 @@ def test_a_long_item(artifacts: dict[str, Path]) -> None:
     assert set(called) == {30}
 
 
-def test_items_columns_are_held_no_longer_than_a_request(artifacts: dict[str, Path]) -> None:
+def test_items_columns_are_held_no_longer_than_a_request(artifacts: Artifacts) -> None:
     """Whatever becomes of it."""
     ranker = load_case(artifacts["pairs"])
     ids, user = [f"i{i}" for i in range(70)], user_of(ranker)
@@ -230,6 +220,11 @@ def test_builds_that_count_have_no_such_function() -> None:
     network, cross = StageProgram("user_network", (), ()), StageProgram("cross", (), ())
     assert served_stages([user, cross, network]) == [user, network, cross]
     assert served_stages([user, cross, StageProgram("context", (), ())]) == [user]
+    context = StageProgram("context", (), (), compiled_columns=True)
+    assert served_stages([context, user, cross, network]) == [user, network, context, cross]
+    assert served_stages([context, cross]) == [context, cross]
+    assert served_stages([context, StageProgram("user", (), ()), cross]) == []
+    assert served_stages([StageProgram("context", (), ()), cross]) == []
     assert served_stages([network, cross]) == []
     assert served_stages([StageProgram("user", (), ()), cross]) == []
     assert served_stages([user, StageProgram("cross", (), (), calibration_words=2)]) == []

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,10 @@ import runtime
 from runtime.brief_calls import MOST, BriefCalls
 from tests.ranking_model import items
 from tests.runtime.served_models import (
-    CASES,
     COUNT,
-    build_case,
+    Artifacts,
     by_stages,
+    context_of,
     load_case,
     score,
     set_brief,
@@ -28,18 +27,12 @@ from tests.runtime.served_models import (
 )
 
 
-@pytest.fixture(scope="module")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    names = ("plain", "pairs", "context")
-    return {name: build_case(tmp_path_factory.mktemp(name), CASES[name]) for name in names}
-
-
 def _score(ranker: runtime.Ranker, user: dict[str, Any], count: int) -> np.ndarray:
     return score(ranker, user, count)["ctr"]
 
 
 @pytest.mark.parametrize("keeps", [False, True])
-def test_the_lock_is_given_up_while_stages_run(artifacts: dict[str, Path], keeps: bool) -> None:
+def test_the_lock_is_given_up_while_stages_run(artifacts: Artifacts, keeps: bool) -> None:
     """Nobody is asked to give it up within the test, so others run only where a call does so."""
     ranker = load_case(artifacts["plain"])
     user, ids = user_of(ranker), [f"i{i}" for i in range(COUNT)]  # numpy copies so few with it
@@ -69,8 +62,8 @@ def test_the_lock_is_given_up_while_stages_run(artifacts: dict[str, Path], keeps
         counting.join()
 
 
-@pytest.mark.parametrize("name", ["plain", "pairs", "context"])
-def test_requests_of_many_threads_while_items_change(artifacts: dict[str, Path], name: str) -> None:
+@pytest.mark.parametrize("name", ["plain", "all_sides", "left_context"])
+def test_requests_of_many_threads_while_items_change(artifacts: Artifacts, name: str) -> None:
     ranker, stages = load_case(artifacts[name]), by_stages(artifacts[name])
     requests = []
     for number in range(16):
@@ -101,19 +94,20 @@ def test_requests_of_many_threads_while_items_change(artifacts: dict[str, Path],
         writer.join()
 
 
-@pytest.mark.parametrize("name", ["plain", "pairs"])
-def test_ids_are_looked_up_while_others_are_entered(artifacts: dict[str, Path], name: str) -> None:
+@pytest.mark.parametrize("name", ["plain", "all_sides"])
+def test_ids_are_looked_up_while_others_are_entered(artifacts: Artifacts, name: str) -> None:
     """Without Python's lock: entering finds the texts no room, and moves them; so do columns."""
     ranker = load_case(artifacts[name])
     user, known = user_of(ranker), items(COUNT)
     ids, stop = [f"i{i}" for i in range(COUNT)], threading.Event()
-    want = ranker.rank(user, ids)["ctr"]
+    context = context_of(ranker, COUNT) or None
+    want = ranker.rank(user, ids, context)["ctr"]
     set_brief(ranker, 0)
     asked = [0, 0]
 
     def ask(which: int) -> None:
         while not stop.is_set():
-            np.testing.assert_array_equal(ranker.rank(user, ids)["ctr"], want)
+            np.testing.assert_array_equal(ranker.rank(user, ids, context)["ctr"], want)
             asked[which] += 1
 
     with ThreadPoolExecutor(2) as pool:

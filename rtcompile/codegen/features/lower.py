@@ -92,8 +92,9 @@ class FeatureStage:
         program.row_scratch += BYTES_A_ROW if keys else 0
         others = [(i, spec) for i, spec in enumerate(self.columns) if spec.side != "item"]
         program.compiled_columns = bool(others) and all(
-            spec.side == "user" and plan_row(index, spec) is not None for index, spec in others
+            plan_row(index, spec) is not None for index, spec in others
         )
+        program.reads_items = len(others) < len(self.columns)
         loop_calls(self._program, self.constants)
         return self._program
 
