@@ -9,12 +9,15 @@ objects it relies on this, by words of 8 bytes, which is tried when an artifact 
     numpy array    2: the address of its values; 3: how many axes, int32; 4, 5: the addresses of
                    their lengths and of the bytes between their values; 7: the dtype's
     dtype          3: from the lowest byte up its kind, a letter, and the order of its bytes
+    float          2: its value
+    int            2: how many digits, and its sign; 3: the lowest digit, int32
     str            2: how many characters; 4: bits, which say whether it is ASCII in one piece
 
 Where that is not so, or a function is missing, or there is no global lock, `python_objects` gives
 None, and `marshal` does the work. Of a str the rest depends on the version of Python, and is found
 out: which bits, and how far behind the object's address the text is. Where it cannot be, each str
-is asked for its text. Where a dtype has the size of a value depends on numpy's version: where it is
+is asked for its text. So are ints for their value, but for small ones, if it is found out how these
+look. Where a dtype has the size of a value depends on numpy's version: where it is
 not found, arrays are left to the runtime.
 """
 
@@ -24,6 +27,7 @@ import ctypes
 import functools
 import sys
 from types import MethodType
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +43,10 @@ __all__ = [
     "COUNT",
     "DTYPE_KIND",
     "FIRST",
+    "INT_DIGIT",
+    "INT_SIZE",
     "ORDER_SHIFT",
+    "REAL",
     "TEXT_BITS",
     "TYPE",
     "Known",
@@ -50,7 +57,9 @@ __all__ = [
 TYPE = 1  # of any object
 COUNT, FIRST = 2, 3  # of a list or tuple; COUNT of a str too
 TEXT_BITS = 4
-_INT32 = (1 << 32) - 1
+REAL = 2  # of a float
+INT_SIZE, INT_DIGIT = 2, 3
+_INT32, _NO_SIZE = (1 << 32) - 1, -(1 << 62)
 _METHOD_CALL = 5  # of a bound method, in Python 3.10
 # Of a numpy array, and of its dtype.
 ARRAY_DATA, ARRAY_AXES, ARRAY_LENGTHS, ARRAY_STEPS, ARRAY_DTYPE = 2, 3, 4, 5, 7
@@ -63,24 +72,26 @@ class Known:
 
     NONE, TRUE, FALSE = 0, 1, 2
     STR, INT, FLOAT, LIST, TUPLE, DICT = 3, 4, 5, 6, 7, 8
-    AS_UTF8, AS_INTEGER, AS_FLOAT, DICT_SIZE, DICT_ITEM = 9, 10, 11, 12, 13
-    CLEAR = 14  # of the error that is pending
-    SAVE, RESTORE = 15, 16  # give up the lock, take it again
-    INC_REF, DEC_REF = 17, 18
-    CALL_EMPTY = 19  # an object, without arguments
-    APPEND, NEW_DICT, SET_ITEM = 20, 21, 22
-    NEW_ARRAY = 23
-    CALL_METHOD = 24  # one bound to an object, with arguments in an array
+    AS_UTF8, AS_INTEGER, DICT_SIZE, DICT_ITEM = 9, 10, 11, 12
+    CLEAR = 13  # of the error that is pending
+    SAVE, RESTORE = 14, 15  # give up the lock, take it again
+    INC_REF, DEC_REF = 16, 17
+    CALL_EMPTY = 18  # an object, without arguments
+    APPEND, NEW_DICT, SET_ITEM = 19, 20, 21
+    NEW_ARRAY = 22
+    CALL_METHOD = 23  # one bound to an object, with arguments in an array
     # A str whose TEXT_BITS have these as wanted is ASCII, and so far behind its address.
-    BITS, BITS_WANTED, TEXT_AT = 25, 26, 27
+    BITS, BITS_WANTED, TEXT_AT = 24, 25, 26
+    # The INT_SIZE of an int above 0 that has one digit, and that of 0.
+    INT_ONE, INT_ZERO = 27, 28
     # The type of arrays, 0 where they are left; bytes behind a dtype's address to its int32 size.
-    ARRAY, DTYPE_SIZE = 28, 29
-    ALL = 30
+    ARRAY, DTYPE_SIZE = 29, 30
+    ALL = 31
 
 
 _OBJECTS: tuple[object, ...] = (None, True, False, str, int, float, list, tuple, dict)
 _FUNCTIONS = (
-    *("PyUnicode_AsUTF8AndSize", "PyLong_AsLongLongAndOverflow", "PyFloat_AsDouble"),
+    *("PyUnicode_AsUTF8AndSize", "PyLong_AsLongLongAndOverflow"),
     *("PyDict_Size", "PyDict_GetItemWithError", "PyErr_Clear"),
     *("PyEval_SaveThread", "PyEval_RestoreThread", "Py_IncRef", "Py_DecRef"),
     *("PyObject_CallNoArgs", "PyList_Append", "PyDict_New", "PyDict_SetItem"),
@@ -98,7 +109,7 @@ def python_objects() -> int | None:
     functions = [*map(_function, _FUNCTIONS), _numpy_empty(), _method_call()]
     if None in functions:
         return None
-    _kept[:] = [*map(id, _OBJECTS), *functions, *_ascii_text(), *_arrays()]
+    _kept[:] = [*map(id, _OBJECTS), *functions, *_ascii_text(), *_small_ints(), *_arrays()]
     return address(_kept)
 
 
@@ -138,13 +149,16 @@ def _numpy_empty() -> int | None:
 def _layout_is_known() -> bool:
     if object.__basicsize__ != 16 or any(_word(id(o), TYPE) != id(type(o)) for o in _OBJECTS):
         return False
-    values = ["a", 1 << 40]
+    values: list[Any] = ["a", 1 << 40, 0.1]
     pair, array = tuple(values), np.zeros((2, 3), np.float32)
     places = _word(id(values), FIRST) or id(values)
-    of_list = [_word(id(values), COUNT), *(_word(places, k) for k in range(2))]
-    of_tuple = [_word(id(pair), place) for place in (COUNT, FIRST, FIRST + 1)]
-    wanted = [2, *map(id, values)]
-    return of_list == of_tuple == wanted and _word(id(array), ARRAY_DATA) == address(array)
+    of_list = [_word(id(values), COUNT), *(_word(places, k) for k in range(3))]
+    of_tuple = [_word(id(pair), place) for place in range(COUNT, FIRST + 3)]
+    wanted = [3, *map(id, values)]
+    real = ctypes.c_double.from_address(id(values[2]) + 8 * REAL).value
+    is_real = real == values[2]
+    is_array = _word(id(array), ARRAY_DATA) == address(array)
+    return of_list == of_tuple == wanted and is_real and is_array
 
 
 class _Text(str):
@@ -168,6 +182,19 @@ def _ascii_text() -> tuple[int, int, int]:
     if is_there and is_counted and has_bits:
         return wanted, wanted, at
     return 0, 1, 0
+
+
+def _small_ints() -> tuple[int, int]:
+    """What Known has from INT_ONE on; what no int has where they do not look as expected."""
+    most = (1 << 30) - 1
+    ones, others = (1, 77, most), (-1, -77, most + 1, -most - 1, 1 << 70)
+    sizes = {_word(id(one), INT_SIZE) for one in ones}
+    digits = [ctypes.c_int32.from_address(id(one) + 8 * INT_DIGIT).value for one in ones]
+    zero = _word(id(0), INT_SIZE)
+    known = len(sizes) == 1 and digits == list(ones)
+    if not known or sizes & {_word(id(one), INT_SIZE) for one in others} or zero in sizes:
+        return _NO_SIZE, _NO_SIZE
+    return sizes.pop() or 0, zero or 0
 
 
 def _arrays() -> tuple[int, int]:

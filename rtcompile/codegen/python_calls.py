@@ -11,13 +11,12 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import i64
 
-__all__ = ["CALL_INTO", "CALL_REAL", "PYTHON_LLVM", "call_python"]
+__all__ = ["CALL_INTO", "PYTHON_LLVM", "call_python"]
 
-_CALL, CALL_INTO, CALL_REAL = (f"rtc_call_python{more}" for more in ("", "_into", "_real"))
+_CALL, CALL_INTO = (f"rtc_call_python{more}" for more in ("", "_into"))
 _ARGUMENTS = 4  # all are passed: a function leaves those that it does not have
 
-# Functions of Python: of objects and numbers, of an object and where to put a second result, of
-# one that is a float.
+# Functions of Python: of objects and numbers, of an object and where to put a second result.
 PYTHON_LLVM = f"""
 define i64 @{_CALL}(i64 %f, i64 %a, i64 %b, i64 %c, i64 %d) {{
   %function = inttoptr i64 %f to ptr
@@ -28,11 +27,6 @@ define i64 @{CALL_INTO}(i64 %f, i64 %a, ptr %out) {{
   %function = inttoptr i64 %f to ptr
   %r = call i64 %function(i64 %a, ptr %out)
   ret i64 %r
-}}
-define double @{CALL_REAL}(i64 %f, i64 %a) {{
-  %function = inttoptr i64 %f to ptr
-  %r = call double %function(i64 %a)
-  ret double %r
 }}
 """
 

@@ -5,9 +5,10 @@
         value = the next one of stack[-1], or pop it
         type = value[1]                             # a word of the object
         if   type == str:   at += "u" + size + its bytes; of PyUnicode_AsUTF8AndSize, unless ASCII
-        elif type == list:  at += "[" + value[2]; write its texts and integers up to the first
+        elif type == list:  at += "[" + value[2]; write its texts and numbers up to the first
                             other one; push what is left of it
-        elif type == int:   at += "i" + int32, or "l" + digits
+        elif type == int:   at += "i" + int32, or "l" + digits; of PyLong_AsLongLongAndOverflow,
+                            unless it is small
         elif type == float: at += "g" + float64
         ...                                         # tuple, None, True, False, numpy's arrays
         else, or where there is no room: at = 0; break
@@ -30,9 +31,9 @@ from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.marshalled import HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
 from rtcompile.codegen.pointers import prefetch, values_at
-from rtcompile.codegen.python_calls import CALL_INTO, CALL_REAL, call_python
+from rtcompile.codegen.python_calls import CALL_INTO, call_python
 from rtcompile.codegen.write_array import write_array
-from runtime.python_objects import COUNT, FIRST, TEXT_BITS, TYPE, Known
+from runtime.python_objects import COUNT, FIRST, INT_DIGIT, INT_SIZE, REAL, TEXT_BITS, TYPE, Known
 from runtime.serve_plan import Names
 from runtime.value_bytes import WRITE, Room
 
@@ -41,6 +42,7 @@ __all__ = ["write_fields", "write_function", "write_object"]
 _DEPTH = 8  # of lists in lists; deeper ones are left to marshal
 _SPARE = 32  # bytes that any value but a text fits into
 _DIGIT_BITS = 15
+_INT32 = (1 << 32) - 1
 _FETCHED = (0, 56)  # bytes of an object: its head, and the text of a short string
 _FRAME = 2  # words of the stack: where the next value of a list or tuple is, how many are left
 _STEP = 16  # bytes; shorter texts are copied by one load and one store
@@ -253,26 +255,41 @@ class _Writer:
                     T.buffer_store(self._stack, count - written, [top + 1])
 
     def _leading(self, items: Any, count: Any) -> Any:
-        """Write values up to the first that is no text and no integer; returns how many."""
+        """Write values up to the first that is no text and no number; returns how many."""
         number, going = Cell("int64", i64(0)), Cell("int32", 1)
         with T.While(tirx.And(number.get() < count, going.get() != 0)):
             value = T.Bind(items[number.get()])
             kind = self._type(value)
             number.add(i64(1))
-            self._text_or(value, kind, partial(self._integer_or_stop, value, kind, number, going))
+            self._text_or(value, kind, partial(self._number_or_stop, value, kind, number, going))
             with T.If(self._at.get() < 0), T.Then():
                 going.set(0)
         return T.Bind(number.get())
 
-    def _integer_or_stop(self, value: Any, kind: Any, number: Cell, going: Cell) -> None:
-        with T.If(kind == self._known[Known.INT]):
+    def _number_or_stop(self, value: Any, kind: Any, number: Cell, going: Cell) -> None:
+        with T.If(kind == self._known[Known.FLOAT]):
             with T.Then():
-                self._integer(value)
-            with T.Else():
-                number.add(i64(-1))
-                going.set(0)
+                self._real(value)
+            with T.Else(), T.If(kind == self._known[Known.INT]):
+                with T.Then():
+                    self._integer(value)
+                with T.Else():
+                    number.add(i64(-1))
+                    going.set(0)
 
     def _integer(self, value: Any) -> None:
+        words = values_at(value, "int64")
+        size = T.Bind(words[INT_SIZE])
+        one, zero = (self._known[place] for place in (Known.INT_ONE, Known.INT_ZERO))
+        with T.If(tirx.Or(size == one, size == zero)):
+            with T.Then():
+                digit = T.Bind(words[INT_DIGIT] & _INT32)  # of 0 it may be anything
+                self._head("i", T.Bind(tirx.Select(size == one, digit, i64(0))))
+            with T.Else():
+                self._large_integer(value)
+
+    def _large_integer(self, value: Any) -> None:
+        """One of several digits, or below 0."""
         T.buffer_store(self._out, i64(0), [0])  # of which an int is written
         number = self._call_into(Known.AS_INTEGER, value)
         short = T.Bind(tirx.Cast("int64", tirx.Cast("int32", number)) == number)
@@ -302,7 +319,7 @@ class _Writer:
         self._at.add(2 * found)
 
     def _real(self, value: Any) -> None:
-        number = T.Bind(T.call_extern("float64", CALL_REAL, self._known[Known.AS_FLOAT], value))
+        number = T.Bind(values_at(value, "int64")[REAL])
         self._tag("g")
         self._store(T.reinterpret("uint8x8", number), 8, self._at.get() + 1)
         self._at.add(i64(9))

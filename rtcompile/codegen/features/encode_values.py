@@ -22,7 +22,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.encode_array import encode_array
+from rtcompile.codegen.features.encode_plain import plain_array, plain_values
 from rtcompile.codegen.features.marshalled import HEAD_BYTES, Leaf, Marshalled
 from rtcompile.codegen.features.tir import Cell, f64, i64, u64
 from rtcompile.codegen.features.tokens import find_byte
@@ -109,6 +109,7 @@ class _Column:
         self._at = T.Bind(reader.at.get())
         self._sequence = T.Bind(self._plan[Plan.LENGTH] > 0)
         self._is_text = T.Bind(self._plan[Plan.FORM] == Form.TEXT)
+        self._keeps_empty = T.Bind(self._plan[Plan.KEEPS_EMPTY] != 0)
 
     def _good(self, condition: Any) -> Any:
         return tirx.And(self.bad.get() == 0, condition)
@@ -133,19 +134,29 @@ class _Column:
                 with T.Else():
                     reader.at.add(i64(HEAD_BYTES))
         with T.While(self._good(row.get() < rows)):
-            self._row()
-            row.add(i64(1))
-            with T.If(self._sequence), T.Then():
-                sink.end_row(row.get())
+            with T.If(tirx.Not(self._sequence)), T.Then():
+                self._plain_values(row, rows)
+            with T.If(self._good(row.get() < rows)), T.Then():
+                self._row()
+                row.add(i64(1))
+                with T.If(self._sequence), T.Then():
+                    sink.end_row(row.get())
         reader.leave_array()
 
     def _plain_array(self, rows: Any, row: Cell) -> None:
         """All rows of an array at once, where that can be."""
-        keeps = tirx.Or(self._is_text, self._plan[Plan.KEEPS_EMPTY] != 0)
+        keeps = tirx.Or(self._is_text, self._keeps_empty)
         with T.If(self._good(T.Bind(tirx.And(tirx.Not(self._sequence), keeps)))), T.Then():
-            taken = encode_array(self._reader, self._sink, self._is_text, rows)
-            with T.If(taken), T.Then():
-                row.set(rows)
+            plain_array(self._reader, self._sink, self._is_text, row, rows)
+
+    def _plain_values(self, number: Cell, limit: Any) -> None:
+        """Those from the next on that are entries, up to the first that is more than a value."""
+        first = T.Bind(number.get())
+        with T.If(self._reader.kind.get() == 0), T.Then():
+            how = (self._is_text, self._keeps_empty)
+            plain_values(self._reader, self._sink, *how, number, limit)
+        with T.If(number.get() > first), T.Then():
+            self._decide(i64(Split.TEXT))
 
     def _row(self) -> None:
         reader, sink = self._reader, self._sink
@@ -162,12 +173,16 @@ class _Column:
                     elements.set(i64(0))
                     self._joined()
         element, kept = Cell("int64", i64(0)), sink.mark()
+        length = T.Bind(self._plan[Plan.LENGTH])
         with T.While(self._good(element.get() < elements.get())):
-            with T.If(tirx.And(self._sequence, element.get() == self._plan[Plan.LENGTH])), T.Then():
-                sink.keep(kept)
-                skipped.set(i64(1))
-            self._entry()
-            element.add(i64(1))
+            with T.If(self._sequence), T.Then():
+                self._plain_values(element, T.Bind(tirx.min(elements.get(), length)))
+                with T.If(tirx.And(element.get() == length, skipped.get() == 0)), T.Then():
+                    sink.keep(kept)
+                    skipped.set(i64(1))
+            with T.If(self._good(element.get() < elements.get())), T.Then():
+                self._entry()
+                element.add(i64(1))
         with T.If(skipped.get() != 0), T.Then():
             sink.restore(kept)
 
@@ -274,7 +289,7 @@ class _Column:
                     number = tirx.Select(form == Leaf.REAL, cut, reader.integer.get())
                     sink.digits(T.Bind(number))
         if in_list:
-            empty = tirx.And(sink.bytes() == before, self._plan[Plan.KEEPS_EMPTY] == 0)
+            empty = tirx.And(sink.bytes() == before, tirx.Not(self._keeps_empty))
             with T.If(tirx.Not(empty)), T.Then():
                 sink.end_text()
         else:
@@ -290,7 +305,7 @@ class _Column:
         with T.If(form == Leaf.NONE), T.Then():
             number.set(T.reinterpret("float64", u64(_NAN)))
         found = T.Bind(number.get())
-        dropped = tirx.And(self._plan[Plan.KEEPS_EMPTY] == 0, tirx.isnan(found))
+        dropped = tirx.And(tirx.Not(self._keeps_empty), tirx.isnan(found))
         with T.If(tirx.Not(dropped)), T.Then():
             sink.append_number(found)
 

@@ -16,10 +16,12 @@ from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, f64, i64, subtract, u64
 
-__all__ = ["NUMBER_BYTES", "digits_before", "integer_text", "number_text"]
+__all__ = ["NUMBER_BYTES", "integer_text", "number_text", "write_digits"]
 
 NUMBER_BYTES = 32  # at least what any number takes, and a NUL
 _EXACT = 2.0**53
+_EIGHT = 10**8  # numbers below it have up to eight digits
+_ZEROS = 0x3030_3030_3030_3030  # eight times "0"
 _PRECISIONS = (15, 16, 17)
 
 Body = Callable[[Any, Any, Any], None]  # (text, begin, size)
@@ -27,46 +29,91 @@ Body = Callable[[Any, Any, Any], None]  # (text, begin, size)
 
 def integer_text(scratch: Scratch, value: Any, body: Body) -> None:
     """Emit `body` for the digits of an int64."""
-    bottom = T.Bind(scratch.top)
-    end = T.Bind(bottom + NUMBER_BYTES)
-    begin = digits_before(scratch.bytes, end, value)
-    with scratch.above(end):
-        body(scratch.bytes, begin, T.Bind(end - begin))
+    begin = T.Bind(scratch.top)
+    size = write_digits(scratch.bytes, begin, value)
+    with scratch.above(begin + NUMBER_BYTES):
+        body(scratch.bytes, begin, size)
 
 
-def digits_before(text: Any, end: Any, value: Any) -> Any:
-    """Write the digits of an int64 before text[end]; returns where they begin."""
+def write_digits(text: Any, at: Any, value: Any) -> Any:
+    """Write the digits of an int64 to text[at:], and up to NUMBER_BYTES in all; returns how many
+    bytes they are.
+
+        first, second, third = value / 10**16, value / 10**8 % 10**8, value % 10**8
+        text[at] = the first of these that is not 0, without its leading zeros
+        text[...] = those behind it, eight digits each
+    """
     negative = T.Bind(value < i64(0))
     bits = T.reinterpret("uint64", value)
-    rest = Cell("uint64", tirx.Select(negative, subtract(u64(0), bits), bits))
-    at, more = Cell("int64", end), Cell("int32", 1)
-    with T.While(more.get() != 0):
-        digit = tirx.Cast("uint8", tirx.truncmod(rest.get(), u64(10)))
-        at.add(-1)
-        T.buffer_store(text, digit + tirx.const(ord("0"), "uint8"), [at.get()])
-        rest.set(tirx.truncdiv(rest.get(), u64(10)))
-        more.set(tirx.Cast("int32", rest.get() != u64(0)))
+    rest = T.Bind(tirx.Select(negative, subtract(u64(0), bits), bits))
     with T.If(negative), T.Then():
-        at.add(-1)
-        T.buffer_store(text, tirx.const(ord("-"), "uint8"), [at.get()])
-    return T.Bind(at.get())
+        T.buffer_store(text, tirx.const(ord("-"), "uint8"), [at])
+    begin = T.Bind(at + tirx.Cast("int64", negative))
+    end = Cell("int64", begin)
+    with T.If(rest < u64(_EIGHT)):
+        with T.Then():
+            _first_digits(text, end, rest)
+        with T.Else():
+            high = T.Bind(tirx.truncdiv(rest, u64(_EIGHT)))
+            with T.If(high < u64(_EIGHT)):
+                with T.Then():
+                    _first_digits(text, end, high)
+                with T.Else():
+                    top = T.Bind(tirx.truncdiv(high, u64(_EIGHT)))
+                    _first_digits(text, end, top)
+                    _eight_more(text, end, T.Bind(high - top * u64(_EIGHT)))
+            _eight_more(text, end, T.Bind(rest - high * u64(_EIGHT)))
+    return T.Bind(end.get() - at)
+
+
+def _first_digits(text: Any, end: Cell, value: Any) -> None:
+    """The digits of a number below 10**8, at least one."""
+    digits = _digits(value)
+    # The lowest byte is the first digit. Of 0 the last one stays.
+    found = T.call_llvm_pure_intrin(
+        "uint64", "llvm.cttz", digits | u64(1 << 56), tirx.const(True, "bool")
+    )
+    zeros = T.Bind(found >> u64(3))
+    _store(text, end, (digits | u64(_ZEROS)) >> (zeros << u64(3)))
+    end.add(8 - tirx.Cast("int64", zeros))
+
+
+def _eight_more(text: Any, end: Cell, value: Any) -> None:
+    _store(text, end, _digits(value) | u64(_ZEROS))
+    end.add(i64(8))
+
+
+def _store(text: Any, end: Cell, word: Any) -> None:
+    T.buffer_store(text, T.reinterpret("uint8x8", word), [tirx.Ramp(end.get(), i64(1), 8)])
+
+
+def _digits(value: Any) -> Any:
+    """The eight digits of a number below 10**8, a byte each, the first one lowest.
+
+    Divided by 10**4, by 100 and by 10: two halves, four and eight of them at once, by products that
+    are exact for so few digits.
+    """
+    half = T.Bind(tirx.truncdiv(value, u64(10_000)))
+    halves = T.Bind(half | ((value - half * u64(10_000)) << u64(32)))
+    first = T.Bind(((halves * u64(10_486)) >> u64(20)) & u64(0x0000_007F_0000_007F))
+    pairs = T.Bind(first | ((halves - first * u64(100)) << u64(16)))
+    tens = T.Bind(((pairs * u64(103)) >> u64(10)) & u64(0x000F_000F_000F_000F))
+    return T.Bind(tens | ((pairs - tens * u64(10)) << u64(8)))
 
 
 def number_text(scratch: Scratch, value: Any, body: Body) -> None:
     """Emit `body` for the text of a float64, unless it is NaN."""
     bottom = T.Bind(scratch.top)
-    end = T.Bind(bottom + NUMBER_BYTES)
-    begin, size = Cell("int64", bottom), Cell("int64", i64(0))
+    size = Cell("int64", i64(0))
     whole = tirx.And(value > f64(-_EXACT), value < f64(_EXACT))
     cut = T.Bind(tirx.Cast("int64", T.Bind(tirx.Select(whole, value, f64(0.0)))))
     with T.If(tirx.And(whole, tirx.Cast("float64", cut) == value)):
         with T.Then():
-            begin.set(digits_before(scratch.bytes, end, cut))
-            size.set(end - begin.get())
+            size.set(write_digits(scratch.bytes, bottom, cut))
         with T.Else():
             _printed(scratch, value, bottom, size)
-    with T.If(tirx.Not(tirx.isnan(value))), T.Then(), scratch.above(end):
-        body(scratch.bytes, T.Bind(begin.get()), T.Bind(size.get()))
+    with T.If(tirx.Not(tirx.isnan(value))), T.Then(), scratch.above(bottom + NUMBER_BYTES):
+        body(scratch.bytes, bottom, T.Bind(size.get()))
 
 
 def _printed(scratch: Scratch, value: Any, bottom: Any, size: Cell) -> None:

@@ -29,7 +29,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.format_number import digits_before
+from rtcompile.codegen.features.format_number import write_digits
 from rtcompile.codegen.features.marshalled import HEAD_BYTES, Leaf, Marshalled
 from rtcompile.codegen.features.probe_table import hash_keys, pack, unpack
 from rtcompile.codegen.features.shared_table import SharedTable, release
@@ -116,9 +116,9 @@ class _LookUp:
                     size.set(reader.size.get())
                 with T.Else(), T.If(tirx.And(form == Leaf.INTEGER, tirx.Not(truth))):
                     with T.Then():
-                        end = T.Bind(self._digits + (k + 1) * DIGITS_BYTES)
-                        begin.set(digits_before(reader.data, end, T.Bind(reader.integer.get())))
-                        size.set(end - begin.get())
+                        begin.set(self._digits + k * DIGITS_BYTES)
+                        integer = T.Bind(reader.integer.get())
+                        size.set(write_digits(reader.data, T.Bind(begin.get()), integer))
                     with T.Else():
                         outcome.set(i64(Outcome.OTHER))
             piece = (T.Bind(begin.get()), T.Bind(size.get()))

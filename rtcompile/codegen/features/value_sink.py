@@ -11,14 +11,13 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.format_number import digits_before
+from rtcompile.codegen.features.format_number import write_digits
 from rtcompile.codegen.features.tir import Cell, i64
 
 __all__ = ["ValueSink", "copy_text"]
 
 _STEP = 16  # bytes that are copied at once
 _REALS = 8  # numbers likewise
-_DIGITS = 32  # at least what an integer takes
 
 
 class ValueSink:
@@ -142,12 +141,8 @@ class ValueSink:
         self._bytes.add(size)
 
     def digits(self, value: Any) -> None:
-        """Append an integer: its digits are made 32 bytes further on, and moved in one step."""
-        end = T.Bind(self._bytes.get() + 2 * _DIGITS)
-        begin = digits_before(self._text_at, end, value)
-        lanes = tirx.BufferLoad(self._text_at, [tirx.Ramp(begin, i64(1), _DIGITS)])
-        T.buffer_store(self._text_at, lanes, [tirx.Ramp(self._bytes.get(), i64(1), _DIGITS)])
-        self._bytes.add(end - begin)
+        """Append an integer."""
+        self._bytes.add(write_digits(self._text_at, self.bytes(), value))
 
 
 def copy_text(data: Any, begin: Any, size: Any, text: Any, to: Any) -> None:
