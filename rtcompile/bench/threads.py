@@ -115,7 +115,7 @@ def requests_per_second(calls: Sequence[Sequence[Call]], seconds: float) -> floa
         count, batch = 0, 1
         ready.wait()
         begin = now = time.perf_counter()
-        while not stop.is_set():
+        while count == 0 or not stop.is_set():  # a busy machine may begin late
             for call in islice(turn, batch):
                 call()
             before, now, count = now, time.perf_counter(), count + batch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,10 @@ def test_threads_make_their_calls_in_turn() -> None:
 
     assert requests_per_second([[lambda n=n: call(n) for n in "abc"]] * 2, 0.01) > 0  # type: ignore[misc]
     assert {tuple(names[:3]) for names in seen.values()} <= {tuple("abc"), tuple("bca")}
+
+
+def test_a_thread_that_begins_late_makes_a_call_all_the_same() -> None:
+    assert requests_per_second([[lambda: time.sleep(1e-3)]] * 40, 0) >= 40
 
 
 @pytest.mark.slow
