@@ -147,7 +147,8 @@ def test_threads_make_their_calls_in_turn() -> None:
 
     assert requests_per_second([[lambda n=n: call(n) for n in "abc"]] * 2, 0.01) > 0  # type: ignore[misc]
     # One that began late may have made a single call.
-    assert all("".join(names[:3]) in ("a", "ab", "abc", "b", "bc", "bca") for names in seen.values())
+    begun = {"".join(names[:3]) for names in seen.values()}
+    assert all("abc".startswith(names) or "bca".startswith(names) for names in begun)
 
 
 def test_a_thread_that_begins_late_makes_a_call_all_the_same() -> None:
