@@ -172,7 +172,7 @@ def _arrays(draw: st.DrawFn, rows: int) -> np.ndarray:
     return draw(st.sampled_from([whole, table[:, 1], table[::-1, 1][::-1], whole[::-1]]))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(data=st.data(), rows=st.sampled_from([1, 2, 3, 20]))
 def test_rows_of_arrays(module: Any, data: st.DataObject, rows: int) -> None:
     columns = data.draw(st.lists(st.sampled_from(specs()), max_size=5))

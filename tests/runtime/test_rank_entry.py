@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import os
 import sys
 import threading
 import weakref
@@ -353,4 +354,21 @@ def test_an_interrupted_request_leaves_no_memory(
         ranker.rank(user, [*_IDS, "never"])
     monkeypatch.undo()
     assert ranker._ranking._idle == []
+    np.testing.assert_array_equal(ranker.rank(user, _IDS)["ctr"], want)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_processes_that_are_forked_answer_too(artifact: Path, left: list[str]) -> None:
+    """As a service has them that loads before it forks its workers."""
+    ranker, user, want = _ready(artifact, left)
+    set_brief(ranker, 0)
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            found = [ranker.rank(user, _IDS)["ctr"] for _ in range(20)]
+            os._exit(0 if all(np.array_equal(one, want) for one in found) and not left else 1)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
     np.testing.assert_array_equal(ranker.rank(user, _IDS)["ctr"], want)
