@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from runtime.ranking import Ranking
 from tests.runtime.served_models import Artifacts
 
 
@@ -11,3 +14,16 @@ from tests.runtime.served_models import Artifacts
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
     """Those of CASES, by name."""
     return Artifacts(tmp_path_factory)
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by one with each request that a ranker, loaded from here on, leaves the method."""
+    found, rank = list[str](), Ranking.rank
+
+    def noted(*given: Any, **named: Any) -> Any:
+        found.append("left")
+        return rank(*given, **named)
+
+    monkeypatch.setattr(Ranking, "rank", noted)
+    return found

@@ -20,6 +20,7 @@ from tests.ranking_model import DIMENSION, FEATURES, FLOAT, INPUTS, USER, items,
 __all__ = [
     "CASES",
     "COUNT",
+    "IDS",
     "Artifacts",
     "Case",
     "assert_same",
@@ -27,12 +28,14 @@ __all__ = [
     "by_stages",
     "context_of",
     "load_case",
+    "ready",
     "score",
     "set_brief",
     "user_of",
 ]
 
 COUNT = 300
+IDS = [f"i{i}" for i in range(20)]
 # Joined texts need scratch.
 JOINED: dict[str, Any] = {
     "feature_type": "combo_feature",
@@ -203,6 +206,20 @@ def score(ranker: runtime.Ranker, user: Mapping[str, Any], count: int) -> dict[s
     """The outputs of the first `count` items."""
     ids: Sequence[str] = [f"i{i}" for i in range(count)]
     return ranker.rank(user, ids, context_of(ranker, count) or None)
+
+
+def ready(
+    artifact: Path, left: list[str]
+) -> tuple[runtime.Ranker, dict[str, Any], dict[str, np.ndarray]]:
+    """A ranker that has memory and knows how long requests take, a user, and the outputs of IDS."""
+    ranker = load_case(artifact)
+    user = user_of(ranker)
+    want = score(by_stages(artifact), user, len(IDS))
+    set_brief(ranker, COUNT)
+    assert_same(score(ranker, user, len(IDS)), want)
+    assert left.pop() == "left"
+    left.clear()
+    return ranker, user, want
 
 
 def assert_same(got: Mapping[str, np.ndarray], want: Mapping[str, np.ndarray]) -> None:

@@ -14,49 +14,24 @@ import numpy as np
 import pytest
 
 import runtime
-from runtime.ranking import Ranking
 from tests.ranking_model import items
 from tests.runtime.served_models import (
     COUNT,
+    IDS,
     Artifacts,
     assert_same,
     by_stages,
     context_of,
-    load_case,
+    ready,
     set_brief,
-    user_of,
 )
 
-_ROWS = 20
-_IDS = [f"i{i}" for i in range(_ROWS)]
+_ROWS = len(IDS)
 
 
 @pytest.fixture(scope="module", params=["context", "only_context", "all_sides"])
 def artifact(request: pytest.FixtureRequest, artifacts: Artifacts) -> Path:
     return artifacts[request.param]
-
-
-@pytest.fixture
-def left(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Grows with each request that a ranker, loaded from here on, leaves the method."""
-    found, rank = list[str](), Ranking.rank
-
-    def noted(*given: Any, **named: Any) -> Any:
-        found.append("left")
-        return rank(*given, **named)
-
-    monkeypatch.setattr(Ranking, "rank", noted)
-    return found
-
-
-def _ready(artifact: Path, left: list[str]) -> tuple[runtime.Ranker, dict[str, Any]]:
-    """A ranker that has memory and knows how long requests take, and a user."""
-    ranker = load_case(artifact)
-    user = user_of(ranker)
-    set_brief(ranker, COUNT)
-    ranker.rank(user, _IDS, context_of(ranker, _ROWS))
-    left.clear()
-    return ranker, user
 
 
 def _table(values: list[Any], dtype: str) -> np.ndarray:
@@ -108,20 +83,20 @@ _FORMS: dict[str, tuple[Callable[[Any], Any], bool]] = {
 @pytest.mark.parametrize("form", _FORMS)
 def test_contexts_of_any_form(artifact: Path, left: list[str], form: str) -> None:
     make, is_left = _FORMS[form]
-    ranker, user = _ready(artifact, left)
+    ranker, user, _ = ready(artifact, left)
     given = make(context_of(ranker, _ROWS))
-    want = by_stages(artifact).rank(user, _IDS, given)
+    want = by_stages(artifact).rank(user, IDS, given)
     left.clear()
     for _ in range(3):
-        assert_same(ranker.rank(user, _IDS, given), want)
-    assert_same(ranker.rank(user=user, items=_IDS, context=given), want)
+        assert_same(ranker.rank(user, IDS, given), want)
+    assert_same(ranker.rank(user=user, items=IDS, context=given), want)
     assert left == ["left"] * 4 * is_left
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 63, 64, 65, 300])
 @pytest.mark.parametrize("form", ["lists", "arrays"])
 def test_any_count(artifact: Path, left: list[str], form: str, count: int) -> None:
-    ranker, user = _ready(artifact, left)
+    ranker, user, _ = ready(artifact, left)
     ids, given = [f"i{i}" for i in range(count)], _FORMS[form][0](context_of(ranker, count))
     want = by_stages(artifact).rank(user, ids, given)
     ranker.rank(user, ids, given)
@@ -149,22 +124,22 @@ def test_any_count(artifact: Path, left: list[str], form: str, count: int) -> No
 def test_bad_contexts_are_refused_as_by_stages(
     artifact: Path, left: list[str], change: Callable[[dict[str, Any]], Any]
 ) -> None:
-    ranker, user = _ready(artifact, left)
+    ranker, user, _ = ready(artifact, left)
     stages, good = by_stages(artifact), context_of(ranker, _ROWS)
     given, found = change(good), []
     for one in (stages, ranker, ranker):
         with pytest.raises(runtime.RequestError) as error:
-            one.rank(user, _IDS, given)
+            one.rank(user, IDS, given)
         found.append((type(error.value), str(error.value)))
     assert found[0] == found[1] == found[2]
-    assert_same(ranker.rank(user, _IDS, good), stages.rank(user, _IDS, good))
+    assert_same(ranker.rank(user, IDS, good), stages.rank(user, IDS, good))
     assert ranker._ranking is not None
     assert len(ranker._ranking._idle) == 1
 
 
 def test_more_is_read_than_before(artifact: Path, left: list[str]) -> None:
     """Room and scratch grow, and the next request has them."""
-    ranker, user = _ready(artifact, left)
+    ranker, user, _ = ready(artifact, left)
     stages = by_stages(artifact)
     wide = np.zeros((COUNT, 2), "U900")
     wide[:, 0] = "x|" * 400
@@ -177,11 +152,11 @@ def test_more_is_read_than_before(artifact: Path, left: list[str]) -> None:
         assert_same(ranker.rank(user, ids, given), want)
         assert left == []
     given = context_of(ranker, _ROWS)
-    assert_same(ranker.rank(user, _IDS, given), stages.rank(user, _IDS, given))
+    assert_same(ranker.rank(user, IDS, given), stages.rank(user, IDS, given))
 
 
 def test_nothing_is_kept_of_a_context(artifact: Path, left: list[str]) -> None:
-    ranker, user = _ready(artifact, left)
+    ranker, user, _ = ready(artifact, left)
     given = _arrays(context_of(ranker, _ROWS))
     wrong = {**given, "bid": given["bid"][1:]}
     watched = [user, given, *given, *given.values(), np.ndarray, given["bid"].dtype]
@@ -189,9 +164,9 @@ def test_nothing_is_kept_of_a_context(artifact: Path, left: list[str]) -> None:
     watched.append(ranker._ranking.items.state.store.snapshot)
     before = [sys.getrefcount(one) for one in watched]
     for _ in range(100):
-        ranker.rank(user, _IDS, given)
+        ranker.rank(user, IDS, given)
         with pytest.raises(runtime.RequestError):
-            ranker.rank(user, _IDS, wrong)
+            ranker.rank(user, IDS, wrong)
     after = [sys.getrefcount(one) for one in watched]
     assert all(abs(a - b) < 20 for a, b in zip(after, before, strict=True))
     assert len(ranker._ranking._idle) == 1
@@ -200,14 +175,14 @@ def test_nothing_is_kept_of_a_context(artifact: Path, left: list[str]) -> None:
 def test_where_there_is_no_memory(artifact: Path, left: list[str]) -> None:
     """Each allocation of the compiled function in turn fails, and the method answers."""
     testing = pytest.importorskip("_testcapi")
-    ranker, user = _ready(artifact, left)
+    ranker, user, _ = ready(artifact, left)
     given = context_of(ranker, _ROWS)
-    want, rank = ranker.rank(user, _IDS, given), ranker.rank
+    want, rank = ranker.rank(user, IDS, given), ranker.rank
     for fails in range(12):
-        rank(user, _IDS, given)
+        rank(user, IDS, given)
         testing.set_nomemory(fails, fails + 1)
         try:
-            found = rank(user, _IDS, given)
+            found = rank(user, IDS, given)
         finally:
             testing.remove_mem_hooks()
         assert_same(found, want)
@@ -217,16 +192,16 @@ def test_where_there_is_no_memory(artifact: Path, left: list[str]) -> None:
 def test_arrays_may_change_once_they_are_read(artifact: Path, left: list[str]) -> None:
     """Threads that ask with arrays of their own, and overwrite them after each answer, while items
     are inserted."""
-    ranker, user = _ready(artifact, left)
+    ranker, user, _ = ready(artifact, left)
     set_brief(ranker, 0)  # so that all give up Python's lock
     stages, good = by_stages(artifact), _arrays(context_of(ranker, _ROWS))
-    wanted = [stages.rank(user, _IDS, {**good, "bid": good["bid"] + n})["ctr"] for n in range(4)]
+    wanted = [stages.rank(user, IDS, {**good, "bid": good["bid"] + n})["ctr"] for n in range(4)]
     wrong: list[int] = []
 
     def ask(number: int) -> None:
         for _ in range(200):
             given = {**good, "bid": good["bid"] + number}
-            if not np.array_equal(ranker.rank(user, _IDS, given)["ctr"], wanted[number]):
+            if not np.array_equal(ranker.rank(user, IDS, given)["ctr"], wanted[number]):
                 wrong.append(number)
             given["bid"][:] = -1
 
