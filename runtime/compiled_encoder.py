@@ -54,10 +54,11 @@ class EncodeMemory:
             columns = aligned_empty(COLUMN_WORDS * columns, "int64")
             columns[:] = 0
         self.columns, count = columns, len(columns) // COLUMN_WORDS
-        # Each byte of the values makes at most so many words, texts, numbers, and four bytes.
-        counts = (3 * capacity + 2 * count, capacity, capacity)
+        # Each byte of the values makes at most so many words and texts (of an array of delimiters,
+        # one byte each), numbers, and five bytes (of float32 as digits).
+        counts = (4 * capacity + 2 * count, 2 * capacity, capacity)
         sizes = [align(8 * count + _PADDING) for count in counts]
-        block = aligned_empty(sum(sizes) + 4 * capacity + _PADDING, "uint8")
+        block = aligned_empty(sum(sizes) + 5 * capacity + _PADDING, "uint8")
         base = block.__array_interface__["data"][0]
         ends = np.cumsum([0, *sizes]).tolist()
         parts = [block[begin:end] for begin, end in zip(ends, [*ends[1:], None], strict=True)]

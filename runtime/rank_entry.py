@@ -1,6 +1,7 @@
 """`Ranker.rank` as compiled code: what most requests take, with no bytecode in their way.
 
-    memory = idle.pop(); found = answer(user, items) in it; idle.append(memory); return found
+    memory = idle.pop(); found = answer(user, items, context) in it; idle.append(memory)
+    return found
 
 Where there is no memory, or it has no room, or the request is none that compiled code reads,
 `Ranking.rank` takes it from its beginning. `rank_plan.py` says what the function is told.

@@ -266,7 +266,9 @@ class Ranking:
     def _context_columns(
         self, context: object, rows: int | None
     ) -> tuple[Mapping[str, Sequence[object]], int]:
-        columns = check_fields("context", context, self._fields["context"])
+        # A copy: what is checked is what is encoded, whoever changes the mapping meanwhile.
+        given = dict(context) if isinstance(context, Mapping) else context
+        columns = check_fields("context", given, self._fields["context"])
         for name, values in columns.items():
             if not isinstance(values, _LISTS) or not getattr(values, "ndim", 1):
                 raise RequestError(

@@ -235,6 +235,9 @@ class Served:
         sides = {side: fields for side, fields in given.items() if type(fields) is dict}
         if len(sides) < len(given):  # which compiled code does not read
             return False
+        columns = sides.get("context", {}).values()
+        if not all(_is_column(column, len(items)) for column in columns):
+            return False
         before = [features.capacity for features in self._features]
         more_ids = self._grow_ids(items)
         try:
@@ -278,3 +281,10 @@ class Served:
             words[:] = id(port.name), source, each, shared, 0, id(dtype), *shape
             self._kept.append((extents, dtype))
         self._answers, self._words[Word.ANSWERS] = answers, address(answers)
+
+
+def _is_column(values: object, rows: int) -> bool:
+    """Whether these are as many values as there are rows, in a form that compiled code may read."""
+    if isinstance(values, np.ndarray):
+        return values.ndim == 1 and len(values) == rows
+    return isinstance(values, list | tuple) and len(values) == rows

@@ -23,7 +23,8 @@
               if an id has no place: outcome = UNREAD
 
 `fields` and `context` are the addresses of dicts, `ids` that of a list or tuple; they are 0 where
-the values and the places are there already, and there is no context. Where a context stage reads
+the values and the places are there already. Of a model without fields of the context, `context` is
+not looked at. Where a context stage reads
 items, ids are looked up under the lock: the columns that the request then holds have all the places
 that it found. `runtime/serve_plan.py` describes the
 words; all addresses come from there.
@@ -174,8 +175,9 @@ class _Request:
 
     def _read_fields(self, fields: Any, part: int) -> None:
         with T.If(fields != 0), T.Then():
+            rows = T.Bind(self._words[Word.ROWS])
             for features in self._features.values():
-                with T.If(tirx.Not(features.read(part, fields))), T.Then():
+                with T.If(tirx.Not(features.read(part, fields, rows))), T.Then():
                     self._say(i64(Outcome.UNREAD))
 
     def _read_ids(self) -> None:

@@ -45,13 +45,15 @@ class RequestFeatures:
     def __init__(self, words: Any) -> None:
         self._words = words
 
-    def read(self, part: int, fields: Any) -> Any:
+    def read(self, part: int, fields: Any, rows: Any) -> Any:
         """Emit the writing of the fields of a side, if there are any of it; returns whether they
-        could be. `part`: Features.USER or CONTEXT."""
+        could be. `part`: Features.USER or CONTEXT. `rows`: values a field of the context."""
         done = Cell("int64", i64(1))
         with T.If(self._words[part + Part.NAMES] != 0), T.Then():
             values, names = self._at(part + Part.VALUES), self._at(part + Part.NAMES)
-            write_fields(fields, T.Bind(self._words[part + Part.COUNT]), names, values)
+            count = T.Bind(self._words[part + Part.COUNT])
+            each = rows if part == Features.CONTEXT else None
+            write_fields(fields, count, names, values, each)
             done.set(values[Room.WRITTEN])
         return T.Bind(done.get() != 0)
 

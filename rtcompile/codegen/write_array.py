@@ -20,6 +20,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.marshalled import ARRAY_HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import values_at
@@ -33,7 +34,7 @@ from runtime.python_objects import (
     ORDER_SHIFT,
 )
 
-__all__ = ["write_array"]
+__all__ = ["array_length", "write_array"]
 
 _LANES = 16
 _ASCII = 128
@@ -50,14 +51,25 @@ def write_array(value: Any, size_at: Any, begin: Any, at: Cell, room: Any) -> An
     array = _Array(value, size_at)
     done = Cell("int64", i64(0))
     # Each of them first: their product may be beyond int64.
-    fits = tirx.And(array.count <= room, array.width <= room)
-    fits = T.Bind(tirx.And(fits, array.count * array.width <= room - at.get()))
-    with T.If(T.Bind(tirx.And(array.is_known, fits))), T.Then():
+    each_fits = tirx.And(array.count <= room, array.width <= room)
+    count = T.Bind(tirx.Select(tirx.And(array.is_known, each_fits), array.count, i64(-1)))
+    with T.If(tirx.And(count >= 0, count * array.width <= room - at.get())), T.Then():
+        # The same memory as of the writer's own buffer, which stores behind what it wrote last.
+        T.evaluate(T.call_extern("void", wrapping.BARRIER))
         array.head(values_at(begin, "uint8"), at.get())
         at.add(i64(ARRAY_HEAD_BYTES))
         done.set(array.values(T.Bind(begin + at.get())))
         at.add(array.count * array.width)
+        T.evaluate(T.call_extern("void", wrapping.BARRIER))
     return T.Bind(done.get() != 0)
+
+
+def array_length(value: Any) -> Any:
+    """Emit how many values the array at an address has; -1 if it has not one axis."""
+    words, count = values_at(value, "int64"), Cell("int64", i64(-1))
+    with T.If((words[ARRAY_AXES] & _INT32) == 1), T.Then():  # of no axis there are no lengths
+        count.set(values_at(T.Bind(words[ARRAY_LENGTHS]), "int64")[0])
+    return T.Bind(count.get())
 
 
 class _Array:
@@ -73,15 +85,14 @@ class _Array:
         self._own_width = T.Bind(tirx.Cast("int64", own[0]))
         self._is_wide = T.Bind(self._kind == ord("U"))
         self.width = T.Bind(tirx.Select(self._is_wide, self._own_width >> 2, self._own_width))
-        one_axis = T.Bind((words[ARRAY_AXES] & _INT32) == 1)
+        self.count = array_length(value)
         native = tirx.Or(order == ord("="), order == ord("|"))
-        self.is_known = T.Bind(tirx.And(tirx.And(one_axis, native), self._has_known_kind()))
-        self._data = T.Bind(words[ARRAY_DATA])
-        count, step = Cell("int64", i64(0)), Cell("int64", i64(0))
-        with T.If(one_axis), T.Then():  # of no axis there are no lengths
-            count.set(values_at(T.Bind(words[ARRAY_LENGTHS]), "int64")[0])
+        known = tirx.And(native, self._has_known_kind())
+        self.is_known = T.Bind(tirx.And(self.count >= 0, known))
+        self._data, step = T.Bind(words[ARRAY_DATA]), Cell("int64", i64(0))
+        with T.If(self.count >= 0), T.Then():
             step.set(values_at(T.Bind(words[ARRAY_STEPS]), "int64")[0])
-        self.count, self._step = T.Bind(count.get()), T.Bind(step.get())
+        self._step = T.Bind(step.get())
 
     def _has_known_kind(self) -> Any:
         width = self._own_width

@@ -32,7 +32,7 @@ from rtcompile.codegen.features.marshalled import HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
 from rtcompile.codegen.pointers import prefetch, values_at
 from rtcompile.codegen.python_calls import CALL_INTO, call_python
-from rtcompile.codegen.write_array import write_array
+from rtcompile.codegen.write_array import array_length, write_array
 from runtime.python_objects import COUNT, FIRST, INT_DIGIT, INT_SIZE, REAL, TEXT_BITS, TYPE, Known
 from runtime.serve_plan import Names
 from runtime.value_bytes import WRITE, Room
@@ -66,14 +66,15 @@ def write_object(value: Any, words: Any) -> None:
     writer.finish()
 
 
-def write_fields(fields: Any, wanted: Any, names: Any, words: Any) -> None:
+def write_fields(fields: Any, wanted: Any, names: Any, words: Any, rows: Any = None) -> None:
     """Emit the writing of a tuple of a dict's values, as `write_object` does.
 
     `fields`: the address of what may be a dict. It has all `names` and no others; the values of the
-    first `wanted` are written. `names`: the words of `serve_plan.Names`.
+    first `wanted` are written. `names`: the words of `serve_plan.Names`. `rows`: how many values
+    each has to have, in a list, a tuple or an array of one axis.
     """
     writer = _Writer(words)
-    writer.write_dict(fields, wanted, names)
+    writer.write_dict(fields, wanted, names, rows)
     writer.finish()
 
 
@@ -102,7 +103,7 @@ class _Writer:
             self._value(T.Bind(current.get()))
             self._to_the_next(current, going)
 
-    def write_dict(self, fields: Any, wanted: Any, names: Any) -> None:
+    def write_dict(self, fields: Any, wanted: Any, names: Any, rows: Any) -> None:
         """See `write_fields`."""
         known, count = self._known, T.Bind(names[Names.COUNT])
         is_dict = self._type(fields) == known[Known.DICT]
@@ -123,8 +124,22 @@ class _Writer:
                 with T.Then():
                     call_python(known[Known.CLEAR])  # of keys that cannot be compared
                     self._fail()
-                with T.Else(), T.If(number.get() <= wanted), T.Then():
-                    self.write(value)
+                with T.Else():
+                    if rows is not None:
+                        with T.If(self._count(value) != rows), T.Then():
+                            self._fail()
+                    with T.If(tirx.And(self._at.get() >= 0, number.get() <= wanted)), T.Then():
+                        self.write(value)
+
+    def _count(self, value: Any) -> Any:
+        """Emit how many values a list, a tuple or an array has; -1 of any other object."""
+        kind, known, count = self._type(value), self._known, Cell("int64", i64(-1))
+        with T.If(tirx.Or(kind == known[Known.LIST], kind == known[Known.TUPLE])):
+            with T.Then():
+                count.set(values_at(value, "int64")[COUNT])
+            with T.Else(), T.If(kind == known[Known.ARRAY]), T.Then():
+                count.set(array_length(value))
+        return T.Bind(count.get())
 
     def _to_the_next(self, current: Cell, going: Cell) -> None:
         """The next value, of the innermost list that has one left."""

@@ -202,6 +202,50 @@ def test_arrays_are_encoded_by_compiled_code(module: Any, rows: int) -> None:
     assert memory.left is None
 
 
+_PACKED = np.zeros(2000, [("pad", "u1"), ("text", "U3"), ("real", "f4")])
+_PACKED["text"], _PACKED["real"] = "a;b", 1.25
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.full(2000, -(2.0**53) + 2.0**29, np.float32),  # 17 digits of four bytes
+        np.full(2000, -128, np.int8),
+        np.full(2000, -(1 << 63), np.int64),
+        np.full(2000, b";"),
+        np.full(2000, b"|"),  # two elements of a sequence
+        np.full(2000, ";"),
+        np.frombuffer(b"\x02\x01\x00\xff" * 500, np.bool_),
+        _PACKED["text"],
+        _PACKED["real"],
+    ],
+    ids=lambda values: f"{values.dtype} {values[0]}",
+)
+def test_arrays_that_grow(module: Any, values: np.ndarray) -> None:
+    """What they become fits into memory that is sized by their bytes; where they lie unaligned, or
+    have other bytes than usual, too."""
+    for spec in specs():
+        compiled, encoder = both(module, [spec])
+        given, rows = {spec.name: values}, len(values)
+        wanted = outcome(partial(encoder.rows, given, rows), [spec])
+        assert outcome(partial(compiled.rows, given, rows), [spec]) == wanted
+
+
+@pytest.mark.parametrize("more", [1, 100_000])
+@pytest.mark.parametrize("short", [["a"] * 3, np.full(3, "a"), ["a"] * 5000])
+def test_more_rows_than_values(module: Any, short: Any, more: int) -> None:
+    """There is no room for so many."""
+    columns = [spec for spec in specs() if spec.name in ("text", "text_sequence", "whole")]
+    compiled, encoder = both(module, columns)
+    rows = len(short) + more
+    for wrong in columns:
+        good = ["b"] * rows if more == 1 else short
+        given = {spec.name: short if spec is wrong else good for spec in columns}
+        wanted = outcome(partial(encoder.rows, given, rows), columns)
+        assert isinstance(wanted, str)
+        assert outcome(partial(compiled.rows, given, rows), columns) == wanted
+
+
 @pytest.mark.parametrize("rows", [2, 300])
 def test_arrays_beside_lists(module: Any, rows: int) -> None:
     columns = [ColumnSpec("a", "number", b";"), ColumnSpec("b", "number", b";")]

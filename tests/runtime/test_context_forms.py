@@ -155,6 +155,46 @@ def test_more_is_read_than_before(artifact: Path, left: list[str]) -> None:
     assert_same(ranker.rank(user, IDS, given), stages.rank(user, IDS, given))
 
 
+@pytest.mark.parametrize(
+    "bid",
+    [
+        np.broadcast_to(np.float32(1), (1 << 41,)),
+        np.zeros(1 << 20, np.float32),
+        [1.0] * (1 << 17),
+        [1.0] * 3,
+    ],
+    ids=["repeated", "array", "list", "few"],
+)
+def test_columns_of_other_lengths_take_no_memory(artifact: Path, left: list[str], bid: Any) -> None:
+    ranker, user, want = ready(artifact, left)
+    assert ranker._ranking is not None
+    features = ranker._ranking._idle[-1][1].served._features[-1]  # type: ignore[union-attr]
+    before, good = features.capacity, context_of(ranker, _ROWS)
+    given = {**good, "bid": bid, "device": [good["device"][0]] * len(bid[:4])}
+    with pytest.raises(runtime.RequestError, match="values for 20 items"):
+        ranker.rank(user, IDS, given)
+    assert features.capacity == before
+    with pytest.raises(runtime.RequestError, match=f"20 values for {50 * _ROWS} items"):
+        ranker.rank(user, IDS * 50, good)
+    assert_same(ranker.rank(user, IDS, good), want)
+
+
+class _Changing(dict[str, Any]):
+    """Says something else when it is asked again, as a dict that another thread changes."""
+
+    def __getitem__(self, name: str) -> Any:
+        found = super().__getitem__(name)
+        self[name] = found[:1]
+        return found
+
+
+def test_what_is_checked_is_what_is_encoded(artifact: Path, left: list[str]) -> None:
+    ranker, user, want = ready(artifact, left)
+    for form in (_arrays, dict):
+        given = MappingProxyType(_Changing(form(context_of(ranker, _ROWS))))
+        assert_same(ranker.rank(user, IDS, given), want)
+
+
 def test_nothing_is_kept_of_a_context(artifact: Path, left: list[str]) -> None:
     ranker, user, _ = ready(artifact, left)
     given = _arrays(context_of(ranker, _ROWS))

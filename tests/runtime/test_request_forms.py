@@ -168,5 +168,9 @@ def test_fields_that_only_another_output_reads_are_asked_for(tmp_path: Path) -> 
     for ids in (_IDS, np.array(_IDS)):
         with pytest.raises(runtime.RequestError, match="missing 'position'"):
             ranker.rank(user_of(ranker), ids)
-        found = ranker.rank(user_of(ranker), ids, {"position": [1] * len(_IDS)})
-        assert found["other"].shape == (len(_IDS), DIMENSION)
+        for good in ([1] * len(_IDS), tuple(_IDS), np.zeros(len(_IDS), ">f2")):
+            found = ranker.rank(user_of(ranker), ids, {"position": good})
+            assert found["other"].shape == (len(_IDS), DIMENSION)
+        for bad in (5, None, [1], {}, "i" * len(_IDS), np.zeros(3), np.zeros((2, 2)), np.zeros(())):
+            with pytest.raises(runtime.RequestError, match="context field 'position'"):
+                ranker.rank(user_of(ranker), ids, {"position": bad})

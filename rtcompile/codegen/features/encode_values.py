@@ -37,6 +37,7 @@ __all__ = ["ENCODE_VALUES", "encode_main", "encode_values"]
 ENCODE_VALUES = "encode_values"
 
 _UNDECIDED = -1
+_ALL_LEFT = -(1 << 40)  # below 0 whatever is added
 _NAN = 0x7FF8 << 48
 _WHOLE = 2.0**53  # from here on floats have no last digit
 
@@ -71,8 +72,15 @@ def encode_values() -> Any:
         )
         sink = ValueSink(*parts)
         reader = Marshalled(data, i64(HEAD_BYTES))
-        sink.start(rows)
         left, column = Cell("int64", i64(0)), Cell("int64", i64(0))
+        # There is room for as many rows as were written, not as were asked for.
+        fits = T.Bind(tirx.Or(single != 0, reader.has_rows(rows)))
+        with T.If(fits):
+            with T.Then():
+                sink.start(rows)
+            with T.Else():
+                column.set(count)
+                left.set(i64(_ALL_LEFT))
         with T.While(column.get() < count):
             one = _Column(reader, sink, plan, T.Bind(column.get() * PLAN_WORDS))
             one.encode(rows, single)
@@ -84,7 +92,7 @@ def encode_values() -> Any:
                     column.add(i64(1))
                 with T.Else():
                     column.set(count)
-                    left.set(i64(-1 - (1 << 40)))
+                    left.set(i64(_ALL_LEFT))
         T.buffer_store(state, tirx.max(left.get(), i64(-1)), [State.LEFT])
         T.buffer_store(state, sink.size(), [State.SIZE])
     return builder.get()
@@ -120,19 +128,17 @@ class _Column:
     def encode(self, rows: Any, single: Any) -> None:
         """Emit the walk over all rows."""
         reader, sink = self._reader, self._sink
-        sink.begin_column(self._sequence, rows)
         row = Cell("int64", i64(0))
         with T.If(single == 0), T.Then():
-            tag, count = reader.tag(), reader.count()
-            is_array = reader.is_array(tag)
-            self._spoil(tirx.Not(tirx.Or(is_array, reader.is_list(tag))))
-            self._spoil(count != rows)
-            with T.If(is_array):
-                with T.Then():
-                    reader.enter_array()
-                    self._plain_array(rows, row)
-                with T.Else():
-                    reader.at.add(i64(HEAD_BYTES))
+            self._spoil(tirx.Not(reader.has_rows(rows)))
+        # Without the rows of one that has fewer: there may be no room for them.
+        sink.begin_column(self._sequence, T.Bind(tirx.Select(self.bad.get() == 0, rows, i64(0))))
+        with T.If(self._good(single == 0)), T.Then(), T.If(reader.is_array(reader.tag())):
+            with T.Then():
+                reader.enter_array()
+                self._plain_array(rows, row)
+            with T.Else():
+                reader.at.add(i64(HEAD_BYTES))
         with T.While(self._good(row.get() < rows)):
             with T.If(tirx.Not(self._sequence)), T.Then():
                 self._plain_values(row, rows)

@@ -80,6 +80,11 @@ class Marshalled:
         """Whether a value of this type is an array."""
         return T.Bind(tag == _char("A"))
 
+    def has_rows(self, rows: Any) -> Any:
+        """Whether the next value is a list, tuple or array of so many."""
+        tag, count = self.tag(), self.count()
+        return T.Bind(tirx.And(tirx.Or(self.is_list(tag), self.is_array(tag)), count == rows))
+
     def enter_array(self) -> None:
         """Emit that the values of the array that is next are read from here on."""
         first = T.Bind(self.at.get())
@@ -141,7 +146,9 @@ class Marshalled:
         signed = T.Bind(T.reinterpret("int64", left) >> rest)
         unsigned = T.Bind(T.reinterpret("int64", left >> shift))
         is_signed = T.Bind(kind == _char("i"))
-        self.integer.set(tirx.Select(is_signed, signed, unsigned))
+        truth = tirx.Cast("int64", unsigned != 0)  # of any byte but 0
+        other = tirx.Select(kind == _char("b"), truth, unsigned)
+        self.integer.set(tirx.Select(is_signed, signed, other))
         known = tirx.Or(is_signed, unsigned >= 0)
         self.form.set(tirx.Select(known, i64(Leaf.INTEGER), i64(Leaf.OTHER)))
 
