@@ -28,11 +28,11 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.python_calls import call_python
 from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS, kept_words
 from rtcompile.codegen.serve import SERVE_REQUEST
-from rtcompile.codegen.serve_features import call_with_barriers
 from runtime.python_objects import ARRAY_DATA, COUNT, Known
 from runtime.serve_plan import Answer, Outcome, Word
 

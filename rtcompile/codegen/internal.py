@@ -13,7 +13,9 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
-__all__ = ["as_internal", "call_internal", "symbol_of"]
+from rtcompile.codegen import wrapping
+
+__all__ = ["as_internal", "call_internal", "call_with_barriers", "symbol_of"]
 
 # tvm.ir's CallingConv: TVM wraps functions of this one in nothing. A CPU calls them as any other.
 _PLAIN = 2
@@ -32,3 +34,10 @@ def as_internal(name: str, function: Any) -> Any:
 def call_internal(name: str, arguments: Sequence[Any]) -> None:
     """Emit a call."""
     T.evaluate(T.call_extern("void", symbol_of(name), *arguments))
+
+
+def call_with_barriers(name: str, arguments: Sequence[Any]) -> None:
+    """Emit a call that reads and writes behind addresses."""
+    T.evaluate(T.call_extern("void", wrapping.BARRIER))
+    call_internal(name, arguments)
+    T.evaluate(T.call_extern("void", wrapping.BARRIER))

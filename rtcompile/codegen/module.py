@@ -36,7 +36,7 @@ from rtcompile.codegen.serve import (
 )
 from rtcompile.codegen.stage_main import stage_main, stage_rows, stage_rows_name
 from rtcompile.codegen.wrapping import with_wrapping
-from rtcompile.codegen.write_objects import write_function
+from rtcompile.codegen.write_objects import write_function, write_functions
 from rtcompile.targets import CpuTarget
 from runtime.item_index_plan import ITEM_INDEX
 from runtime.rank_plan import ADDRESSES
@@ -96,6 +96,7 @@ def values_unit() -> Any:
     """The functions ENCODE, WRITE and ITEM_INDEX, and those that `serve` calls of them."""
     public = {ENCODE: encode_main(), WRITE: write_function(), ITEM_INDEX: item_index_main()}
     internal = {ENCODE_VALUES: encode_values(), LOOK_UP_ITEMS: look_up_items()}
+    internal |= write_functions()
     return _unit(public, internal, PYTHON_LLVM + SHARED_LLVM)
 
 

@@ -26,10 +26,10 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.answer import ANSWER_REQUEST
 from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.python_calls import call_python
 from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS, kept_words
-from rtcompile.codegen.serve_features import call_with_barriers
 from runtime.brief_calls import LEAST_LONG, MOST
 from runtime.python_objects import COUNT, FIRST, TYPE, Known
 from runtime.rank_plan import Current, Entry

@@ -43,10 +43,11 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.features.item_index import LOOK_UP_ITEMS
 from rtcompile.codegen.features.marshalled import Marshalled
 from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.python_lock import without_lock
-from rtcompile.codegen.serve_features import RequestFeatures, call_with_barriers, release_stored
+from rtcompile.codegen.serve_features import RequestFeatures, release_stored
 from rtcompile.codegen.stage_main import stage_rows_name
 from rtcompile.codegen.write_objects import write_object
 from runtime.brief_calls import MOST
@@ -182,8 +183,9 @@ class _Request:
 
     def _read_ids(self) -> None:
         with T.If(self._ids != 0), T.Then():
-            items = self._words_at(Word.IDS)
-            write_object(self._ids, items)
+            at = T.Bind(self._words[Word.IDS])
+            write_object(self._ids, at)
+            items = values_at(at, "int64")
             with T.If(items[Room.WRITTEN] == 0):
                 with T.Then():
                     self._say(i64(Outcome.UNREAD))

@@ -19,13 +19,12 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.encode_values import ENCODE_VALUES
 from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.internal import call_internal
+from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.python_calls import call_python
-from rtcompile.codegen.write_objects import write_fields
+from rtcompile.codegen.write_objects import ANY_ROWS, write_fields
 from runtime.encoded import COLUMN_WORDS
 from runtime.encoded import Word as Column
 from runtime.python_objects import Known
@@ -34,7 +33,7 @@ from runtime.serve_plan import Features, Outcome, Part, Stored
 from runtime.value_bytes import Room
 from runtime.value_plan import State
 
-__all__ = ["RequestFeatures", "call_with_barriers", "release_stored"]
+__all__ = ["RequestFeatures", "release_stored"]
 
 _ENCODED = 6  # arrays of an encoder's memory beside its state
 
@@ -50,11 +49,12 @@ class RequestFeatures:
         could be. `part`: Features.USER or CONTEXT. `rows`: values a field of the context."""
         done = Cell("int64", i64(1))
         with T.If(self._words[part + Part.NAMES] != 0), T.Then():
-            values, names = self._at(part + Part.VALUES), self._at(part + Part.NAMES)
-            count = T.Bind(self._words[part + Part.COUNT])
-            each = rows if part == Features.CONTEXT else None
+            count, names, values = (
+                T.Bind(self._words[part + place]) for place in (Part.COUNT, Part.NAMES, Part.VALUES)
+            )
+            each = rows if part == Features.CONTEXT else ANY_ROWS
             write_fields(fields, count, names, values, each)
-            done.set(values[Room.WRITTEN])
+            done.set(values_at(values, "int64")[Room.WRITTEN])
         return T.Bind(done.get() != 0)
 
     def hold(self, block: Any, python: Any, ids_places: Any) -> None:
@@ -119,10 +119,3 @@ def release_stored(block: Any, python: Any) -> None:
     with T.If(block != 0), T.Then():
         stored = values_at(block, "int64")
         call_python(T.Bind(python[Known.DEC_REF]), T.Bind(stored[Stored.OBJECT]))
-
-
-def call_with_barriers(function: str, arguments: list[Any]) -> None:
-    """Emit a call that reads and writes behind addresses."""
-    T.evaluate(T.call_extern("void", wrapping.BARRIER))
-    call_internal(function, arguments)
-    T.evaluate(T.call_extern("void", wrapping.BARRIER))

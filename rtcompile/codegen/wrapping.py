@@ -4,7 +4,7 @@ TVM marks every addition, subtraction and product of 32 bits and more as free of
 `nsw`), and LLVM then rewrites hashes into something else. These functions come in as LLVM text,
 which the code generator links and always inlines; no symbol of theirs is left. A call of a function
 that is known by its address, as custom operators are, comes in the same way; so does printf, whose
-argument list has no end, the mask of a comparison of vectors, and a barrier.
+argument list has no end, the mask of a comparison of vectors, a number's digits, and a barrier.
 
 TVM also marks each load and store with the buffer that it is of, as if no two shared memory. Where
 a function reads what functions that it called have written, a barrier keeps LLVM from reading
@@ -22,7 +22,10 @@ __all__ = [
     "ADD",
     "BARRIER",
     "CALL_OPERATOR",
+    "DROP_EIGHT",
+    "EIGHT_DIGITS",
     "FIND_BYTE",
+    "LAST_EIGHT",
     "MULTIPLY",
     "PRINT_NUMBER",
     "SUBTRACT",
@@ -68,6 +71,43 @@ define i64 @{FIND_BYTE}(<16 x i8> %bytes, i8 %byte) {{
   ret i64 %place
 }}
 """
+# A number below 10**8 -> its eight digits, a byte each, the first one lowest. Divided by 10**4, by
+# 100 and by 10: two halves, four and eight of them at once, by products that are exact for so few
+# digits. And a number without its last eight digits, and these alone. TVM takes seconds to look for
+# simpler forms of divisions.
+EIGHT_DIGITS, DROP_EIGHT, LAST_EIGHT = "rtc_eight_digits", "rtc_drop_eight", "rtc_last_eight"
+
+_DIGITS = f"""
+define i64 @{DROP_EIGHT}(i64 %value) {{
+  %r = udiv i64 %value, 100000000
+  ret i64 %r
+}}
+define i64 @{LAST_EIGHT}(i64 %value) {{
+  %r = urem i64 %value, 100000000
+  ret i64 %r
+}}
+define i64 @{EIGHT_DIGITS}(i64 %value) {{
+  %half = udiv i64 %value, 10000
+  %more = urem i64 %value, 10000
+  %high = shl i64 %more, 32
+  %halves = or i64 %half, %high
+  %a = mul i64 %halves, 10486
+  %b = lshr i64 %a, 20
+  %first = and i64 %b, {0x0000_007F_0000_007F}
+  %c = mul i64 %first, 100
+  %d = sub i64 %halves, %c
+  %e = shl i64 %d, 16
+  %pairs = or i64 %first, %e
+  %f = mul i64 %pairs, 103
+  %g = lshr i64 %f, 10
+  %tens = and i64 %g, {0x000F_000F_000F_000F}
+  %h = mul i64 %tens, 10
+  %i = sub i64 %pairs, %h
+  %j = shl i64 %i, 8
+  %r = or i64 %tens, %j
+  ret i64 %r
+}}
+"""
 # Memory is written before it, and read after it.
 BARRIER = "rtc_barrier"
 
@@ -81,7 +121,7 @@ _ARITHMETIC = "".join(
     f"define i64 @{name}(i64 %a, i64 %b) {{\n  %r = {instruction} i64 %a, %b\n  ret i64 %r\n}}\n"
     for name, instruction in ((ADD, "add"), (SUBTRACT, "sub"), (MULTIPLY, "mul"))
 )
-_LLVM = _CALL + _PRINT + _FIND + _BARRIER + _ARITHMETIC
+_LLVM = _CALL + _PRINT + _FIND + _DIGITS + _BARRIER + _ARITHMETIC
 
 
 def with_wrapping(function: Any, more: str = "") -> Any:

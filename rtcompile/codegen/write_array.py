@@ -18,11 +18,12 @@ from __future__ import annotations
 from typing import Any
 
 from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.marshalled import ARRAY_HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64
+from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import values_at
 from runtime.python_objects import (
     ARRAY_AXES,
@@ -34,7 +35,9 @@ from runtime.python_objects import (
     ORDER_SHIFT,
 )
 
-__all__ = ["array_length", "write_array"]
+__all__ = ["array_length", "write_array", "write_array_function"]
+
+_WRITE = "write_array"
 
 _LANES = 16
 _ASCII = 128
@@ -42,26 +45,36 @@ _INT32 = (1 << 32) - 1
 _COPIED = (4, 8)  # widths that a single load and a store copy
 
 
-def write_array(value: Any, size_at: Any, begin: Any, at: Cell, room: Any) -> Any:
-    """Emit the writing of an array; returns whether it could be.
+def write_array(value: Any, size_at: Any, begin: Any, room: Any, at: Any) -> None:
+    """Emit the writing of an array.
 
-    `value`: its address. `size_at`: bytes behind a dtype's address to the width of a value. `begin`
-    is the address that `at` counts from, `room` the place that the values have to end at.
+    `value`: its address. `size_at`: bytes behind a dtype's address to the width of a value. `at`: a
+    buffer of one int64, which counts from the address `begin`; it is below 0 afterwards where the
+    array could not be written. `room`: the place that the values have to end at.
     """
-    array = _Array(value, size_at)
-    done = Cell("int64", i64(0))
-    # Each of them first: their product may be beyond int64.
-    each_fits = tirx.And(array.count <= room, array.width <= room)
-    count = T.Bind(tirx.Select(tirx.And(array.is_known, each_fits), array.count, i64(-1)))
-    with T.If(tirx.And(count >= 0, count * array.width <= room - at.get())), T.Then():
-        # The same memory as of the writer's own buffer, which stores behind what it wrote last.
-        T.evaluate(T.call_extern("void", wrapping.BARRIER))
-        array.head(values_at(begin, "uint8"), at.get())
-        at.add(i64(ARRAY_HEAD_BYTES))
-        done.set(array.values(T.Bind(begin + at.get())))
-        at.add(array.count * array.width)
-        T.evaluate(T.call_extern("void", wrapping.BARRIER))
-    return T.Bind(done.get() != 0)
+    call_with_barriers(_WRITE, [value, size_at, begin, room, T.address_of(at[0])])
+
+
+def write_array_function() -> dict[str, Any]:
+    """The internal PrimFunc behind `write_array`, by its name."""
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(_WRITE)
+        T.func_attr({"tirx.is_scheduled": True})
+        names = ("value", "size_at", "begin", "room")
+        value, size_at, begin, room = (T.arg(name, T.int64()) for name in names)
+        place = T.decl_buffer((1,), "int64", data=T.arg("at", T.handle("int64")))
+        array, at = _Array(value, size_at), T.Bind(place[0])
+        T.buffer_store(place, i64(-1), [0])
+        # Each of them first: their product may be beyond int64.
+        each_fits = tirx.And(array.count <= room, array.width <= room)
+        count = T.Bind(tirx.Select(tirx.And(array.is_known, each_fits), array.count, i64(-1)))
+        with T.If(tirx.And(count >= 0, count * array.width <= room - at)), T.Then():
+            array.head(values_at(begin, "uint8"), at)
+            first = T.Bind(at + ARRAY_HEAD_BYTES)
+            done = array.values(T.Bind(begin + first))
+            end = T.Bind(first + count * array.width)
+            T.buffer_store(place, tirx.Select(done != 0, end, i64(-1)), [0])
+    return {_WRITE: builder.get()}
 
 
 def array_length(value: Any) -> Any:

@@ -30,14 +30,20 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.marshalled import HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
+from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import prefetch, values_at
 from rtcompile.codegen.python_calls import CALL_INTO, call_python
-from rtcompile.codegen.write_array import array_length, write_array
+from rtcompile.codegen.write_array import array_length, write_array, write_array_function
 from runtime.python_objects import COUNT, FIRST, INT_DIGIT, INT_SIZE, REAL, TEXT_BITS, TYPE, Known
 from runtime.serve_plan import Names
 from runtime.value_bytes import WRITE, Room
 
-__all__ = ["write_fields", "write_function", "write_object"]
+__all__ = ["ANY_ROWS", "write_fields", "write_function", "write_functions", "write_object"]
+
+ANY_ROWS = i64(-1)
+
+_OBJECT, _FIELDS = "write_object", "write_fields"
+_FIELDS_ARGUMENTS = ("fields", "wanted", "names", "rows", "words")
 
 _DEPTH = 8  # of lists in lists; deeper ones are left to marshal
 _SPARE = 32  # bytes that any value but a text fits into
@@ -50,32 +56,46 @@ _PAGE = 4096
 
 
 def write_function() -> Any:
-    """The PrimFunc `write(object, words)`: see `write_object`; both are addresses."""
+    """The PrimFunc `write(object, words)`: `write_object`, for the runtime."""
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(WRITE)
         T.func_attr({"global_symbol": WRITE, "tirx.is_scheduled": True, "s_tir": True})
-        value = T.arg("object", T.int64())
-        write_object(value, values_at(T.arg("words", T.int64()), "int64"))
+        write_object(*(T.arg(name, T.int64()) for name in ("object", "words")))
     return builder.get()
 
 
+def write_functions() -> dict[str, Any]:
+    """The internal PrimFuncs behind `write_object` and `write_fields`."""
+    found = write_array_function()
+    for name, names in ((_OBJECT, ("object", "words")), (_FIELDS, _FIELDS_ARGUMENTS)):
+        with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+            T.func_name(name)
+            T.func_attr({"tirx.is_scheduled": True})
+            given = [T.arg(one, T.int64()) for one in names]
+            writer = _Writer(values_at(given[-1], "int64"))
+            if name == _OBJECT:
+                writer.write(given[0])
+            else:
+                fields, wanted, names_at, rows, _ = given
+                writer.write_dict(fields, wanted, values_at(names_at, "int64"), rows)
+            writer.finish()
+        found[name] = builder.get()
+    return found
+
+
 def write_object(value: Any, words: Any) -> None:
-    """Emit the writing of the object at `value`. `words`: those of Room."""
-    writer = _Writer(words)
-    writer.write(value)
-    writer.finish()
+    """Emit the writing of an object. `value`: its address; `words`: that of words of Room."""
+    call_with_barriers(_OBJECT, [value, words])
 
 
-def write_fields(fields: Any, wanted: Any, names: Any, words: Any, rows: Any = None) -> None:
+def write_fields(fields: Any, wanted: Any, names: Any, words: Any, rows: Any) -> None:
     """Emit the writing of a tuple of a dict's values, as `write_object` does.
 
     `fields`: the address of what may be a dict. It has all `names` and no others; the values of the
-    first `wanted` are written. `names`: the words of `serve_plan.Names`. `rows`: how many values
-    each has to have, in a list, a tuple or an array of one axis.
+    first `wanted` are written. `names`: the address of words of `serve_plan.Names`. `rows`: how
+    many values each has to have, in a list, a tuple or an array of one axis; or ANY_ROWS.
     """
-    writer = _Writer(words)
-    writer.write_dict(fields, wanted, names, rows)
-    writer.finish()
+    call_with_barriers(_FIELDS, [fields, wanted, names, rows, words])
 
 
 class _Writer:
@@ -125,9 +145,8 @@ class _Writer:
                     call_python(known[Known.CLEAR])  # of keys that cannot be compared
                     self._fail()
                 with T.Else():
-                    if rows is not None:
-                        with T.If(self._count(value) != rows), T.Then():
-                            self._fail()
+                    with T.If(tirx.And(rows >= 0, self._count(value) != rows)), T.Then():
+                        self._fail()
                     with T.If(tirx.And(self._at.get() >= 0, number.get() <= wanted)), T.Then():
                         self.write(value)
 
@@ -197,9 +216,11 @@ class _Writer:
                                 self._single(value)
 
     def _array(self, value: Any) -> None:
+        T.buffer_store(self._out, self._at.get(), [0])
         size_at = self._known[Known.DTYPE_SIZE]
-        done = write_array(value, size_at, self._begin, self._at, self._room)
-        with T.If(tirx.Not(done)), T.Then():
+        write_array(value, size_at, self._begin, self._room, self._out)
+        self._at.set(self._out[0])
+        with T.If(self._at.get() < 0), T.Then():
             self._fail()
 
     def _single(self, value: Any) -> None:

@@ -71,7 +71,7 @@ def encode_values() -> Any:
             for pointer, (_, dtype) in zip(pointers, _ARRAYS, strict=True)
         )
         sink = ValueSink(*parts)
-        reader = Marshalled(data, i64(HEAD_BYTES))
+        reader = Marshalled(data, i64(HEAD_BYTES), with_arrays=True)
         left, column = Cell("int64", i64(0)), Cell("int64", i64(0))
         # There is room for as many rows as were written, not as were asked for.
         fits = T.Bind(tirx.Or(single != 0, reader.has_rows(rows)))

@@ -54,21 +54,20 @@ def write_digits(text: Any, at: Any, value: Any) -> Any:
         with T.Then():
             _first_digits(text, end, rest)
         with T.Else():
-            high = T.Bind(tirx.truncdiv(rest, u64(_EIGHT)))
+            high = _of_digits(wrapping.DROP_EIGHT, rest)
             with T.If(high < u64(_EIGHT)):
                 with T.Then():
                     _first_digits(text, end, high)
                 with T.Else():
-                    top = T.Bind(tirx.truncdiv(high, u64(_EIGHT)))
-                    _first_digits(text, end, top)
-                    _eight_more(text, end, T.Bind(high - top * u64(_EIGHT)))
-            _eight_more(text, end, T.Bind(rest - high * u64(_EIGHT)))
+                    _first_digits(text, end, _of_digits(wrapping.DROP_EIGHT, high))
+                    _eight_more(text, end, _of_digits(wrapping.LAST_EIGHT, high))
+            _eight_more(text, end, _of_digits(wrapping.LAST_EIGHT, rest))
     return T.Bind(end.get() - at)
 
 
 def _first_digits(text: Any, end: Cell, value: Any) -> None:
     """The digits of a number below 10**8, at least one."""
-    digits = _digits(value)
+    digits = _of_digits(wrapping.EIGHT_DIGITS, value)
     # The lowest byte is the first digit. Of 0 the last one stays.
     found = T.call_llvm_pure_intrin(
         "uint64", "llvm.cttz", digits | u64(1 << 56), tirx.const(True, "bool")
@@ -79,7 +78,7 @@ def _first_digits(text: Any, end: Cell, value: Any) -> None:
 
 
 def _eight_more(text: Any, end: Cell, value: Any) -> None:
-    _store(text, end, _digits(value) | u64(_ZEROS))
+    _store(text, end, _of_digits(wrapping.EIGHT_DIGITS, value) | u64(_ZEROS))
     end.add(i64(8))
 
 
@@ -87,18 +86,8 @@ def _store(text: Any, end: Cell, word: Any) -> None:
     T.buffer_store(text, T.reinterpret("uint8x8", word), [tirx.Ramp(end.get(), i64(1), 8)])
 
 
-def _digits(value: Any) -> Any:
-    """The eight digits of a number below 10**8, a byte each, the first one lowest.
-
-    Divided by 10**4, by 100 and by 10: two halves, four and eight of them at once, by products that
-    are exact for so few digits.
-    """
-    half = T.Bind(tirx.truncdiv(value, u64(10_000)))
-    halves = T.Bind(half | ((value - half * u64(10_000)) << u64(32)))
-    first = T.Bind(((halves * u64(10_486)) >> u64(20)) & u64(0x0000_007F_0000_007F))
-    pairs = T.Bind(first | ((halves - first * u64(100)) << u64(16)))
-    tens = T.Bind(((pairs * u64(103)) >> u64(10)) & u64(0x000F_000F_000F_000F))
-    return T.Bind(tens | ((pairs - tens * u64(10)) << u64(8)))
+def _of_digits(function: str, value: Any) -> Any:
+    return T.Bind(T.call_pure_extern("uint64", function, value))
 
 
 def number_text(scratch: Scratch, value: Any, body: Body) -> None:

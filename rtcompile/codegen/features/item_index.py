@@ -83,7 +83,7 @@ def item_index_main() -> Any:
         action, ids = T.arg("action", T.int64()), T.arg("ids", T.int64())
         first, words, index = (T.arg(name, T.int64()) for name in _SCALARS[1:])
         with T.If(ids != 0), T.Then():
-            write_object(ids, values_at(words, "int64"))
+            write_object(ids, words)
         call_internal(LOOK_UP_ITEMS, [action, first, words, index])
     return builder.get()
 

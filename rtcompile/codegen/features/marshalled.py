@@ -53,8 +53,8 @@ class Marshalled:
     whose `kind` and `width` are not 0.
     """
 
-    def __init__(self, data: Any, at: Any) -> None:
-        self.data = data
+    def __init__(self, data: Any, at: Any, with_arrays: bool = False) -> None:
+        self.data, self._with_arrays = data, with_arrays
         self.at = Cell("int64", at)
         self.form = Cell("int64", i64(Leaf.OTHER))
         self.begin, self.size = Cell("int64", i64(0)), Cell("int64", i64(0))
@@ -106,6 +106,9 @@ class Marshalled:
 
     def read(self) -> None:
         """Emit the reading of a single value; one of another type is not passed over."""
+        if not self._with_arrays:
+            self._read_tagged()
+            return
         with T.If(self.kind.get() != 0):
             with T.Then():
                 self._read_of_array()
