@@ -17,8 +17,8 @@ Where that is not so, or a function is missing, or there is no global lock, `pyt
 None, and `marshal` does the work. Of a str the rest depends on the version of Python, and is found
 out: which bits, and how far behind the object's address the text is. Where it cannot be, each str
 is asked for its text. So are ints for their value, but for small ones, if it is found out how these
-look. Where a dtype has the size of a value depends on numpy's version: where it is
-not found, arrays are left to the runtime.
+look. Where a dtype has the size of a value depends on numpy's version: where it is not found,
+arrays are left to the runtime.
 """
 
 from __future__ import annotations

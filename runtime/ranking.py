@@ -155,8 +155,7 @@ class Ranking:
         served, server = memory.served, self._server
         at_once = server is not None and server.answers and not server.needs_ids
         whole = at_once and not self._cross.spreads(rows)
-        by_server = served is not None and server is not None and server.has_user
-        if served is not None and by_server and served.run(fields, rows if whole else None):
+        if served is not None and served.run(fields, rows if whole else None):
             if whole:
                 return served.answers(rows)
         else:
@@ -235,8 +234,7 @@ class Ranking:
         if not plans:
             return None
         at = address(np.from_dlpack(constants))
-        served = {name: stages[name] for name in names}
-        return Server(module, served, plans, at, bool(fields["context"]))
+        return Server(module, {name: stages[name] for name in names}, plans, at)
 
     def _new_memory(self) -> RequestMemory:
         user, context = self._features.get("user"), self._features.get("context")

@@ -36,7 +36,7 @@ class Server:
     """The functions, and what all requests share.
 
     `stages`: those that it runs, by name and in order. `features`: of those that are stages of
-    features, the user's and the context's. `takes_context`: whether a request has fields of it.
+    features, the user's and the context's.
     """
 
     def __init__(
@@ -45,15 +45,16 @@ class Server:
         stages: Mapping[str, Stage],
         features: Sequence[FeaturePlan],
         constants: int,
-        takes_context: bool,
     ) -> None:
         self._module, self.brief, self.constants = module, BriefCalls(), constants
         self.python = python_objects() or 0
         self.names, self.stages = tuple(stages), tuple(stages.values())
         self.features = tuple(features)
         # Whether the cross stage is the last of them.
-        self.answers, self.takes_context = "cross" in stages, takes_context
+        self.answers = "cross" in stages
         self.has_user = "user" in stages
+        # Whether a request has fields of the context.
+        self.takes_context = any("context" in plan.parts for plan in features)
         addresses = aligned_empty(Address.ALL, "int64")
         addresses[:] = 0
         if self.answers:
@@ -176,9 +177,10 @@ class Served:
         """Run the stages on the user's fields; the cross stage for `rows` rows, if that is not
         None: their places are there.
 
-        False where the request has to go stage by stage. Raises RequestError, UnknownIdError.
+        False where the request has to go stage by stage, or there is no stage of the user. Raises
+        RequestError, UnknownIdError.
         """
-        if not self._features[0].write("user", fields):
+        if not self._server.has_user or not self._features[0].write("user", fields):
             return False
         words, count = self._words, rows or 0
         if self._server.answers and count > words[Word.ROOM]:
@@ -231,10 +233,11 @@ class Served:
 
     def _grow_room(self, user: object, items: Sequence[object], context: object) -> bool:
         """Make room for what is read, and say whether there was too little."""
-        given = {"user": user, **({"context": context} if self._server.takes_context else {})}
-        sides = {side: fields for side, fields in given.items() if type(fields) is dict}
-        if len(sides) < len(given):  # which compiled code does not read
-            return False
+        sides: dict[str, Any] = {"user": user}
+        if self._server.takes_context:
+            sides["context"] = context
+        if any(type(fields) is not dict for fields in sides.values()):
+            return False  # compiled code does not read them
         columns = sides.get("context", {}).values()
         if not all(_is_column(column, len(items)) for column in columns):
             return False

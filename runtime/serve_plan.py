@@ -47,7 +47,8 @@ class Word:
 class Part:
     """Words about the columns of one side that a stage reads; those from PLAN on are addresses.
 
-    All is 0 where there is nothing to read of the side."""
+    All is 0 where there is nothing to read of the side.
+    """
 
     COUNT = 0  # of the columns, which the plan has
     PLAN = 1

@@ -69,12 +69,10 @@ class ValueWriter:
         function.release_gil = False
         self._function = function
         self._is_used = python_objects() is not None and self._works()
-        #: The types of a column of many rows whose values can be told.
-        self.of_rows = (
-            list,
-            tuple,
-            *([np.ndarray] if self._is_used and arrays_are_known() else []),
-        )
+        # The types of a column of many rows whose values can be read.
+        self.of_rows: tuple[type, ...] = (list, tuple)
+        if self._is_used and arrays_are_known():
+            self.of_rows += (np.ndarray,)
 
     def _works(self) -> bool:
         trial = ValueBytes(1024)

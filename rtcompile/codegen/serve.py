@@ -24,9 +24,8 @@
 
 `fields` and `context` are the addresses of dicts, `ids` that of a list or tuple; they are 0 where
 the values and the places are there already. Of a model without fields of the context, `context` is
-not looked at. Where a context stage reads
-items, ids are looked up under the lock: the columns that the request then holds have all the places
-that it found. `runtime/serve_plan.py` describes the
+not looked at. Where a context stage reads items, ids are looked up under the lock: the columns that
+the request then holds have all the places that it found. `runtime/serve_plan.py` describes the
 words; all addresses come from there.
 """
 

@@ -77,15 +77,11 @@ define i64 @{FIND_BYTE}(<16 x i8> %bytes, i8 %byte) {{
 # simpler forms of divisions.
 EIGHT_DIGITS, DROP_EIGHT, LAST_EIGHT = "rtc_eight_digits", "rtc_drop_eight", "rtc_last_eight"
 
+_PARTS = "".join(
+    f"define i64 @{name}(i64 %a) {{\n  %r = {instruction} i64 %a, 100000000\n  ret i64 %r\n}}\n"
+    for name, instruction in ((DROP_EIGHT, "udiv"), (LAST_EIGHT, "urem"))
+)
 _DIGITS = f"""
-define i64 @{DROP_EIGHT}(i64 %value) {{
-  %r = udiv i64 %value, 100000000
-  ret i64 %r
-}}
-define i64 @{LAST_EIGHT}(i64 %value) {{
-  %r = urem i64 %value, 100000000
-  ret i64 %r
-}}
 define i64 @{EIGHT_DIGITS}(i64 %value) {{
   %half = udiv i64 %value, 10000
   %more = urem i64 %value, 10000
@@ -121,7 +117,7 @@ _ARITHMETIC = "".join(
     f"define i64 @{name}(i64 %a, i64 %b) {{\n  %r = {instruction} i64 %a, %b\n  ret i64 %r\n}}\n"
     for name, instruction in ((ADD, "add"), (SUBTRACT, "sub"), (MULTIPLY, "mul"))
 )
-_LLVM = _CALL + _PRINT + _FIND + _DIGITS + _BARRIER + _ARITHMETIC
+_LLVM = _CALL + _PRINT + _FIND + _PARTS + _DIGITS + _BARRIER + _ARITHMETIC
 
 
 def with_wrapping(function: Any, more: str = "") -> Any:

@@ -29,6 +29,7 @@ from rtcompile.codegen.features.value_sink import ValueSink
 __all__ = ["plain_array", "plain_values"]
 
 _REAL_BYTES = 9  # of a tag and a float64
+_WORD = 8  # bytes
 
 
 class _Run:
@@ -109,9 +110,11 @@ def plain_array(reader: Marshalled, sink: ValueSink, is_text: Any, row: Cell, ro
     kind, width = T.Bind(reader.kind.get()), T.Bind(reader.width.get())
     with T.If(kind == ord("S")):
         with T.Then(), T.If(is_text), T.Then():
-            for short in (True, False):
-                with T.If((width <= 8) if short else (width > 8)), T.Then():
-                    _texts(reader, sink, width, rows, short)
+            with T.If(width <= _WORD):
+                with T.Then():
+                    _texts(reader, sink, width, rows, short=True)
+                with T.Else():
+                    _texts(reader, sink, width, rows, short=False)
             row.set(rows)
         with T.Else(), T.If(kind == ord("f")):
             with T.Then(), T.If(tirx.Not(is_text)), T.Then():
@@ -139,7 +142,7 @@ def _texts(reader: Marshalled, sink: ValueSink, width: Any, rows: Any, short: bo
 
 def _size_in_word(data: Any, at: Any, width: Any) -> Any:
     """Of a text of up to 8 bytes, the zeros behind which are none of it."""
-    shift = T.Bind(tirx.Cast("uint64", (8 - width) * 8))
+    shift = T.Bind(tirx.Cast("uint64", (_WORD - width) * 8))
     word = T.Bind(load_word(data, at) << shift)
     zeros = T.call_llvm_pure_intrin("uint64", "llvm.ctlz", word, tirx.const(False, "bool"))
     return T.Bind(tirx.Select(word == u64(0), i64(0), width - tirx.Cast("int64", zeros >> u64(3))))

@@ -49,8 +49,8 @@ class Marshalled:
     """Reads values one by one. `at`: where the next begins.
 
     Of the value that was read last: `form` (see Leaf), and by it `begin` and `size`, `integer` or
-    `real`. Between `enter_array` and `leave_array` the values are those of an array,
-    whose `kind` and `width` are not 0.
+    `real`. Between `enter_array` and `leave_array` the values are those of an array, whose `kind`
+    and `width` are not 0.
     """
 
     def __init__(self, data: Any, at: Any, with_arrays: bool = False) -> None:
