@@ -1,71 +1,96 @@
-"""Threads that help with a large request: its rows are cut into one range a thread.
+"""Threads that help with the rows of a request: `team_plan.py` says how they are told.
 
-A thread that sleeps takes tens of microseconds to wake, so each range has to be worth that. What a
-row takes is learned from the calls that are cut: the median of the last ones counts, and after many
-calls that were not, nothing does.
+They sleep in compiled code, without Python's lock, and end with the object that has them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from itertools import pairwise
-from time import perf_counter_ns
+import ctypes
+import os
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
 
-__all__ = ["Helpers", "ranges"]
+import numpy as np
+import numpy.typing as npt
 
-_SHARE = 250_000  # nanoseconds that are worth a thread
-_LEARNED, _ALONE = 9, 1000  # calls
+from runtime.arrays import aligned_empty
+from runtime.brief_calls import BriefCalls
+from runtime.input_table import address
+from runtime.team_plan import Helper, Job, Team
 
+__all__ = ["Helpers"]
 
-def ranges(rows: int, threads: int, tile_rows: int, least: int) -> list[tuple[int, int]]:
-    """At most `threads` ranges that cover `rows`, of about equal size, in whole tiles, each of
-    about `least` rows or more."""
-    tiles = -(-rows // tile_rows)
-    count = max(1, min(threads, rows // least, tiles))
-    edges = [min(rows, tiles * part // count * tile_rows) for part in range(count)] + [rows]
-    return list(pairwise(edges))
+# To wake a thread takes 50 microseconds or so, and it does less than half of the work.
+_ALONE = 100_000  # nanoseconds: a call that takes at most so long is left to its thread
 
 
 class Helpers:
-    """`threads` - 1 threads that wait for work; the caller is the last one."""
+    """A helper for each of `places`, the addresses of its workspace and its status.
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="rtcompile")
-        # Rows that are worth a thread, by the last calls that were cut.
-        self._shares: list[int] = []
-        self._least = 0  # their median; 0 while it is not known what a row takes
-        self._alone = 0  # calls that were not cut since
+    `function`: of the module, what they run. `arguments`: how many addresses their job has. `kept`
+    lives as long as they do. The words are at `address`. `alone`: which calls are not worth them,
+    which the caller has to find out.
+    """
 
-    def spreads(self, rows: int) -> bool:
-        """Whether a call of so many rows is cut. One is while it is not known what a row takes."""
-        if rows and rows >= 2 * self._least:
-            return True
-        self._alone += 1
-        if self._alone > _ALONE:
-            self._shares, self._least, self._alone = [], 0, 0
-        return False
+    def __init__(
+        self, function: Any, places: Sequence[tuple[int, int]], arguments: int, kept: object
+    ) -> None:
+        self.alone = BriefCalls(_ALONE)
+        team = aligned_empty(Team.FIRST + len(places) * Helper.WORDS, "int64")
+        job = aligned_empty(Job.ARGUMENTS + arguments, "int64")
+        team[:] = job[:] = 0
+        team[Team.ALONE], team[Team.JOB] = self.alone.address, address(job)
+        team[[Team.POST, Team.WAIT, Team.NAP]] = [*map(_address_of, _FUNCTIONS)]
+        self.address, self._team = address(team), team
+        function.release_gil = True
+        own = [Team.FIRST + which * Helper.WORDS for which in range(len(places))]
+        for place, (workspace, status) in zip(own, places, strict=True):
+            team[[place + Helper.WORKSPACE, place + Helper.STATUS]] = workspace, status
+            _C.sem_init(_semaphore(team, place), 0, 0)
+        weakref.finalize(self, _stop, team).atexit = False
+        for which, place in enumerate(own):
+            work = (function, self.address, self.address + 8 * place, (kept, team, job, self.alone))
+            name = f"rtcompile-{which}"
+            threading.Thread(target=_work, args=work, name=name, daemon=True).start()
+        team[Team.HELPERS] = len(places)
+        _all.add(self)
 
-    def learn(self, rows: int, nanoseconds: int) -> None:
-        """So long `rows` rows took."""
-        share = math.ceil(_SHARE * rows / max(nanoseconds, 1))
-        shares = [*self._shares[1 - _LEARNED :], share]  # others may learn and forget meanwhile
-        self._shares, self._least, self._alone = shares, sorted(shares)[len(shares) // 2], 0
+    def forget(self) -> None:
+        """Of a process that has no other threads any more."""
+        self._team[Team.HELPERS] = 0
 
-    def run(self, rows: int, tile_rows: int, work: Callable[[int, int], None]) -> None:
-        """Call `work` with each range, wait for all. Raises what the first that failed raised.
 
-        A range is whole tiles of the compiled code, of `tile_rows` each.
-        """
-        first, *others = ranges(rows, self._threads, tile_rows, self._least or rows)
-        given = [self._pool.submit(work, *part) for part in others]
-        begin = perf_counter_ns()
-        try:
-            work(*first)
-            self.learn(first[1] - first[0], perf_counter_ns() - begin)
-        finally:
-            wait(given)  # they write into the caller's memory
-        for future in given:
-            future.result()
+# Functions of C's, in the order of POST, WAIT and NAP.
+_FUNCTIONS = ("sem_post", "sem_wait", "usleep")
+_C = ctypes.CDLL(None)
+_all: weakref.WeakSet[Helpers] = weakref.WeakSet()
+
+
+def _address_of(name: str) -> int:
+    return ctypes.cast(getattr(_C, name), ctypes.c_void_p).value or 0
+
+
+def _work(function: Any, team: int, helper: int, _kept: object) -> None:
+    """What a thread runs."""
+    function(team, helper)
+
+
+def _stop(team: npt.NDArray[np.int64]) -> None:
+    """Have all threads return, those too that are at work."""
+    team[Team.STOP] = 1
+    for place in range(Team.FIRST, len(team), Helper.WORDS):
+        _C.sem_post(_semaphore(team, place))
+
+
+def _semaphore(team: npt.NDArray[np.int64], helper: int) -> ctypes.c_void_p:
+    return ctypes.c_void_p(address(team) + 8 * (helper + Helper.SEMAPHORE))
+
+
+def _forget_all() -> None:
+    for helpers in list(_all):
+        helpers.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -17,13 +17,13 @@ from runtime.artifact import Artifact, read_artifact
 from runtime.columns import Column
 from runtime.errors import ArtifactError, RequestError
 from runtime.feature_stage import check_fields
-from runtime.helpers import Helpers
 from runtime.items import ItemTable
 from runtime.log_lines import Difference, differences, row_values, to_lines
 from runtime.machine import check_target
 from runtime.profile import Profile, nanoseconds_a_tick
 from runtime.ranking import Ranking
 from runtime.stage import Port, Stage
+from runtime.team_plan import HELP_ROWS
 from runtime.text_steps import MissingLibraryError
 
 __all__ = ["Ranker", "load"]
@@ -32,9 +32,9 @@ __all__ = ["Ranker", "load"]
 def load(path: str | Path, threads: int = 1) -> Ranker:
     """Load the artifact at `path`.
 
-    `threads` is how many threads one request may spread over: its rows are cut into ranges that
-    take 250 microseconds at least, by what earlier requests took. Requests themselves run side by
-    side: any number of threads may call a ranker.
+    `threads` is how many threads may share a request. One whose like took over 100 microseconds
+    is shared, unless another one is at the time: requests themselves run side by side, and any
+    number of threads may call a ranker.
 
     Of an artifact for several targets, the most able one that this machine can run is loaded.
 
@@ -45,8 +45,7 @@ def load(path: str | Path, threads: int = 1) -> Ranker:
         raise RequestError(f"threads={threads!r}: a count from 1 on is needed")
     artifact = read_artifact(path)
     check_target(artifact.path, artifact.targets)
-    helpers = Helpers(threads) if threads > 1 else None
-    return Ranker(artifact, _load_module(artifact), helpers)
+    return Ranker(artifact, _load_module(artifact), threads)
 
 
 def _load_module(artifact: Artifact) -> Any:
@@ -77,12 +76,14 @@ def _ranking(cross: Stage, artifact: Artifact, module: Any, constants: Any) -> R
 class Ranker:
     """Scores requests with one artifact. Reentrant."""
 
-    def __init__(self, artifact: Artifact, module: Any, helpers: Helpers | None = None) -> None:
+    def __init__(self, artifact: Artifact, module: Any, threads: int = 1) -> None:
         self._artifact = artifact
         self._module = module  # keeps the library mapped
         constants = tvm_ffi.from_dlpack(artifact.constants)
         stages = artifact.manifest["stages"]
-        self._stage = Stage(module["cross"], stages["cross"], constants, helpers, takes_turns=True)
+        self._stage = Stage(module["cross"], stages["cross"], constants, takes_turns=True)
+        if threads > 1:
+            self._stage.hire(module[HELP_ROWS], threads - 1)
         self._input_names = {port.name: port for port in self._stage.inputs}
         self._output_names = [port.name for port in self._stage.outputs]
         self._ranking = (

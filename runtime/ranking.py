@@ -97,7 +97,7 @@ class Ranking:
 
         It leaves this what it cannot answer.
         """
-        if self._server is None or not self.at_once or self._cross.helpers is not None:
+        if self._server is None or not self.at_once:
             return None
         return rank_entry(rank, module, self._server, self.items, self._idle, self.rank)
 
@@ -153,8 +153,7 @@ class Ranking:
         if context is not None or self._has_context:
             columns, _ = self._context_columns({} if context is None else context, rows)
         served, server = memory.served, self._server
-        at_once = server is not None and server.answers and not server.needs_ids
-        whole = at_once and not self._cross.spreads(rows)
+        whole = server is not None and server.answers and not server.needs_ids
         if served is not None and served.run(fields, rows if whole else None):
             if whole:
                 return served.answers(rows)

@@ -9,6 +9,7 @@ left.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter_ns
 from typing import Any, TypeVar
 
 import numpy as np
@@ -47,6 +48,9 @@ class Server:
         constants: int,
     ) -> None:
         self._module, self.brief, self.constants = module, BriefCalls(), constants
+        helpers = [*stages.values()][-1].helpers
+        # Which requests are not worth them.
+        self.alone = helpers.alone if helpers else None
         self.python = python_objects() or 0
         self.names, self.stages = tuple(stages), tuple(stages.values())
         self.features = tuple(features)
@@ -105,10 +109,10 @@ class Served:
         self._server, self._grow_context, self._grow_ids = server, grow_context, grow_ids
         self._workspaces = [stage.workspace() for stage in server.stages]
         # One a request: what is shared moves between the caches of threads.
-        self._function, self._brief = server.new_function(), server.brief
+        self._function = server.new_function()
+        self._trials = [server.brief, server.alone] if server.alone else [server.brief]
         self._features = [RequestFeatures(plan) for plan in server.features]
         cross = server.stages[-1]
-        self._helpers = cross.helpers
         self._answer = cross.answer_memory(1) if server.answers else Results([], [], [])
         made = [*results, self._answer] if server.answers else list(results)
         words, self._outputs_at = [0] * Word.STAGES, list[int]()
@@ -164,8 +168,6 @@ class Served:
         rows = len(items)
         if rows > self._words[Word.ROOM]:
             self._make_room(rows)
-        if self._helpers is not None and self._helpers.spreads(rows):
-            return None
         found: dict[str, npt.NDArray[Any]] | None
         found = self._timed(rows, lambda: self._call(user, items, context))
         while found is None and self._has_grown(user, items, context):
@@ -212,18 +214,19 @@ class Served:
     def _timed(self, rows: int, call: Callable[[], _Found]) -> _Found:
         """What a call gives. One of untried rows keeps Python's lock: to wait for that is no part
         of what it takes. One that did nothing says nothing."""
-        if not self._brief.is_untried(rows):
+        untried = [calls for calls in self._trials if calls.is_untried(rows)]
+        if not untried:
             return call()
-        words, found = self._words, list[_Found]()
+        words = self._words
         words[Word.READS] = words[Word.TURN] = 0
-
-        def does() -> bool:
-            found.append(call())
-            return bool(words[Word.OUTCOME] == Outcome.DONE)
-
-        self._brief.time(rows, does)
+        begin = perf_counter_ns()
+        found = call()
+        taken = perf_counter_ns() - begin
         words[Word.READS], words[Word.TURN] = int(self._server.reads), TURN.address
-        return found[0]
+        if words[Word.OUTCOME] == Outcome.DONE:
+            for calls in untried:
+                calls.note(rows, taken)
+        return found
 
     def answers(self, rows: int) -> list[npt.NDArray[Any]]:
         """The outputs of the cross stage for `rows` rows, once it ran."""

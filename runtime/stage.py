@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from time import perf_counter_ns
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,8 +25,8 @@ from runtime.small_inputs import SmallInputs, small_rows
 __all__ = ["FEWEST_ROWS", "Port", "Results", "Stage", "Workspace"]
 
 FEWEST_ROWS = 64
-_STATUS_WORDS = 4
-_STATUS_TURN = 3
+_STATUS_WORDS = 5
+_STATUS_TURN, _STATUS_TEAM = 3, 4
 _STATUS_NOT_AN_ID = 2
 _STATUS_NO_VALUE = 3
 
@@ -92,8 +93,9 @@ class Workspace:
 class Stage:
     """Runs one main function of the module. Safe to call from many threads at once.
 
-    With `helpers`, a call of many rows spreads over its threads and the caller's. `takes_turns`:
-    whether its calls give up the caller's turn at Python and wait for the next (`python_turn.py`).
+    With `helpers`, a call that is worth it is shared by their threads and the caller's.
+    `takes_turns`: whether its calls give up the caller's turn at Python and wait for the next
+    (`python_turn.py`).
     """
 
     def __init__(
@@ -101,15 +103,14 @@ class Stage:
         function: Any,
         description: dict[str, Any],
         constants: Any,
-        helpers: Helpers | None = None,
         takes_turns: bool = False,
     ) -> None:
         self._function = function
-        self.helpers = helpers
+        self.helpers: Helpers | None = None
+        self._of_helpers: list[Workspace] = []
         self._constants = constants
         self._turn = TURN.address if takes_turns else 0
         self._bytes = description["workspace_bytes"]
-        self._tile_rows = description["tile_rows"]
         self._lookups = description["lookups"]
         self._features = description["features"]
         self._probes: Sequence[Any] = description.get("probes", ())
@@ -131,6 +132,15 @@ class Stage:
         self._small_rows = small_rows(_row_bytes(self.inputs))
         self._answers: list[Results] = []
         self._trials = Trials()  # see `call_one`
+
+    def hire(self, function: Any, count: int) -> None:
+        """Have as many helpers, before the first call. `function`: `help_rows` of the module."""
+        if self._first_probe > _STATUS_WORDS:
+            return  # a calibrating build has its counts in one place
+        self._of_helpers = [self.workspace() for _ in range(count)]
+        places = [workspace.pointers for workspace in self._of_helpers]
+        kept = self._of_helpers, self._constants
+        self.helpers = Helpers(function, places, 2 + len(self.outputs), kept)
 
     def run(
         self,
@@ -244,35 +254,33 @@ class Stage:
 
         Raises RequestError, UnknownIdError.
         """
-        if self.helpers is None or not self.spreads(rows):
-            self._call(0, rows, tensors, self._turn)
-        else:
-            self.helpers.run(
-                rows, self._tile_rows, lambda begin, end: self._call(begin, end, tensors, 0)
-            )
-
-    def spreads(self, rows: int) -> bool:
-        """Whether a call of so many rows is cut into ranges."""
-        return self.helpers is not None and self.helpers.spreads(rows)
+        alone = self.helpers.alone if self.helpers else None
+        if alone is None or not alone.is_untried(rows):
+            self._call(rows, tensors, self._turn)
+            return
+        begin = perf_counter_ns()
+        self._call(rows, tensors, self._turn)
+        alone.note(rows, perf_counter_ns() - begin)
 
     def call_one(self, tensors: Sequence[Any]) -> None:
         """`call` of a single row, of a stage that has no other calls: brief ones keep Python's
         lock."""
+        begin = perf_counter_ns()
+        self._call(1, tensors, self._turn)
         if self._trials.over:
-            self._call(0, 1, tensors, self._turn)
             return
-        if self._trials.time(lambda: self._call(0, 1, tensors, self._turn)) and self._trials.brief:
+        if self._trials.note(perf_counter_ns() - begin) and self._trials.brief:
             self._turn = 0
             self._function.release_gil = False
 
-    def _call(self, begin: int, end: int, tensors: Sequence[Any], turn: int) -> None:
-        """Rows [begin, end), in a workspace of its own."""
-        if begin == end and not self._is_fixed:
+    def _call(self, rows: int, tensors: Sequence[Any], turn: int) -> None:
+        """`rows` rows, in a workspace of its own."""
+        if not rows and not self._is_fixed:
             return
         workspace = self._idle.pop() if self._idle else self.workspace()
         words = workspace.words
         words[0], words[_STATUS_TURN] = 0, turn
-        self._function(begin, end, self._constants, *workspace.tensors, *tensors)
+        self._function(0, rows, self._constants, *workspace.tensors, *tensors)
         code, number, given = words[0], words[1], words[2]
         self._idle.append(workspace)
         if code:
@@ -296,7 +304,8 @@ class Stage:
 
         `tick`: nanoseconds of one.
         """
-        words = [workspace.status[self._first_probe :] for workspace in self._idle]
+        ran = [*self._idle, *self._of_helpers]
+        words = [workspace.status[self._first_probe :] for workspace in ran]
         return step_times(name, self._probes, words, tick)
 
     def calibration_words(self) -> npt.NDArray[np.int64]:
@@ -313,6 +322,7 @@ class Stage:
         memory = aligned_empty(self._bytes, "uint8")
         status = aligned_empty(self._first_probe + WORDS_A_STEP * len(self._probes), "int64")
         status[:] = 0
+        status[_STATUS_TEAM] = self.helpers.address if self.helpers else 0
         tensors = (tvm_ffi.from_dlpack(memory), tvm_ffi.from_dlpack(status))
         return Workspace(status, status.data, tensors, (address(memory), address(status)))
 

@@ -34,13 +34,22 @@ from rtcompile.codegen.serve import (
     serve_request,
     served_stages,
 )
-from rtcompile.codegen.stage_main import stage_main, stage_rows, stage_rows_name
+from rtcompile.codegen.share_tiles import help_rows, shared_rows
+from rtcompile.codegen.stage_main import (
+    SHARED_STAGE,
+    stage_main,
+    stage_rows,
+    stage_rows_name,
+    stage_tiles_name,
+)
+from rtcompile.codegen.word_atomics import atomics_llvm
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.codegen.write_objects import write_function, write_functions
 from rtcompile.targets import CpuTarget
 from runtime.item_index_plan import ITEM_INDEX
 from runtime.rank_plan import ADDRESSES
 from runtime.serve_plan import SERVE
+from runtime.team_plan import HELP_ROWS
 from runtime.value_bytes import WRITE
 from runtime.value_plan import ENCODE
 
@@ -64,13 +73,16 @@ def stages_to_units(
             part = named[first : first + _KERNELS_A_UNIT]
             units.append(_unit({}, {name: kernels[name] for name in part}, more))
     public = {s.name: stage_main(s, constants_bytes) for s in stages}
-    internal = {stage_rows_name(s.name): stage_rows(s, constants_bytes) for s in stages}
+    internal = {stage_tiles_name(s.name): stage_rows(s, constants_bytes) for s in stages}
+    for shared in (stage for stage in stages if stage.name == SHARED_STAGE):
+        public[HELP_ROWS] = help_rows(shared, constants_bytes)
+        internal[stage_rows_name(shared.name)] = shared_rows(shared, constants_bytes)
     serving, behind, entries = _serving(served_stages(stages))
     public |= serving
     internal |= behind
     for intrinsic in {stage.counter for stage in stages if stage.counter}:
         public[COUNTER] = counter_function(intrinsic)
-    more = turn_llvm(machine) + PYTHON_LLVM + entry_llvm(entries, machine)
+    more = atomics_llvm(machine) + turn_llvm(machine) + PYTHON_LLVM + entry_llvm(entries, machine)
     units.append(_unit(public, internal, more))
     return units
 

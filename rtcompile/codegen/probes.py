@@ -2,8 +2,8 @@
 
     before = counter()
     kernel(...)                       # or a loop of calls
-    status[4 + 2 * step] += counter() - before
-    status[5 + 2 * step] += 1         # how often it ran
+    status[first + 2 * step] += counter() - before
+    status[first + 1 + 2 * step] += 1      # how often it ran
 
 The words stand behind those of the status, so a running call has its own. A build without probes
 has none of this. The counter: on x86-64 the time stamp counter, which runs at one rate whatever the

@@ -27,6 +27,8 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.word_atomics import PAUSE
+
 __all__ = ["ask_for_lock", "give_turn", "has_lock", "take_turn", "turn_llvm"]
 
 _GIVE, _TAKE = "rtc_give_turn", "rtc_take_turn"
@@ -36,7 +38,6 @@ _ASK, _HAS = "rtc_ask_for_lock", "rtc_has_lock"
 # the wait is as long as to sleep and wake would take: 38 to 125 us. Where others move it is at most
 # 120 to 400 us.
 _PAUSES, _PAUSES_FOR_ONE = 8000, 2500
-_PAUSE = {"x86_64": "pause", "aarch64": "yield"}
 
 
 def give_turn(turn: Any) -> None:
@@ -137,7 +138,7 @@ try:
   %ours = extractvalue {{ i64, i1 }} %pair, 1
   br i1 %ours, label %end, label %pause
 pause:
-  call void asm sideeffect "{_PAUSE[machine]}", "~{{memory}}"()
+  call void asm sideeffect "{PAUSE[machine]}", "~{{memory}}"()
   %pauses_next = add i64 %pauses, 1
   %go_on = icmp ult i64 %pauses_next, {_PAUSES}
   br i1 %go_on, label %look, label %end

@@ -1,20 +1,24 @@
 """Emit the ahead-of-time functions of a stage: its rows, and the main function around them.
 
     def STAGE_rows(begin, end, constants*, workspace*, status*, inputs*..., outputs*...):
-        for tile in range(ceil((end - begin) / 64)):  # or the rows of the program's tile
+        tile = 0
+        while tile < ceil((end - begin) / 64):  # or the rows of the program's tile
             start = begin + 64 * tile
             rows = min(64, end - start)
             kernel_1(&inputs[0][start * width], &constants[4096], &workspace[0], rows)
             kernel_2(...)
             ...
+            tile += 1
 
     def STAGE(begin, end, constants, workspace, status, inputs..., outputs...):  # tensors
         STAGE_rows(begin, end, &constants[0], &workspace[0], ...)
 
 What depends on the request alone runs once, before the first tile.
 
-Rows [begin, end) of every per-row buffer are computed, so several threads may share a request.
-Everything is passed in; nothing is allocated; both functions are reentrant.
+Rows [begin, end) of every per-row buffer are computed. Everything is passed in; nothing is
+allocated; all functions are reentrant. Several threads may share the tiles of the cross stage: the
+former is STAGE_tiles there, with two more arguments, where the number of the next tile is, 0 for a
+thread that is alone, and the rows of a tile. STAGE_rows says who does what (`share_tiles.py`).
 """
 
 from __future__ import annotations
@@ -26,15 +30,25 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
-from rtcompile.codegen.features.tir import i64
+from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.pointers import ANY, pointer_to
 from rtcompile.codegen.probes import emit_probed, status_words
 from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, StageProgram
 from rtcompile.codegen.status import STATUS_TURN
 from rtcompile.codegen.tensor_main import Array, tensor_main
+from rtcompile.codegen.word_atomics import next_tile
 
-__all__ = ["stage_main", "stage_rows", "stage_rows_name"]
+__all__ = [
+    "SHARED_STAGE",
+    "stage_arrays",
+    "stage_main",
+    "stage_rows",
+    "stage_rows_name",
+    "stage_tiles_name",
+]
+
+SHARED_STAGE = "cross"  # whose tiles several threads may share
 
 
 def stage_rows_name(stage: str) -> str:
@@ -42,49 +56,58 @@ def stage_rows_name(stage: str) -> str:
     return f"{stage}_rows"
 
 
+def stage_tiles_name(stage: str) -> str:
+    """The name of the internal function with a stage's tiles."""
+    return f"{stage}_tiles" if stage == SHARED_STAGE else stage_rows_name(stage)
+
+
 def stage_rows(program: StageProgram, constants_bytes: int) -> Any:
-    """The stage's internal PrimFunc."""
+    """The internal PrimFunc with the stage's tiles."""
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
-        T.func_name(stage_rows_name(program.name))
+        T.func_name(stage_tiles_name(program.name))
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
         begin, end = T.arg("begin", T.int64()), T.arg("end", T.int64())
+        next_at, most = i64(0), i64(program.tile_rows)
+        if program.name == SHARED_STAGE:
+            next_at, most = T.arg("next", T.int64()), T.arg("tile_rows", T.int64())
         pointers = [
             (name, T.arg(name, T.handle(dtype)), size, dtype)
-            for name, size, dtype in _arrays(program, constants_bytes)
+            for name, size, dtype in stage_arrays(program, constants_bytes)
         ]
         buffers = {
             name: T.decl_buffer((ANY if size is None else size,), dtype, data=pointer)
             for name, pointer, size, dtype in pointers
         }
         whole = begin, T.Bind(end - begin)
-        most = program.tile_rows
         # What is spread over the rows of a tile has as many rows as the first one.
-        once = tirx.const(0, "int64"), T.Bind(tirx.min(tirx.const(most, "int64"), end - begin))
+        once = tirx.const(0, "int64"), T.Bind(tirx.min(most, end - begin))
         emitter = _Emitter(program, buffers, once, whole)
         for step, first_call in enumerate(program.prologue):
             emitter.emit(step, first_call)
-        tiles = tirx.floordiv(end - begin + (most - 1), most)
+        tiles = tirx.truncdiv(end - begin + (most - 1), most)
         if program.input_table and any(port.per_request for port in program.outputs):
             tiles = tirx.max(tiles, i64(1))  # what has no rows is there for no rows too
-        with T.serial(T.Bind(tiles)) as tile:
-            start = T.Bind(begin + tile * most)
-            rows = T.Bind(tirx.min(tirx.const(most, "int64"), end - start))
+        count, tile = T.Bind(tiles), Cell("int64", next_tile(next_at, i64(-1)))
+        with T.While(tile.get() < count):
+            start = T.Bind(begin + tile.get() * most)
+            rows = T.Bind(tirx.min(most, end - start))
             emitter = _Emitter(program, buffers, (start, rows), whole)
             for step, call in enumerate(program.calls, len(program.prologue)):
                 emitter.emit(step, call)
+            tile.set(next_tile(next_at, tile.get()))
     return builder.get()
 
 
 def stage_main(program: StageProgram, constants_bytes: int) -> Any:
     """The stage's public PrimFunc."""
-    arrays = _arrays(program, constants_bytes)
+    arrays = stage_arrays(program, constants_bytes)
     turn = Space.STATUS, STATUS_TURN
     rows = stage_rows_name(program.name)
     return tensor_main(program.name, ("begin", "end"), arrays, rows, turn)
 
 
-def _arrays(program: StageProgram, constants_bytes: int) -> list[Array]:
-    """What follows begin and end."""
+def stage_arrays(program: StageProgram, constants_bytes: int) -> list[Array]:
+    """What the functions are passed behind the scalars."""
     found: list[Array] = [
         (Space.CONSTANTS, constants_bytes, "uint8"),
         (Space.WORKSPACE, max(program.workspace_bytes, 64), "uint8"),

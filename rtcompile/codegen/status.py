@@ -2,7 +2,8 @@
 
 status[0] is a code, status[1] the number of the look-up or feature, status[2] the id. The caller
 clears the first word and reads these after the call; the last report stays. `runtime/stage.py`
-turns them into errors. status[3] the caller sets: the address of the words of `python_turn.py`.
+turns them into errors. The caller sets the others: status[3], the address of the words of
+`python_turn.py`, and status[4], that of the words of `team_plan.py` or 0.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-__all__ = ["STATUS_TURN", "STATUS_WORDS", "Status", "report"]
+__all__ = ["STATUS_TEAM", "STATUS_TURN", "STATUS_WORDS", "Status", "report"]
 
-STATUS_TURN = 3
-STATUS_WORDS = 4
+STATUS_TURN, STATUS_TEAM = 3, 4
+STATUS_WORDS = 5
 
 
 class Status:

@@ -4,7 +4,8 @@ TVM marks every addition, subtraction and product of 32 bits and more as free of
 `nsw`), and LLVM then rewrites hashes into something else. These functions come in as LLVM text,
 which the code generator links and always inlines; no symbol of theirs is left. A call of a function
 that is known by its address, as custom operators are, comes in the same way; so does printf, whose
-argument list has no end, the mask of a comparison of vectors, a number's digits, and a barrier.
+argument list has no end, the mask of a comparison of vectors, a number's digits, where a pointer
+points to, and a barrier.
 
 TVM also marks each load and store with the buffer that it is of, as if no two shared memory. Where
 a function reads what functions that it called have written, a barrier keeps LLVM from reading
@@ -20,6 +21,7 @@ from tvm import tirx
 
 __all__ = [
     "ADD",
+    "ADDRESS",
     "BARRIER",
     "CALL_OPERATOR",
     "DROP_EIGHT",
@@ -104,6 +106,14 @@ define i64 @{EIGHT_DIGITS}(i64 %value) {{
   ret i64 %r
 }}
 """
+ADDRESS = "rtc_address"  # of a pointer
+
+_ADDRESS = f"""
+define i64 @{ADDRESS}(ptr %pointer) {{
+  %r = ptrtoint ptr %pointer to i64
+  ret i64 %r
+}}
+"""
 # Memory is written before it, and read after it.
 BARRIER = "rtc_barrier"
 
@@ -117,7 +127,7 @@ _ARITHMETIC = "".join(
     f"define i64 @{name}(i64 %a, i64 %b) {{\n  %r = {instruction} i64 %a, %b\n  ret i64 %r\n}}\n"
     for name, instruction in ((ADD, "add"), (SUBTRACT, "sub"), (MULTIPLY, "mul"))
 )
-_LLVM = _CALL + _PRINT + _FIND + _PARTS + _DIGITS + _BARRIER + _ARITHMETIC
+_LLVM = _CALL + _PRINT + _FIND + _PARTS + _DIGITS + _ADDRESS + _BARRIER + _ARITHMETIC
 
 
 def with_wrapping(function: Any, more: str = "") -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rtcompile.targets import TARGETS
 from runtime.profile import nanoseconds_a_tick
 from tests.onnx_models import two_input_model
 from tests.ranking_model import USER, items, ranking_model
+from tests.runtime.sharing import share_from
 
 
 def _given(rows: int) -> dict[str, np.ndarray]:
@@ -42,12 +44,40 @@ def test_a_graph(tmp_path: Path) -> None:
         plain.profile()
 
 
-def test_spread_over_threads_all_count(tmp_path: Path) -> None:
+def test_all_threads_that_share_a_request_count(tmp_path: Path) -> None:
     model = two_input_model(tmp_path / "m.onnx")
     rtcompile.build(model, BuildOptions(profile=True), output=tmp_path / "p.rtc")
-    ranker = runtime.load(tmp_path / "p.rtc", threads=2)
-    ranker.predict(_given(640))
-    assert {one.calls for one in ranker.profile().kernels} == {10}
+    for threads in (2, 3):
+        ranker = runtime.load(tmp_path / "p.rtc", threads=threads)
+        share_from(ranker, 1)
+        for rows in (1, 16, 17, 64, 65, 100, 127, 128, 129, 150, 640, 1000):
+            ranker.predict(_given(rows))
+            calls = {one.calls for one in ranker.profile().kernels}
+            assert calls == {_tiles(rows, threads if rows > 16 else 1)}
+
+
+def test_helpers_work(tmp_path: Path) -> None:
+    model = two_input_model(tmp_path / "m.onnx")
+    rtcompile.build(model, BuildOptions(profile=True), output=tmp_path / "p.rtc")
+    ranker = runtime.load(tmp_path / "p.rtc", threads=3)
+    share_from(ranker, 1)
+    given, ends = _given(20_000), time.monotonic() + 60
+    words = [one.status for one in ranker._stage._of_helpers]
+    assert len(words) == 2 and not any(one.any() for one in words)
+    while not all(one.any() for one in words):  # each, once it wakes in time
+        ranker.predict(given)
+        assert time.monotonic() < ends
+
+
+def _tiles(rows: int, threads: int) -> int:
+    """The fewest with which no thread has over an eighth more than its share, if each takes one in
+    turn; those of 16 rows where there are none."""
+    for tile in (64, 48, 32, 16):
+        sizes = [min(tile, rows - begin) for begin in range(0, rows, tile)]
+        most = max(sum(sizes[which::threads]) for which in range(threads))
+        if threads == 1 or most * threads * 8 <= rows * 9 or tile == 16:
+            return len(sizes)
+    raise AssertionError
 
 
 @pytest.mark.slow

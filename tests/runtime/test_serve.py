@@ -23,6 +23,7 @@ from tests.runtime.served_models import (
     score,
     user_of,
 )
+from tests.runtime.sharing import share_from
 
 
 def _calls(ranker: runtime.Ranker) -> list[int]:
@@ -122,12 +123,11 @@ def test_longer_requests_than_before(artifacts: Artifacts, name: str) -> None:
 def test_many_threads_help(artifacts: Artifacts, name: str) -> None:
     whole, stages = load_case(artifacts[name], threads=2), by_stages(artifacts[name])
     called = _calls(whole)
-    assert whole._stage.helpers is not None
-    whole._stage.helpers._least = 70
+    share_from(whole, 140)
     for count in (139, 140):
         user = user_of(whole)
         assert_same(score(whole, user, count), score(stages, user, count))
-    assert list(dict.fromkeys(called)) == [139, 0]  # with more scratch where that was too small
+    assert list(dict.fromkeys(called)) == [139, 140]
 
 
 @pytest.mark.parametrize("name", ["plain", "no_user_network", "all_sides", "left_context"])
