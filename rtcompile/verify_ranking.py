@@ -18,7 +18,7 @@ from rtcompile.codegen.program import TILE
 from rtcompile.errors import VerificationError
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.graph_inputs import graph_inputs
-from rtcompile.features.plan import Feature, FeaturePlan, Side
+from rtcompile.features.plan import ITEM_KEY, Feature, FeaturePlan, Side
 from rtcompile.features.reference import extract_feature
 from rtcompile.float64 import run_in_float64
 from rtcompile.loaded import loaded
@@ -36,9 +36,6 @@ __all__ = ["verify_ranking", "verify_ranking_rounding"]
 
 _ITEM_COUNTS = (1, 7, TILE, TILE + 37)
 _REAL_REQUESTS = 50
-
-# The column of the items' ids here; no config names a column so.
-_KEY = "\x00item"
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -139,7 +136,7 @@ class _Check:
         ids = [str(row) for row in range(count)]
         one = {name: values[0] for name, values in user.items()}
         table = {name: list(values) for name, values in items.items()}
-        self._ranker.items.replace({**table, _KEY: ids}, key=_KEY)
+        self._ranker.items.replace({**table, ITEM_KEY: ids}, key=ITEM_KEY)
         compiled = self._ranker.extract(one, ids, context)
         for feature in self._plan.features:
             _compare(feature, columns[feature.name], compiled[feature.name])

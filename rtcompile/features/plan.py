@@ -16,6 +16,7 @@ from rtcompile.features.operators import CallLibrary, Operator, Values
 from runtime.text_steps import Asset, TextStep, Tokenize
 
 __all__ = [
+    "ITEM_KEY",
     "Boundaries",
     "Bucketizer",
     "Constant",
@@ -34,6 +35,9 @@ __all__ = [
     "Vocabulary",
     "ZScoreNormalizer",
 ]
+
+# A column of items' ids beside those of any config, none of which has such a name.
+ITEM_KEY = "\x00item"
 
 
 class Side(str, Enum):

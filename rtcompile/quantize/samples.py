@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 import runtime
 from rtcompile.errors import DataError
-from rtcompile.features.plan import FeaturePlan, Side
+from rtcompile.features.plan import ITEM_KEY, FeaturePlan, Side
 from rtcompile.rows import read_rows
 
 __all__ = [
@@ -40,9 +40,6 @@ __all__ = [
 LEAST_ROWS = 32
 
 _BATCH = 256
-
-# The column of the items' ids here; no config names a column so.
-_KEY = "\x00item"
 
 Array = npt.NDArray[Any]
 Labels = npt.NDArray[np.float64]
@@ -116,7 +113,7 @@ class RankingSamples(Samples):
 
     def _fill(self, ranker: runtime.Ranker) -> None:
         ids = list(map(str, range(self.rows)))
-        _run(lambda: ranker.items.replace({**self._items, _KEY: ids}, key=_KEY))
+        _run(lambda: ranker.items.replace({**self._items, ITEM_KEY: ids}, key=ITEM_KEY))
 
 
 def _run(call: Any) -> Any:

@@ -18,12 +18,11 @@ import runtime
 from rtcompile.bench.graphs import onnx_graph
 from rtcompile.features.config import load_config
 from rtcompile.features.generate import generate_columns
-from rtcompile.features.plan import FeaturePlan, Side
+from rtcompile.features.plan import ITEM_KEY, FeaturePlan, Side
 from rtcompile.tuning.trials import Outcome
 
 __all__ = ["Requests", "time_requests"]
 
-_KEY = "\x00item"  # the column of the items' ids; no config names a column so
 _ROWS = (100, 512)  # of the requests that a trial is timed with
 _TURNS, _TURN_SECONDS = 9, 0.02
 _TOLERANCE = 1e-4
@@ -52,7 +51,7 @@ def _ranking_call(ranker: runtime.Ranker, plan: FeaturePlan, rows: int) -> Call:
         for side in (Side.USER, Side.ITEM, Side.CONTEXT)
     )
     ids = [str(row) for row in range(rows)]
-    ranker.items.replace({**{n: list(v) for n, v in items.items()}, _KEY: ids}, key=_KEY)
+    ranker.items.replace({**{n: list(v) for n, v in items.items()}, ITEM_KEY: ids}, key=ITEM_KEY)
     return partial(ranker.rank, {n: v[0] for n, v in user.items()}, ids, context or None)
 
 

@@ -10,7 +10,7 @@
         offsets[...] = end of the text
 
 A column that is an array has one value an entry, so it needs no words of its own. What is not plain
-`encode_values.py` takes value by value.
+`encode_column.py` takes value by value.
 """
 
 from __future__ import annotations
