@@ -1,8 +1,7 @@
-"""Which calls of compiled code are brief, by what calls of about as many rows took.
+"""Which calls of compiled code release Python's lock.
 
-Two things are not worth it for a brief call. Releasing Python's lock and taking it again costs a
-thread that waits for it a wake-up in vain, where the call is back before that thread runs. And
-a thread that is to help with a call has to wake, too.
+Releasing it and taking it again costs a thread that waits for it a wake-up in vain, where the call
+is back before that thread runs. So calls that turn out to be brief keep it.
 """
 
 from __future__ import annotations
@@ -16,15 +15,13 @@ __all__ = ["LEAST_LONG", "MOST", "BriefCalls", "Trials"]
 
 MOST, LEAST_LONG = 0, 1  # words of BriefCalls
 
-_TRIALS, _BRIEF = 16, 10_000  # calls; nanoseconds, of those that keep Python's lock
+_TRIALS, _BRIEF = 16, 10_000  # calls; nanoseconds
 
 
 class Trials:
-    """The first calls of a kind. `brief`, once `over`: whether half of them took at most `limit`
-    nanoseconds."""
+    """The first calls of a kind. `brief`, once `over`: whether half of them were brief."""
 
-    def __init__(self, limit: int = _BRIEF) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._taken: list[int] = []
 
     @property
@@ -35,7 +32,7 @@ class Trials:
     @property
     def brief(self) -> bool:
         """See the class."""
-        return sorted(self._taken)[len(self._taken) // 2] <= self._limit
+        return sorted(self._taken)[len(self._taken) // 2] <= _BRIEF
 
     def note(self, nanoseconds: int) -> bool:
         """A call took so long. Says whether enough were timed."""
@@ -44,28 +41,27 @@ class Trials:
 
 
 class BriefCalls:
-    """Which calls of a function take at most `limit` nanoseconds: those of MOST rows or fewer.
-    Those of LEAST_LONG or more take longer, and those between have not been tried.
+    """Which calls of a function are brief: those of MOST rows or fewer. Those of LEAST_LONG or
+    more are not, and those between have not been tried.
 
     Calls of about as many rows are tried together. `words` has both, and lies at `address`, where
     compiled code reads it. Safe to use from many threads at once.
     """
 
-    def __init__(self, limit: int = _BRIEF) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._trials: dict[int, Trials] = {}  # by the bits of the count of rows
         array = aligned_empty(2, "int64")
         array[:] = -1, sys.maxsize
         self.words, self.address = array.data, address(array)
 
     def is_untried(self, rows: int) -> bool:
-        """Whether it is to be noted what a call of so many rows takes."""
+        """Whether a call of so many rows is to be timed."""
         return bool(self.words[MOST] < rows < self.words[LEAST_LONG])
 
     def note(self, rows: int, nanoseconds: int) -> None:
         """A call of untried rows took so long."""
         bits = rows.bit_length()
-        trials = self._trials.setdefault(bits, Trials(self._limit))
+        trials = self._trials.setdefault(bits, Trials())
         if not trials.note(nanoseconds):
             return
         if trials.brief:

@@ -41,7 +41,6 @@ def rank_entry(
         *(server.python, server.brief.address, items.current_at),
         *map(id, (idle, pop, otherwise, *names)),
         server.takes_context,
-        server.alone.address if server.alone else 0,
     )
     parameters = "$self, /, user, items, context=None"
     text = f"rank({parameters})\n--\n\n{inspect.getdoc(documented) or ''}"

@@ -32,9 +32,7 @@ class Entry:
     ELSE = 5  # what takes a request that is left
     NAMES = 6  # of the three arguments
     HAS_CONTEXT = 9  # whether requests have fields of the context
-    # Words of `brief_calls` too, of the requests that no thread helps with; 0 where there is none.
-    ALONE = 10
-    WORDS = 11
+    WORDS = 10
 
 
 class Current:

@@ -12,18 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import tvm_ffi
 
-from runtime.arrays import aligned_rows
+from runtime.arrays import aligned_empty, aligned_rows
 from runtime.artifact import Artifact, read_artifact
 from runtime.columns import Column
 from runtime.errors import ArtifactError, RequestError
 from runtime.feature_stage import check_fields
+from runtime.input_table import address
 from runtime.items import ItemTable
 from runtime.log_lines import Difference, differences, row_values, to_lines
 from runtime.machine import check_target
 from runtime.profile import Profile, nanoseconds_a_tick
 from runtime.ranking import Ranking
 from runtime.stage import Port, Stage
-from runtime.team_plan import HELP_ROWS
+from runtime.team_plan import HELPER_AT
 from runtime.text_steps import MissingLibraryError
 
 __all__ = ["Ranker", "load"]
@@ -32,14 +33,14 @@ __all__ = ["Ranker", "load"]
 def load(path: str | Path, threads: int = 1) -> Ranker:
     """Load the artifact at `path`.
 
-    `threads` is how many threads may share a request. One whose like took over 100 microseconds
-    is shared, unless another one is at the time: requests themselves run side by side, and any
-    number of threads may call a ranker.
+    `threads` is how many threads may share a request: its last stage, where those of about as many
+    rows took over 100 microseconds, and unless they share another one at the time. Requests
+    themselves run side by side: any number of threads may call a ranker.
 
     Of an artifact for several targets, the most able one that this machine can run is loaded.
 
     Raises ArtifactError for a file that cannot be read or is damaged, TargetError where it was
-    compiled for other machines.
+    compiled for other machines, RequestError for `threads` that cannot be started.
     """
     if not isinstance(threads, int) or threads < 1:
         raise RequestError(f"threads={threads!r}: a count from 1 on is needed")
@@ -83,7 +84,9 @@ class Ranker:
         stages = artifact.manifest["stages"]
         self._stage = Stage(module["cross"], stages["cross"], constants, takes_turns=True)
         if threads > 1:
-            self._stage.hire(module[HELP_ROWS], threads - 1)
+            at = aligned_empty(1, "int64")
+            module[HELPER_AT](address(at))
+            self._stage.hire(int(at[0]), threads - 1)
         self._input_names = {port.name: port for port in self._stage.inputs}
         self._output_names = [port.name for port in self._stage.outputs]
         self._ranking = (

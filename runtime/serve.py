@@ -48,9 +48,6 @@ class Server:
         constants: int,
     ) -> None:
         self._module, self.brief, self.constants = module, BriefCalls(), constants
-        helpers = [*stages.values()][-1].helpers
-        # Which requests are not worth them.
-        self.alone = helpers.alone if helpers else None
         self.python = python_objects() or 0
         self.names, self.stages = tuple(stages), tuple(stages.values())
         self.features = tuple(features)
@@ -109,11 +106,9 @@ class Served:
         self._server, self._grow_context, self._grow_ids = server, grow_context, grow_ids
         self._workspaces = [stage.workspace() for stage in server.stages]
         # One a request: what is shared moves between the caches of threads.
-        self._function = server.new_function()
-        self._trials = [server.brief, server.alone] if server.alone else [server.brief]
+        self._function, self._brief = server.new_function(), server.brief
         self._features = [RequestFeatures(plan) for plan in server.features]
-        cross = server.stages[-1]
-        self._answer = cross.answer_memory(1) if server.answers else Results([], [], [])
+        self._answer = server.stages[-1].answer_memory(1) if server.answers else Results([], [], [])
         made = [*results, self._answer] if server.answers else list(results)
         words, self._outputs_at = [0] * Word.STAGES, list[int]()
         for workspace, given, outputs in zip(self._workspaces, inputs, made, strict=True):
@@ -214,8 +209,7 @@ class Served:
     def _timed(self, rows: int, call: Callable[[], _Found]) -> _Found:
         """What a call gives. One of untried rows keeps Python's lock: to wait for that is no part
         of what it takes. One that did nothing says nothing."""
-        untried = [calls for calls in self._trials if calls.is_untried(rows)]
-        if not untried:
+        if not self._brief.is_untried(rows):
             return call()
         words = self._words
         words[Word.READS] = words[Word.TURN] = 0
@@ -224,8 +218,7 @@ class Served:
         taken = perf_counter_ns() - begin
         words[Word.READS], words[Word.TURN] = int(self._server.reads), TURN.address
         if words[Word.OUTCOME] == Outcome.DONE:
-            for calls in untried:
-                calls.note(rows, taken)
+            self._brief.note(rows, taken)
         return found
 
     def answers(self, rows: int) -> list[npt.NDArray[Any]]:

@@ -133,14 +133,17 @@ class Stage:
         self._answers: list[Results] = []
         self._trials = Trials()  # see `call_one`
 
-    def hire(self, function: Any, count: int) -> None:
-        """Have as many helpers, before the first call. `function`: `help_rows` of the module."""
+    def hire(self, work: int, count: int) -> None:
+        """Have as many helpers, before the first call. `work`: where their function lies.
+
+        Raises RequestError where a thread cannot be started.
+        """
         if self._first_probe > _STATUS_WORDS:
             return  # a calibrating build has its counts in one place
         self._of_helpers = [self.workspace() for _ in range(count)]
         places = [workspace.pointers for workspace in self._of_helpers]
         kept = self._of_helpers, self._constants
-        self.helpers = Helpers(function, places, 2 + len(self.outputs), kept)
+        self.helpers = Helpers(work, places, 2 + len(self.outputs), kept)
 
     def run(
         self,
@@ -254,21 +257,16 @@ class Stage:
 
         Raises RequestError, UnknownIdError.
         """
-        alone = self.helpers.alone if self.helpers else None
-        if alone is None or not alone.is_untried(rows):
-            self._call(rows, tensors, self._turn)
-            return
-        begin = perf_counter_ns()
         self._call(rows, tensors, self._turn)
-        alone.note(rows, perf_counter_ns() - begin)
 
     def call_one(self, tensors: Sequence[Any]) -> None:
         """`call` of a single row, of a stage that has no other calls: brief ones keep Python's
         lock."""
+        if self._trials.over:
+            self._call(1, tensors, self._turn)
+            return
         begin = perf_counter_ns()
         self._call(1, tensors, self._turn)
-        if self._trials.over:
-            return
         if self._trials.note(perf_counter_ns() - begin) and self._trials.brief:
             self._turn = 0
             self._function.release_gil = False

@@ -4,31 +4,44 @@ A team of helpers belongs to a stage. A request that is worth it takes the team,
 threads, the caller too, takes one tile of rows after the other until there are none left, so that a
 helper that wakes late does less. Where another request has the team, the caller works alone.
 
-    help_rows(team, helper)
+Worth it are requests of as many rows, by the bits of their count, as those of whose first TRIALS
+more than half took longer than LIMIT alone.
 
-is what a helper runs: it sleeps, works on the job, and so on until it is to stop.
-`rtcompile/codegen/share_tiles.py` emits it, `runtime/helpers.py` calls it. The words are int64;
-those that change while others are read lie in cache lines of their own.
+`rtcompile/codegen/share_tiles.py` emits what a helper runs: it sleeps, works on the job, and so on
+until it is to stop. `runtime/helpers.py` starts it. The words are int64; those that change while
+others are read lie in cache lines of their own.
 """
 
 from __future__ import annotations
 
-__all__ = ["HELP_ROWS", "Helper", "Job", "State", "Team"]
+__all__ = ["HELPER_AT", "TRIALS", "Helper", "Job", "State", "Team", "Trial"]
 
-HELP_ROWS = "help_rows"  # the function's name in the module
+HELPER_AT = "helper_at"  # the function in the module that tells where that of a helper is
+
+TRIALS = 16  # calls
 
 
 class Team:
     """Words about a team."""
 
     HELPERS = 0  # how many there are
-    ALONE = 1  # words of `brief_calls`: calls of so many rows or fewer are not worth it
-    POST, WAIT, NAP = 2, 3, 4  # addresses of C's sem_post, sem_wait and usleep
-    JOB = 5  # address of words of Job
-    STOP = 6  # whether the helpers are to return
+    LIMIT = 1  # nanoseconds
+    # Addresses of C's sem_post, sem_wait, usleep and clock_gettime.
+    POST, WAIT, NAP, CLOCK = 2, 3, 4, 5
+    JOB = 6  # address of words of Job
+    STOP = 7  # whether the helpers are to return
     TAKEN = 8  # whether a request has the team
     NEXT = 16  # the tile that is taken next
-    FIRST = 24  # words of Helper, of one after the other
+    TRIALS = 24  # words of Trial, by the bits of a count of rows
+    FIRST = TRIALS + 128  # words of Helper, of one after the other
+
+
+class Trial:
+    """Words about requests of about as many rows."""
+
+    CALLS = 0  # how many were timed, at most TRIALS
+    LONG = 1  # how many of them took longer
+    WORDS = 2
 
 
 class Helper:
@@ -36,6 +49,7 @@ class Helper:
 
     STATE = 0  # see State
     WORKSPACE, STATUS = 1, 2  # addresses, as the stage takes them
+    TEAM = 3  # address of the team's words
     SEMAPHORE = 4  # C's, which it waits for
     WORDS = 8
 

@@ -140,10 +140,10 @@ def throughput_table(throughputs: Iterable[Throughput]) -> Table:
     table.add_column("model", overflow="fold")
     threads = found[0].threads if found else 0
     several, apart = f"{threads} threads", f"{threads} processes"
-    for name in ("rows", "1 thread", several, "ratio", apart, "one request spread"):
+    for name in ("rows", "1 thread", several, "ratio", apart, "one request shared"):
         table.add_column(name, justify="right")
     for one in found:
-        ratios = [f"{ratio:.2f}x" for ratio in (one.ratio, one.processes, one.spread)]
+        ratios = [f"{ratio:.2f}x" for ratio in (one.ratio, one.processes, one.shared)]
         table.add_row(one.model, str(one.rows), f"{one.one:,.0f}", f"{one.all:,.0f}", *ratios)
     return table
 

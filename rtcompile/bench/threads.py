@@ -1,8 +1,8 @@
 """`rtcompile bench WHAT --threads N`: requests a second of N threads beside those of one.
 
 All threads call one ranker, each with requests of its own, as a service does. Beside that, N
-processes, which show what the machine gives, and one large request that spreads its rows over the
-threads (`runtime.load(..., threads=N)`). One thread, N threads and N processes take turns, so that
+processes, which show what the machine gives, and one request that the threads share
+(`runtime.load(..., threads=N)`). One thread, N threads and N processes take turns, so that
 a slow minute of the machine falls on all.
 """
 
@@ -35,8 +35,8 @@ _UNSEEN_SECONDS = 1e-3
 class Throughput:
     """Requests a second of `rows` rows: of one thread, and of `threads` in all.
 
-    `ratio` is the median of the rounds' ratios, `processes` that of as many processes. `spread`:
-    how many times as fast one request is when it spreads over the threads.
+    `ratio` is the median of the rounds' ratios, `processes` that of as many processes. `shared`:
+    how many times as fast one request is when the threads share it.
     """
 
     model: str
@@ -46,7 +46,7 @@ class Throughput:
     all: float
     ratio: float
     processes: float
-    spread: float
+    shared: float
 
 
 def measure_threads(
@@ -60,9 +60,9 @@ def measure_threads(
         return lambda count, seconds: requests_per_second([subject.calls(ranker, count)], seconds)
 
     with Processes(threads, make) as processes:
-        ranker, spreading = subject.load(path), subject.load(path, threads)
+        ranker, sharing = subject.load(path), subject.load(path, threads)
         progress(f"{subject.name}: measuring")
-        return [_at(subject, count, threads, ranker, spreading, processes) for count in rows]
+        return [_at(subject, count, threads, ranker, sharing, processes) for count in rows]
 
 
 def _at(
@@ -70,7 +70,7 @@ def _at(
     rows: int,
     threads: int,
     ranker: Ranker,
-    spreading: Ranker,
+    sharing: Ranker,
     processes: Processes,
 ) -> Throughput:
     calls = [subject.calls(ranker, rows) for _ in range(threads)]
@@ -84,8 +84,8 @@ def _at(
         )
         for _ in range(_ROUNDS)
     ]
-    spread = subject.calls(spreading, rows)
-    taken = side_by_side({"one": in_turn(calls[0]), "spread": in_turn(spread)})
+    shared = subject.calls(sharing, rows)
+    taken = side_by_side({"one": in_turn(calls[0]), "shared": in_turn(shared)})
     return Throughput(
         subject.name,
         rows,
@@ -94,7 +94,7 @@ def _at(
         statistics.median(several for _, several, _ in rounds),
         statistics.median(several / one for one, several, _ in rounds),
         statistics.median(apart / one for one, _, apart in rounds),
-        taken["one"] / taken["spread"],
+        taken["one"] / taken["shared"],
     )
 
 

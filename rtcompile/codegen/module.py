@@ -34,7 +34,7 @@ from rtcompile.codegen.serve import (
     serve_request,
     served_stages,
 )
-from rtcompile.codegen.share_tiles import help_rows, shared_rows
+from rtcompile.codegen.share_tiles import HELP, HELP_LLVM, help_rows, helper_at, shared_rows
 from rtcompile.codegen.stage_main import (
     SHARED_STAGE,
     stage_main,
@@ -49,7 +49,7 @@ from rtcompile.targets import CpuTarget
 from runtime.item_index_plan import ITEM_INDEX
 from runtime.rank_plan import ADDRESSES
 from runtime.serve_plan import SERVE
-from runtime.team_plan import HELP_ROWS
+from runtime.team_plan import HELPER_AT
 from runtime.value_bytes import WRITE
 from runtime.value_plan import ENCODE
 
@@ -74,17 +74,27 @@ def stages_to_units(
             units.append(_unit({}, {name: kernels[name] for name in part}, more))
     public = {s.name: stage_main(s, constants_bytes) for s in stages}
     internal = {stage_tiles_name(s.name): stage_rows(s, constants_bytes) for s in stages}
-    for shared in (stage for stage in stages if stage.name == SHARED_STAGE):
-        public[HELP_ROWS] = help_rows(shared, constants_bytes)
-        internal[stage_rows_name(shared.name)] = shared_rows(shared, constants_bytes)
+    sharing, helping, address_llvm = _sharing(stages, constants_bytes)
     serving, behind, entries = _serving(served_stages(stages))
-    public |= serving
-    internal |= behind
+    public |= sharing | serving
+    internal |= helping | behind
     for intrinsic in {stage.counter for stage in stages if stage.counter}:
         public[COUNTER] = counter_function(intrinsic)
-    more = atomics_llvm(machine) + turn_llvm(machine) + PYTHON_LLVM + entry_llvm(entries, machine)
-    units.append(_unit(public, internal, more))
+    texts = atomics_llvm(machine), turn_llvm(machine), PYTHON_LLVM, entry_llvm(entries, machine)
+    units.append(_unit(public, internal, "".join(texts) + address_llvm))
     return units
+
+
+def _sharing(
+    stages: Sequence[StageProgram], constants_bytes: int
+) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """What shares a stage's tiles: public functions, internal ones, LLVM text."""
+    shared = [stage for stage in stages if stage.name == SHARED_STAGE]
+    if not shared:
+        return {}, {}, ""
+    (stage,) = shared
+    rows, helper = shared_rows(stage, constants_bytes), help_rows(stage, constants_bytes)
+    return {HELPER_AT: helper_at()}, {stage_rows_name(stage.name): rows, HELP: helper}, HELP_LLVM
 
 
 def _serving(

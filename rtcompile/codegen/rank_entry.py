@@ -5,7 +5,7 @@
            and idle is not empty:
             memory = idle.pop()
             words = memory[0]
-            if words[VERSION] == current[VERSION] and what so many items take is known:
+            if words[VERSION] == current[VERSION] and items[COUNT] is brief, or long:
                 hold(current[OBJECT])                   # the state of the items
                 answer_request(user, items, context, words, result)
                 release(current[OBJECT])
@@ -108,7 +108,8 @@ class _Rank:
     def _answer(self, user: Any, items: Any, context: Any, memory: Any) -> None:
         at, current = kept_words(memory), self._words_at(Entry.CURRENT)
         words = values_at(at, "int64")
-        is_tried = self._is_tried(T.Bind(values_at(items, "int64")[COUNT]))
+        brief, rows = self._words_at(Entry.BRIEF), T.Bind(values_at(items, "int64")[COUNT])
+        is_tried = T.Bind(tirx.Or(rows <= brief[MOST], rows >= brief[LEAST_LONG]))
         version = T.Bind(current[Current.VERSION])
         has_items = tirx.And(version != 0, words[Word.VERSION] == version)
         with T.If(tirx.And(is_tried, has_items)), T.Then():
@@ -116,17 +117,6 @@ class _Rank:
             call_python(T.Bind(self._python[Known.INC_REF]), state)
             call_with_barriers(ANSWER_REQUEST, [user, items, context, at, self._result])
             call_python(T.Bind(self._python[Known.DEC_REF]), state)
-
-    def _is_tried(self, rows: Any) -> Any:
-        """Emit whether it is known for what requests of so many rows are too brief."""
-        tried = Cell("int32", 1)
-        for place in (Entry.BRIEF, Entry.ALONE):
-            at = T.Bind(self._entry[place])
-            with T.If(at != 0), T.Then():
-                calls = values_at(at, "int64")
-                with T.If(tirx.And(calls[MOST] < rows, rows < calls[LEAST_LONG])), T.Then():
-                    tried.set(0)
-        return T.Bind(tried.get() != 0)
 
     def _give_back(self, memory: Any) -> None:
         idle, python = T.Bind(self._entry[Entry.IDLE]), self._python

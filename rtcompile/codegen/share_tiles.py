@@ -2,9 +2,14 @@
 
     def STAGE_rows(begin, end, ARRAYS...):
         team = status[STATUS_TEAM]
-        if team != 0 and it has helpers and end - begin >= alone[LEAST_LONG]:
-            tile = rows of a tile, so that no thread has much more to do than another
-            if compare_and_swap(team[TAKEN], 0, 1):
+        if team != 0 and it has helpers, and there are more rows than the least of a tile:
+            trial = team[TRIALS + bits of end - begin]
+            if trial[CALLS] < TRIALS:
+                before = now()
+                STAGE_tiles(begin, end, 0, TILE, ARRAYS...)
+                trial[CALLS] += 1; trial[LONG] += now() - before > team[LIMIT]
+                return
+            if trial[LONG] * 2 > TRIALS and compare_and_swap(team[TAKEN], 0, 1):
                 job = begin, end, tile, ARRAYS...; team[NEXT] = 0
                 for helper in as many as there are tiles for:
                     helper[STATE] = GIVEN; sem_post(helper[SEMAPHORE])
@@ -13,16 +18,19 @@
                     if not compare_and_swap(helper[STATE], GIVEN, NOTHING):     # it began
                         wait until helper[STATE] == NOTHING
                         if helper's status[0] != 0: status[:3] = it
-                team[TAKEN] = 0; return
+                team[TAKEN] = 0
+                return
         STAGE_tiles(begin, end, 0, TILE, ARRAYS...)
 
-    def help_rows(team, helper):
-        while sem_wait(helper[SEMAPHORE]) and not team[STOP]:
+    def help(helper):                           # what a thread runs
+        while not team[STOP]:
+            sem_wait(helper[SEMAPHORE])
             if compare_and_swap(helper[STATE], GIVEN, BEGUN):
-                STAGE_tiles(job[BEGIN], job[END], &team[NEXT], job[TILE], job's ARRAYS...)
+                if a tile is left: STAGE_tiles(job[BEGIN], job[END], &team[NEXT], job[TILE], ...)
                 helper[STATE] = NOTHING
 
-`runtime/team_plan.py` describes the words.
+A tile has so many rows that no thread has much more to do than another. `runtime/team_plan.py`
+describes the words.
 """
 
 from __future__ import annotations
@@ -35,17 +43,26 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.internal import call_with_barriers
+from rtcompile.codegen.internal import call_with_barriers, symbol_of
 from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import Space, StageProgram
 from rtcompile.codegen.python_calls import call_python
 from rtcompile.codegen.stage_main import stage_arrays, stage_rows_name, stage_tiles_name
 from rtcompile.codegen.status import STATUS_TEAM
-from rtcompile.codegen.word_atomics import await_change, set_word, swap_word
-from runtime.brief_calls import LEAST_LONG
-from runtime.team_plan import HELP_ROWS, Helper, Job, State, Team
+from rtcompile.codegen.word_atomics import await_change, bit_length, now, set_word, swap_word
+from runtime.team_plan import HELPER_AT, TRIALS, Helper, Job, State, Team, Trial
 
-__all__ = ["help_rows", "shared_rows"]
+__all__ = ["HELP", "HELP_LLVM", "help_rows", "helper_at", "shared_rows"]
+
+HELP = "help"  # the internal function's name
+_ADDRESS_OF_HELP = "rtc_address_of_help"
+
+HELP_LLVM = f"""
+declare void @{symbol_of(HELP)}(i64)
+define i64 @{_ADDRESS_OF_HELP}() {{
+  ret i64 ptrtoint (ptr @{symbol_of(HELP)} to i64)
+}}
+"""
 
 # Rows of a tile are a multiple of it, as `program.TILE` says.
 _STEP = 16
@@ -76,20 +93,35 @@ class _Shared:
         """Emit all of it."""
         alone, rows = Cell("int32", 1), T.Bind(self._end - self._begin)
         at = T.Bind(self._status[STATUS_TEAM])
-        with T.If(at != 0), T.Then():
+        with T.If(tirx.And(at != 0, rows > _STEP)), T.Then():
             team = values_at(at, "int64")
-            brief = values_at(T.Bind(team[Team.ALONE]), "int64")
             helpers = T.Bind(team[Team.HELPERS])
-            worth = tirx.And(helpers > 0, rows >= brief[LEAST_LONG])
-            with T.If(tirx.And(worth, rows > _STEP)), T.Then():
-                tile = self._tile(rows, T.Bind(helpers + 1))
-                tiles = T.Bind(tirx.truncdiv(rows + tile - 1, tile))
-                taken = swap_word(at + 8 * Team.TAKEN, i64(0), i64(1))
-                with T.If(taken != 0), T.Then():
-                    self._share(at, team, T.Bind(tirx.min(helpers, tiles - 1)), tile)
-                    alone.set(0)
+            with T.If(helpers > 0), T.Then():
+                trial = T.Bind(Team.TRIALS + bit_length(rows) * Trial.WORDS)
+                with T.If(team[trial + Trial.CALLS] < TRIALS):
+                    with T.Then():
+                        self._try_alone(team, trial)
+                        alone.set(0)
+                    with T.Else(), T.If(team[trial + Trial.LONG] * 2 > TRIALS), T.Then():
+                        taken = swap_word(at + 8 * Team.TAKEN, i64(0), i64(1))
+                        with T.If(taken != 0), T.Then():
+                            self._share(at, team, rows, helpers)
+                            alone.set(0)
         with T.If(alone.get() != 0), T.Then():
-            self._tiles(i64(0), i64(self._program.tile_rows))
+            self._alone()
+
+    def _alone(self) -> None:
+        self._tiles(i64(0), i64(self._program.tile_rows))
+
+    def _try_alone(self, team: Any, trial: Any) -> None:
+        """Threads that do so at the same time may count one call for two."""
+        clock = T.Bind(team[Team.CLOCK])
+        before = now(clock)
+        self._alone()
+        taken = T.Bind(now(clock) - before)
+        is_long = tirx.Cast("int64", taken > team[Team.LIMIT])
+        T.buffer_store(team, team[trial + Trial.LONG] + is_long, [trial + Trial.LONG])
+        T.buffer_store(team, team[trial + Trial.CALLS] + 1, [trial + Trial.CALLS])
 
     def _tile(self, rows: Any, threads: Any) -> Any:
         """Emit the choice of the rows of a tile: the most with which no thread has over an eighth
@@ -109,7 +141,10 @@ class _Shared:
             tile.add(tirx.Select(is_uneven, i64(-_STEP), i64(0)))
         return T.Bind(tile.get())
 
-    def _share(self, at: Any, team: Any, helpers: Any, tile: Any) -> None:
+    def _share(self, at: Any, team: Any, rows: Any, most: Any) -> None:
+        """`most`: helpers that there are."""
+        tile = self._tile(rows, T.Bind(most + 1))
+        helpers = T.Bind(tirx.min(most, tirx.truncdiv(rows - 1, tile)))  # tiles but for one
         self._enter_job(values_at(T.Bind(team[Team.JOB]), "int64"), tile)
         next_at = T.Bind(at + 8 * Team.NEXT)
         set_word(next_at, i64(0))
@@ -147,30 +182,46 @@ class _Shared:
 
 
 def help_rows(program: StageProgram, constants_bytes: int) -> Any:
-    """The public PrimFunc `help_rows(team, helper)`, of the stage whose tiles are shared."""
-    with IRBuilder() as builder, T.prim_func(s_tir=True):
-        T.func_name(HELP_ROWS)
-        T.func_attr({"global_symbol": HELP_ROWS, "tirx.is_scheduled": True, "s_tir": True})
-        at, helper = T.arg("team", T.int64()), T.arg("helper", T.int64())
-        team, own = values_at(at, "int64"), values_at(helper, "int64")
-        going, wait = Cell("int32", 1), T.Bind(team[Team.WAIT])
-        job_at = T.Bind(team[Team.JOB])
+    """The internal PrimFunc `help(helper)`, of the stage whose tiles are shared."""
+    with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
+        T.func_name(HELP)
+        T.func_attr({"tirx.is_scheduled": True})
+        helper = T.arg("helper", T.int64())
+        own = values_at(helper, "int64")
+        at = T.Bind(own[Helper.TEAM])
+        team, going = values_at(at, "int64"), Cell("int32", 1)
+        wait, job_at = T.Bind(team[Team.WAIT]), T.Bind(team[Team.JOB])
+        state = T.Bind(helper + 8 * Helper.STATE)
         with T.While(going.get() != 0):
             call_python(wait, helper + 8 * Helper.SEMAPHORE)
-            with T.If(team[Team.STOP] != 0), T.Then():
-                going.set(0)
-            given = swap_word(helper + 8 * Helper.STATE, i64(State.GIVEN), i64(State.BEGUN))
+            T.evaluate(T.call_extern("void", wrapping.BARRIER))
+            going.set(tirx.Cast("int32", team[Team.STOP] == 0))
+            given = swap_word(state, i64(State.GIVEN), i64(State.BEGUN))
             with T.If(given != 0), T.Then():
-                _help(program, constants_bytes, values_at(job_at, "int64"), own, at)
-                set_word(helper + 8 * Helper.STATE, i64(State.NOTHING))
+                job = values_at(job_at, "int64")
+                status = values_at(T.Bind(own[Helper.STATUS]), "int64")
+                T.buffer_store(status, i64(0), [0])
+                T.evaluate(T.call_extern("void", wrapping.BARRIER))
+                left = team[Team.NEXT] * job[Job.TILE] < job[Job.END] - job[Job.BEGIN]
+                with T.If(left), T.Then():
+                    _help(program, constants_bytes, job, own, at)
+                set_word(state, i64(State.NOTHING))
+    return builder.get()
+
+
+def helper_at() -> Any:
+    """The public PrimFunc `helper_at(out)`: it writes the address of `help`."""
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(HELPER_AT)
+        T.func_attr({"global_symbol": HELPER_AT, "tirx.is_scheduled": True, "s_tir": True})
+        out = values_at(T.arg("out", T.int64()), "int64")
+        T.buffer_store(out, T.call_extern("int64", _ADDRESS_OF_HELP), [0])
     return builder.get()
 
 
 def _help(program: StageProgram, constants_bytes: int, job: Any, own: Any, at: Any) -> None:
     """Emit a helper's share of a job."""
     places = {Space.WORKSPACE: Helper.WORKSPACE, Space.STATUS: Helper.STATUS}
-    status = values_at(T.Bind(own[Helper.STATUS]), "int64")
-    T.buffer_store(status, i64(0), [0])
     pointers, place = [], Job.ARGUMENTS
     for name, _, dtype in stage_arrays(program, constants_bytes):
         if name in places:

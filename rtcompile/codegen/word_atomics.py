@@ -1,13 +1,15 @@
-"""Words that several threads read and write: a compare-and-swap, a counter, a wait.
+"""What threads that work together need: a compare-and-swap, a counter, a wait, a clock.
 
     swap_word(address, old, new)    -> whether the word was `old`, and is `new` now
     set_word(address, value)        # what was written before is seen with it
     next_tile(address, last)        -> the word, which is one more now; last + 1 where address is 0
     await_change(address, value, nap):
         while the word is `value`: pause(), or nap(50) once it was looked at often
+    now(clock)                      -> nanoseconds, by C's clock_gettime
+    bit_length(count)               # of a number above 0
 
-Addresses and words are int64. The functions are LLVM text as those of `wrapping.py`: TVM has no
-atomic operations of a CPU.
+Addresses, words and numbers are int64. The functions are LLVM text as those of `wrapping.py`: TVM
+has no atomic operations of a CPU.
 """
 
 from __future__ import annotations
@@ -16,9 +18,19 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
-__all__ = ["PAUSE", "atomics_llvm", "await_change", "next_tile", "set_word", "swap_word"]
+__all__ = [
+    "PAUSE",
+    "atomics_llvm",
+    "await_change",
+    "bit_length",
+    "next_tile",
+    "now",
+    "set_word",
+    "swap_word",
+]
 
 _SWAP, _SET, _NEXT, _AWAIT = "rtc_swap_word", "rtc_set_word", "rtc_next_tile", "rtc_await_change"
+_NOW, _BITS = "rtc_now", "rtc_bit_length"
 
 # To the processor: others get on meanwhile.
 PAUSE = {"x86_64": "pause", "aarch64": "yield"}
@@ -44,6 +56,16 @@ def next_tile(address: Any, last: Any) -> Any:
 def await_change(address: Any, value: Any, nap: Any) -> None:
     """Emit a wait. `nap`: the address of C's usleep."""
     T.evaluate(T.call_extern("void", _AWAIT, address, value, nap))
+
+
+def now(clock: Any) -> Any:
+    """Emit a look at the clock that only goes on. `clock`: the address of C's clock_gettime."""
+    return T.Bind(T.call_extern("int64", _NOW, clock))
+
+
+def bit_length(count: Any) -> Any:
+    """Emit it."""
+    return T.Bind(T.call_extern("int64", _BITS, count))
 
 
 def atomics_llvm(machine: str) -> str:
@@ -94,5 +116,22 @@ doze:
   br label %look
 end:
   ret void
+}}
+define i64 @{_NOW}(i64 %clock) {{
+  %time = alloca [2 x i64], align 8
+  %function = inttoptr i64 %clock to ptr
+  %r = call i32 %function(i32 1, ptr %time)
+  %seconds = load i64, ptr %time, align 8
+  %place = getelementptr i64, ptr %time, i64 1
+  %nanoseconds = load i64, ptr %place, align 8
+  %most = mul i64 %seconds, 1000000000
+  %all = add i64 %most, %nanoseconds
+  ret i64 %all
+}}
+declare i64 @llvm.ctlz.i64(i64, i1)
+define i64 @{_BITS}(i64 %count) {{
+  %zeros = call i64 @llvm.ctlz.i64(i64 %count, i1 false)
+  %bits = sub i64 64, %zeros
+  ret i64 %bits
 }}
 """

@@ -14,8 +14,10 @@ import rtcompile
 import runtime
 from relay_passes.matching import bindings
 from rtcompile.codegen.tile_rows import tile_rows
+from runtime.team_plan import Team
 from tests.onnx_models import save
 from tests.relay_passes.modules import Emit, const, kernel, network
+from tests.runtime.sharing import share_from, team_of
 
 FLOAT = TensorProto.FLOAT
 
@@ -60,8 +62,10 @@ def test_small_tiles_cover_every_row(sequences: Path, count: int) -> None:
     x = np.random.default_rng(count).normal(size=(count, 64, 64)).astype(np.float32)
     wanted = onnxruntime.InferenceSession(str(sequences)).run(None, {"x": x})[0]
     ranker = runtime.load(sequences.with_suffix(".rtc"), threads=2)
+    share_from(ranker, 1)
     assert ranker.manifest["stages"]["cross"]["tile_rows"] == 16
     np.testing.assert_allclose(ranker.predict({"x": x})["y"], wanted, atol=1e-5)
+    assert (team_of(ranker)[Team.NEXT] > 0) == (count > 16)
 
 
 @pytest.fixture(scope="module")

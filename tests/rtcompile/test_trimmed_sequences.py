@@ -20,6 +20,8 @@ from relay_passes.trim_sequences import MOST_POSITIONS
 from rtcompile.bench.workloads import prepare as prepare_workload
 from rtcompile.codegen.program import TILE
 from rtcompile.targets import resolve_target, runs_here
+from runtime.team_plan import Team
+from tests.runtime.sharing import share_from, team_of
 
 _LENGTHS = (0, 1, 2, 15, 16, 17, 49, 50, 60)
 
@@ -64,11 +66,14 @@ def test_requests_do_not_see_each_others_length(din: Prepared) -> None:
 
 def test_threads_share_a_request(din: Prepared) -> None:
     ranker = runtime.load(din.artifact, threads=2)
+    share_from(ranker, 1)
     ranker.items.upsert(item_fields(synthetic()))
     items = (din.items * 3)[:300]
     for length in (0, 7, 50):
         found, one = (r.rank(_user(din, length), items)["ctr"] for r in (ranker, din.ranker))
         np.testing.assert_array_equal(found, one)
+        assert team_of(ranker)[Team.NEXT] > 0
+        team_of(ranker)[Team.NEXT] = 0
 
 
 @pytest.mark.parametrize("level", ["int8", "bf16"])

@@ -12,6 +12,7 @@ import runtime
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.serve import served_stages
 from runtime.serve_plan import Outcome, Word
+from runtime.team_plan import TRIALS, Team, Trial
 from tests.ranking_model import items
 from tests.runtime.served_models import (
     CASES,
@@ -23,7 +24,7 @@ from tests.runtime.served_models import (
     score,
     user_of,
 )
-from tests.runtime.sharing import share_from
+from tests.runtime.sharing import share_from, team_of, trial_of
 
 
 def _calls(ranker: runtime.Ranker) -> list[int]:
@@ -123,11 +124,33 @@ def test_longer_requests_than_before(artifacts: Artifacts, name: str) -> None:
 def test_many_threads_help(artifacts: Artifacts, name: str) -> None:
     whole, stages = load_case(artifacts[name], threads=2), by_stages(artifacts[name])
     called = _calls(whole)
-    share_from(whole, 140)
-    for count in (139, 140):
+    share_from(whole, 128)
+    for count in (127, 128):
+        assert team_of(whole)[Team.NEXT] == 0
         user = user_of(whole)
         assert_same(score(whole, user, count), score(stages, user, count))
-    assert list(dict.fromkeys(called)) == [139, 140]
+    assert list(dict.fromkeys(called)) == [127, 128]
+    assert team_of(whole)[Team.NEXT] > 0
+
+
+@pytest.mark.parametrize("name", ["plain", "context", "left_context"])
+def test_what_the_last_stage_takes_decides(artifacts: Artifacts, name: str) -> None:
+    ranker = load_case(artifacts[name], threads=2)
+    user = user_of(ranker, tags="x|" * 20_000)  # whose stages take long
+    team, trial = team_of(ranker), trial_of(ranker, 130)
+    for calls in range(1, TRIALS + 1):
+        score(ranker, user, 130 + calls)
+        assert trial[Trial.CALLS] == calls
+    slow = trial[Trial.LONG]
+    assert slow <= TRIALS // 2 and team[Team.NEXT] == 0
+    team[Team.LIMIT], trial[:] = -1, 0
+    for _ in range(TRIALS):
+        score(ranker, user, 130)
+    assert list(trial) == [TRIALS, TRIALS] and team[Team.NEXT] == 0
+    want = score(by_stages(artifacts[name]), user, 130)
+    assert_same(score(ranker, user, 130), want)
+    assert team[Team.NEXT] > 0
+    assert not trial_of(ranker, 1).any() and not trial_of(ranker, 0).any()
 
 
 @pytest.mark.parametrize("name", ["plain", "no_user_network", "all_sides", "left_context"])

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rtcompile
 import runtime
-from runtime.brief_calls import LEAST_LONG, MOST
-from runtime.team_plan import Team
+from runtime.team_plan import TRIALS, Helper, State, Team
 from tests.onnx_models import TABLE_ROWS, two_input_model
-from tests.runtime.sharing import share_from
+from tests.runtime.sharing import share_from, team_of, trial_of
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +46,6 @@ def _given(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def _words(ranker: runtime.Ranker) -> np.ndarray:
-    assert ranker._stage.helpers is not None
-    return ranker._stage.helpers._team
-
-
 @pytest.mark.parametrize("rows", [0, 1, 16, 17, 100, 127, 128, 129, 256, 1000])
 def test_threads_change_nothing(artifact: Path, rows: int) -> None:
     given = _given(rows)
@@ -56,33 +56,74 @@ def test_threads_change_nothing(artifact: Path, rows: int) -> None:
         ranker = _sharing(artifact, threads)
         for _ in range(20):
             np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
-        assert _words(ranker)[Team.NEXT] > 0 or rows <= 16
-        assert _words(ranker)[Team.TAKEN] == 0
+        assert team_of(ranker)[Team.NEXT] > 0 or rows <= 16
+        assert team_of(ranker)[Team.TAKEN] == 0
 
 
-def test_what_requests_take_is_found_out(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_requests_take_is_found_out(artifact: Path) -> None:
     ranker = runtime.load(artifact, threads=2)
-    helpers = ranker._stage.helpers
-    assert helpers is not None
-    now = 0
+    team, looks, taken = team_of(ranker), 0, 0
 
-    def clock() -> int:
-        nonlocal now
-        now += 100_000 if rows < 512 else 100_001
-        return now
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_int64))
+    def clock(which: int, time: Any) -> int:
+        nonlocal looks
+        time[0], time[1] = divmod(5_999_950_000 + (taken if looks % 2 else 0), 10**9)
+        looks += 1
+        return int(which != 1)
 
-    monkeypatch.setattr("runtime.stage.perf_counter_ns", clock)
-    for rows in (300, 600):
-        for _ in range(16):
-            assert helpers.alone.is_untried(rows)
+    team[Team.CLOCK] = ctypes.cast(clock, ctypes.c_void_p).value
+    assert team[Team.LIMIT] == 100_000
+    for rows, taken in ((300, 100_000), (600, 100_001)):  # noqa: B007
+        for calls in range(TRIALS):
+            assert list(trial_of(ranker, rows)) == [calls, calls if rows == 600 else 0]
             ranker.predict(_given(rows))
-        assert not helpers.alone.is_untried(rows)
-    assert _words(ranker)[Team.NEXT] == 0  # none was shared
-    assert (helpers.alone.words[MOST], helpers.alone.words[LEAST_LONG]) == (511, 512)
+    assert looks == 4 * TRIALS
     ranker.predict(_given(511))
-    assert _words(ranker)[Team.NEXT] == 0
+    assert team[Team.NEXT] == 0
     ranker.predict(_given(512))
-    assert _words(ranker)[Team.NEXT] >= 8
+    assert team[Team.NEXT] >= 8
+    assert looks == 4 * TRIALS
+    ranker.predict(_given(16))  # never
+    assert looks == 4 * TRIALS
+
+
+def test_half_of_the_requests_are_long(artifact: Path) -> None:
+    ranker = runtime.load(artifact, threads=2)
+    for long, is_shared in ((TRIALS // 2, False), (TRIALS // 2 + 1, True)):
+        trial_of(ranker, 600)[:] = TRIALS, long
+        ranker.predict(_given(600))
+        assert (team_of(ranker)[Team.NEXT] > 0) == is_shared
+
+
+def test_a_helper_that_began_is_waited_for(artifact: Path) -> None:
+    ranker, given, order = _sharing(artifact, 2), _given(500), list[str]()
+    want, team = ranker.predict(given)["Y"], team_of(ranker)
+    ends = threading.Event()
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+    def post(semaphore: int) -> int:
+        """In the place of C's: the helper is said to begin, and to end later."""
+        helper = semaphore - 8 * Helper.SEMAPHORE
+        state = ctypes.c_int64.from_address(helper + 8 * Helper.STATE)
+        assert state.value == State.GIVEN
+        state.value = State.BEGUN
+
+        def end() -> None:
+            time.sleep(0.2)
+            order.append("helper")
+            state.value = State.NOTHING
+            ends.set()
+
+        threading.Thread(target=end).start()
+        return 0
+
+    usual = int(team[Team.POST])
+    team[Team.POST] = ctypes.cast(post, ctypes.c_void_p).value
+    np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
+    order.append("caller")
+    team[Team.POST] = usual
+    assert ends.wait(60) and order == ["helper", "caller"]
+    np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
 
 
 def test_requests_at_the_same_time(artifact: Path) -> None:
@@ -96,13 +137,13 @@ def test_requests_at_the_same_time(artifact: Path) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(ask, range(4))) == [0, 1, 2, 3]
-    assert _words(ranker)[Team.TAKEN] == 0
+    assert team_of(ranker)[Team.TAKEN] == 0
 
 
 def test_a_request_beside_one_that_has_the_helpers(artifact: Path) -> None:
     ranker, given = _sharing(artifact, 2), _given(500)
     want = ranker.predict(given)["Y"]
-    words = _words(ranker)
+    words = team_of(ranker)
     words[Team.TAKEN], words[Team.NEXT] = 1, 7
     np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
     assert (words[Team.TAKEN], words[Team.NEXT]) == (1, 7)  # it let them be
@@ -120,36 +161,107 @@ def test_an_error_in_any_thread_is_raised(artifact: Path, row: int) -> None:
         np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
 
 
-def _helpers() -> set[threading.Thread]:
-    return {thread for thread in threading.enumerate() if thread.name.startswith("rtcompile-")}
+def _threads() -> set[Path]:
+    """Of this process, Python's and others."""
+    return set(Path("/proc/self/task").iterdir())
 
 
 def test_helpers_end_with_their_ranker(artifact: Path) -> None:
     gc.collect()
-    before = _helpers()
+    before = _threads()
     ranker = _sharing(artifact, 4)
     ranker.predict(_given(1000))
-    made = _helpers() - before
-    assert len(made) == 3
+    assert len(_threads() - before) == 3
     del ranker
     gc.collect()
-    for thread in made:
-        thread.join(timeout=30)
-        assert not thread.is_alive()
+    assert _threads() == before
 
 
-def test_a_forked_process_works_alone(artifact: Path) -> None:
+def test_a_forked_process_has_helpers_of_its_own(artifact: Path) -> None:
     ranker, given = _sharing(artifact, 2), _given(1000)
     want = ranker.predict(given)["Y"]
+    team_of(ranker)[[Team.TAKEN, Team.FIRST + Helper.STATE]] = 1, State.BEGUN  # of another thread
     child = os.fork()
     if child == 0:
-        same = np.array_equal(ranker.predict(given)["Y"], want)
-        os._exit(0 if same and _words(ranker)[Team.HELPERS] == 0 else 1)
-    deadline = time.monotonic() + 60
-    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        outcome = 1
+        try:
+            found = [ranker.predict(given)["Y"] for _ in range(50)]
+            outcome = 0 if all(np.array_equal(one, want) for one in found) else 2
+            outcome += 4 * (len(_threads()) != 2) + 8 * (team_of(ranker)[Team.HELPERS] != 1)
+            del ranker
+            gc.collect()
+            outcome += 16 * (len(_threads()) != 1)
+        finally:
+            os._exit(outcome)
+    team_of(ranker)[[Team.TAKEN, Team.FIRST + Helper.STATE]] = 0, State.NOTHING
+    ends = time.monotonic() + 60
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > ends:
+            os.kill(child, signal.SIGKILL)
         time.sleep(0.01)
-    assert ended[0] == child and os.waitstatus_to_exitcode(ended[1]) == 0
+    assert os.waitstatus_to_exitcode(ended[1]) == 0
     np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
+
+
+_LAST_REQUEST = """
+import sys
+import numpy as np
+import runtime
+from tests.runtime.sharing import share_from
+
+def main():
+    ranker = runtime.load(sys.argv[1], threads=3)
+    share_from(ranker, 1)
+    ranker.predict({"X": np.ones((1000, 5), np.float32), "ids": np.zeros(1000, np.int64)})
+    return ranker
+
+kept = main() if sys.argv[2] == "kept" else None
+main()
+"""
+
+
+@pytest.mark.parametrize("kept", ["kept", "dropped"])
+def test_the_process_ends(artifact: Path, kept: str) -> None:
+    command = [sys.executable, "-c", _LAST_REQUEST, str(artifact), kept]
+    for _ in range(4):
+        subprocess.run(command, check=True, timeout=60)
+
+
+def test_no_signal_ends_up_in_a_helper(artifact: Path) -> None:
+    before = _threads()
+    ranker = _sharing(artifact, 2)
+    (helper,) = _threads() - before
+    status = (helper / "status").read_text()
+    (blocked,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigBlk")]
+    assert int(blocked, 16) >> (signal.SIGINT - 1) & 1
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert ranker.predict(_given(20))["Y"].shape[0] == 20
+
+
+def test_threads_that_cannot_be_started(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _threads()
+    libc = ctypes.CDLL(None)
+    left = [2]
+
+    def create(*given: Any) -> int:
+        left[0] -= 1
+        return int(libc.pthread_create(*given)) if left[0] > 0 else 11
+
+    monkeypatch.setattr("runtime.helpers._C", _Without(libc, create))
+    with pytest.raises(runtime.RequestError, match="threads=4: a thread could not be started"):
+        runtime.load(artifact, threads=4)
+    gc.collect()
+    assert _threads() == before
+
+
+class _Without:
+    """C's functions, with another `pthread_create`."""
+
+    def __init__(self, libc: ctypes.CDLL, create: Callable[..., int]) -> None:
+        self._libc, self.pthread_create = libc, create
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._libc, name)
 
 
 @pytest.mark.parametrize("threads", [0, -1, "2", None])

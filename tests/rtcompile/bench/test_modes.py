@@ -160,7 +160,7 @@ def test_throughput(din: tuple[Subject, Path]) -> None:
     subject, folder = din
     (found,) = measure_threads(subject, 2, (300,), folder, lambda step: None)
     assert (found.rows, found.threads) == (300, 2)
-    assert min(found.one, found.all, found.ratio, found.processes, found.spread) > 0
+    assert min(found.one, found.all, found.ratio, found.processes, found.shared) > 0
 
 
 @pytest.mark.slow
