@@ -142,7 +142,8 @@ class Stage:
             return  # a calibrating build has its counts in one place
         self._of_helpers = [self.workspace() for _ in range(count)]
         places = [workspace.pointers for workspace in self._of_helpers]
-        kept = self._of_helpers, self._constants
+        # The library too, until they have ended.
+        kept = self._of_helpers, self._constants, self._function
         self.helpers = Helpers(work, places, 2 + len(self.outputs), kept)
 
     def run(
@@ -257,32 +258,28 @@ class Stage:
 
         Raises RequestError, UnknownIdError.
         """
-        self._call(rows, tensors, self._turn)
-
-    def call_one(self, tensors: Sequence[Any]) -> None:
-        """`call` of a single row, of a stage that has no other calls: brief ones keep Python's
-        lock."""
-        if self._trials.over:
-            self._call(1, tensors, self._turn)
-            return
-        begin = perf_counter_ns()
-        self._call(1, tensors, self._turn)
-        if self._trials.note(perf_counter_ns() - begin) and self._trials.brief:
-            self._turn = 0
-            self._function.release_gil = False
-
-    def _call(self, rows: int, tensors: Sequence[Any], turn: int) -> None:
-        """`rows` rows, in a workspace of its own."""
         if not rows and not self._is_fixed:
             return
         workspace = self._idle.pop() if self._idle else self.workspace()
         words = workspace.words
-        words[0], words[_STATUS_TURN] = 0, turn
+        words[0], words[_STATUS_TURN] = 0, self._turn
         self._function(0, rows, self._constants, *workspace.tensors, *tensors)
         code, number, given = words[0], words[1], words[2]
         self._idle.append(workspace)
         if code:
             self.refuse(code, number, given)
+
+    def call_one(self, tensors: Sequence[Any]) -> None:
+        """`call` of a single row, of a stage that has no other calls: brief ones keep Python's
+        lock."""
+        if self._trials.over:
+            self.call(1, tensors)
+            return
+        begin = perf_counter_ns()
+        self.call(1, tensors)
+        if self._trials.note(perf_counter_ns() - begin) and self._trials.brief:
+            self._turn = 0
+            self._function.release_gil = False
 
     def refuse(self, code: int, lookup: int, given: int) -> NoReturn:
         """Raise what the first words of a status say: RequestError, UnknownIdError."""

@@ -12,7 +12,7 @@ import runtime
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.serve import served_stages
 from runtime.serve_plan import Outcome, Word
-from runtime.team_plan import TRIALS, Team, Trial
+from runtime.team_plan import TRIALS, Team
 from tests.ranking_model import items
 from tests.runtime.served_models import (
     CASES,
@@ -134,22 +134,18 @@ def test_many_threads_help(artifacts: Artifacts, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "context", "left_context"])
-def test_what_the_last_stage_takes_decides(artifacts: Artifacts, name: str) -> None:
+def test_what_requests_take_decides_who_shares_them(artifacts: Artifacts, name: str) -> None:
     ranker = load_case(artifacts[name], threads=2)
-    user = user_of(ranker, tags="x|" * 20_000)  # whose stages take long
-    team, trial = team_of(ranker), trial_of(ranker, 130)
-    for calls in range(1, TRIALS + 1):
-        score(ranker, user, 130 + calls)
-        assert trial[Trial.CALLS] == calls
-    slow = trial[Trial.LONG]
-    assert slow <= TRIALS // 2 and team[Team.NEXT] == 0
-    team[Team.LIMIT], trial[:] = -1, 0
-    for _ in range(TRIALS):
-        score(ranker, user, 130)
-    assert list(trial) == [TRIALS, TRIALS] and team[Team.NEXT] == 0
-    want = score(by_stages(artifacts[name]), user, 130)
-    assert_same(score(ranker, user, 130), want)
-    assert team[Team.NEXT] > 0
+    user, team = user_of(ranker), team_of(ranker)
+    for limit in (1 << 60, -1):
+        team[Team.LIMIT], trial_of(ranker, 130)[:] = limit, 0
+        for calls in range(TRIALS):
+            score(ranker, user, 130 + calls)
+        assert list(trial_of(ranker, 130)) == [TRIALS, TRIALS if limit < 0 else 0]
+        assert team[Team.NEXT] == 0
+        want = score(by_stages(artifacts[name]), user, 130)
+        assert_same(score(ranker, user, 130), want)
+        assert (team[Team.NEXT] > 0) == (limit < 0)
     assert not trial_of(ranker, 1).any() and not trial_of(ranker, 0).any()
 
 
