@@ -2,8 +2,8 @@
 
 All layers begin at the fastest level. Over the budget, the layers that cost most of it for the time
 that they save go one level up, as many as needed; then each that went is tried again at the faster
-level, cheapest first. Every candidate is measured, not estimated: precisions of several layers may
-add up, or cancel.
+level, cheapest first, until none fits. Every candidate is measured, not estimated: precisions of
+several layers may add up, or cancel.
 """
 
 from __future__ import annotations
@@ -102,13 +102,18 @@ def _lower(
     budget: Budget,
     quality: Quality,
 ) -> tuple[dict[str, str], Quality]:
-    """Try the layers that went up at the level below again, those that cost least first."""
+    """Try the layers that went up at the level below again, those that cost least first.
+
+    Once more where one of them costs less there, which makes room for those before it.
+    """
     below, above = levels
-    if quality.share(budget) > 1:
-        return current, quality
-    for layer in reversed([layer for layer in order if current[layer.name] == above]):
-        candidate = {**current, layer.name: below}
-        found = measure(candidate)
-        if found.share(budget) <= 1:
-            current, quality = candidate, found
+    is_eased = quality.share(budget) <= 1
+    while is_eased:
+        is_eased = False
+        for layer in reversed([layer for layer in order if current[layer.name] == above]):
+            candidate = {**current, layer.name: below}
+            found = measure(candidate)
+            if found.share(budget) <= 1:
+                is_eased |= found.share(budget) < quality.share(budget)
+                current, quality = candidate, found
     return current, quality

@@ -61,6 +61,14 @@ def test_of_equal_errors_the_one_with_less_work_is_given_up() -> None:
     assert found.levels == {"layer_0": "int8", "layer_1": "float32"}
 
 
+def test_a_layer_that_is_better_at_the_faster_level_makes_room() -> None:
+    errors = [(1.0, 0.0), (0.71875, 0.0), (0.125, 0.1875), (0.125, 0.0)]
+    model = Model({f"layer_{i}": {"int8": a, "bf16": b} for i, (a, b) in enumerate(errors)})
+    found = assign(layers(1, 6, 1, 1), LEVELS, model, BUDGET)
+    assert list(found.levels.values()) == ["bf16", "int8", "int8", "int8"]
+    assert set(found.reasons) == {"layer_0"}
+
+
 def test_over_the_budget_at_every_level_is_told_by_the_quality() -> None:
     def measure(levels: Mapping[str, str]) -> Quality:
         return Quality(2.0, 2.0)
