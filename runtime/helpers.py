@@ -25,7 +25,7 @@ __all__ = ["Helpers"]
 # To wake a thread takes about 50 microseconds, and then it has less than half of the work.
 _LIMIT = 100_000  # nanoseconds
 
-# Functions of C's: the first four in the order of POST, WAIT, NAP and CLOCK.
+# Of C's, in the order of POST, WAIT, NAP and CLOCK.
 _FUNCTIONS = ("sem_post", "sem_wait", "usleep", "clock_gettime")
 _C = ctypes.CDLL(None)
 

@@ -21,14 +21,11 @@ from runtime.inputs_in_place import InputsInPlace
 from runtime.profile import WORDS_A_STEP, KernelTime, step_times
 from runtime.python_turn import TURN
 from runtime.small_inputs import SmallInputs, small_rows
+from runtime.status_plan import Code, Status
 
 __all__ = ["FEWEST_ROWS", "Port", "Results", "Stage", "Workspace"]
 
 FEWEST_ROWS = 64
-_STATUS_WORDS = 5
-_STATUS_TURN, _STATUS_TEAM = 3, 4
-_STATUS_NOT_AN_ID = 2
-_STATUS_NO_VALUE = 3
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ class Stage:
         self._lookups = description["lookups"]
         self._features = description["features"]
         self._probes: Sequence[Any] = description.get("probes", ())
-        self._first_probe = _STATUS_WORDS + int(description["calibration_words"])
+        self._first_probe = Status.WORDS + int(description["calibration_words"])
         self.inputs = tuple(_port(port) for port in description["inputs"])
         self.outputs = tuple(_port(port) for port in description["outputs"])
         self._input_table: bool = description["input_table"]
@@ -138,7 +135,7 @@ class Stage:
 
         Raises RequestError where a thread cannot be started.
         """
-        if self._first_probe > _STATUS_WORDS:
+        if self._first_probe > Status.WORDS:
             return  # a calibrating build has its counts in one place
         self._of_helpers = [self.workspace() for _ in range(count)]
         places = [workspace.pointers for workspace in self._of_helpers]
@@ -262,9 +259,9 @@ class Stage:
             return
         workspace = self._idle.pop() if self._idle else self.workspace()
         words = workspace.words
-        words[0], words[_STATUS_TURN] = 0, self._turn
+        words[Status.CODE], words[Status.TURN] = 0, self._turn
         self._function(0, rows, self._constants, *workspace.tensors, *tensors)
-        code, number, given = words[0], words[1], words[2]
+        code, number, given = (words[at] for at in (Status.CODE, Status.NUMBER, Status.GIVEN))
         self._idle.append(workspace)
         if code:
             self.refuse(code, number, given)
@@ -283,12 +280,12 @@ class Stage:
 
     def refuse(self, code: int, lookup: int, given: int) -> NoReturn:
         """Raise what the first words of a status say: RequestError, UnknownIdError."""
-        if code == _STATUS_NO_VALUE:
+        if code == Code.NO_VALUE:
             raise RequestError(
                 f"feature {self._features[lookup]!r} has no value, and its config no default_value"
             )
         table = self._lookups[lookup]
-        if code == _STATUS_NOT_AN_ID:
+        if code == Code.NOT_AN_ID:
             raise UnknownIdError(f"an id of table {table['table']!r} is not a number below 2**24")
         raise UnknownIdError(
             f"id {given} is outside table {table['table']!r}, which has {table['rows']} rows"
@@ -310,14 +307,14 @@ class Stage:
         """
         if not self._idle:
             self._idle.append(self.workspace())
-        return self._idle[-1].status[_STATUS_WORDS : self._first_probe]
+        return self._idle[-1].status[Status.WORDS : self._first_probe]
 
     def workspace(self) -> Workspace:
         """A new one."""
         memory = aligned_empty(self._bytes, "uint8")
         status = aligned_empty(self._first_probe + WORDS_A_STEP * len(self._probes), "int64")
         status[:] = 0
-        status[_STATUS_TEAM] = self.helpers.address if self.helpers else 0
+        status[Status.TEAM] = self.helpers.address if self.helpers else 0
         tensors = (tvm_ffi.from_dlpack(memory), tvm_ffi.from_dlpack(status))
         return Workspace(status, status.data, tensors, (address(memory), address(status)))
 

@@ -23,8 +23,9 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.status import STATUS_WORDS, Status, report
+from rtcompile.codegen.status import report
 from rtcompile.codegen.table_format import TableFormat, TableReader
+from runtime.status_plan import Code, Status
 
 __all__ = ["LOOKUP_KERNEL", "NEAR_BYTES", "LookupShape", "default_ahead", "lookup_kernel"]
 
@@ -93,7 +94,7 @@ def lookup_kernel(shape: LookupShape, ahead: int | None = None) -> Any:
         table = TableReader(shape.table, table_at)
         ids = T.decl_buffer((count, shape.width), shape.id_dtype, data=ids_at)
         out = T.decl_buffer((count, dimension), "float32", data=out_at)
-        status = T.decl_buffer((STATUS_WORDS,), "int64", data=status_at)
+        status = T.decl_buffer((Status.WORDS,), "int64", data=status_at)
         if ahead:
             with T.serial(tirx.min(count, i64(ahead))) as i:
                 table.prefetch(_near(ids[i, column], table_rows, shape))
@@ -139,7 +140,7 @@ def _near(value: Any, rows: Any, shape: LookupShape) -> Any:
 
 
 def _code(value: Any, shape: LookupShape) -> Any:
-    out_of_range = tirx.const(Status.ID_OUT_OF_RANGE, "int64")
+    out_of_range = tirx.const(Code.ID_OUT_OF_RANGE, "int64")
     if shape.id_dtype != "float32":
         return out_of_range
-    return tirx.Select(_is_integral(value), out_of_range, tirx.const(Status.NOT_AN_ID, "int64"))
+    return tirx.Select(_is_integral(value), out_of_range, tirx.const(Code.NOT_AN_ID, "int64"))

@@ -11,11 +11,20 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
+from rtcompile.codegen.pointers import values_at
 
-__all__ = ["as_internal", "call_internal", "call_with_barriers", "symbol_of"]
+__all__ = [
+    "address_llvm",
+    "addresses_function",
+    "as_internal",
+    "call_internal",
+    "call_with_barriers",
+    "symbol_of",
+]
 
 # tvm.ir's CallingConv: TVM wraps functions of this one in nothing. A CPU calls them as any other.
 _PLAIN = 2
@@ -41,3 +50,28 @@ def call_with_barriers(name: str, arguments: Sequence[Any]) -> None:
     T.evaluate(T.call_extern("void", wrapping.BARRIER))
     call_internal(name, arguments)
     T.evaluate(T.call_extern("void", wrapping.BARRIER))
+
+
+def address_llvm(symbol: str) -> str:
+    """The text of what `addresses_function` calls for a symbol."""
+    return f"""
+declare void @{symbol}()
+define i64 @{_address_of(symbol)}() {{
+  ret i64 ptrtoint (ptr @{symbol} to i64)
+}}
+"""
+
+
+def addresses_function(name: str, symbols: Sequence[str]) -> Any:
+    """The public PrimFunc `name(out)`: it writes the address of each symbol."""
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(name)
+        T.func_attr({"global_symbol": name, "tirx.is_scheduled": True, "s_tir": True})
+        out = values_at(T.arg("out", T.int64()), "int64")
+        for place, symbol in enumerate(symbols):
+            T.buffer_store(out, T.call_extern("int64", _address_of(symbol)), [place])
+    return builder.get()
+
+
+def _address_of(symbol: str) -> str:
+    return f"rtc_address_of_{symbol}"

@@ -19,12 +19,17 @@ from rtcompile.codegen.compile_units import compile_units
 from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main, encode_values
 from rtcompile.codegen.features.item_index import LOOK_UP_ITEMS, item_index_main, look_up_items
 from rtcompile.codegen.features.shared_table import SHARED_LLVM
-from rtcompile.codegen.internal import as_internal, symbol_of
+from rtcompile.codegen.internal import (
+    address_llvm,
+    addresses_function,
+    as_internal,
+    symbol_of,
+)
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.python_calls import PYTHON_LLVM
-from rtcompile.codegen.python_entry import addresses_function, entry_llvm
+from rtcompile.codegen.python_entry import entry_llvm, entry_symbol
 from rtcompile.codegen.python_turn import turn_llvm
 from rtcompile.codegen.rank_entry import RANK, rank_function
 from rtcompile.codegen.serve import (
@@ -34,7 +39,7 @@ from rtcompile.codegen.serve import (
     serve_request,
     served_stages,
 )
-from rtcompile.codegen.share_tiles import HELP, HELP_LLVM, help_rows, helper_at, shared_rows
+from rtcompile.codegen.share_tiles import HELP, help_rows, shared_rows
 from rtcompile.codegen.stage_main import (
     SHARED_STAGE,
     stage_main,
@@ -74,14 +79,14 @@ def stages_to_units(
             units.append(_unit({}, {name: kernels[name] for name in part}, more))
     public = {s.name: stage_main(s, constants_bytes) for s in stages}
     internal = {stage_tiles_name(s.name): stage_rows(s, constants_bytes) for s in stages}
-    sharing, helping, address_llvm = _sharing(stages, constants_bytes)
+    sharing, helping, helping_llvm = _sharing(stages, constants_bytes)
     serving, behind, entries = _serving(served_stages(stages))
     public |= sharing | serving
     internal |= helping | behind
     for intrinsic in {stage.counter for stage in stages if stage.counter}:
         public[COUNTER] = counter_function(intrinsic)
     texts = atomics_llvm(machine), turn_llvm(machine), PYTHON_LLVM, entry_llvm(entries, machine)
-    units.append(_unit(public, internal, "".join(texts) + address_llvm))
+    units.append(_unit(public, internal, "".join(texts) + helping_llvm))
     return units
 
 
@@ -94,7 +99,9 @@ def _sharing(
         return {}, {}, ""
     (stage,) = shared
     rows, helper = shared_rows(stage, constants_bytes), help_rows(stage, constants_bytes)
-    return {HELPER_AT: helper_at()}, {stage_rows_name(stage.name): rows, HELP: helper}, HELP_LLVM
+    at = addresses_function(HELPER_AT, [symbol_of(HELP)])
+    internal = {stage_rows_name(stage.name): rows, HELP: helper}
+    return {HELPER_AT: at}, internal, address_llvm(symbol_of(HELP))
 
 
 def _serving(
@@ -108,7 +115,7 @@ def _serving(
     if not outputs:
         return public, internal, []
     entries = [RANK, ANSWER]
-    public[ADDRESSES] = addresses_function(entries)
+    public[ADDRESSES] = addresses_function(ADDRESSES, [*map(entry_symbol, entries)])
     internal |= {RANK: rank_function(), ANSWER: answer_function()}
     internal[ANSWER_REQUEST] = answer_request(outputs)
     return public, internal, entries

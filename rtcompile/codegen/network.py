@@ -57,11 +57,11 @@ from rtcompile.codegen.program import (
 )
 from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
 from rtcompile.codegen.spread_rows import RowForm, gather_rows_kernel, spread_rows_kernel
-from rtcompile.codegen.status import STATUS_WORDS
 from rtcompile.codegen.tile_rows import stage_tile_task, tile_rows
 from rtcompile.codegen.value_roots import VIEWS, Root, ValueRoots, is_observed
 from rtcompile.errors import UnsupportedError
 from rtcompile.tuning.trials import Task
+from runtime.status_plan import Status
 
 __all__ = ["NetworkLowering", "Source", "lower_network"]
 
@@ -263,7 +263,7 @@ class NetworkLowering:
         """The place of layer `number`'s words, of as many each, behind those of the status."""
         program = self.program
         program.calibration_words = max(program.calibration_words, (number + 1) * words)
-        return Pointer(Space.STATUS, STATUS_WORDS + number * words)
+        return Pointer(Space.STATUS, Status.WORDS + number * words)
 
     # -- kernels ------------------------------------------------------------------------------
 

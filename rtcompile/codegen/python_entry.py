@@ -10,7 +10,8 @@ stands before each:
         NAME_internal(self, arguments, count, names, &result)
         return result
 
-To Python 0 says that an error is pending. The function ADDRESSES tells the runtime where they lie.
+To Python 0 says that an error is pending. The module's function ADDRESSES tells the runtime where
+they lie.
 """
 
 from __future__ import annotations
@@ -18,15 +19,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.internal import symbol_of
+from rtcompile.codegen.internal import address_llvm, symbol_of
 from rtcompile.codegen.pointers import values_at
 from runtime.python_objects import ARRAY_DATA, FIRST
-from runtime.rank_plan import ADDRESSES
 
-__all__ = ["ENTRY_ARGUMENTS", "addresses_function", "entry_llvm", "kept_words"]
+__all__ = ["ENTRY_ARGUMENTS", "entry_llvm", "entry_symbol", "kept_words"]
 
 # Of an internal function behind an entry, int64.
 ENTRY_ARGUMENTS = ("self", "arguments", "count", "names", "result")
@@ -66,15 +65,9 @@ ret
 }
 
 
-def addresses_function(names: Sequence[str]) -> Any:
-    """The PrimFunc `python_addresses(out)`: it writes the address of the entry of each name."""
-    with IRBuilder() as builder, T.prim_func(s_tir=True):
-        T.func_name(ADDRESSES)
-        T.func_attr({"global_symbol": ADDRESSES, "tirx.is_scheduled": True, "s_tir": True})
-        out = values_at(T.arg("out", T.int64()), "int64")
-        for place, name in enumerate(names):
-            T.buffer_store(out, T.call_extern("int64", _address_of(name)), [place])
-    return builder.get()
+def entry_symbol(name: str) -> str:
+    """The symbol of the entry of an internal function."""
+    return f"rtc_entry_{name}"
 
 
 def entry_llvm(names: Sequence[str], machine: str) -> str:
@@ -89,7 +82,7 @@ def kept_words(pair: Any) -> Any:
 
 
 def _entry(name: str, machine: str) -> str:
-    symbol = _symbol(name)
+    symbol = entry_symbol(name)
     lines = (
         ".text",
         ".p2align 4",
@@ -101,17 +94,4 @@ def _entry(name: str, machine: str) -> str:
         f".size {symbol}, .-{symbol}",
     )
     code = "".join(f'module asm "{line}"\n' for line in lines if line)
-    return f"""{code}
-declare void @{symbol}()
-define i64 @{_address_of(name)}() {{
-  ret i64 ptrtoint (ptr @{symbol} to i64)
-}}
-"""
-
-
-def _symbol(name: str) -> str:
-    return f"rtc_entry_{name}"
-
-
-def _address_of(name: str) -> str:
-    return f"rtc_address_of_{name}"
+    return code + address_llvm(symbol)

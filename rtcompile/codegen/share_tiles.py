@@ -1,7 +1,7 @@
 """Emit how several threads share the tiles of a stage's rows.
 
     def STAGE_rows(begin, end, ARRAYS...):
-        team = status[STATUS_TEAM]
+        team = status[TEAM]
         if team != 0 and it has helpers, and there are more rows than the least of a tile:
             trial = team[TRIALS + bits of end - begin]
             if trial[CALLS] < TRIALS:
@@ -17,7 +17,7 @@
                 for helper in these:
                     if not compare_and_swap(helper[STATE], GIVEN, NOTHING):     # it began
                         wait until helper[STATE] == NOTHING
-                        if helper's status[0] != 0: status[:3] = it
+                        if helper's status[CODE] != 0: status[CODE, NUMBER, GIVEN] = its
                 team[TAKEN] = 0
                 return
         STAGE_tiles(begin, end, 0, TILE, ARRAYS...)
@@ -43,26 +43,18 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.internal import call_with_barriers, symbol_of
+from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import Space, StageProgram
 from rtcompile.codegen.python_calls import call_python
 from rtcompile.codegen.stage_main import stage_arrays, stage_rows_name, stage_tiles_name
-from rtcompile.codegen.status import STATUS_TEAM
 from rtcompile.codegen.word_atomics import await_change, bit_length, now, set_word, swap_word
-from runtime.team_plan import HELPER_AT, TRIALS, Helper, Job, State, Team, Trial
+from runtime.status_plan import Status
+from runtime.team_plan import TRIALS, Helper, Job, State, Team, Trial
 
-__all__ = ["HELP", "HELP_LLVM", "help_rows", "helper_at", "shared_rows"]
+__all__ = ["HELP", "help_rows", "shared_rows"]
 
 HELP = "help"  # the internal function's name
-_ADDRESS_OF_HELP = "rtc_address_of_help"
-
-HELP_LLVM = f"""
-declare void @{symbol_of(HELP)}(i64)
-define i64 @{_ADDRESS_OF_HELP}() {{
-  ret i64 ptrtoint (ptr @{symbol_of(HELP)} to i64)
-}}
-"""
 
 # Rows of a tile are a multiple of it, as `program.TILE` says.
 _STEP = 16
@@ -87,12 +79,12 @@ class _Shared:
 
     def __init__(self, program: StageProgram, begin: Any, end: Any, arrays: Any) -> None:
         self._program, self._begin, self._end, self._arrays = program, begin, end, arrays
-        self._status = T.decl_buffer((STATUS_TEAM + 1,), "int64", data=arrays[Space.STATUS])
+        self._status = T.decl_buffer((Status.WORDS,), "int64", data=arrays[Space.STATUS])
 
     def emit(self) -> None:
         """Emit all of it."""
         alone, rows = Cell("int32", 1), T.Bind(self._end - self._begin)
-        at = T.Bind(self._status[STATUS_TEAM])
+        at = T.Bind(self._status[Status.TEAM])
         with T.If(tirx.And(at != 0, rows > _STEP)), T.Then():
             team = values_at(at, "int64")
             helpers = T.Bind(team[Team.HELPERS])
@@ -161,8 +153,8 @@ class _Shared:
             with T.If(swap_word(helper + 8 * Helper.STATE, given, nothing) == 0), T.Then():
                 await_change(helper + 8 * Helper.STATE, i64(State.BEGUN), nap)
                 told = values_at(T.Bind(values_at(helper, "int64")[Helper.STATUS]), "int64")
-                with T.If(told[0] != 0), T.Then():
-                    for word in range(3):
+                with T.If(told[Status.CODE] != 0), T.Then():
+                    for word in (Status.CODE, Status.NUMBER, Status.GIVEN):
                         T.buffer_store(self._status, told[word], [word])
         set_word(at + 8 * Team.TAKEN, i64(0))
 
@@ -200,22 +192,12 @@ def help_rows(program: StageProgram, constants_bytes: int) -> Any:
             with T.If(given != 0), T.Then():
                 job = values_at(job_at, "int64")
                 status = values_at(T.Bind(own[Helper.STATUS]), "int64")
-                T.buffer_store(status, i64(0), [0])
+                T.buffer_store(status, i64(0), [Status.CODE])
                 T.evaluate(T.call_extern("void", wrapping.BARRIER))
                 left = team[Team.NEXT] * job[Job.TILE] < job[Job.END] - job[Job.BEGIN]
                 with T.If(left), T.Then():
                     _help(program, constants_bytes, job, own, at)
                 set_word(state, i64(State.NOTHING))
-    return builder.get()
-
-
-def helper_at() -> Any:
-    """The public PrimFunc `helper_at(out)`: it writes the address of `help`."""
-    with IRBuilder() as builder, T.prim_func(s_tir=True):
-        T.func_name(HELPER_AT)
-        T.func_attr({"global_symbol": HELPER_AT, "tirx.is_scheduled": True, "s_tir": True})
-        out = values_at(T.arg("out", T.int64()), "int64")
-        T.buffer_store(out, T.call_extern("int64", _ADDRESS_OF_HELP), [0])
     return builder.get()
 
 

@@ -35,9 +35,9 @@ from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.pointers import ANY, pointer_to
 from rtcompile.codegen.probes import emit_probed, status_words
 from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, StageProgram
-from rtcompile.codegen.status import STATUS_TURN
 from rtcompile.codegen.tensor_main import Array, tensor_main
 from rtcompile.codegen.word_atomics import next_tile
+from runtime.status_plan import Status
 
 __all__ = [
     "SHARED_STAGE",
@@ -101,7 +101,7 @@ def stage_rows(program: StageProgram, constants_bytes: int) -> Any:
 def stage_main(program: StageProgram, constants_bytes: int) -> Any:
     """The stage's public PrimFunc."""
     arrays = stage_arrays(program, constants_bytes)
-    turn = Space.STATUS, STATUS_TURN
+    turn = Space.STATUS, Status.TURN
     rows = stage_rows_name(program.name)
     return tensor_main(program.name, ("begin", "end"), arrays, rows, turn)
 

@@ -13,10 +13,11 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
 from rtcompile.codegen.compile_units import compile_units
+from rtcompile.codegen.internal import addresses_function
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.module import _unit
 from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS, addresses_function, entry_llvm
+from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS, entry_llvm, entry_symbol
 from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
 from runtime.input_table import address
@@ -46,7 +47,9 @@ def _internal(name: str) -> Any:
 def _library(target_name: str, path: Path) -> Path:
     target = resolve_target(target_name)
     internal, text = {name: _internal(name) for name in _NAMES}, entry_llvm(_NAMES, target.machine)
-    unit = _unit({ADDRESSES: addresses_function(_NAMES)}, internal, text)
+    unit = _unit(
+        {ADDRESSES: addresses_function(ADDRESSES, [*map(entry_symbol, _NAMES)])}, internal, text
+    )
     path.write_bytes(link(find_linker(target), compile_units([unit], target)))
     return path
 

@@ -1,12 +1,14 @@
 """Emit the encoding of one column: its rows, their elements, the values of these.
 
-for each row:                   one, or as many as a list or an array has
-    for each element:           one, or those of a list or of a text that is split
-        for each value:         one, or those of a list
-            append its bytes, or its number
-where anything is of a type, or a mix of types, that this does not know:
-    take back what was appended, pass over the column, leave it to the runtime
-write the descriptor
+    for each row:                   one, or as many as a list or an array has
+        for each element:           one, or those of a list or of a text that is split
+            for each value:         one, or those of a list
+                append its bytes, or its number
+    where anything is of a type, or a mix of types, that this does not know:
+        take back what was appended, pass over the column, leave it to the runtime
+    write the descriptor
+
+`encode_values.py` does so for every column of a request.
 """
 
 from __future__ import annotations

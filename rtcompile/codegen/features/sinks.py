@@ -22,8 +22,9 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import ANY
-from rtcompile.codegen.status import Status, report
+from rtcompile.codegen.status import report
 from rtcompile.codegen.table_format import TableFormat, TableReader
+from runtime.status_plan import Code
 
 __all__ = [
     "DenseSink",
@@ -162,7 +163,7 @@ class PaddedSink(Sink):
         count = T.Bind(tirx.min(self.count.get(), self._width))
         if self._shape.form == "one":
             with T.If(count == 0), T.Then():
-                report(self._buffers[1], Status.NO_VALUE, self._number, i64(0))
+                report(self._buffers[1], Code.NO_VALUE, self._number, i64(0))
         self._fill(self._slot, count)
 
     def skip(self, slot: Any) -> None:
@@ -209,7 +210,7 @@ class PooledSink(Sink):
                 else:
                     self._wait(code, *self._queue)
             with T.Else():
-                report(status, Status.ID_OUT_OF_RANGE, self._number, code)
+                report(status, Code.ID_OUT_OF_RANGE, self._number, code)
         self.count.add(1)
 
     def _add(self, code: Any, weight: Any) -> None:

@@ -19,12 +19,12 @@ from rtcompile.codegen.embedding_lookup import (
     lookup_kernel,
 )
 from rtcompile.codegen.pack_table import pack_table, unpack_table
-from rtcompile.codegen.status import STATUS_WORDS
 from rtcompile.codegen.table_format import TableFormat
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of, runs_of
 from rtcompile.tuning.kernels.data import generator, normal
 from rtcompile.tuning.trials import Config, Task
+from runtime.status_plan import Status
 
 __all__ = ["EmbeddingLookup"]
 
@@ -68,7 +68,7 @@ class EmbeddingLookup:
             packed.view(shape.table.storage),
             ids,
             np.zeros_like(expected),
-            np.zeros(STATUS_WORDS, np.int64),
+            np.zeros(Status.WORDS, np.int64),
         )
         function, scalars = lookup_kernel(shape, config["ahead"]), (rows, 0, 0)
         steps = {1: count * width}
