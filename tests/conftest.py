@@ -22,6 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--target", help="compile for this target, and emulate it if it is AArch64")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests marked `long` out, unless `-m` names the mark."""
+    if "long" in config.option.markexpr:
+        return
+    chosen = [item for item in items if item.get_closest_marker("long") is None]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _target(request: pytest.FixtureRequest) -> Iterator[None]:
     name = request.config.getoption("--target")
