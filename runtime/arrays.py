@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.errors import RequestError
+from runtime.exact_conversion import array_of, check_convertible, copy_exactly
 
 __all__ = ["ALIGNMENT", "align", "aligned_block", "aligned_empty", "aligned_rows"]
 
@@ -57,27 +58,26 @@ def aligned_empty(count: int, dtype: str) -> npt.NDArray[Any]:
     return raw[start : start + size].view(dtype)
 
 
-def aligned_rows(value: object, name: str, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """`value` as an aligned array [rows, *shape] of `dtype`; RequestError if it cannot be."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise RequestError(f"input {name!r}: not a rectangular array: {error}") from error
-    same = array.dtype == _DTYPES[dtype]
-    if not same and (array.dtype.hasobject or not np.can_cast(array.dtype, dtype, "same_kind")):
-        raise RequestError(
-            f"input {name!r}: dtype {array.dtype} cannot be converted to {dtype} without loss"
-        )
+def aligned_rows(
+    value: object, name: str, dtype: str, shape: tuple[int, ...], shared: bool = False
+) -> npt.NDArray[Any]:
+    """`value` as an aligned array [rows, *shape] of `dtype`; RequestError if it cannot be.
+
+    `shared`: it has no axis of rows, as all share it, and is made one row.
+    """
+    array = array_of(value, name)
+    array = array[np.newaxis] if shared else array
+    wanted_dtype = np.dtype(dtype)
+    same = array.dtype == wanted_dtype
+    if not same:
+        check_convertible(array.dtype, name, wanted_dtype)
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
-        wanted = ", ".join(["rows", *map(str, shape)])
-        raise RequestError(f"input {name!r}: shape {array.shape} is not ({wanted})")
+        given = array.shape[1:] if shared else array.shape
+        wanted = ", ".join(map(str, shape if shared else ("rows", *shape)))
+        raise RequestError(f"input {name!r}: shape {given} is not ({wanted})")
     exact = same and array.flags.c_contiguous and array.flags.writeable
     if exact and array.__array_interface__["data"][0] % ALIGNMENT == 0:
         return array
     copy = aligned_empty(array.size, dtype).reshape(array.shape)
-    if same:
-        copy[...] = array
-        return copy
-    with np.errstate(over="ignore", invalid="ignore"):
-        np.copyto(copy, array, casting="same_kind")
+    copy_exactly(array, name, copy)
     return copy

@@ -231,8 +231,8 @@ class Ranker:
         rows: int | None = None
         for port in self._stage.inputs:
             if port.per_request:
-                array = aligned_rows([given[port.name]], port.name, port.dtype, port.shape)
-                arrays.append(array)
+                value = given[port.name]
+                arrays.append(aligned_rows(value, port.name, port.dtype, port.shape, shared=True))
                 continue
             array = aligned_rows(given[port.name], port.name, port.dtype, port.shape)
             if rows is not None and array.shape[0] != rows:

@@ -153,6 +153,8 @@ def test_nan_and_infinity_stay_in_their_row(ranker: runtime.Ranker) -> None:
         ({"X": np.zeros((1, 4)), "ids": [1]}, r"shape \(1, 4\) is not \(rows, 5\)"),
         ({"X": np.zeros((2, 5)), "ids": [1]}, "1 rows beside 2"),
         ({"X": np.zeros((1, 5)), "ids": [1.5]}, "float64 cannot be converted to int64"),
+        ({"X": np.zeros((1, 5)), "ids": np.uint64([1 << 63])}, "row 0: 9223372036854775808 c"),
+        ({"X": np.full((1, 5), 1 << 40 | 1), "ids": [1]}, "input 'X', row 0, place 0"),
         ({"X": [["a"] * 5], "ids": [1]}, "cannot be converted to float32"),
         ({"X": [[None] * 5], "ids": [1]}, "cannot be converted to float32"),
         ({"X": [[1], [1, 2]], "ids": [1]}, "not a rectangular array"),
