@@ -19,6 +19,7 @@ import onnxruntime
 
 from rtcompile.codegen.program import TILE
 from rtcompile.errors import ModelError, VerificationError
+from rtcompile.exact_products import with_exact_products
 from rtcompile.float64 import run_in_float64
 from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import ImportedGraph
@@ -32,6 +33,7 @@ __all__ = [
     "Verification",
     "generate_inputs",
     "hold",
+    "open_reference",
     "open_session",
     "verify_network",
     "verify_rounding",
@@ -207,10 +209,21 @@ Run = Callable[[Sequence[str], Mapping[str, npt.NDArray[Any]]], list[npt.NDArray
 
 def open_session(graph: ImportedGraph) -> Run:
     """The original in ONNX Runtime: (output names, inputs) -> outputs. Both raise ModelError."""
+    return open_reference(graph.model)
+
+
+def open_reference(model: Any) -> Run:
+    """An onnx.ModelProto in ONNX Runtime, with products of bytes that are exact on any processor.
+
+    (output names, inputs) -> outputs. Both raise ModelError.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Quantize and dequantize pairs stay operators on floats, as ONNX defines them.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    exact = with_exact_products(model).SerializeToString()
     try:
-        session = onnxruntime.InferenceSession(graph.model.SerializeToString(), options)
+        session = onnxruntime.InferenceSession(exact, options)
     except Exception as error:  # its exceptions share no public base class
         raise ModelError(f"ONNX Runtime cannot load the model: {error}") from error
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 import runtime
 from rtcompile import BuildOptions, build
+
+torch = pytest.importorskip("torch", reason="the layers are torch's (extra: torch)")
+nn = torch.nn
 
 # What all of them share takes half a minute to compile.
 pytestmark = pytest.mark.slow

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.onnx_import import import_onnx
 from rtcompile.frontends.quantized.graph import QuantizedModel, float_graph
+from rtcompile.verify import open_reference
 from tests.onnx_models import save, two_input_model
 from tests.quantized_models import static
 
@@ -50,10 +50,7 @@ def rewritten(path: Path) -> tuple[Any, QuantizedModel]:
     graph, quantized = float_graph(original)
     assert quantized is not None
     x = np.random.default_rng(1).normal(size=(50, 24)).astype(np.float32) * 4
-    want, got = (
-        onnxruntime.InferenceSession(m.SerializeToString()).run(None, {"X": x})[0]
-        for m in (original, graph)
-    )
+    want, got = (open_reference(m)(["Y"], {"X": x})[0] for m in (original, graph))
     assert want.shape == got.shape
     assert np.abs(want - got).max() <= 0.06 * max(1.0, np.abs(want).max())
     return graph, quantized
