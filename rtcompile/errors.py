@@ -20,6 +20,8 @@ The number is the exit code of the command line. Code 2 stays click's own usage 
 
 from __future__ import annotations
 
+from runtime.shorten import short_message
+
 __all__ = [
     "BindingError",
     "BudgetError",
@@ -38,9 +40,15 @@ __all__ = [
 
 
 class RtcompileError(Exception):
-    """Root of all errors of the build side. A message says what, where and what to do."""
+    """Root of all errors of the build side. A message says what, where and what to do.
+
+    It is of bounded length, whatever it quotes.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(short_message(message))
 
 
 class ModelError(RtcompileError):

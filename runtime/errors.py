@@ -12,6 +12,8 @@ The number is the exit code of the command line.
 
 from __future__ import annotations
 
+from runtime.shorten import short_message
+
 __all__ = [
     "ArtifactError",
     "InferenceError",
@@ -23,9 +25,12 @@ __all__ = [
 
 
 class InferenceError(Exception):
-    """Root of all errors of the runtime."""
+    """Root of all errors of the runtime. Its message is of bounded length."""
 
     exit_code = 80
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(short_message(message))
 
 
 class ArtifactError(InferenceError):

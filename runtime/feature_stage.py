@@ -20,10 +20,14 @@ from runtime.items import Snapshot
 from runtime.profile import KernelTime, Stopwatch, TimedEncoder
 from runtime.scratch import Scratch
 from runtime.serve_features import FeaturePlan, plan_features
+from runtime.shorten import first_few, short_repr
 from runtime.stage import Port, Results, Stage
 from runtime.value_bytes import ValueWriter
 
 __all__ = ["FeatureStage", "check_fields", "served_plans", "where"]
+
+_NAMED = 5  # of the fields that a model does not take
+_NEAR = 100  # characters of such a field that are compared with the model's
 
 
 class FeatureStage:
@@ -220,9 +224,12 @@ def check_fields(side: str, given: object, wanted: Mapping[str, object]) -> Mapp
         return given
     missing = [name for name in wanted if name not in given]
     surplus = [name for name in given if name not in wanted]
-    parts = [f"missing {', '.join(map(repr, missing))}"] if missing else []
-    for name in surplus:
-        near = difflib.get_close_matches(str(name), missing or wanted, n=1)
-        parts.append(f"unknown {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
+    parts = [f"missing {first_few(missing, len(missing), 20)}"] if missing else []
+    for name in surplus[:_NAMED]:
+        near = difflib.get_close_matches(str(name)[:_NEAR], missing or wanted, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        parts.append(f"unknown {short_repr(name)}{hint}")
+    if len(surplus) > _NAMED:
+        parts.append(f"{len(surplus) - _NAMED:,} more that are unknown")
     known = ", ".join(wanted) or "no fields"
     raise RequestError(f"{side}: {'; '.join(parts)}. The model takes {known}")

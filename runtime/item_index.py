@@ -30,12 +30,14 @@ from runtime.item_index_plan import (
     Slot,
 )
 from runtime.python_objects import python_objects
+from runtime.shorten import short_repr
 from runtime.value_bytes import PADDING, SPARE
 
 __all__ = ["ItemIndex", "ItemPlaces", "item_key"]
 
 _FEWEST_IDS, _FEWEST_BYTES = 64, 1 << 11
 _COUNT = struct.Struct("<i")
+_ID_BITS = 4096  # of an integer: it becomes a text
 _ENTERED = 4096  # ids that are entered in one call: others wait for Python's lock meanwhile
 
 
@@ -185,9 +187,12 @@ class ItemIndex:
 def item_key(value: object) -> str:
     """An id as it is compared: its text. Raises TypeError for what can be none."""
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)  # of a subclass too, whatever that says of itself
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return str(int(value))
+        whole = int(value)
+        if whole.bit_length() <= _ID_BITS:
+            return str(whole)
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
-    raise TypeError(f"{type(value).__name__} {value!r} is no item id; a string or an integer is")
+    shown = short_repr(value)
+    raise TypeError(f"{type(value).__name__} {shown} is no item id; a string or an integer is")

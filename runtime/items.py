@@ -9,10 +9,9 @@ are copied into a new state.
 from __future__ import annotations
 
 import marshal
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, pairwise
+from itertools import compress, count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,14 @@ from runtime.column_spec import ColumnSpec
 from runtime.column_store import ColumnStore, StoredColumns
 from runtime.encode import Encoder
 from runtime.errors import RequestError, UnknownItemError
+from runtime.fork_safe_lock import ForkSafeLock
 from runtime.input_table import address
-from runtime.item_index import ItemIndex, ItemPlaces, item_key
+from runtime.item_columns import columns_of
+from runtime.item_ids import ids_of, keys_of
+from runtime.item_index import ItemIndex, ItemPlaces
 from runtime.rank_plan import Current
 from runtime.read_items import read_items
+from runtime.shorten import first_few, short_repr
 from runtime.stage import Port
 
 __all__ = ["ItemState", "ItemTable", "Snapshot"]
@@ -101,7 +104,7 @@ class ItemTable:
         # Raw columns that features read together with the user's: kept encoded.
         self._specs = tuple(specs)
         self._encoder = Encoder(self._specs, lambda name: f"item field {name!r}")
-        self._lock = threading.Lock()  # one writer at a time
+        self._lock = ForkSafeLock()  # one writer at a time
         current = aligned_empty(Current.WORDS, "int64")
         self._current, self.current_at = current.data, address(current)
         self._show(self._new_state(_SMALLEST))
@@ -156,9 +159,7 @@ class ItemTable:
         column. Raises RequestError; then nothing changed.
         """
         columns, keys = self._check(table, key)
-        computed = self._compute_all(columns, len(keys))
-        self._check_encoding(columns, len(keys))
-        raw = self._pack(columns, len(keys))
+        computed, raw = self._made_of(columns, keys)
         with self._lock:
             state = self._with_room(self.state, len(keys))
             state.store.append(columns, len(keys))
@@ -166,9 +167,13 @@ class ItemTable:
             self._show(state)
         return len(keys)
 
-    def delete(self, ids: Iterable[object]) -> int:
-        """Remove items. Returns how many were there; unknown ids are no error."""
-        wanted = list(ids)  # which may ask this table
+    def delete(self, ids: object) -> int:
+        """Remove items. Returns how many were there; unknown ids are no error.
+
+        `ids`: a list or another iterable of ids, or a single one. Raises RequestError; then nothing
+        changed.
+        """
+        wanted = ids_of(ids)  # an iterable may ask this table, so this comes before the lock
         with self._lock:
             return self.state.index.remove(wanted)
 
@@ -180,9 +185,7 @@ class ItemTable:
         """
         table = read_items(source) if isinstance(source, str | Path) else source
         columns, keys = self._check(table, key)
-        computed = self._compute_all(columns, len(keys))
-        self._check_encoding(columns, len(keys))
-        raw = self._pack(columns, len(keys))
+        computed, raw = self._made_of(columns, keys)
         state = self._new_state(max(_SMALLEST, len(keys)))
         state.store.append(columns, len(keys))
         _append(state, computed, raw, keys)
@@ -195,7 +198,7 @@ class ItemTable:
     def _check(
         self, table: object, key: str | None
     ) -> tuple[dict[str, Sequence[object]], list[str]]:
-        columns = _columns_of(table)
+        columns = columns_of(table)
         key = key or next((name for name in _KEYS if name in columns), _KEYS[0])
         missing = [n for n in (key, *self._columns) if n not in columns]
         if missing:
@@ -207,13 +210,49 @@ class ItemTable:
         lengths = {name: len(values) for name, values in wanted.items()}
         if len(set(lengths.values())) > 1:
             raise RequestError(f"items: columns of different lengths: {lengths}")
-        keys: list[str] = []
-        for row, value in enumerate(wanted[key]):
-            try:
-                keys.append(item_key(value))
-            except TypeError as error:
-                raise RequestError(f"items: row {row}: {error}") from error
-        return wanted, keys
+        return wanted, keys_of(wanted[key], f"items: field {key!r}")
+
+    def _made_of(
+        self, columns: Mapping[str, Sequence[object]], keys: Sequence[str]
+    ) -> tuple[list[npt.NDArray[Any]], list[bytes]]:
+        """What the table keeps of items, before anything changes. RequestError names the item."""
+        try:
+            return self._make(columns, len(keys))
+        except RequestError as error:
+            row, reason = self._first_refused(columns, len(keys), error)
+            if row is None:
+                raise
+            named = f"items: row {row}, item {short_repr(keys[row])}: {reason}"
+            raise type(error)(named) from error
+
+    def _make(
+        self, columns: Mapping[str, Sequence[object]], count: int
+    ) -> tuple[list[npt.NDArray[Any]], list[bytes]]:
+        computed = self._compute_all(columns, count)
+        if self._specs:
+            self._encoder.rows(columns, count)  # raises what appending would
+        return computed, self._pack(columns, count)
+
+    def _first_refused(
+        self, columns: Mapping[str, Sequence[object]], count: int, error: RequestError
+    ) -> tuple[int | None, RequestError]:
+        """The first row that is refused, and why, by halving; no row where none is by itself."""
+        begin, end = 0, count
+        while end - begin > 1:
+            middle = (begin + end) // 2
+            found = self._refusal(columns, begin, middle)
+            begin, end = (begin, middle) if found else (middle, end)
+        found = self._refusal(columns, begin, end)
+        return (None, error) if found is None else (begin, found)
+
+    def _refusal(
+        self, columns: Mapping[str, Sequence[object]], begin: int, end: int
+    ) -> RequestError | None:
+        try:
+            self._make({name: values[begin:end] for name, values in columns.items()}, end - begin)
+        except RequestError as error:
+            return error
+        return None
 
     def _compute_all(
         self, columns: Mapping[str, Sequence[object]], count: int
@@ -228,16 +267,15 @@ class ItemTable:
             return [np.empty(0, port.dtype) for port in self._ports]
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
-    def _check_encoding(self, columns: Mapping[str, Sequence[object]], rows: int) -> None:
-        """Raise what appending would, before anything changes."""
-        if self._specs:
-            self._encoder.rows(columns, rows)
-
     def _pack(self, columns: Mapping[str, Sequence[object]], count: int) -> list[bytes]:
         wanted = [columns[name] for name in self._columns]
-        return [
-            marshal.dumps(tuple(plain(values[row]) for values in wanted)) for row in range(count)
-        ]
+        packed = []
+        for row in range(count):
+            try:
+                packed.append(marshal.dumps(tuple(plain(values[row]) for values in wanted)))
+            except (ValueError, RecursionError) as error:
+                raise RequestError(f"a field cannot be kept: {error}") from error
+        return packed
 
     def _with_room(self, state: ItemState, count: int) -> ItemState:
         """`state`, or a new one that holds its live rows and has room for `count` more."""
@@ -277,10 +315,8 @@ def _find(index: ItemIndex, items: Sequence[object], places: ItemPlaces) -> None
     except TypeError as error:
         raise RequestError(f"items: {error}") from error
     if missing:
-        found = zip(items, places.values, strict=True)
-        unknown = [repr(item) for item, place in found if place < 0]
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        raise UnknownItemError(f"items {', '.join(unknown[:5])}{more} are not in the item table")
+        unknown = compress(items, (places.values < 0).tolist())
+        raise UnknownItemError(f"items {first_few(unknown, missing)} are not in the item table")
 
 
 def plain(value: object) -> Any:
@@ -294,27 +330,9 @@ def plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return {plain(k): plain(v) for k, v in value.items()}
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)
+    kind: Any
+    for kind in (int, float, bytes):
+        if isinstance(value, kind) and not isinstance(value, bool):
+            return kind(value)  # of a subclass, what it is
     return value
-
-
-def _columns_of(table: Any) -> dict[str, Sequence[object]]:
-    """Column -> values, of any of the forms that `upsert` takes."""
-    if hasattr(table, "to_pydict"):
-        return dict(table.to_pydict())
-    if isinstance(table, Mapping):
-        for name, values in table.items():
-            if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
-                raise RequestError(f"items: column {name!r} is not a list of values")
-        return dict(table)
-    if isinstance(table, list | tuple) and all(isinstance(row, Mapping) for row in table):
-        names = dict.fromkeys(name for row in table for name in row)
-        for number, row in enumerate(table):
-            missing = [name for name in names if name not in row]
-            if missing:
-                raise RequestError(f"items: row {number} lacks {', '.join(map(repr, missing))}")
-        return {name: [row[name] for row in table] for name in names}
-    raise RequestError(
-        f"items: {type(table).__name__} is no table; a mapping of columns, a list of mappings or a "
-        "pyarrow.Table is"
-    )

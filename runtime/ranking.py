@@ -14,6 +14,7 @@ from runtime.errors import RequestError
 from runtime.extract import ColumnStage
 from runtime.feature_stage import FeatureStage, check_fields, served_plans, where
 from runtime.input_table import address
+from runtime.item_ids import as_ids
 from runtime.item_index import ItemIndex
 from runtime.item_index_plan import ITEM_INDEX
 from runtime.item_stage import ItemStage
@@ -23,6 +24,7 @@ from runtime.profile import KernelTime, Profile
 from runtime.rank_entry import rank_entry
 from runtime.request_memory import CrossInputs, RequestMemory
 from runtime.serve import Server
+from runtime.shorten import first_few
 from runtime.stage import Results, Stage
 from runtime.value_bytes import WRITE, ValueWriter
 from runtime.value_plan import ENCODE
@@ -200,8 +202,10 @@ class Ranking:
             names = dict.fromkeys(spec.name for spec in stage.specs if spec.name)
             missing = [name for name in names if name not in columns]
             if missing:
-                listed = ", ".join(map(repr, missing))
-                raise RequestError(f"{side} fields {listed} are missing among {list(columns)}")
+                raise RequestError(
+                    f"{side} fields {first_few(missing, len(missing))} are missing among "
+                    f"{first_few(columns, len(columns), 20)}"
+                )
             found.update(self._columns(side, columns, rows))
         return found
 
@@ -288,12 +292,3 @@ class Ranking:
 
 # What Python says of wrong arguments: compiled code hands them over as it got them.
 Ranking.rank.__qualname__ = "Ranker.rank"
-
-
-def as_ids(items: object) -> list[Any] | tuple[Any, ...]:
-    """Item ids as a list or tuple. Raises RequestError."""
-    if isinstance(items, list | tuple):
-        return items
-    if isinstance(items, np.ndarray) and items.ndim == 1:
-        return list(items.tolist())
-    raise RequestError(f"items: a list of ids, not {type(items).__name__}")
