@@ -17,7 +17,8 @@ from typing import Any
 import onnx
 
 from rtcompile.errors import ConfigError
-from rtcompile.frontends.shape_values import needed_nodes, reads_of
+from rtcompile.frontends.graph_edit import needed_nodes
+from rtcompile.frontends.shape_facts import reads_of
 
 __all__ = ["LeftOut", "keep_outputs"]
 
@@ -43,9 +44,9 @@ def keep_outputs(model: Any, kept: Collection[str]) -> tuple[Any, LeftOut]:
         raise ConfigError("; ".join(problems))
     if not kept or set(outputs) == set(kept):
         return model, LeftOut()
-    nodes = needed_nodes(model, *kept)
+    nodes = needed_nodes(model.graph.node, kept)
     needed = set(kept).union(*map(reads_of, nodes))
-    read = set(outputs).union(*map(reads_of, needed_nodes(model, *outputs)))
+    read = set(outputs).union(*map(reads_of, needed_nodes(model.graph.node, outputs)))
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value.name for value in model.graph.input if value.name not in constants]
     left = LeftOut(

@@ -22,13 +22,13 @@ from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, _get_conver
 
 from rtcompile.errors import ModelError, UnsupportedError
 from rtcompile.frontends.constant_gather import constant_gather
-from rtcompile.frontends.fold_ranges import fold_ranges
 from rtcompile.frontends.keep_outputs import LeftOut, keep_outputs
 from rtcompile.frontends.quantized.graph import QuantizedModel, float_graph
 from rtcompile.frontends.recurrent import RECURRENT, convert_recurrent
 from rtcompile.frontends.resolve_branches import resolve_branches
 from rtcompile.frontends.rewrite_einsum import rewrite_einsum
-from rtcompile.frontends.rewrite_expand import rewrite_expand
+from rtcompile.frontends.row_gathers import row_gathers
+from rtcompile.frontends.settle_shapes import DOMAIN, ROWS, settle_shapes
 
 __all__ = ["OPSETS", "ImportedGraph", "import_onnx"]
 
@@ -71,15 +71,15 @@ def import_onnx(path: Path, outputs: Collection[str] = ()) -> ImportedGraph:
     _opset(whole, path)
     kept, left_out = keep_outputs(whole, outputs)
     original, quantized = _without_quantization(kept, path)
-    model = rewrite_einsum(rewrite_expand(fold_ranges(resolve_branches(original))))
-    opset = _opset(model, path)
+    opset = _opset(original, path)
+    original, model = _settled(original, opset, path)
     _refuse_unknown_operators(model, path)
     shapes = _input_shapes(model, path)
     said = io.StringIO()
     try:
         # The importer prints which operator it was converting when it failed.
         with contextlib.redirect_stdout(said):
-            module = _Importer(shapes, "float32").from_onnx(model.graph, opset)
+            module = _Importer(shapes).from_onnx(model.graph, opset)
     except UnsupportedError as error:
         raise UnsupportedError(f"{path}: {error}") from error
     except _IMPORT_FAILURES as error:
@@ -90,6 +90,17 @@ def import_onnx(path: Path, outputs: Collection[str] = ()) -> ImportedGraph:
         ) from error
     names = tuple(output.name for output in model.graph.output)
     return ImportedGraph(module, tuple(shapes), names, original, left_out, quantized)
+
+
+def _settled(model: Any, opset: int, path: Path) -> tuple[Any, Any]:
+    """(`model` with each row's own values read as such, the same without control flow and without
+    computations on extents, as the importer takes it)."""
+    try:
+        resolved = resolve_branches(model, opset)
+        by_row = row_gathers(resolved, opset)
+        return model if by_row is resolved else by_row, rewrite_einsum(settle_shapes(by_row, opset))
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{path}: {error}") from error
 
 
 def _without_quantization(model: Any, path: Path) -> tuple[Any, QuantizedModel | None]:
@@ -103,6 +114,10 @@ def _without_quantization(model: Any, path: Path) -> tuple[Any, QuantizedModel |
 class _Importer(ONNXGraphImporter):
     """TVM's importer, and ours of what it does not have or has for run time only."""
 
+    def __init__(self, shapes: dict[str, list[Any]]) -> None:
+        super().__init__(shapes, "float32")
+        self._batch = next(s[0] for s in shapes.values() if s and not isinstance(s[0], int))
+
     def _check_for_unsupported_ops(self, graph: Any) -> None:
         """Nothing: `_refuse_unknown_operators` names all of them."""
 
@@ -112,6 +127,8 @@ class _Importer(ONNXGraphImporter):
                 return convert_recurrent(self.bb, op_name, inputs, attrs)
             except UnsupportedError as error:
                 raise UnsupportedError(f"node {attrs['tvm_custom']['name']}: {error}") from error
+        if op_name == ROWS:
+            return self._rows(inputs[0], int(attrs["axis"]))
         if op_name == "Cast" and _is_of_type(inputs[0], attrs["to"]):
             return inputs[0]  # look-ups of one id through one cast and two are the same then
         if op_name == "Gather":
@@ -119,6 +136,12 @@ class _Importer(ONNXGraphImporter):
             if taken is not None:
                 return self.bb.normalize(taken)
         return super()._convert_operator(op_name, inputs, attrs, opset)
+
+    def _rows(self, value: Any, axis: int) -> Any:
+        """`value`, of extent one on `axis`, for each row."""
+        extents = list(value.ty.shape.values)
+        extents[axis] = self._batch
+        return self.bb.normalize(relax.op.broadcast_to(value, relax.ShapeExpr(extents)))
 
 
 def _is_of_type(value: Any, element_type: int) -> bool:
@@ -159,6 +182,8 @@ def _refuse_unknown_operators(model: Any, path: Path) -> None:
     unknown = []
     for index, node in enumerate(model.graph.node):
         name = node.name or f"#{index}"
+        if node.domain == DOMAIN:
+            continue
         if node.domain not in ("", "ai.onnx"):
             unknown.append(f"node {name}: {node.domain}.{node.op_type} is of a foreign domain")
         elif node.op_type not in known and node.op_type not in RECURRENT:
