@@ -20,7 +20,11 @@ __all__ = ["BuildOptions", "RtcompileError", "build"]
 def __getattr__(name: str) -> Any:
     # The compiler is heavy to import; the errors and options are not.
     if name == "build":
-        from rtcompile.conductor import build
+        from rtcompile.extras import missing_extra
 
+        try:
+            from rtcompile.conductor import build
+        except ModuleNotFoundError as error:
+            raise ImportError(f"rtcompile.build: {missing_extra(error) or error}") from error
         return build
     raise AttributeError(f"module 'rtcompile' has no attribute {name!r}")

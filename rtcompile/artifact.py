@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rtcompile.errors import OutputError
+from rtcompile.output_file import write_atomically
 from runtime.artifact import HEADER, MAGIC, PAGE, SCHEMA_VERSION
 
-__all__ = ["write_artifact", "write_atomically", "write_variants"]
+__all__ = ["write_artifact", "write_variants"]
 
 Parts = tuple[dict[str, Any], dict[str, bytes]]  # a manifest and the sections it is about
 
@@ -81,28 +78,3 @@ def write_variants(path: Path, variants: Sequence[Parts]) -> None:
 
 def _page(offset: int) -> int:
     return -(-offset // PAGE) * PAGE
-
-
-def write_atomically(path: Path, parts: list[tuple[int, bytes]], size: int) -> None:
-    """Write `parts` at their offsets into a file of `size` bytes that appears as a whole.
-
-    The bytes go to a temporary file beside `path`, are flushed to disk, and take its name. On any
-    failure the temporary file is removed, `path` is what it was, and OutputError says why.
-    """
-    temporary = ""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent or ".", prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.truncate(size)
-            for offset, data in parts:
-                file.seek(offset)
-                file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

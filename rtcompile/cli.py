@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-import runtime
-from rtcompile.errors import RtcompileError
+from rtcompile.cli_group import CommandGroup
 from rtcompile.options import CALIBRATION_METHODS, PRECISIONS, BuildOptions
 from rtcompile.tuning.commands import logs_commands, tune_command
 
@@ -32,20 +30,7 @@ _EMBEDDING_DTYPE = click.option(
 )
 
 
-class _Group(click.Group):
-    """Prints errors of ours as one message, without a traceback unless --debug asks for it."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except (RtcompileError, runtime.InferenceError) as error:
-            if ctx.params.get("debug"):
-                raise
-            click.echo(f"error: {error}", err=True)
-            sys.exit(error.exit_code)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="rtcompile")
 def main(debug: bool) -> None:
@@ -171,14 +156,40 @@ def _table_dtype(given: str) -> tuple[str, str]:
 
 @main.command("rank")
 @click.argument("artifact", type=_PATH)
-@click.option("--items", required=True, type=_PATH, help="Item table (.jsonl, .csv, .parquet).")
-@click.option("--requests", required=True, type=_PATH, help="One JSON request a line.")
-@click.option("-o", "--output", type=_PATH, help="Scores, one JSON object a line; else to stdout.")
-def rank_command(artifact: Path, items: Path, requests: Path, output: Path | None) -> None:
-    """Score requests: {"user": {...}, "items": [ids], "context": {field: [a value an item]}}."""
+@click.option(
+    "--items",
+    required=True,
+    type=_PATH,
+    help="Item table (.jsonl, .csv, .parquet), or - for stdin.",
+)
+@click.option("--requests", required=True, type=_PATH, help="One JSON request a line; - for stdin.")
+@click.option(
+    "-o",
+    "--output",
+    type=_PATH,
+    default="-",
+    help="Scores, one JSON object a line; a pipe or device is written to. [default: stdout]",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="A refused request ends the run, or has a line that says why.",
+)
+def rank_command(artifact: Path, items: Path, requests: Path, output: Path, on_error: str) -> None:
+    """Score requests: {"user": {...}, "items": [ids], "context": {field: [a value an item]}}.
+
+    Each is answered before the next is read. An output that is a file appears once it is whole.
+    """
     from rtcompile.rank_file import rank_file
 
-    rank_file(artifact, items, requests, output)
+    def report(message: str) -> None:
+        click.echo(f"refused: {message}", err=True)
+
+    done = rank_file(artifact, items, requests, output, on_error=on_error, report=report)
+    if done.refused:
+        click.echo(f"{done.refused} of {done.requests} requests were refused", err=True)
 
 
 @main.command("extract")

@@ -30,8 +30,17 @@ __all__ = [
     "show_manifest",
 ]
 
+
+class _Console(Console):
+    """A console whose closed pipe ends the command as any other output's does."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave what is done then to the command line."""
+        raise BrokenPipeError
+
+
 console = Console(stderr=True)
-output = Console()
+output = _Console()
 
 
 @contextmanager

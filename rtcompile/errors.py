@@ -40,7 +40,7 @@ __all__ = [
 
 
 class RtcompileError(Exception):
-    """Root of all errors of the build side. A message says what, where and what to do.
+    """Any other error of the build side, and the root of these. It says what, where, what to do.
 
     It is of bounded length, whatever it quotes.
     """

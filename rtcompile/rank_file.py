@@ -1,71 +1,98 @@
-"""`rtcompile rank`: requests from a file, scores to a file."""
+"""`rtcompile rank`: requests from a file or a stream, scores to a file or a stream.
+
+One request is read, scored and written before the next is read: memory does not grow with their
+count, and a program on the other end of a pipe has each answer before it asks again.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import runtime
-from rtcompile.artifact import write_atomically
 from rtcompile.errors import DataError
+from rtcompile.input_lines import numbered_lines, parse_object
+from rtcompile.output_file import STANDARD, open_output
+from runtime.read_items import read_json_lines
+from runtime.shorten import short_repr
 
-__all__ = ["rank_file"]
+__all__ = ["Ranked", "rank_file"]
 
 _KEYS = ("user", "items", "context")
 
 
-def rank_file(artifact: Path, items: Path, requests: Path, output: Path | None) -> int:
-    """Score every request of a JSON-lines file; returns how many there were.
+@dataclass
+class Ranked:
+    """How many requests a run read, and how many of them were refused."""
 
-    A line of scores is {"items": [...], "scores": {output: [...]}}. With `output` the file appears
-    whole or not at all. Raises DataError or an error of the runtime, which name the line.
+    requests: int = 0
+    refused: int = 0
+
+
+def rank_file(
+    artifact: Path,
+    items: Path,
+    requests: Path,
+    output: Path = STANDARD,
+    *,
+    on_error: str = "fail",
+    report: Callable[[str], None] = lambda message: None,
+) -> Ranked:
+    """Score every request of JSON lines, in their order.
+
+    A line of scores is {"items": [...], "scores": {output: [...]}}. `-` is standard input and
+    output. An output that is a file appears whole or not at all; to a stream each line goes at
+    once. `on_error`: a request that is refused ends the run, or with "skip" has the line
+    {"line": its number, "error": why} in place of scores, which `report` is told too.
+
+    Raises DataError, OutputError or an error of the runtime, which name the line.
     """
+    if items == requests == STANDARD:
+        raise DataError("items and requests cannot both come from standard input")
     ranker = runtime.load(artifact)
-    ranker.items.replace(items)
-    lines = [json.dumps(_rank(ranker, requests, *line)) for line in _lines(requests)]
-    text = "".join(f"{line}\n" for line in lines).encode()
-    if output is None:
-        sys.stdout.write(text.decode())
-    else:
-        write_atomically(output, [(0, text)], len(text))
-    return len(lines)
+    ranker.items.replace(_item_table(items))
+    done = Ranked()
+    with open_output(output) as out:
+        for number, line in numbered_lines(requests):
+            done.requests += 1
+            try:
+                answer = _answer(ranker, f"{requests}, line {number}", line)
+            except (DataError, runtime.RequestError) as error:
+                if on_error == "fail":
+                    raise
+                done.refused += 1
+                report(str(error))
+                answer = {"line": number, "error": str(error)}
+            out.write(json.dumps(answer).encode() + b"\n")
+            if out.is_stream:
+                out.flush()
+    return done
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, _request(path, number, line)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8: {error.reason}") from error
+def _item_table(path: Path) -> Any:
+    """A path that the runtime reads, or the rows of a stream, which are JSON lines."""
+    if path == STANDARD:
+        return read_json_lines(sys.stdin.buffer, "standard input")
+    return path
 
 
-def _request(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        request = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}, line {number}: not JSON: {error}") from error
-    if not isinstance(request, dict) or not {"user", "items"} <= set(request):
-        raise DataError(f"{path}, line {number}: an object with user and items is needed")
+def _answer(ranker: runtime.Ranker, where: str, line: bytes) -> dict[str, Any]:
+    request = parse_object(where, line)
+    if not {"user", "items"} <= set(request):
+        raise DataError(f"{where}: an object with user and items is needed")
     unknown = [key for key in request if key not in _KEYS]
     if unknown:
         raise DataError(
-            f"{path}, line {number}: unknown key {unknown[0]!r}; allowed are {', '.join(_KEYS)}"
+            f"{where}: unknown key {short_repr(unknown[0])}; allowed are {', '.join(_KEYS)}"
         )
-    return request
-
-
-def _rank(ranker: runtime.Ranker, path: Path, number: int, request: Any) -> dict[str, Any]:
     try:
         scores = ranker.rank(request["user"], request["items"], request.get("context"))
     except runtime.RequestError as error:
         # The same class, so that the exit code says what it was.
-        raise type(error)(f"{path}, line {number}: {error}") from error
+        raise type(error)(f"{where}: {error}") from error
     listed = {name: array.tolist() for name, array in scores.items()}
     return {"items": request["items"], "scores": listed}

@@ -25,7 +25,7 @@ __all__ = [
 
 
 class InferenceError(Exception):
-    """Root of all errors of the runtime. Its message is of bounded length."""
+    """Any other error of the runtime, and the root of these. Its message has a bounded length."""
 
     exit_code = 80
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.table import Table
 
-from rtcompile.artifact import write_atomically
 from rtcompile.bench.ablation import PARTS, ablate
 from rtcompile.bench.bench_options import BenchOptions
 from rtcompile.bench.graphs import Say, is_zoo
@@ -22,6 +21,7 @@ from rtcompile.bench.threads import measure_threads
 from rtcompile.bench.tuned import compare_tuned
 from rtcompile.console import console, output
 from rtcompile.errors import DataError
+from rtcompile.output_file import write_atomically
 
 __all__ = ["run_mode", "write_figures"]
 

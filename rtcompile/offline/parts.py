@@ -16,8 +16,8 @@ from typing import Any
 
 import pyarrow.parquet
 
-from rtcompile.artifact import write_atomically
 from rtcompile.errors import DataError, OutputError
+from rtcompile.output_file import write_atomically
 
 __all__ = ["SUFFIXES", "Parts", "write_part"]
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from rtcompile.artifact import write_atomically
 from rtcompile.errors import TuningError
+from rtcompile.output_file import write_atomically
 from rtcompile.targets import TARGETS
 from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.records import Record

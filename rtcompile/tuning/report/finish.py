@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from rtcompile.artifact import write_atomically
 from rtcompile.console import console
 from rtcompile.errors import OutputError, RtcompileError
+from rtcompile.output_file import write_atomically
 from rtcompile.targets import runs_here
 from rtcompile.tuning.report.collect import Collector
 from rtcompile.tuning.report.history import EndToEnd, History
