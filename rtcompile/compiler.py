@@ -41,12 +41,12 @@ from rtcompile.frontends.onnx_import import import_onnx
 from rtcompile.options import BuildOptions
 from rtcompile.quantize.imported import ImportedLayers, imported_layers
 from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
-from rtcompile.stored_tables import Original, table_digests, with_stored_tables
 from rtcompile.table_dtypes import TableDtypes, table_dtypes
 from rtcompile.targets import CpuTarget
 from rtcompile.tuning.chosen import Known, choices_of, describe_choices
 from rtcompile.tuning.logs import Logs
 from rtcompile.tuning.trials import Config, Task
+from rtcompile.verification.stored_tables import Original, table_digests, with_stored_tables
 
 __all__ = ["FLOAT32_PLAN", "Candidate", "Compiler"]
 

@@ -27,8 +27,10 @@ from rtcompile.quantize.samples import read_columns
 from rtcompile.table_dtypes import table_dtypes
 from rtcompile.targets import CpuTarget, resolve_targets, runs_here
 from rtcompile.tuning.logs import Logs, packaged_logs, read_logs
-from rtcompile.verify import Verification, verify_network, verify_rounding
-from rtcompile.verify_ranking import verify_ranking, verify_ranking_rounding
+from rtcompile.verification.differences import Verification
+from rtcompile.verification.network import verify_network
+from rtcompile.verification.ranking import verify_ranking, verify_ranking_rounding
+from rtcompile.verification.rounding import verify_rounding
 
 __all__ = ["BuildResult", "build"]
 

@@ -30,7 +30,7 @@ from rtcompile.bench.timing import side_by_side
 from rtcompile.bench.uncached_items import without_item_cache
 from rtcompile.errors import DataError, VerificationError
 from rtcompile.options import ABLATIONS
-from rtcompile.verify import TOLERANCE
+from rtcompile.verification.differences import TOLERANCE
 
 __all__ = ["ITEM_CACHE", "PARTS", "Ablation", "ablate", "same_scores"]
 

@@ -29,7 +29,7 @@ from rtcompile.bench.latency import Latency
 from rtcompile.bench.timing import side_by_side
 from rtcompile.errors import DataError, ModelError, UnsupportedError
 from rtcompile.options import BuildOptions
-from rtcompile.verify import generate_inputs
+from rtcompile.verification.draw_inputs import generate_inputs
 
 __all__ = [
     "ENGINES",

@@ -39,7 +39,7 @@ from rtcompile.quantize.samples import (
     read_requests,
 )
 from rtcompile.targets import CpuTarget
-from rtcompile.verify import generate_inputs
+from rtcompile.verification.draw_inputs import generate_inputs
 
 __all__ = ["Quantization", "build_quantized", "has_a_budget", "levels_of"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.errors import DataError
-from rtcompile.verify import ScoreDifference
+from rtcompile.verification.differences import ScoreDifference
 
 __all__ = ["Budget", "Quality", "area_under_curve", "compare"]
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.onnx_import import import_onnx
 from rtcompile.frontends.quantized.graph import QuantizedModel, float_graph
-from rtcompile.verify import open_reference
+from rtcompile.verification.reference import open_reference
 from tests.onnx_models import save, two_input_model
 from tests.quantized_models import static
 

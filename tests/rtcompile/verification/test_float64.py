@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 import rtcompile
-from rtcompile.float64 import run_in_float64
+from rtcompile.verification.float64 import run_in_float64
 from tests.onnx_models import save, two_input_model
 
 FLOAT = TensorProto.FLOAT

@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from rtcompile.exact_products import with_exact_products
-from rtcompile.verify import open_reference
+from rtcompile.verification.exact_products import with_exact_products
+from rtcompile.verification.reference import open_reference
 
 ROWS, DEPTH, COLUMNS = 5, 67, 9
 SCALE, STEP = np.float32(0.02), np.float32(3.0)

@@ -20,16 +20,14 @@ from rtcompile.features.generate import generate_columns
 from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.plan import ITEM_KEY, Feature, FeaturePlan, Side
 from rtcompile.features.reference import extract_feature
-from rtcompile.float64 import run_in_float64
 from rtcompile.loaded import loaded
-from rtcompile.stored_tables import Original
-from rtcompile.verify import (
-    RoundingCheck,
-    ScoreDifference,
-    Verification,
-    hold,
-    open_session,
-)
+from rtcompile.verification.differences import ScoreDifference, Verification
+from rtcompile.verification.draw_inputs import ordinary
+from rtcompile.verification.float64 import run_in_float64
+from rtcompile.verification.judge import Judge
+from rtcompile.verification.reference import open_session
+from rtcompile.verification.rounding import RoundingCheck
+from rtcompile.verification.stored_tables import Original
 from runtime.columns import Column
 
 __all__ = ["verify_ranking", "verify_ranking_rounding"]
@@ -117,9 +115,8 @@ class _Check:
     def request(self, user: Columns, items: Columns, context: Columns, count: int) -> None:
         """One user, `count` items."""
         columns, scores = self.scores(user, items, context, count)
-        exact = partial(self._kernels.exact, columns, count)
-        want = self.want(columns, count)
-        self.largest = max(self.largest, hold(self._names, want, scores, count, exact))
+        inputs = self._kernels.inputs(columns, count)
+        self.largest = max(self.largest, self._kernels.judge.hold(ordinary(inputs, count), scores))
         if self._true is not None:
             self.moved.add(self._true.of(columns, count), scores)
         self.rows += count
@@ -154,21 +151,19 @@ class _Scores:
     """An original in ONNX Runtime, on features."""
 
     def __init__(self, original: Original) -> None:
-        self._original, self._run = original, open_session(original.graph)
+        graph, self._bound = original.graph, original.bound
+        self._run = partial(open_session(graph), graph.outputs)
+        self.judge = Judge(graph.outputs, self._run, partial(run_in_float64, graph.model))
 
     def of(self, columns: Mapping[str, Column], count: int) -> list[npt.NDArray[Any]]:
         """Every output for `count` rows; features of one row count for all."""
-        rows, names = self._inputs(columns, count), list(self._original.graph.outputs)
-        return self._run(names, rows)
+        return self._run(self.inputs(columns, count))
 
-    def exact(self, columns: Mapping[str, Column], count: int) -> list[npt.NDArray[Any]] | None:
-        """The same in float64, where that can be had."""
-        return run_in_float64(self._original.graph.model, self._inputs(columns, count))
-
-    def _inputs(self, columns: Mapping[str, Column], count: int) -> dict[str, npt.NDArray[Any]]:
+    def inputs(self, columns: Mapping[str, Column], count: int) -> dict[str, npt.NDArray[Any]]:
+        """What the graph reads."""
         return {
             name: np.repeat(array, count, 0) if len(array) != count else array
-            for name, array in graph_inputs(self._original.bound, columns).items()
+            for name, array in graph_inputs(self._bound, columns).items()
         }
 
 

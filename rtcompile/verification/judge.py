@@ -1,0 +1,243 @@
+"""Whether outputs are what they must be: NaN and infinities in their places, numbers near enough.
+
+Two references answer the same rows: ONNX Runtime in the graph's own precision, and where that does
+not settle it, the graph in float64 (`float64.py`). A number may be off by some units in the last
+place, and by some times what ONNX Runtime itself is off on these rows, which tells how well the
+graph is conditioned. So a small fault is seen in a graph that rounds a few times, and one that
+amplifies rounding is not refused for what float32 cannot give.
+
+    ONNX Runtime and float64 agree         ->   the answer must be theirs
+    they differ, NaN or infinite in one    ->   float64 is right, for rows without huge numbers
+    they differ, and the row overflows     ->   not settled: any answer will do
+
+An answer that a last place of the inputs decides (the index of the largest of two near equals) may
+be that of inputs a last place off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rtcompile.errors import ModelError, VerificationError
+from rtcompile.verification.differences import TOLERANCE, differences
+from rtcompile.verification.draw_inputs import Batch
+
+__all__ = ["Judge"]
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+Inputs = Mapping[str, Array]
+
+# Units in the last place, of the largest value of a row, that an output may always be off. Sums of
+# float32 are taken in another order, and exponentials are approximated; a half has fewer places.
+_PLACES = {"float16": 4.0, "float32": 16.0, "float64": 16.0}
+# How many times the error of ONNX Runtime another one may be: both are sums of many small ones.
+_TIMES = 8.0
+_NUDGES = 3
+
+
+class Judge:
+    """Holds outputs `names`, which are in that order, to those of the original.
+
+    `run`: inputs -> outputs in ONNX Runtime. `exact`: the same in float64, or None where that
+    cannot be had. `eager`: whether rows out of the ordinary are held to `exact` in any case.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        run: Callable[[Inputs], Sequence[Array]],
+        exact: Callable[[Inputs], Sequence[Array] | None],
+        eager: bool = False,
+    ) -> None:
+        self._names, self._run, self._exact, self._eager = names, run, exact, eager
+
+    def hold(self, batch: Batch, got: Sequence[Array]) -> float:
+        """The largest difference on ordinary rows; VerificationError for one that is too large.
+
+        Absolute, relative to an output's largest value where that is above 1. A batch of one row is
+        not judged where the original cannot answer it: some exports squeeze the batch away then.
+        """
+        try:
+            want = list(self._run(batch.inputs))
+        except ModelError:
+            if batch.rows > 1:
+                raise
+            return 0.0
+        for k, (name, one, other) in enumerate(zip(self._names, want, got, strict=True)):
+            _same_form(name, one, other, batch.rows)
+            want[k] = one.reshape(other.shape)
+        wrong = [
+            _differ(one, other, _least(one, batch)) for one, other in zip(want, got, strict=True)
+        ]
+        settled = not (self._eager and batch.hostile.any())
+        if not settled or any(mask.any() for mask in wrong):
+            self._settle(batch, want, got, wrong)
+        return max(
+            (_largest(one, other, batch) for one, other in zip(want, got, strict=True)), default=0.0
+        )
+
+    def _settle(
+        self, batch: Batch, want: Sequence[Array], got: Sequence[Array], wrong: list[Mask]
+    ) -> None:
+        """Ask float64 what is right. `wrong`: where `got` is not near `want`."""
+        exact = self._exact(batch.inputs)
+        for k, (name, one, other) in enumerate(zip(self._names, want, got, strict=True)):
+            if exact is None:
+                allowed = _rows(one, batch.rows, TOLERANCE * _scale(one, batch))
+                still = wrong[k] & _differ(one, other, allowed)
+                right = one
+            else:
+                right = _in_dtype(exact[k], one.dtype).reshape(one.shape)
+                allowed = _allowed(one, right, batch)
+                still = _undecided(one, right, other, allowed, wrong[k], batch)
+            if still.any():
+                nudged = self._nudged(batch, k, right, other, allowed)
+                still &= ~nudged | _kinds_differ(one, right)
+            if still.any():
+                raise VerificationError(_message(name, right, other, still, allowed, batch))
+
+    def _nudged(self, batch: Batch, k: int, right: Array, got: Array, allowed: Array) -> Mask:
+        """Where `got` is an answer to inputs that are a last place off."""
+        low = high = right
+        found = np.zeros(right.shape, bool)
+        for seed in range(_NUDGES):
+            moved = self._run(_off_by_a_place(batch.inputs, seed))[k].reshape(right.shape)
+            found |= ~_differ(moved, got, allowed)
+            with np.errstate(invalid="ignore"):
+                low, high = np.minimum(low, moved), np.maximum(high, moved)
+        if right.dtype.kind == "f":
+            with np.errstate(invalid="ignore"):
+                found |= (got >= low - allowed) & (got <= high + allowed)
+        return found
+
+
+def _same_form(name: str, want: Array, got: Array, rows: int) -> None:
+    # An export that squeezes a batch of one away has the same values in another shape then.
+    if want.shape != got.shape and not (rows == 1 and want.size == got.size):
+        raise VerificationError(
+            f"output {name!r}: shape {got.shape} instead of {want.shape} at {rows} rows: the "
+            "artifact was not written"
+        )
+    if want.dtype != got.dtype:
+        raise VerificationError(
+            f"output {name!r} is of {got.dtype} instead of {want.dtype}: the artifact was not "
+            "written"
+        )
+
+
+def _places(dtype: np.dtype[Any]) -> float:
+    return _PLACES[dtype.name] * float(np.finfo(dtype).eps) / 2
+
+
+def _by_row(array: Array, rows: int) -> Array:
+    """[rows, ...] as [rows, values]; what has another first axis as one row."""
+    return array.reshape(rows if array.ndim and len(array) == rows else 1, -1)
+
+
+def _scale(want: Array, batch: Batch) -> Array:
+    """float64 [rows]: the largest finite value of a row, at least that of a usual row."""
+    values = np.abs(_by_row(want, batch.rows).astype(np.float64))
+    each = np.max(values, axis=1, initial=0.0, where=np.isfinite(values))
+    usual = each[~batch.hostile] if len(each) == batch.rows else each
+    return np.asarray(np.maximum(each, np.median(usual) if usual.size else 0.0))
+
+
+def _rows(want: Array, rows: int, values: Array) -> Array:
+    """A value a row, for every value of the row."""
+    spread = np.broadcast_to(values[:, None], _by_row(want, rows).shape)
+    return np.asarray(spread.reshape(want.shape))
+
+
+def _least(want: Array, batch: Batch) -> Array:
+    """How far off values may be whatever the graph is: float64, of the shape of `want`."""
+    if want.dtype.kind != "f":
+        return np.zeros(want.shape)
+    return _rows(want, batch.rows, _places(want.dtype) * _scale(want, batch))
+
+
+def _allowed(want: Array, right: Array, batch: Batch) -> Array:
+    """The same, with what float32 is off on the row, or on the worst of the ordinary ones."""
+    if want.dtype.kind != "f":
+        return np.zeros(want.shape)
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.abs(want.astype(np.float64) - right.astype(np.float64))
+    each = np.max(_by_row(np.where(np.isfinite(off), off, 0.0), batch.rows), axis=1, initial=0.0)
+    usual = each[~batch.hostile] if len(each) == batch.rows else each
+    conditioned = np.maximum(each, np.max(usual, initial=0.0))
+    return _least(right, batch) + _rows(want, batch.rows, _TIMES * conditioned)
+
+
+def _differ(want: Array, got: Array, allowed: Array) -> Mask:
+    """Where values are further apart than allowed, or not both NaN, or not the same infinity."""
+    if want.dtype.kind != "f":
+        return np.asarray(want != got)
+    same = (want == got) | (np.isnan(want) & np.isnan(got))
+    with np.errstate(invalid="ignore", over="ignore"):
+        near = np.abs(want.astype(np.float64) - got.astype(np.float64)) <= allowed
+    return np.asarray(~(same | (near & np.isfinite(want) & np.isfinite(got))))
+
+
+def _kinds_differ(one: Array, other: Array) -> Mask:
+    """Where one is NaN or infinite and the other is not, or is so otherwise."""
+    if one.dtype.kind != "f":
+        return np.zeros(one.shape, bool)
+    finite = np.isfinite(one) & np.isfinite(other)
+    return np.asarray(~(finite | (one == other) | (np.isnan(one) & np.isnan(other))))
+
+
+def _undecided(
+    want: Array, right: Array, got: Array, allowed: Array, wrong: Mask, batch: Batch
+) -> Mask:
+    """Where `got` is what neither reference says, or not what float64 says of NaN and infinity."""
+    conflict = _kinds_differ(want, right)
+    overflow = _rows(want, batch.rows, _of_rows(batch.overflow, want, batch.rows))
+    return np.asarray(_differ(right, got, allowed) & (wrong | conflict) & ~(conflict & overflow))
+
+
+def _of_rows(mask: Mask, want: Array, rows: int) -> Mask:
+    """A mask of the batch's rows, or of the one row of what has none."""
+    return mask if len(_by_row(want, rows)) == rows else np.asarray([mask.any()])
+
+
+def _in_dtype(exact: Array, dtype: np.dtype[Any]) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(exact).astype(dtype)
+
+
+def _off_by_a_place(inputs: Inputs, seed: int) -> dict[str, Array]:
+    rng = np.random.default_rng(seed)
+    found = {}
+    for name, array in inputs.items():
+        found[name] = array
+        if array.dtype.kind == "f":
+            step = 4 * np.finfo(array.dtype).eps * rng.choice([-1.0, 1.0], array.shape)
+            with np.errstate(over="ignore", invalid="ignore"):
+                found[name] = (array * (1 + step)).astype(array.dtype)
+    return found
+
+
+def _largest(want: Array, got: Array, batch: Batch) -> float:
+    if want.dtype.kind != "f" or not want.size:
+        return 0.0
+    if _by_row(want, batch.rows).shape[0] == batch.rows:
+        want, got = want[~batch.hostile], got[~batch.hostile]
+    return float(np.max(differences(want, got), initial=0.0))
+
+
+def _message(name: str, right: Array, got: Array, wrong: Mask, allowed: Array, batch: Batch) -> str:
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.where(wrong, np.abs(right.astype(np.float64) - got.astype(np.float64)), -1.0)
+    off = np.where(wrong & ~np.isfinite(off), np.inf, off)
+    at = np.unravel_index(int(np.argmax(off)), off.shape)
+    row = int(at[0]) if right.ndim and len(right) == batch.rows else 0
+    what = f" ({batch.kinds[row]})" if batch.kinds[row] else ""
+    return (
+        f"output {name!r} is {got[at]:.9g} instead of {right[at]:.9g} at {list(map(int, at))} of "
+        f"{batch.rows} rows{what}; up to {allowed[at]:.3g} is allowed, and {int(wrong.sum())} of "
+        f"{right.size} values are further off: the artifact was not written"
+    )

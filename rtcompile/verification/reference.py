@@ -1,0 +1,47 @@
+"""The original in ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+import onnxruntime
+
+from rtcompile.errors import ModelError
+from rtcompile.frontends.onnx_import import ImportedGraph
+from rtcompile.verification.exact_products import with_exact_products
+
+__all__ = ["Run", "open_reference", "open_session"]
+
+Run = Callable[[Sequence[str], Mapping[str, npt.NDArray[Any]]], list[npt.NDArray[Any]]]
+
+
+def open_session(graph: ImportedGraph) -> Run:
+    """The original in ONNX Runtime: (output names, inputs) -> outputs. Both raise ModelError."""
+    return open_reference(graph.model)
+
+
+def open_reference(model: Any) -> Run:
+    """An onnx.ModelProto in ONNX Runtime, with products of bytes that are exact on any processor.
+
+    (output names, inputs) -> outputs. Both raise ModelError.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what it raises is said once
+    # Quantize and dequantize pairs stay operators on floats, as ONNX defines them.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    exact = with_exact_products(model).SerializeToString()
+    try:
+        session = onnxruntime.InferenceSession(exact, options)
+    except Exception as error:  # its exceptions share no public base class
+        raise ModelError(f"ONNX Runtime cannot load the model: {error}") from error
+
+    def run(names: Sequence[str], inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        try:
+            found: list[npt.NDArray[Any]] = session.run(list(names), dict(inputs))
+        except Exception as error:
+            raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
+        return found
+
+    return run
