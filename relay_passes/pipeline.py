@@ -16,10 +16,13 @@ import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
+from relay_passes.check_divisors import check_divisors
+from relay_passes.check_indices import check_indices
 from relay_passes.check_row_independence import check_row_independence
 from relay_passes.constant_folding import fold_constants
 from relay_passes.drop_expansions import drop_expansions
 from relay_passes.fold_affines import fold_affines
+from relay_passes.fold_checks import fold_checks
 from relay_passes.fuse_dense import fuse_dense
 from relay_passes.fuse_outer_products import fuse_outer_products
 from relay_passes.gather_blocks import gather_blocks
@@ -105,10 +108,14 @@ def legalize_apart(mod: IRModule, report: PassReport) -> IRModule:
 SIMPLIFY: tuple[GraphPass, ...] = (
     # First: constant folding would legalise the look-ups, at the price of a warning each.
     lift_embeddings,
+    # Before anything is folded: folding runs what it folds.
+    check_indices,
+    check_divisors,
     # Before anything that asks for shapes.
     resolve_squeeze,
     slice_picks,
     canonicalize,
+    fold_checks,
     # Before the check of rows: a Max of two tensors would be a reduction along a new axis.
     raise_bounds,
     check_row_independence,
@@ -120,6 +127,8 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     sink_permutes,
     scale_factors,
     canonicalize,
+    # Bounds that a Clip has only now.
+    fold_checks,
     share_values,
     # Before products are split by stage, while each still stands next to what scales it.
     fold_affines,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rtcompile.codegen.features.call_library import library_scratch_bytes
@@ -40,8 +41,9 @@ def describe_stage(program: StageProgram) -> dict[str, Any]:
         "outputs": [describe_port(port) for port in program.outputs],
         "workspace_bytes": max(program.workspace_bytes, 64),
         "tile_rows": program.tile_rows,
-        "lookups": [{"table": lookup.table, "rows": lookup.rows} for lookup in program.lookups],
+        "lookups": [asdict(lookup) for lookup in program.lookups],
         "features": list(program.features),
+        "single_row": program.single_row or program.name == "user",
         "input_table": program.input_table,
         "output_table": program.output_table,
         "calibration_words": program.calibration_words,

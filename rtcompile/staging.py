@@ -15,7 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tvm import relax
+
 from relay_passes.binding_times import BindingTime
+from relay_passes.matching import bindings
 from relay_passes.split_stages import StageGraph, ValueSource
 from rtcompile.binding import BoundInput, Form
 from rtcompile.codegen.choices import Choices
@@ -23,6 +26,7 @@ from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.network import Source, lower_network
 from rtcompile.codegen.network_ports import network_ports
+from rtcompile.codegen.origins import Origins, origins_of
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.describe import describe_columns, describe_stage
 from rtcompile.features.plan import FeaturePlan, Side
@@ -88,6 +92,7 @@ class _Networks:
     ) -> None:
         self._ports, self._bound = ports, bound
         self._constants, self._choices, self._names = constants, choices, table_names
+        self._results: dict[BindingTime, list[Origins]] = {}  # of each result of a stage
 
     def lower(self, graph: StageGraph) -> tuple[StageProgram, list[list[Any]]]:
         """The program of a stage, and where its inputs come from."""
@@ -107,8 +112,22 @@ class _Networks:
         name = CROSS if cross else f"{graph.time.value}_network"
         program = StageProgram(name, (*placed, ITEM_PLACES) if cross else placed, outputs)
         program.single_row, program.tuned_tile = graph.time is BindingTime.USER, cross
-        lower_network(graph.module, program, self._constants, self._choices, self._names, kinds)
+        origins = [self._origins_of(source) for source in graph.inputs]
+        main = graph.module["main"]
+        given = dict(zip(main.params, origins, strict=True))
+        self._results[graph.time] = [
+            origins_of(result, bindings(main), given) for result in _results(main)
+        ]
+        lower_network(
+            graph.module, program, self._constants, self._choices, self._names, kinds, origins
+        )
         return program, sources
+
+    def _origins_of(self, source: ValueSource) -> Origins:
+        """What of a request an input of a stage comes from."""
+        if source.stage is None:
+            return (f"feature {self._bound[source.index].feature.name!r}",)
+        return self._results[source.stage][source.index]
 
     def _time(self, source: ValueSource) -> BindingTime:
         return source.stage or BINDING_TIMES[self._bound[source.index].side]
@@ -130,6 +149,13 @@ class _Networks:
 def _numbered(graph: StageGraph) -> list[str]:
     count = len(graph.module["main"].ret_ty.fields)
     return [f"{graph.time.value}_{index}" for index in range(count)]
+
+
+def _results(function: Any) -> list[Any]:
+    """What a function returns, in order."""
+    body = function.body.body
+    value = bindings(function).get(body, body)
+    return list(value.fields) if isinstance(value, relax.Tuple) else [body]
 
 
 def _kind(time: BindingTime, port: Port) -> Source:

@@ -37,7 +37,7 @@ from runtime.machine import last_runnable
 __all__ = ["HEADER", "MAGIC", "PAGE", "SCHEMA_VERSION", "Artifact", "read_artifact"]
 
 MAGIC = b"RTCOMPIL"
-SCHEMA_VERSION = 16
+SCHEMA_VERSION = 17
 PAGE = 4096
 HEADER = struct.Struct("<8sIIQ32s8s")
 

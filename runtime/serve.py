@@ -27,6 +27,7 @@ from runtime.rank_plan import ADDRESSES, Address
 from runtime.serve_features import FeaturePlan, RequestFeatures
 from runtime.serve_plan import SERVE, Answer, Outcome, Word
 from runtime.stage import Results, Stage
+from runtime.status_plan import Status
 
 __all__ = ["Served", "Server"]
 
@@ -203,7 +204,8 @@ class Served:
         outcome = int(self._words[Word.OUTCOME])
         if outcome >= Outcome.STAGE:
             status = self._workspaces[outcome - Outcome.STAGE].words
-            self._server.stages[outcome - Outcome.STAGE].refuse(status[0], status[1], status[2])
+            told = status[: len(Status.REPORT)].tolist()
+            self._server.stages[outcome - Outcome.STAGE].refuse(told)
         return outcome == Outcome.DONE
 
     def _timed(self, rows: int, call: Callable[[], _Found]) -> _Found:

@@ -14,14 +14,14 @@ import tvm_ffi
 
 from runtime.arrays import aligned_block, aligned_empty
 from runtime.brief_calls import Trials
-from runtime.errors import RequestError, UnknownIdError
 from runtime.helpers import Helpers
 from runtime.input_table import InputTable, address
 from runtime.inputs_in_place import InputsInPlace
 from runtime.profile import WORDS_A_STEP, KernelTime, step_times
 from runtime.python_turn import TURN
+from runtime.refusals import refusal
 from runtime.small_inputs import SmallInputs, small_rows
-from runtime.status_plan import Code, Status
+from runtime.status_plan import Status
 
 __all__ = ["FEWEST_ROWS", "Port", "Results", "Stage", "Workspace"]
 
@@ -110,6 +110,7 @@ class Stage:
         self._bytes = description["workspace_bytes"]
         self._lookups = description["lookups"]
         self._features = description["features"]
+        self._single_row = bool(description["single_row"])
         self._probes: Sequence[Any] = description.get("probes", ())
         self._first_probe = Status.WORDS + int(description["calibration_words"])
         self.inputs = tuple(_port(port) for port in description["inputs"])
@@ -261,10 +262,11 @@ class Stage:
         words = workspace.words
         words[Status.CODE], words[Status.TURN] = 0, self._turn
         self._function(0, rows, self._constants, *workspace.tensors, *tensors)
-        code, number, given = (words[at] for at in (Status.CODE, Status.NUMBER, Status.GIVEN))
+        code = words[Status.CODE]
+        told = words[: len(Status.REPORT)].tolist() if code else ()
         self._idle.append(workspace)
         if code:
-            self.refuse(code, number, given)
+            self.refuse(told)
 
     def call_one(self, tensors: Sequence[Any]) -> None:
         """`call` of a single row, of a stage that has no other calls: brief ones keep Python's
@@ -278,18 +280,9 @@ class Stage:
             self._turn = 0
             self._function.release_gil = False
 
-    def refuse(self, code: int, lookup: int, given: int) -> NoReturn:
-        """Raise what the first words of a status say: RequestError, UnknownIdError."""
-        if code == Code.NO_VALUE:
-            raise RequestError(
-                f"feature {self._features[lookup]!r} has no value, and its config no default_value"
-            )
-        table = self._lookups[lookup]
-        if code == Code.NOT_AN_ID:
-            raise UnknownIdError(f"an id of table {table['table']!r} is not a number below 2**24")
-        raise UnknownIdError(
-            f"id {given} is outside table {table['table']!r}, which has {table['rows']} rows"
-        )
+    def refuse(self, told: Sequence[int]) -> NoReturn:
+        """Raise what the words of a report say: RequestError, UnknownIdError."""
+        raise refusal(told, self._lookups, self._features, self._single_row)
 
     def profile(self, name: str, tick: float) -> list[KernelTime]:
         """What a profiled build counted since the last time, while no call runs.

@@ -1,7 +1,7 @@
 """The status words of a running stage: how a kernel tells that a request cannot be scored.
 
-The caller clears the first word and reads those of CODE, NUMBER and GIVEN after the call; the last
-report stays. `runtime/stage.py` turns them into errors. `rtcompile/codegen/status.py` emits them.
+The caller clears the first word and reads those up to ROW after the call; the first report of a
+thread stays. `runtime/stage.py` turns them into errors. `rtcompile/codegen/status.py` emits them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ class Status:
 
     CODE = 0  # see Code; 0 where all went well
     NUMBER = 1  # of the look-up or feature
-    GIVEN = 2  # the id
-    TURN = 3  # the caller's: the address of the words of `python_turn.py`
-    TEAM = 4  # the caller's: that of the words of `team_plan.py`, or 0
-    WORDS = 5
+    GIVEN = 2  # the id; of a float the bits, as float64
+    ROW = 3  # of the request, or -1 where the value is of no row
+    TURN = 4  # the caller's: the address of the words of `python_turn.py`
+    TEAM = 5  # the caller's: that of the words of `team_plan.py`, or 0
+    WORDS = 6
+
+    REPORT = (CODE, NUMBER, GIVEN, ROW)  # what a report writes
 
 
 class Code:
@@ -26,3 +29,4 @@ class Code:
     ID_OUT_OF_RANGE = 1
     NOT_AN_ID = 2
     NO_VALUE = 3
+    DIVISION_BY_ZERO = 4

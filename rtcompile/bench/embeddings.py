@@ -111,7 +111,7 @@ def _lookup(table: np.ndarray, dtype: str) -> tuple[Callable[[np.ndarray], objec
     program = StageProgram("look_up", (Port("ids", "int64", ()),), (out,))
     program.kernels[shape.name] = lookup_kernel(shape)
     at = (stored.at, Pointer(Space.INPUT), Pointer(Space.OUTPUT), Pointer(Space.STATUS))
-    program.calls.append(KernelCall(shape.name, at, 1, (stored.rows, 0, 0)))
+    program.calls.append(KernelCall(shape.name, at, 1, (stored.rows, 0, 0, 1), with_start=True))
     data = constants.to_bytes()
     library = compile_stages([program], len(data), resolve_target("host"))
     with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:

@@ -6,7 +6,6 @@ runtime finds them by it, to update rows in place.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +19,7 @@ from rtcompile.errors import EmbeddingsError
 from rtcompile.table_dtypes import TableDtypes
 from runtime.artifact import PAGE
 
-__all__ = ["ConstantStore", "Table", "array_digest"]
-
-
-def array_digest(array: npt.NDArray[Any]) -> bytes:
-    """A key for the values of an array."""
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
+__all__ = ["ConstantStore", "Table"]
 
 
 @dataclass(frozen=True)

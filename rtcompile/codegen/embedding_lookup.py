@@ -5,9 +5,9 @@
         given = ids[i]                          # or X[i, column], a float that must be an integer
         id = given + (given < 0 ? rows_in_table : 0)        # ONNX counts from the end below zero
         if 0 <= id < rows_in_table:  out[i, :] = table[id, :]      # as float32; see table_format
-        else:                        out[i, :] = 0;  status = (1, lookup, given)
+        else:    out[i, :] = 0;  status = (1, lookup, given, start + i / factor)
 
-`status` is an int64[4] that the caller clears and reads: a request with an id that the model does
+The caller clears and reads the status: a request with an id that the model does
 not know gets an error, not a crash and not a score. A column value that is no number, or too large
 for an id, sets status 2.
 """
@@ -23,7 +23,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.status import report
+from rtcompile.codegen.status import number_bits, report
 from rtcompile.codegen.table_format import TableFormat, TableReader
 from runtime.status_plan import Code, Status
 
@@ -74,7 +74,8 @@ def default_ahead(shape: LookupShape) -> int:
 
 
 def lookup_kernel(shape: LookupShape, ahead: int | None = None) -> Any:
-    """A PrimFunc (table*, ids*, out*, status*, count, table rows, look-up number, column).
+    """A PrimFunc (table*, ids*, out*, status*, count, start, table rows, look-up number, column,
+    factor). `factor`: ids a row, of which `start` is the first.
 
     `ahead`: how many rows ahead lines are fetched, 0 for never; without it as the format asks.
     """
@@ -86,10 +87,10 @@ def lookup_kernel(shape: LookupShape, ahead: int | None = None) -> Any:
         ids_at = T.arg("ids", T.handle(shape.id_dtype))
         out_at = T.arg("out", T.handle("float32"))
         status_at = T.arg("status", T.handle("int64"))
-        count = T.arg("count", T.int64())
+        count, start = T.arg("count", T.int64()), T.arg("start", T.int64())
         table_rows = T.arg("table_rows", T.int64())
         number = T.arg("number", T.int64())
-        column = T.arg("column", T.int64())
+        column, factor = T.arg("column", T.int64()), T.arg("factor", T.int64())
         dimension = shape.table.dimension
         table = TableReader(shape.table, table_at)
         ids = T.decl_buffer((count, shape.width), shape.id_dtype, data=ids_at)
@@ -111,7 +112,8 @@ def lookup_kernel(shape: LookupShape, ahead: int | None = None) -> Any:
                 with T.Else():
                     with T.vectorized(dimension) as j:
                         T.buffer_store(out, tirx.const(0, "float32"), [i, j])
-                    report(status, _code(value, shape), number, given)
+                    at = start + tirx.truncdiv(i, factor)
+                    report(status, *_told(value, given, number, shape), at)
     return builder.get()
 
 
@@ -139,8 +141,11 @@ def _near(value: Any, rows: Any, shape: LookupShape) -> Any:
     return T.Bind(tirx.max(tirx.min(_as_integer(value, shape), rows - 1), i64(0)))
 
 
-def _code(value: Any, shape: LookupShape) -> Any:
-    out_of_range = tirx.const(Code.ID_OUT_OF_RANGE, "int64")
+def _told(value: Any, given: Any, number: Any, shape: LookupShape) -> tuple[Any, Any, Any]:
+    """What a report says of an id: code, look-up, value."""
+    out_of_range = i64(Code.ID_OUT_OF_RANGE)
     if shape.id_dtype != "float32":
-        return out_of_range
-    return tirx.Select(_is_integral(value), out_of_range, tirx.const(Code.NOT_AN_ID, "int64"))
+        return out_of_range, number, given
+    whole = _is_integral(value)
+    code = tirx.Select(whole, out_of_range, i64(Code.NOT_AN_ID))
+    return code, number, tirx.Select(whole, given, number_bits(value))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
@@ -29,6 +29,7 @@ import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
 
+from rtcompile.codegen.bounded_accesses import with_bounded_accesses
 from rtcompile.codegen.vector_math import with_vector_math
 
 __all__ = [
@@ -98,14 +99,19 @@ class GenericKernel:
 _DEFAULT = GenericConfig()
 
 
-def lower_generic(function: Any, name: str, config: GenericConfig = _DEFAULT) -> GenericKernel:
-    """Schedule `function`, a legalised PrimFunc over one symbolic extent, and lower it."""
+def lower_generic(
+    function: Any, name: str, config: GenericConfig = _DEFAULT, checked: Collection[int] = ()
+) -> GenericKernel:
+    """Schedule `function`, a legalised PrimFunc over one symbolic extent, and lower it.
+
+    `checked`: its parameters that hold indices which are in bounds.
+    """
     function = function.with_attr("global_symbol", name)
     schedule = s_tir.Schedule(tvm.IRModule({name: function}))
     _inline(schedule, name)
     for block in schedule.get_child_blocks(schedule.get_sblock("root", name)):
         _schedule_block(schedule, block, config)
-    lowered = _LOWERING(schedule.mod)[name]
+    lowered = with_bounded_accesses(_LOWERING(schedule.mod)[name], checked)
     return _pointer_abi(with_vector_math(lowered))
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from relay_passes.checked_values import array_digest
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
 from relay_passes.matching import constant_array, kernel_symbol, shape_of
-from rtcompile.codegen.constants import array_digest
 from rtcompile.codegen.embedding_lookup import (
     LOOKUP_KERNEL,
     NEAR_BYTES,
@@ -51,9 +51,11 @@ def _lookup(lowering: NetworkLowering, var: Any, value: Any) -> None:
         Pointer(Space.STATUS),
     )
     number = len(lowering.program.lookups)
-    lowering.program.lookups.append(Lookup(stored.name, stored.rows))
-    scalars = (stored.rows, number, int(column or 0))
-    lowering.call(kernel, pointers, factor, scalars)
+    lowering.program.lookups.append(
+        Lookup(f"table {stored.name!r}", (stored.rows,), lowering.origins(ids))
+    )
+    scalars = (stored.rows, number, int(column or 0), factor)
+    lowering.call(kernel, pointers, factor, scalars, with_start=True)
 
 
 # Prefix of a call's name -> how it is lowered.

@@ -20,12 +20,14 @@ import tvm
 import tvm_ffi
 from tvm import relax
 
+from relay_passes.checked_values import CHECK_INDEX
 from relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
     kernel_symbol,
 )
+from relay_passes.split_stages import SPREAD
 from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
@@ -39,11 +41,13 @@ from rtcompile.codegen.generic import (
 from rtcompile.codegen.level_order import by_level
 from rtcompile.codegen.loop_calls import loop_calls
 from rtcompile.codegen.lower_calls import TEMPLATES
+from rtcompile.codegen.lower_checks import CHECK_LOWERINGS
 from rtcompile.codegen.lower_dense import DENSE_LAYERS
 from rtcompile.codegen.lower_lookup import LOOKUPS
 from rtcompile.codegen.lower_quantized import QUANTIZED
 from rtcompile.codegen.lower_trimmed import TRIMMED
 from rtcompile.codegen.memory_plan import MemoryPlan
+from rtcompile.codegen.origins import Origins, origins_of
 from rtcompile.codegen.panels import (
     PanelConfig,
     default_panels,
@@ -65,7 +69,11 @@ from runtime.status_plan import Status
 
 __all__ = ["NetworkLowering", "Source", "lower_network"]
 
-_LOWERINGS = {**DENSE_LAYERS, **TEMPLATES, **LOOKUPS, **QUANTIZED, **TRIMMED}
+_LOWERINGS = {**DENSE_LAYERS, **TEMPLATES, **LOOKUPS, **QUANTIZED, **TRIMMED, **CHECK_LOWERINGS}
+
+
+# Of a digest in hex.
+_DIGITS = 64
 
 
 class Source(Enum):
@@ -83,14 +91,16 @@ def lower_network(
     choices: Choices,
     table_names: Mapping[bytes, str],
     sources: Sequence[Source] = (),
+    origins: Sequence[Origins] = (),
 ) -> None:
     """Append the calls of `mod["main"]` to `program`. Its ports are the function's, in order.
 
     `table_names` gives the name of an embedding table by the digest of its values. `sources` says
     of each input what its buffer holds; without it, every buffer holds the rows. Where a source is
-    ITEM, the program's last input is the items' places, int64 [rows].
+    ITEM, the program's last input is the items' places, int64 [rows]. `origins`: what of a request
+    each input comes from, for messages; without it, from itself.
     """
-    NetworkLowering(mod, program, constants, choices, table_names).run(sources)
+    NetworkLowering(mod, program, constants, choices, table_names, origins).run(sources)
 
 
 class NetworkLowering:
@@ -106,6 +116,7 @@ class NetworkLowering:
         constants: ConstantStore,
         choices: Choices,
         table_names: Mapping[bytes, str],
+        origins: Sequence[Origins] = (),
     ) -> None:
         program.input_table = True
         self.table_names = table_names
@@ -119,6 +130,8 @@ class NetworkLowering:
         self._bound = by_level(bindings(self._main))
         program.tile_rows = self._tile_rows()
         self._values = ValueRoots(self._main, self._bound)
+        given = origins or [(f"input {port.name!r}",) for port in program.inputs]
+        self._origins = dict(zip(self._main.params, given, strict=False))
         self._places: dict[Root, Pointer] = {}
         self._generic: dict[Any, tuple[GenericKernel, str, Task]] = {}
         self._pinned: set[Pointer] = set()  # inputs in the workspace: read in every tile
@@ -246,6 +259,17 @@ class NetworkLowering:
         rows = {"least": factor, "most": factor * most}
         return Task.of(*kernel, {**parameters, **rows})
 
+    def origins(self, expression: Any) -> Origins:
+        """What of a request a value is computed from."""
+        return origins_of(expression, self._bound, self._origins)
+
+    def chosen_from(self, label: str) -> str:
+        """What the TABLE of a check stands for (`relay_passes/checked_values.py`), in words."""
+        if len(label) != _DIGITS:
+            return f"the data of {label}"
+        name = self.table_names.get(bytes.fromhex(label))
+        return f"table {name!r}" if name else "a table without a name"
+
     def is_read(self, root: Root) -> bool:
         """Whether anyone reads a result."""
         return root in self._values.last_use or root in self._places
@@ -328,7 +352,8 @@ class NetworkLowering:
         return self._lengths[symbol]
 
     def _emit_generic(self, var: Any, value: Any) -> None:
-        kernel, name = self._generic_kernel(value.args[0])
+        checked = [place for place, a in enumerate(value.args[1].fields) if self._is_checked(a)]
+        kernel, name = self._generic_kernel(value.args[0], tuple(checked))
         inputs = tuple(
             self.at(argument)
             for argument in value.args[1].fields
@@ -342,14 +367,23 @@ class NetworkLowering:
         for offset in taken:
             self.plan.give(offset)
 
-    def _generic_kernel(self, global_var: Any) -> tuple[Any, str]:
+    def _is_checked(self, argument: Any) -> bool:
+        """Whether a value is an index that was checked, or spread after that."""
+        value: Any = self._bound.get(self._values.roots.get(argument, (None, 0))[0])
+        symbol = kernel_symbol(value)
+        if symbol == SPREAD:
+            return self._is_checked(value.args[1].fields[0])
+        return symbol.startswith(f"{CHECK_INDEX}.")
+
+    def _generic_kernel(self, global_var: Any, checked: tuple[int, ...]) -> tuple[Any, str]:
         function = self._mod[global_var]
-        key = tvm_ffi.structural_hash(function)
+        key = (tvm_ffi.structural_hash(function), checked)
         if key not in self._generic:
             name = f"{self.program.name}_{global_var.name_hint}"
+            name += "".join(f"_{place}" for place in checked)
             task = self.task(GENERIC_KERNEL, {"function": function_text(function)}, 1)
             config = self.choices.config(task, GenericConfig().as_dict())
-            kernel = lower_generic(function, name, GenericConfig.of(config))
+            kernel = lower_generic(function, name, GenericConfig.of(config), checked)
             self.program.kernels[name] = kernel.function
             self._generic[key] = kernel, name, task
             return kernel, name

@@ -118,10 +118,13 @@ class CallLoop:
 
 @dataclass(frozen=True)
 class Lookup:
-    """An embedding look-up, for messages: the table's name and its rows."""
+    """What is checked, for messages: what is chosen from, in words, and its places along the axes
+    of the choice; what of the request that comes from. `unsigned`: by uint64."""
 
     table: str
-    rows: int
+    places: tuple[int, ...]
+    origins: tuple[str, ...] = ()
+    unsigned: bool = False
 
 
 @dataclass

@@ -17,7 +17,7 @@
                 for helper in these:
                     if not compare_and_swap(helper[STATE], GIVEN, NOTHING):     # it began
                         wait until helper[STATE] == NOTHING
-                        if helper's status[CODE] != 0: status[CODE, NUMBER, GIVEN] = its
+                        if helper's status[CODE] != 0: status[CODE .. ROW] = its
                 team[TAKEN] = 0
                 return
         STAGE_tiles(begin, end, 0, TILE, ARRAYS...)
@@ -154,7 +154,7 @@ class _Shared:
                 await_change(helper + 8 * Helper.STATE, i64(State.BEGUN), nap)
                 told = values_at(T.Bind(values_at(helper, "int64")[Helper.STATUS]), "int64")
                 with T.If(told[Status.CODE] != 0), T.Then():
-                    for word in (Status.CODE, Status.NUMBER, Status.GIVEN):
+                    for word in Status.REPORT:
                         T.buffer_store(self._status, told[word], [word])
         set_word(at + 8 * Team.TAKEN, i64(0))
 

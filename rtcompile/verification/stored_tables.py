@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import numpy_helper
 
+from relay_passes.checked_values import array_digest
 from rtcompile.binding import BoundInput
-from rtcompile.codegen.constants import array_digest
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.frontends.replace_tables import replace_tables
 
@@ -31,11 +31,11 @@ class Original:
 
 
 def table_digests(model: Any) -> dict[str, bytes]:
-    """The matrices among an onnx.ModelProto's initializers: name -> digest of the values."""
+    """The initializers of an onnx.ModelProto that have axes: name -> digest of the values."""
     return {
         tensor.name: array_digest(numpy_helper.to_array(tensor))
         for tensor in model.graph.initializer
-        if len(tensor.dims) == 2
+        if tensor.dims
     }
 
 

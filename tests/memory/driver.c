@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMN_WORDS = 8, STATUS_WORDS = 5, PADDING = 16, ALIGNMENT = 64, DLTENSOR = 7, INT = 1 };
+enum { COLUMN_WORDS = 8, STATUS_WORDS = 6, PADDING = 16, ALIGNMENT = 64, DLTENSOR = 7, INT = 1 };
 
 typedef struct {
   void *data;

@@ -42,7 +42,18 @@ from tests.relay_passes.modules import (
 _FOLDER = Path(pipeline.__file__).parent
 # Files that hold no pass: what several passes share.
 _SHARED = {"__init__", "constant_folding", "epilogue", "errors", "linear_form", "matching"}
-_SHARED |= {"pieces", "pipeline", "precision", "recurrence", "report", "row_blocks"}
+_SHARED |= {
+    "checked_values",
+    "index_source",
+    "static_values",
+    "value_ranges",
+    "pieces",
+    "pipeline",
+    "precision",
+    "recurrence",
+    "report",
+    "row_blocks",
+}
 _PASSES = {path.stem for path in _FOLDER.glob("*.py")} - _SHARED
 _PHASES = (*SIMPLIFY, *STAGE, *LIFT, *LIFT_APART, *TRIM, *KERNELS, *KERNELS_APART)
 _LISTED = {graph_pass.__name__ for graph_pass in _PHASES}

@@ -16,8 +16,10 @@ to feature beyond that (columns, bucket count, separator, tables, defaults) is p
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
@@ -75,7 +77,8 @@ def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
             _reset(sink_at[-1], start)
         kernel = Kernel(scalars, constants, Scratch(scratch_at), emit_inner, keys)
         views = Views(feature, kernel, columns, start)
-        sink = make_sink(shape, sink_at, width, number)
+        per_row = length if feature.sequence is not None and keys is None else None
+        sink = make_sink(shape, sink_at, width, number, partial(_row_of, start, per_row))
         if keys is not None:
             emit_joined(views, sink, rows, lambda: _body(views, sink, rows, None))
         else:
@@ -106,6 +109,11 @@ def _body(views: Views, sink: Sink, rows: Any, length: Any) -> None:
             text.close()
 
     walk_entries(views, rows, length, entry, sink.skip)
+
+
+def _row_of(start: Any, length: Any, slot: Any) -> Any:
+    """The row of the request that a slot of a tile belongs to."""
+    return start + (slot if length is None else tirx.truncdiv(slot, length))
 
 
 def _reset(cursor_at: Any, start: Any) -> None:

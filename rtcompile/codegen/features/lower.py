@@ -142,7 +142,8 @@ class FeatureStage:
         """The pooled embedding: [rows, dimension], or [rows, length, dimension]."""
         assert feature.embedding is not None
         shape = SinkShape(feature.embedding.pooling, "float32", table.format, feature.weighted)
-        self._program.lookups.append(Lookup(table.name, table.rows))
+        table_name, origins = f"table {table.name!r}", (f"feature {feature.name!r}",)
+        self._program.lookups.append(Lookup(table_name, (table.rows,), origins))
         number = len(self._program.lookups) - 1
         pointers = (table.at, self._output(port), Pointer(Space.STATUS))
         self._call(feature, shape, pointers, (table.rows, number))

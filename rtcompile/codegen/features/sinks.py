@@ -13,6 +13,7 @@ row x length + element.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -36,6 +37,8 @@ __all__ = [
     "SinkShape",
     "make_sink",
 ]
+
+RowOf = Callable[[Any], Any]
 
 # Rows of a table that wait for their cache lines.
 _QUEUED = 32
@@ -76,10 +79,13 @@ class SinkShape:
 
 
 class Sink(ABC):
-    """Emits what becomes of ids. `number`: the feature's or table's number for the status."""
+    """Emits what becomes of ids. `number`: the feature's or table's number for the status;
+    `row_of`: the row that a slot belongs to, for it too."""
 
-    def __init__(self, shape: SinkShape, pointers: list[Any], width: Any, number: Any) -> None:
-        self._shape, self._width, self._number = shape, width, number
+    def __init__(
+        self, shape: SinkShape, pointers: list[Any], width: Any, number: Any, row_of: RowOf
+    ) -> None:
+        self._shape, self._width, self._number, self._row_of = shape, width, number, row_of
         self._buffers = [
             T.decl_buffer((ANY,), dtype, data=pointer)
             for dtype, pointer in zip(shape.arguments, pointers, strict=True)
@@ -163,7 +169,8 @@ class PaddedSink(Sink):
         count = T.Bind(tirx.min(self.count.get(), self._width))
         if self._shape.form == "one":
             with T.If(count == 0), T.Then():
-                report(self._buffers[1], Code.NO_VALUE, self._number, i64(0))
+                row = self._row_of(self._slot)
+                report(self._buffers[1], Code.NO_VALUE, self._number, i64(0), row)
         self._fill(self._slot, count)
 
     def skip(self, slot: Any) -> None:
@@ -183,8 +190,10 @@ class PooledSink(Sink):
     added in its order.
     """
 
-    def __init__(self, shape: SinkShape, pointers: list[Any], width: Any, number: Any) -> None:
-        super().__init__(shape, pointers, width, number)
+    def __init__(
+        self, shape: SinkShape, pointers: list[Any], width: Any, number: Any, row_of: RowOf
+    ) -> None:
+        super().__init__(shape, pointers, width, number, row_of)
         assert shape.table is not None
         self._dimension = shape.table.dimension
         self._table, self._table_rows = TableReader(shape.table, pointers[0]), width
@@ -210,7 +219,8 @@ class PooledSink(Sink):
                 else:
                     self._wait(code, *self._queue)
             with T.Else():
-                report(status, Code.ID_OUT_OF_RANGE, self._number, code)
+                row = self._row_of(self._slot)
+                report(status, Code.ID_OUT_OF_RANGE, self._number, code, row)
         self.count.add(1)
 
     def _add(self, code: Any, weight: Any) -> None:
@@ -301,7 +311,9 @@ class RaggedDenseSink(Sink):
         """Ragged sequences have no places without elements."""
 
 
-def make_sink(shape: SinkShape, pointers: list[Any], width: Any, number: Any) -> Sink:
+def make_sink(
+    shape: SinkShape, pointers: list[Any], width: Any, number: Any, row_of: RowOf
+) -> Sink:
     """The sink of a shape. `width`: places of a padded row, or rows of a pooled table."""
     forms: dict[str, type[Sink]] = {
         "ragged": RaggedSink,
@@ -310,4 +322,4 @@ def make_sink(shape: SinkShape, pointers: list[Any], width: Any, number: Any) ->
         "dense": DenseSink,
         "ragged_dense": RaggedDenseSink,
     }
-    return forms.get(shape.form, PaddedSink)(shape, pointers, width, number)
+    return forms.get(shape.form, PaddedSink)(shape, pointers, width, number, row_of)

@@ -70,7 +70,7 @@ class EmbeddingLookup:
             np.zeros_like(expected),
             np.zeros(Status.WORDS, np.int64),
         )
-        function, scalars = lookup_kernel(shape, config["ahead"]), (rows, 0, 0)
+        function, scalars = lookup_kernel(shape, config["ahead"]), (0, rows, 0, 0, 1)
         steps = {1: count * width}
         return Case(function, arrays, counts_of(task), 2, expected, scalars, steps=steps)
 
