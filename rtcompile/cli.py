@@ -220,6 +220,7 @@ def inspect_command(artifact: Path, as_json: bool) -> None:
     from runtime.artifact import read_artifact
 
     found = read_artifact(artifact)
+    found.check_entries()
     targets = [target["name"] for target in found.targets]
     if as_json:
         described = {**found.manifest, "targets": targets}

@@ -40,8 +40,8 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def parse_object(where: str, line: bytes) -> dict[str, Any]:
-    """The JSON object of a line in UTF-8. Raises DataError that says `where`."""
+def parse_object(where: str, line: bytes, needed: str = "an object") -> dict[str, Any]:
+    """The JSON object of a line in UTF-8. Raises DataError: `where`, and what is `needed`."""
     try:
         found = json.loads(line.decode())
     except UnicodeDecodeError as error:
@@ -49,5 +49,5 @@ def parse_object(where: str, line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise DataError(f"{where}: an object is needed, not {short_repr(found)}")
+        raise DataError(f"{where}: {needed} is needed, not {short_repr(found)}")
     return found

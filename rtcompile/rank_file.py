@@ -23,6 +23,7 @@ from runtime.shorten import short_repr
 __all__ = ["Ranked", "rank_file"]
 
 _KEYS = ("user", "items", "context")
+_NEEDED = "an object with user and items"
 
 
 @dataclass
@@ -81,9 +82,9 @@ def _item_table(path: Path) -> Any:
 
 
 def _answer(ranker: runtime.Ranker, where: str, line: bytes) -> dict[str, Any]:
-    request = parse_object(where, line)
+    request = parse_object(where, line, _NEEDED)
     if not {"user", "items"} <= set(request):
-        raise DataError(f"{where}: an object with user and items is needed")
+        raise DataError(f"{where}: {_NEEDED} is needed")
     unknown = [key for key in request if key not in _KEYS]
     if unknown:
         raise DataError(

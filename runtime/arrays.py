@@ -15,7 +15,7 @@ import numpy.typing as npt
 from runtime.errors import RequestError
 from runtime.exact_conversion import array_of, check_convertible, copy_exactly
 
-__all__ = ["ALIGNMENT", "align", "aligned_block", "aligned_empty", "aligned_rows"]
+__all__ = ["ALIGNMENT", "DTYPE_NAMES", "align", "aligned_block", "aligned_empty", "aligned_rows"]
 
 ALIGNMENT = 64
 
@@ -23,6 +23,7 @@ _DTYPES = {
     name: np.dtype(name)
     for name in ("bool", "int8", "uint8", "int32", "int64", "float16", "float32", "float64")
 }
+DTYPE_NAMES = tuple(_DTYPES)
 _ITEM_BYTES = {name: dtype.itemsize for name, dtype in _DTYPES.items()}
 
 

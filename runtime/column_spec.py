@@ -11,7 +11,12 @@ from runtime.operator_library import LibraryFunction, address_of
 from runtime.raw_values import is_list, text_of
 from runtime.text_steps import Asset, TextStep, prepare, step_from_json, step_to_json
 
-__all__ = ["ColumnSpec", "processing", "read_specs"]
+__all__ = ["KINDS", "ColumnSpec", "processing", "read_specs"]
+
+KINDS = (
+    *("text", "terms", "places", "map", "map_number", "nested", "nested_text", "nested_number"),
+    *("number", "present", "whole", "function"),
+)
 
 _BYTES = ("separator", "delimiter", "pair", "prefix", "constant")
 

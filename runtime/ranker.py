@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 import tvm_ffi
 
 from runtime.arrays import aligned_empty, aligned_rows
-from runtime.artifact import Artifact, read_artifact
+from runtime.artifact import Artifact, damaged, read_artifact
 from runtime.columns import Column
 from runtime.errors import ArtifactError, RequestError
 from runtime.feature_stage import check_fields
@@ -29,13 +30,20 @@ from runtime.text_steps import MissingLibraryError
 
 __all__ = ["Ranker", "load"]
 
+# What comes of entries that do not fit each other, or the module.
+_MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, MemoryError)
 
-def load(path: str | Path, threads: int = 1) -> Ranker:
+
+def load(path: str | Path, threads: int = 1, *, copy: bool = False) -> Ranker:
     """Load the artifact at `path`.
 
     `threads` is how many threads may share a request: its last stage, where those of about as many
     rows took over 100 microseconds, and unless they share another one at the time. Requests
     themselves run side by side: any number of threads may call a ranker.
+
+    `copy`: read the embedding tables into memory of this process, so that whatever happens to the
+    file later has no effect. Without it large ones are mapped and shared with other processes: the
+    file may be renamed over or removed, but must not be written to while it is loaded.
 
     Of an artifact for several targets, the most able one that this machine can run is loaded.
 
@@ -44,9 +52,14 @@ def load(path: str | Path, threads: int = 1) -> Ranker:
     """
     if not isinstance(threads, int) or threads < 1:
         raise RequestError(f"threads={threads!r}: a count from 1 on is needed")
-    artifact = read_artifact(path)
-    check_target(artifact.path, artifact.targets)
-    return Ranker(artifact, _load_module(artifact), threads)
+    artifact = read_artifact(path, copy)
+    if all(artifact.targets):  # else what follows says that one is missing
+        check_target(artifact.path, artifact.targets)
+    artifact.check_entries()
+    try:
+        return Ranker(artifact, _load_module(artifact), threads)
+    except _MISFITS as error:  # entries that are right by themselves
+        raise damaged(artifact.path, error) from error
 
 
 def _load_module(artifact: Artifact) -> Any:
@@ -55,7 +68,8 @@ def _load_module(artifact: Artifact) -> Any:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(artifact.module)
-        return tvm_ffi.load_module(name)
+        # Unloaded with the last function of it: a service that reloads does not grow.
+        return tvm_ffi.load_module(name, keep_module_alive=False)
     except (OSError, RuntimeError) as error:
         raise ArtifactError(f"{artifact.path}: the module cannot be loaded: {error}") from error
     finally:
@@ -69,16 +83,20 @@ def _ranking(cross: Stage, artifact: Artifact, module: Any, constants: Any) -> R
         for name, at in manifest["assets"].items()
     }
     try:
-        return Ranking(cross, module, manifest, constants, assets)
+        return Ranking(cross, module, manifest, constants, assets, artifact.check_unchanged)
     except (MissingLibraryError, ValueError) as error:
         raise ArtifactError(f"{artifact.path}: {error}") from error
 
 
 class Ranker:
-    """Scores requests with one artifact. Reentrant."""
+    """Scores requests with one artifact. Reentrant.
+
+    In a `with` statement, or by `close`, it gives its memory back at a time of one's choice; else
+    that goes with the last reference to it.
+    """
 
     def __init__(self, artifact: Artifact, module: Any, threads: int = 1) -> None:
-        self._artifact = artifact
+        self._artifact = replace(artifact, module=b"")  # which is loaded
         self._module = module  # keeps the library mapped
         constants = tvm_ffi.from_dlpack(artifact.constants)
         stages = artifact.manifest["stages"]
@@ -97,6 +115,31 @@ class Ranker:
         entry = self._ranking.entry(self.rank, module) if self._ranking else None
         if entry is not None and type(self).rank is Ranker.rank:
             vars(self)["rank"] = entry  # which Python finds before the method
+
+    def close(self) -> None:
+        """Let go of the compiled code, tables and items. Later calls raise RequestError.
+
+        What runs in other threads goes on, and the memory is free once that is done.
+        """
+        kept, ranking = self._artifact, vars(self).get("_ranking")
+        vars(self).clear()
+        if ranking is not None:
+            ranking.close()
+        self._artifact = replace(kept, constants=kept.constants[:0].copy())
+
+    def __enter__(self) -> Ranker:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            # Of a ranker that was closed: no other lacks one of these.
+            if name in ("_module", "_stage", "_input_names", "_output_names", "_ranking"):
+                raise RequestError(f"{self._artifact.path}: the ranker was closed")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -46,7 +46,9 @@ class Ranking:
         manifest: Mapping[str, Any],
         constants: Any,
         assets: Mapping[str, bytes],
+        check_tables: Callable[[], None] = lambda: None,
     ) -> None:
+        """`check_tables` raises where the tables are no longer what was loaded."""
         # As the keys of mappings: what is compared with a request's.
         self._fields = {side: dict.fromkeys(names) for side, names in manifest["fields"].items()}
         self._cross = cross
@@ -58,7 +60,12 @@ class Ranking:
         mixed = self._features["context"].item_specs if "context" in self._features else ()
         index = partial(ItemIndex, module[ITEM_INDEX])
         fields = tuple(self._fields["item"])
-        self.items = ItemTable(fields, stage.ports, stage.compute, index, mixed)
+
+        def compute(columns: Mapping[str, Sequence[object]], count: int) -> list[npt.NDArray[Any]]:
+            check_tables()
+            return stage.compute(columns, count)
+
+        self.items = ItemTable(fields, stage.ports, compute, index, mixed)
         # Where the cross stage finds its inputs: (what the stage gave, which of it).
         places = {source: ("kept", at) for at, source in enumerate(kept)}
         self._inputs = CrossInputs([places.get(source, source) for source in sources])
@@ -124,6 +131,11 @@ class Ranking:
         # Not after any other exception, as of an interrupt: it may point where nothing is any more.
         self._idle.append((memory.words, memory))
         return found
+
+    def close(self) -> None:
+        """Let go of the memory of requests, parts of which refer to each other."""
+        while self._idle:
+            self._idle.pop()[1].served = None
 
     def _take_memory(self) -> RequestMemory:
         try:

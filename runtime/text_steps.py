@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 __all__ = [
+    "STEPS",
     "Asset",
     "MissingLibraryError",
     "NormalizeText",
@@ -84,7 +85,7 @@ class Tokenize:
 
 TextStep = NormalizeText | ReplaceRegex | Tokenize
 
-_STEPS = {step.__name__: step for step in (NormalizeText, ReplaceRegex, Tokenize)}
+STEPS = {step.__name__: step for step in (NormalizeText, ReplaceRegex, Tokenize)}
 
 
 def step_to_json(step: TextStep) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def step_to_json(step: TextStep) -> dict[str, Any]:
 def step_from_json(given: Mapping[str, Any], assets: Mapping[str, bytes]) -> TextStep:
     """The reverse of `step_to_json`. `assets`: name -> bytes."""
     values = dict(given)
-    kind: Any = _STEPS[values.pop("step")]
+    kind: Any = STEPS[values.pop("step")]
     if kind is Tokenize:
         values["model"] = Asset(values["model"], assets[values["model"]])
     made: TextStep = kind(**values)

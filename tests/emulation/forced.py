@@ -43,7 +43,7 @@ def force_target(patch: pytest.MonkeyPatch, name: str) -> None:
     if TARGETS[name].machine == "aarch64":
         from tests.emulation.aarch64 import Library
 
-        patch.setattr(tvm_ffi, "load_module", lambda path: Library(Path(path)))
+        patch.setattr(tvm_ffi, "load_module", lambda path, **_: Library(Path(path)))
         patch.setattr(runtime.ranker, "check_target", lambda path, targets: None)
         # Python's functions are not AArch64 code.
         for reader in ("value_bytes", "item_index", "serve"):
