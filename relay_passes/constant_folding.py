@@ -1,16 +1,19 @@
 """Fold what reads no variable, and spend no time on the rest.
 
 Upstream's FoldConstant legalises every operator before it looks whether there is anything to fold:
-seconds for thousands of operators. Here it is given a function of nothing but what can be folded.
+seconds for thousands of operators. Here it is given a function of nothing but what can be folded,
+legalised as the kernels of a build are: a constant NaN stays one in a maximum.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tvm import relax
+from tvm import relax, tirx
 from tvm.ir import GenericConst, IRModule
 
+from relay_passes.exact_legalize import EXACT_LEGALIZATIONS
+from relay_passes.exact_values import exact_extremes
 from relay_passes.matching import bindings, call_name, reads, rewrite_main
 
 __all__ = ["fold_constants"]
@@ -59,7 +62,11 @@ def _values(foldable: dict[Any, Any]) -> dict[Any, Any]:
     block = relax.DataflowBlock([*rows, relax.VarBinding(result, relax.Tuple(wanted))])
     function = relax.Function([], relax.SeqExpr([block], result), result.ty)
     mod = IRModule({"main": function.with_attr("global_symbol", "main")})
-    folded = relax.transform.FoldConstant()(mod)["main"]
+    legal = relax.transform.LegalizeOps(EXACT_LEGALIZATIONS)(mod)
+    for name, kernel in legal.functions.items():
+        if isinstance(kernel, tirx.PrimFunc):
+            legal.update_func(name, exact_extremes(kernel))
+    folded = relax.transform.FoldConstant()(legal)["main"]
     fields = list(bindings(folded).values())[-1].fields
     pairs = zip(wanted, fields, strict=True)
     return {var: field for var, field in pairs if isinstance(field, GenericConst)}

@@ -21,6 +21,7 @@ from relay_passes.check_indices import check_indices
 from relay_passes.check_row_independence import check_row_independence
 from relay_passes.constant_folding import fold_constants
 from relay_passes.drop_expansions import drop_expansions
+from relay_passes.exact_legalize import EXACT_LEGALIZATIONS
 from relay_passes.fold_affines import fold_affines
 from relay_passes.fold_checks import fold_checks
 from relay_passes.fuse_dense import fuse_dense
@@ -86,7 +87,7 @@ def legalize(mod: IRModule, report: PassReport) -> IRModule:
     """What no kernel of ours covers becomes TIR, fused element-wise. A reshape stays a view."""
     return tvm.ir.transform.Sequential(
         [
-            relax.transform.LegalizeOps(skip_ops=["relax.reshape"]),
+            relax.transform.LegalizeOps(EXACT_LEGALIZATIONS, skip_ops=["relax.reshape"]),
             relax.transform.AnnotateTIROpPattern(),
             relax.transform.FuseOps(),
             relax.transform.FuseTIR(),
@@ -99,7 +100,7 @@ def legalize_apart(mod: IRModule, report: PassReport) -> IRModule:
     """`legalize` with a kernel an operator: nothing is fused."""
     return tvm.ir.transform.Sequential(
         [
-            relax.transform.LegalizeOps(skip_ops=["relax.reshape"]),
+            relax.transform.LegalizeOps(EXACT_LEGALIZATIONS, skip_ops=["relax.reshape"]),
             relax.transform.DeadCodeElimination(["main"]),
         ]
     )(mod)

@@ -20,6 +20,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from relay_passes.epilogue import ACC, Epilogue
+from relay_passes.exact_values import exact
 from rtcompile.codegen.vector_math import erf, exp, log, power, sigmoid, tanh
 
 __all__ = ["KNOWN_STEPS", "Period", "Read", "evaluate", "kept_steps", "stream_row"]
@@ -31,18 +32,23 @@ def _number(text: str) -> Any:
     return tirx.const(float(text), "float32")
 
 
+def _of(operator: Any) -> Callable[..., Any]:
+    """An operator in the form that TVM leaves as it is."""
+    return lambda *operands: exact(operator(*operands))
+
+
 KNOWN_STEPS: dict[str, Callable[..., Any]] = {
-    "add": lambda a, b: a + b,
-    "subtract": lambda a, b: a - b,
-    "multiply": lambda a, b: a * b,
-    "divide": lambda a, b: a / b,
-    "maximum": tirx.max,
-    "minimum": tirx.min,
+    "add": _of(tirx.Add),
+    "subtract": _of(tirx.Sub),
+    "multiply": _of(tirx.Mul),
+    "divide": _of(tirx.Div),
+    "maximum": _of(tirx.Max),
+    "minimum": _of(tirx.Min),
     "power": power,
-    "less": lambda a, b: a < b,
-    "less_equal": lambda a, b: a <= b,
-    "greater": lambda a, b: a > b,
-    "greater_equal": lambda a, b: a >= b,
+    "less": _of(tirx.LT),
+    "less_equal": _of(tirx.LE),
+    "greater": _of(tirx.GT),
+    "greater_equal": _of(tirx.GE),
     "where": tirx.Select,
     "exp": exp,
     "log": log,
@@ -51,7 +57,7 @@ KNOWN_STEPS: dict[str, Callable[..., Any]] = {
     "tanh": tanh,
     "sigmoid": sigmoid,
     "abs": tirx.abs,
-    "negative": lambda a: tirx.const(0.0, "float32") - a,
+    "negative": lambda a: tirx.const(-0.0, "float32") - a,
 }
 
 _CURVES = ("exp", "log", "erf", "tanh", "sigmoid", "power")

@@ -20,7 +20,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -29,6 +29,8 @@ import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
 
+from relay_passes.exact_llvm import exact_llvm
+from relay_passes.exact_values import exact_values, extern_names
 from rtcompile.codegen.bounded_accesses import with_bounded_accesses
 from rtcompile.codegen.vector_math import with_vector_math
 
@@ -89,11 +91,15 @@ def text_function(text: str) -> Any:
 
 @dataclass(frozen=True)
 class GenericKernel:
-    """A lowered kernel. `temporaries`: (shape, dtype) of each buffer the caller must lend."""
+    """A lowered kernel. `temporaries`: (shape, dtype) of each buffer the caller must lend.
+
+    `llvm`: the texts of the functions that it calls.
+    """
 
     function: Any
     temporaries: tuple[tuple[tuple[Any, ...], str], ...]
     rows: Any  # the symbolic row count, None where every shape is static
+    llvm: frozenset[str] = frozenset()
 
 
 _DEFAULT = GenericConfig()
@@ -109,10 +115,13 @@ def lower_generic(
     function = function.with_attr("global_symbol", name)
     schedule = s_tir.Schedule(tvm.IRModule({name: function}))
     _inline(schedule, name)
+    exact = exact_values(schedule.mod[name])
+    schedule = s_tir.Schedule(tvm.IRModule({name: exact}))
     for block in schedule.get_child_blocks(schedule.get_sblock("root", name)):
         _schedule_block(schedule, block, config)
     lowered = with_bounded_accesses(_LOWERING(schedule.mod)[name], checked)
-    return _pointer_abi(with_vector_math(lowered))
+    kernel = _pointer_abi(with_vector_math(lowered))
+    return replace(kernel, llvm=exact_llvm(extern_names(kernel.function)))
 
 
 _LOWERING = tvm.ir.transform.Sequential(

@@ -385,6 +385,7 @@ class NetworkLowering:
             config = self.choices.config(task, GenericConfig().as_dict())
             kernel = lower_generic(function, name, GenericConfig.of(config), checked)
             self.program.kernels[name] = kernel.function
+            self.program.llvm |= kernel.llvm
             self._generic[key] = kernel, name, task
             return kernel, name
         kernel, name, task = self._generic[key]

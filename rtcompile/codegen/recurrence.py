@@ -310,7 +310,7 @@ class _Kernel:
     def _rnn(self, at: _At, i: int, c: Any) -> None:
         state = self._state(at, i)
         zero = tirx.const(0, "float32")
-        curve = tanh if self._cell == "rnn_tanh" else lambda x: tirx.max(x, zero)
+        curve = tanh if self._cell == "rnn_tanh" else lambda x: tirx.Max(zero, x)  # NaN stays
         self._set(c, lambda j: curve(c[j]))
         self._next(at, i, c, state)
 

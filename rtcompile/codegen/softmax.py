@@ -24,7 +24,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.lanes import LANES, chunks, fold, reduce_lanes, start_lanes
-from rtcompile.codegen.vector_math import exp
+from rtcompile.codegen.vector_math import exp_of_softmax
 
 __all__ = ["softmax_kernel", "softmax_name"]
 
@@ -57,7 +57,7 @@ def _in_memory(width: int, x: Any, y: Any, i: Any) -> None:
     lanes = start_lanes(float("-inf"))
     fold(lanes, width, _larger, lambda j: x[i, j])
     largest = reduce_lanes(lanes, _larger)
-    _each(width, y, i, lambda j: exp(x[i, j] - largest))
+    _each(width, y, i, lambda j: exp_of_softmax(x[i, j] - largest))
     sums = start_lanes(0.0)
     fold(sums, width, lambda a, b: a + b, lambda j: y[i, j])
     total = reduce_lanes(sums, lambda a, b: a + b)
@@ -79,7 +79,7 @@ def _in_registers(width: int, x: Any, y: Any, i: Any) -> None:
     sums, counted = start_lanes(0.0), 0
     for start, vector in zip(starts, vectors, strict=True):
         with T.vectorized(LANES) as j:
-            T.buffer_store(vector, exp(vector[j] - largest), [j])
+            T.buffer_store(vector, exp_of_softmax(vector[j] - largest), [j])
         with T.vectorized(LANES) as j:
             once = tirx.Select(j >= counted - start, vector[j], tirx.const(0.0, "float32"))
             T.buffer_store(sums, sums[j] + (once if counted > start else vector[j]), [j])

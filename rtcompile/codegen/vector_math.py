@@ -8,11 +8,14 @@ last place of the true value (log1p 3, erf 5e-7 in all):
     log(x) = n ln 2 + log(m),  sqrt(1/2) <= m < sqrt(2), by the polynomial of Cephes' logf
     erf(x) = x p(x**2) / q(x**2) up to 4 in size, where it is 1 in float32; p of degree 6, q of 4
 
-exp below -87.3 is 0 (libm gives a denormal), above 88.7 infinity; NaN stays NaN.
+exp below -104 is 0, where a float32 has no number left, above 88.7 infinity; NaN stays NaN. The
+powers of a softmax are 0 from -87.68 on, half a power of two below the least normal number, as in
+ONNX Runtime.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +23,20 @@ import tvm
 import tvm_ffi
 from tvm import tirx
 
-__all__ = ["erf", "exp", "log", "log1p", "power", "sigmoid", "tanh", "with_vector_math"]
+__all__ = [
+    "erf",
+    "exp",
+    "exp_of_softmax",
+    "log",
+    "log1p",
+    "power",
+    "sigmoid",
+    "tanh",
+    "with_vector_math",
+]
 
-_LOWEST, _HIGHEST = -87.3, 88.72283
+_LOWEST, _HIGHEST = -103.97208, 88.72283
+_LOWEST_OF_SOFTMAX = -126.5 * math.log(2)
 _COEFFICIENTS = (
     *(1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3),
     *(4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1),
@@ -41,15 +55,20 @@ def _let(name: str, value: Any, body: Callable[[Any], Any]) -> Any:
 
 def exp(x: Any) -> Any:
     """e**x of a float32 expression."""
-    return _let("x", x, _exp)
+    return _let("x", x, lambda x: _exp(x, _LOWEST))
 
 
-def _exp(x: Any) -> Any:
+def exp_of_softmax(x: Any) -> Any:
+    """e**x of what is 0 at most."""
+    return _let("x", x, lambda x: _exp(x, _LOWEST_OF_SOFTMAX))
+
+
+def _exp(x: Any, lowest: float) -> Any:
     # A comparison with NaN is false: it goes through as the lowest, and comes back at the end.
-    inside = tirx.Select(x > _f(_LOWEST), x, _f(_LOWEST))
+    inside = tirx.Select(x > _f(lowest), x, _f(lowest))
     inside = tirx.Select(inside < _f(_HIGHEST), inside, _f(_HIGHEST))
     value = _let("inside", inside, _exp_inside)
-    value = tirx.Select(x < _f(_LOWEST), _f(0.0), value)
+    value = tirx.Select(x < _f(lowest), _f(0.0), value)
     value = tirx.Select(x > _f(_HIGHEST), _f(float("inf")), value)
     return tirx.Select(tirx.isnan(x), x, value)
 
@@ -70,7 +89,7 @@ def _series(r: Any) -> Any:
 
 
 def _times_power(value: Any, n: Any) -> Any:
-    """`value` * 2**n for -126 <= n <= 128, in two factors: 2**128 is no float32."""
+    """`value` * 2**n for -150 <= n <= 128, in two factors: 2**128 is no float32, nor 2**-150."""
     whole = tirx.Cast("int32", n)
     half = tirx.shift_right(whole, tirx.const(1, "int32"))
     return value * _bits(half) * _bits(whole - half)

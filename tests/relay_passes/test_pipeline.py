@@ -44,6 +44,9 @@ _FOLDER = Path(pipeline.__file__).parent
 _SHARED = {"__init__", "constant_folding", "epilogue", "errors", "linear_form", "matching"}
 _SHARED |= {
     "checked_values",
+    "exact_legalize",
+    "exact_llvm",
+    "exact_values",
     "index_source",
     "static_values",
     "value_ranges",

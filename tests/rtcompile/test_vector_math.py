@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float32]
 
 _COUNT = 64
 _ULPS = 4
-_LOWEST, _HIGHEST = np.float32(-87.3), np.float32(88.72283)
+_LOWEST, _HIGHEST = np.float32(-103.97208), np.float32(88.72283)
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "exp": tirx.exp,
     "sigmoid": tirx.sigmoid,

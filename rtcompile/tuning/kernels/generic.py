@@ -64,7 +64,8 @@ class Generic:
             for shape, dtype in kernel.temporaries
         ]
         given = [*(array.copy() for array in arrays), *lent]
-        return Case(kernel.function, tuple(given), counts_of(task), result, expected)
+        counts, texts = counts_of(task), "".join(sorted(kernel.llvm))
+        return Case(kernel.function, tuple(given), counts, result, expected, llvm=texts)
 
 
 def _function(task: Task) -> Any:

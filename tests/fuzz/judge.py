@@ -1,0 +1,118 @@
+"""What a graph's outputs may be: what ONNX Runtime gives, or onnx's evaluator, or lies between.
+
+Values of float32 that two evaluations round differently differ by more behind a step: a comparison,
+a floor, an index. So the evaluator runs in float64 too, and on inputs moved by a little; each value
+of a build must be one of theirs, or lie between them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnx.reference import ReferenceEvaluator
+
+from rtcompile.verification.float64 import run_in_float64
+
+__all__ = ["Judges", "disagreement"]
+
+Array = npt.NDArray[Any]
+
+_MOVED = 3e-6
+_BEYOND = 1e36  # from where float32 may overflow on the way
+_RELATIVE, _ABSOLUTE = 2e-4, 2e-5
+_OF_SCALE = 3e-6  # what a sum of some tens may lose of its largest addend
+
+
+class Judges:
+    """The evaluations of one model."""
+
+    def __init__(self, model: Any, steps: Any) -> None:
+        """`steps`: the model with every value as an output."""
+        self._model, self._steps = model, steps
+        self._evaluator = ReferenceEvaluator(model)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+        except Exception:  # of no public base class: a kernel that it lacks
+            self._session = None
+
+    def scale(self, inputs: Mapping[str, Array]) -> Array:
+        """The largest finite number of each row, in all that is computed: what rounding is of."""
+        rows = len(next(iter(inputs.values())))
+        largest = np.zeros(rows)
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            steps = run_in_float64(self._steps, inputs) or []
+        for array in (*inputs.values(), *steps):
+            if array.dtype.kind == "f" and array.size:
+                finite = np.where(np.isfinite(array), abs(array), 0).reshape(rows, -1)
+                largest = np.maximum(largest, finite.max(1))
+        return largest
+
+    def outputs(self, inputs: Mapping[str, Array]) -> list[list[Array]]:
+        """By judge, by output."""
+        found = []
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if self._session is not None:
+                try:
+                    found.append(list(self._session.run(None, dict(inputs))))
+                except Exception:  # as above: what it refuses at run time
+                    self._session = None
+            given = (inputs, _moved(inputs, 1 + _MOVED), _moved(inputs, 1 - _MOVED))
+            found += [wide for one in given if (wide := run_in_float64(self._model, one))]
+            # As above: an operator that it lacks for a type.
+            with contextlib.suppress(Exception):
+                found.append([np.asarray(o) for o in self._evaluator.run(None, dict(inputs))])
+        return found
+
+
+def _moved(inputs: Mapping[str, Array], factor: float) -> dict[str, Array]:
+    return {
+        name: (array * factor).astype(array.dtype) if array.dtype.kind == "f" else array
+        for name, array in inputs.items()
+    }
+
+
+def disagreement(
+    got: Array, judges: Sequence[Array], dtype: str, scale: Array, large: bool = False
+) -> str:
+    """How an output differs from what all judges have; "" where it does not.
+
+    `scale`: by row, the largest number on the way to it. `large`: inputs are so large that the
+    order of sums decides what is no finite number.
+    """
+    if str(got.dtype) != dtype:
+        return f"dtype {got.dtype} instead of {dtype}"
+    if got.shape != judges[0].shape:
+        return f"shape {got.shape} instead of {judges[0].shape}"
+    fine = np.zeros(got.shape, bool)
+    values, wide = got.astype(np.float64), [j.astype(np.float64) for j in judges]
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for mine, other in zip(judges, wide, strict=True):
+            fine |= (np.isnan(values) & np.isnan(other)) | (values == other)
+            if dtype.startswith(("int", "uint")):
+                fine |= got == mine
+        if dtype.startswith("float"):
+            stacked = np.stack([np.where(np.isfinite(w), w, np.nan) for w in wide])
+            low, high = np.nanmin(stacked, 0), np.nanmax(stacked, 0)
+            of_row = scale.reshape(-1, *[1] * (got.ndim - 1)) * _OF_SCALE
+            room = _ABSOLUTE + of_row + _RELATIVE * np.maximum(abs(low), abs(high))
+            fine |= (values >= low - room) & (values <= high + room)
+            fine |= (high > _BEYOND) | (low < -_BEYOND)
+            if large:
+                fine |= ~np.isfinite(np.stack(wide)).all(0)
+    if fine.all():
+        return ""
+    at = tuple(int(i) for i in np.argwhere(~fine)[0])
+    there = ", ".join(str(j[at]) for j in judges)
+    return f"{(~fine).sum()} of {fine.size} values, at {at}: {got[at]} instead of {there}"
