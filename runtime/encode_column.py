@@ -23,6 +23,7 @@ from runtime.raw_values import (
     nested_text,
     numbers_of,
     pairs_of,
+    split_values,
     text_of,
     texts_of,
 )
@@ -103,8 +104,9 @@ def _text(block: Block, spec: ColumnSpec, entries: Values) -> _Found:
     counts: list[int] = []
     parts: list[bytes] = []
     for entry in entries:
-        tokens = texts_of(entry) if is_list(entry) else text_of(entry).split(spec.separator)
-        if b"" in tokens and not (keep and (len(tokens) > 1 or is_list(entry))):
+        several = is_list(entry)
+        tokens = texts_of(entry) if several else split_values(text_of(entry), spec.separator)
+        if b"" in tokens and not (keep and (len(tokens) > 1 or several)):
             tokens = [token for token in tokens if token]
         parts += [spec.prefix + token for token in tokens] if spec.prefix else tokens
         counts.append(len(tokens))

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 __all__ = [
     "NUMBERS",
+    "VALUE_SEPARATOR",
     "Values",
     "is_list",
     "is_several",
@@ -28,12 +29,16 @@ __all__ = [
     "numbers_of",
     "pairs_of",
     "parse_number",
+    "split_values",
     "text_of",
     "texts_of",
 ]
 
 # Of a column, or of a row that has several.
 Values = Sequence[Any] | npt.NDArray[Any]
+
+# Between the values of a text, whatever else separates them.
+VALUE_SEPARATOR = b"\x1d"
 
 NUMBERS = (float, int, np.number, np.bool_)
 _LISTS = (list, tuple, np.ndarray)
@@ -100,6 +105,18 @@ def _text_of_float(value: float) -> bytes:
     return repr(value).encode()
 
 
+def split_values(text: bytes, separator: bytes) -> list[bytes]:
+    """The parts of a text between its separators, empty ones too.
+
+    `separator` comes on top of the one that all texts have; with b"" the text is one value.
+    """
+    if not separator:
+        return [text]
+    if separator == VALUE_SEPARATOR or VALUE_SEPARATOR not in text:
+        return text.split(separator)
+    return [part for whole in text.split(VALUE_SEPARATOR) for part in whole.split(separator)]
+
+
 def parse_number(text: bytes) -> float:
     """The float64 nearest to what `text` spells; NaN where it spells no number."""
     match = _REAL.fullmatch(text)
@@ -131,7 +148,7 @@ def numbers_of(value: object, separator: bytes) -> list[float]:
         elif is_list(value):
             found.append(parse_number(text_of(part)))
         else:
-            found.extend(parse_number(t) for t in text_of(part).split(separator) if t)
+            found.extend(parse_number(t) for t in split_values(text_of(part), separator) if t)
     return found
 
 
@@ -149,7 +166,7 @@ def pairs_of(value: object, separator: bytes, pair: bytes) -> list[tuple[bytes, 
             return [(text_of(k), _weight(w)) for k, w in parts if text_of(k)]
         tokens = [text_of(part) for part in parts]
     else:
-        tokens = text_of(value).split(separator)
+        tokens = split_values(text_of(value), separator)
     found = []
     for token in tokens:
         head, marker, tail = token.rpartition(pair)
@@ -157,9 +174,6 @@ def pairs_of(value: object, separator: bytes, pair: bytes) -> list[tuple[bytes, 
         if head if marker else token:
             found.append((head if marker else token, weight))
     return found
-
-
-_MAP_SEPARATOR = b"\x1d"
 
 
 def keys_and_values(value: object) -> list[bytes]:
@@ -184,7 +198,7 @@ def _items(value: object, pair: bytes) -> list[tuple[bytes, bytes]]:
     parts: list[Any] = list(value) if is_list(value) else []  # type: ignore[call-overload]
     if parts and all(isinstance(p, tuple) and len(p) == 2 for p in parts):
         return [(text_of(k), text_of(v)) for k, v in parts]
-    texts = texts_of(parts) if is_list(value) else text_of(value).split(_MAP_SEPARATOR)
+    texts = texts_of(parts) if is_list(value) else text_of(value).split(VALUE_SEPARATOR)
     cut = [text.partition(pair) for text in texts]
     return [(key, text) for key, marker, text in cut if marker]
 

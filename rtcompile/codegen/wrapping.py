@@ -27,6 +27,7 @@ __all__ = [
     "DROP_EIGHT",
     "EIGHT_DIGITS",
     "FIND_BYTE",
+    "FIND_EITHER",
     "LAST_EIGHT",
     "MULTIPLY",
     "PRINT_NUMBER",
@@ -66,6 +67,25 @@ define i64 @{FIND_BYTE}(<16 x i8> %bytes, i8 %byte) {{
   %one = insertelement <16 x i8> poison, i8 %byte, i64 0
   %all = shufflevector <16 x i8> %one, <16 x i8> poison, <16 x i32> zeroinitializer
   %same = icmp eq <16 x i8> %bytes, %all
+  %mask = bitcast <16 x i1> %same to i16
+  %wide = zext i16 %mask to i64
+  %stop = or i64 %wide, 65536
+  %place = call i64 @llvm.cttz.i64(i64 %stop, i1 true)
+  ret i64 %place
+}}
+"""
+# (sixteen bytes, byte, other byte) -> the place of the first that is one of them, or 16.
+FIND_EITHER = "rtc_find_either"
+
+_EITHER = f"""
+define i64 @{FIND_EITHER}(<16 x i8> %bytes, i8 %byte, i8 %other) {{
+  %one = insertelement <16 x i8> poison, i8 %byte, i64 0
+  %all = shufflevector <16 x i8> %one, <16 x i8> poison, <16 x i32> zeroinitializer
+  %two = insertelement <16 x i8> poison, i8 %other, i64 0
+  %both = shufflevector <16 x i8> %two, <16 x i8> poison, <16 x i32> zeroinitializer
+  %first = icmp eq <16 x i8> %bytes, %all
+  %second = icmp eq <16 x i8> %bytes, %both
+  %same = or <16 x i1> %first, %second
   %mask = bitcast <16 x i1> %same to i16
   %wide = zext i16 %mask to i64
   %stop = or i64 %wide, 65536
@@ -127,7 +147,7 @@ _ARITHMETIC = "".join(
     f"define i64 @{name}(i64 %a, i64 %b) {{\n  %r = {instruction} i64 %a, %b\n  ret i64 %r\n}}\n"
     for name, instruction in ((ADD, "add"), (SUBTRACT, "sub"), (MULTIPLY, "mul"))
 )
-_LLVM = _CALL + _PRINT + _FIND + _PARTS + _DIGITS + _ADDRESS + _BARRIER + _ARITHMETIC
+_LLVM = _CALL + _PRINT + _FIND + _EITHER + _PARTS + _DIGITS + _ADDRESS + _BARRIER + _ARITHMETIC
 
 
 def with_wrapping(function: Any, more: str = "") -> Any:

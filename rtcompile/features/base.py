@@ -29,6 +29,7 @@ from rtcompile.features.plan import (
     Sequence as PlanSequence,
 )
 from rtcompile.features.schema import FeatureSchema
+from rtcompile.features.values import split
 from rtcompile.features.vocabulary import (
     vocabulary_from_dict,
     vocabulary_from_file,
@@ -47,6 +48,8 @@ __all__ = [
 
 TEXT_BUCKETIZERS = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file")
 NUMBER_BUCKETIZERS = ("boundaries", "num_buckets")
+
+_LONGEST_SEPARATOR = 16  # in bytes: texts are padded by as many
 
 Inputs = tuple[Input | Constant | Feature, ...]
 
@@ -171,9 +174,7 @@ def make_feature(
         _check_numbers(default, value_dim if exact else 0, context)
     if schema.need_prefix and not numeric and bucketizer is None:
         context.problem("need_prefix", "true needs a bucketizer")
-    reads_features = any(isinstance(read, Feature) for read in inputs)
-    if reads_features and len(schema.separator) != 1:
-        context.problem("separator", "one character is needed to split another feature's values")
+    _check_separator(schema.separator, context)
     feature = Feature(
         name=name,
         operator=operator,
@@ -211,7 +212,15 @@ def _embedding(schema: FeatureSchema, name: str, by: Bucketizer | None) -> Embed
 
 def split_default(text: str, separator: str) -> tuple[bytes, ...]:
     """The default's values; an empty default has none."""
-    return tuple(part.encode() for part in text.split(separator) if part)
+    return tuple(part for part in split(text.encode(), separator.encode()) if part)
+
+
+def _check_separator(separator: str, context: Context) -> None:
+    size = len(separator.encode())
+    if size > _LONGEST_SEPARATOR:
+        context.problem("separator", f"{size} bytes; at most {_LONGEST_SEPARATOR} are supported")
+    if size > 1 and "\x1d" in separator:
+        context.problem("separator", "\\x1d separates values by itself and stands in no longer one")
 
 
 def _check_numbers(default: tuple[bytes, ...], exactly: int, context: Context) -> None:

@@ -1,9 +1,9 @@
 """match_feature: the value that a map of maps has for a pair of keys.
 
-The map is text "first^second:value,second:value|first^...". Of equal keys the first counts. In a
-`multihit` the key ALL, in the config or as a value, stands for every key of its level; in a `hit`
-it is a key as any other. Keys may have several values, which are all tried. A text that is hashed
-has the feature's name before it, unless `need_prefix` is false.
+The map is text "first^second:value,second:value|first^...", with \\x1d for a comma too. Of equal keys
+the first counts. In a `multihit` the key ALL, in the config or as a value, stands for every key of
+its level; in a `hit` it is a key as any other. Keys may have several values, which are all tried. A
+text that is hashed has the feature's name before it, unless `need_prefix` is false.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rtcompile.features.numbers import parse_float
 from rtcompile.features.operators import Match
 from rtcompile.features.plan import Feature
 from rtcompile.features.schema import MatchSchema
+from rtcompile.features.values import split
 
 __all__ = ["ALL", "match_feature", "match_numbers", "match_tokens"]
 
@@ -68,7 +69,7 @@ def _hits(
 def _pairs(inner: bytes) -> dict[bytes, bytes]:
     """The first value of each key of "k:v,k:v"."""
     pairs: dict[bytes, bytes] = {}
-    for part in inner.split(b","):
+    for part in split(inner, b","):
         second, marker, value = part.partition(b":")
         if marker and second:
             pairs.setdefault(second, value)

@@ -43,6 +43,7 @@ from rtcompile.features.values import (
     is_list,
     key_values,
     pairs_of,
+    split,
     to_bytes,
     tokens,
     weighted_tokens,
@@ -94,7 +95,7 @@ def _text(feature: Feature, operator: Operator, cells: Cells) -> list[bytes]:
         return match_tokens(operator, *_match_cells(feature, cells))
     if isinstance(operator, CallLibrary):
         texts = [_text_of(feature, i, cells) for i in range(len(feature.inputs))]
-        found = call_text(operator, texts).split(feature.separator)
+        found = split(call_text(operator, texts), feature.separator)
         return [token for token in found if token]
     assert isinstance(operator, BoolMask)
     return masked(_tokens(feature, 0, cells, keep=True), _tokens(feature, 1, cells, keep=True))
@@ -165,7 +166,7 @@ def _output_tokens(feature: Feature, read: Feature, cells: Cells) -> list[bytes]
     found: list[bytes] = []
     for value in _output(read, cells):
         if isinstance(value, bytes):
-            found += [token for token in value.split(feature.separator) if token]
+            found += [token for token in split(value, feature.separator) if token]
         elif not math.isnan(value):
             found.append(_digits(value))
     return found
@@ -197,7 +198,7 @@ def _tokens(feature: Feature, index: int, cells: Cells, keep: bool = False) -> l
     if is_list(raw):
         return [to_bytes(part) for part in raw]  # type: ignore[attr-defined]
     text = to_bytes(raw)
-    return text.split(feature.separator) if text else []
+    return split(text, feature.separator) if text else []
 
 
 def _text_of(feature: Feature, index: int, cells: Cells) -> bytes:
@@ -220,7 +221,7 @@ def _numbers(feature: Feature, index: int, cells: Cells) -> list[float | None]:
 
 def _as_numbers(feature: Feature, value: bytes | int | float) -> list[float | None]:
     if isinstance(value, bytes):
-        return [parse_float(token) for token in value.split(feature.separator) if token]
+        return [parse_float(token) for token in split(value, feature.separator) if token]
     return [float(value)]
 
 

@@ -3,8 +3,8 @@
 Forms: None; str; bytes, any; int; float; a list of these; for a sequence, a list of lists; for
 weighted features a mapping, or a list of pairs, of value and weight.
 
-- Text is split on the separator and empty tokens are dropped: "a,,b," has two values. What is in a
-  list is not split any further.
+- Text is split on \x1d, and on the feature's separator too; empty tokens are dropped: "a,,b," has
+  two values. With an empty separator text is one value. What is in a list is not split any further.
 - None and NaN have no value. A bool counts as 0 or 1. An integer is hashed as its decimal digits; a
   float that is whole, within 2**53, as these too, else as the shortest text that reads back as it.
 """
@@ -22,6 +22,7 @@ __all__ = [
     "is_list",
     "key_values",
     "pairs_of",
+    "split",
     "to_bytes",
     "tokens",
     "weighted_tokens",
@@ -53,8 +54,15 @@ def to_bytes(value: Raw) -> bytes:
 
 def tokens(value: Raw, separator: bytes) -> list[bytes]:
     """The values of a row or element."""
-    parts = map(to_bytes, value) if is_list(value) else to_bytes(value).split(separator)  # type: ignore[call-overload]
+    parts = map(to_bytes, value) if is_list(value) else split(to_bytes(value), separator)  # type: ignore[call-overload]
     return [token for token in parts if token]
+
+
+def split(text: bytes, separator: bytes) -> list[bytes]:
+    """The parts of a text, empty ones too."""
+    if not separator:
+        return [text]
+    return [part for whole in text.split(b"\x1d") for part in whole.split(separator)]
 
 
 def weighted_tokens(value: Raw, separator: bytes, pair: bytes) -> list[tuple[bytes, float]]:

@@ -10,7 +10,7 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.format_number import integer_text, number_text
 from rtcompile.codegen.features.inputs import InputView, Take, Views
-from rtcompile.codegen.features.tokens import each_token, split_text
+from rtcompile.codegen.features.tokens import each_token, separator_of, split_text
 
 __all__ = ["Body", "Wanted", "input_tokens", "text_taker"]
 
@@ -20,7 +20,7 @@ Wanted = Callable[[], Any]
 
 def input_tokens(views: Views, index: int, wanted: Wanted, body: Body) -> None:
     """The tokens of one input: of a raw column, or of what another feature makes."""
-    read, separator = views.inputs[index], views.scalar("separator")
+    read, separator = views.inputs[index], separator_of(views)
     if isinstance(read, InputView):
         weighted = views.feature.weighted
 
@@ -35,7 +35,7 @@ def input_tokens(views: Views, index: int, wanted: Wanted, body: Body) -> None:
 
 def text_taker(views: Views, wanted: Wanted, body: Body) -> Take:
     """Another feature's values as tokens: texts are split by who reads them."""
-    scratch, separator = views.kernel.scratch, views.scalar("separator")
+    scratch, separator = views.kernel.scratch, separator_of(views)
 
     def split(text: Any, begin: Any, size: Any) -> None:
         piece = (begin, T.Bind(begin + size), tirx.const(True, "bool"))

@@ -21,7 +21,12 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.key_numbers import KeyNumbers
-from rtcompile.codegen.features.map_parts import each_pair, partition
+from rtcompile.codegen.features.map_parts import (
+    INNER_PARTS,
+    OUTER_PARTS,
+    each_pair,
+    partition,
+)
 from rtcompile.codegen.features.parse_number import parse_number
 from rtcompile.codegen.features.probe_table import NO_NUMBER, Key, Piece, pack, unpack
 from rtcompile.codegen.features.tir import i64
@@ -123,7 +128,7 @@ class JoinedMap:
                     T.buffer_store(self._words, i64(1), [met + number])
                     piece = (inner[0], T.Bind(inner[0] + inner[1]), yes)
                     split_text(
-                        text, piece, i64(ord(",")), lambda: yes, lambda b, n: pair(number, b, n)
+                        text, piece, INNER_PARTS, lambda: yes, lambda b, n: pair(number, b, n)
                     )
 
         def pair(above: Any, at: Any, size: Any) -> None:
@@ -132,4 +137,4 @@ class JoinedMap:
                 number = inner_keys.find(above, (text, *second))
                 self._put(number, lambda: word(value))
 
-        split_text(text, (begin, end, yes), i64(ord("|")), lambda: yes, outer)
+        split_text(text, (begin, end, yes), OUTER_PARTS, lambda: yes, outer)

@@ -30,10 +30,11 @@ from rtcompile.codegen.features.probe_table import Key, pack, unpack
 from rtcompile.codegen.features.quick_hash import quick_hash
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, add, i64, multiply, u64
-from rtcompile.codegen.features.tokens import each_token
+from rtcompile.codegen.features.tokens import Separator, each_token
 from rtcompile.codegen.pointers import ANY, values_at
 from rtcompile.features.operators import Lookup, Match
 from rtcompile.features.plan import Feature
+from runtime.raw_values import VALUE_SEPARATOR
 
 __all__ = [
     "KeyLevel",
@@ -132,21 +133,25 @@ class KeyLevel:
 # -- making ---------------------------------------------------------------------------------
 
 
-def key_numbers_kernel_name(count: int) -> str:
-    """One kernel for one key, one for two."""
-    return f"key_numbers_{count}"
+def key_numbers_kernel_name(count: int, both: bool) -> str:
+    """One kernel for one key, one for two, each for one separator or for `both`."""
+    return f"key_numbers_{count}{'_both' if both else ''}"
 
 
-def key_numbers_kernel(count: int) -> Any:
-    """A PrimFunc (columns*, scratch*, header*, rows, start, separator, column...)."""
+def key_numbers_kernel(count: int, both: bool) -> Any:
+    """A PrimFunc (columns*, scratch*, header*, rows, start, separator, column...).
+
+    `both`: the separator of all values splits a key's text too.
+    """
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
-        T.func_name(key_numbers_kernel_name(count))
+        T.func_name(key_numbers_kernel_name(count, both))
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
         columns_at = T.arg("columns", T.handle("int64"))
         scratch_at = T.arg("s", T.handle("uint8"))
         header_at = T.arg("header", T.handle("int64"))
         rows, start = T.arg("rows", T.int64()), T.arg("start", T.int64())
-        separator = T.arg("separator", T.int64())
+        byte = T.arg("separator", T.int64())
+        separator = Separator(byte, VALUE_SEPARATOR[0] if both else None)
         places = [T.arg(f"column_{k}", T.int64()) for k in range(count)]
         columns = T.decl_buffer((ANY,), "int64", data=columns_at)
         header = T.decl_buffer((HEADER_WORDS,), "int64", data=header_at)
@@ -184,7 +189,7 @@ def _row(
     header: Any,
     row: Any,
     views: list[InputView],
-    separator: Any,
+    separator: Separator,
     levels: list[KeyLevel],
     counts: list[Cell],
 ) -> Any:
@@ -205,7 +210,9 @@ def _row(
     return T.Bind(number.get())
 
 
-def _first_token(view: InputView, separator: Any, begin: Cell, size: Cell, count: Cell) -> None:
+def _first_token(
+    view: InputView, separator: Separator, begin: Cell, size: Cell, count: Cell
+) -> None:
     """A token, and how many there are, at most two."""
 
     def token(value: Any, at: Any, length: Any) -> None:

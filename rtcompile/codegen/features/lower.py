@@ -41,6 +41,7 @@ from rtcompile.features.column_specs import column_readers, column_spec
 from rtcompile.features.plan import Constant, Feature, Input
 from runtime.column_spec import ColumnSpec
 from runtime.operator_library import LibraryFunction
+from runtime.raw_values import VALUE_SEPARATOR
 from runtime.value_plan import plan_row
 
 __all__ = ["FeatureStage"]
@@ -73,7 +74,7 @@ class FeatureStage:
 
     def __post_init__(self) -> None:
         self._program = StageProgram(self.name, _PORTS, (), output_table=True, reads_columns=True)
-        # (separator, columns) -> what numbers the keys of the rows
+        # (whether there are two, separator, columns) -> what numbers the keys of the rows
         self._key_numbers: dict[tuple[int, ...], KernelCall] = {}
         self._joined: list[KernelCall] = []
         # Columns of features that read no numbered keys: their maps need tables in any case.
@@ -200,18 +201,19 @@ class FeatureStage:
         """The keys that the feature looks up; see `key_numbers.py`."""
         count = len(feature.inputs) - 1
         columns = [slots.scalars[f"column_{k + 1}"] for k in range(count)]
+        both = feature.separator != VALUE_SEPARATOR
         scalars = (slots.scalars["separator"], *columns)
-        if scalars not in self._key_numbers:
-            name = key_numbers_kernel_name(count)
+        if (keys := (both, *scalars)) not in self._key_numbers:
+            name = key_numbers_kernel_name(count, both)
             if name not in self._program.kernels:
-                self._program.kernels[name] = key_numbers_kernel(count)
+                self._program.kernels[name] = key_numbers_kernel(count, both)
             header = Pointer(Space.WORKSPACE, self._program.workspace_bytes)
             self._program.workspace_bytes += 8 * HEADER_WORDS
             self._program.row_scratch += bytes_a_row(count)
             pointers = (_COLUMNS, _SCRATCH, header)
             call = KernelCall(name, pointers, 1, scalars, with_start=True, whole=True)
-            self._key_numbers[scalars] = call
-        return self._key_numbers[scalars].pointers[2]
+            self._key_numbers[keys] = call
+        return self._key_numbers[keys].pointers[2]
 
     def _lengths(self, feature: Feature, out: Pointer, dtype: str) -> None:
         """Of the feature's longest sequence column."""

@@ -10,11 +10,15 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.inputs import InputView
 from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.features.tokens import each_token, find_byte
+from rtcompile.codegen.features.tokens import Separator, each_token, find_byte
+from runtime.raw_values import VALUE_SEPARATOR
 
-__all__ = ["Piece", "each_pair", "partition"]
+__all__ = ["INNER_PARTS", "OUTER_PARTS", "PAIRS", "Piece", "each_pair", "partition"]
 
-_MAP_SEPARATOR = 0x1D
+# Between the pairs of a map; of a map of maps, between its entries, and between pairs of theirs.
+PAIRS = Separator(i64(VALUE_SEPARATOR[0]))
+OUTER_PARTS = Separator(i64(ord("|")))
+INNER_PARTS = Separator(i64(ord(",")), VALUE_SEPARATOR[0])
 
 Piece = tuple[Any, Any]  # (begin, size)
 
@@ -39,7 +43,7 @@ def each_pair(
             body(key, text)
 
     text_only = _Without(table, paired)
-    each_token(text_only, i64(_MAP_SEPARATOR), wanted, joined)  # type: ignore[arg-type]
+    each_token(text_only, PAIRS, wanted, joined)  # type: ignore[arg-type]
 
 
 class _Without:

@@ -14,9 +14,15 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.bucketize import compare_bytes
 from rtcompile.codegen.features.inputs import InputView
-from rtcompile.codegen.features.map_parts import Piece, each_pair, partition
+from rtcompile.codegen.features.map_parts import (
+    INNER_PARTS,
+    OUTER_PARTS,
+    Piece,
+    each_pair,
+    partition,
+)
 from rtcompile.codegen.features.tir import Cell, i64, u64
-from rtcompile.codegen.features.tokens import split_text
+from rtcompile.codegen.features.tokens import Separator, split_text
 
 __all__ = ["Found", "each_match", "find_in_map", "same_bytes"]
 
@@ -82,7 +88,7 @@ def each_match(
         key, inner = partition(text, (begin, size), ord("^"))
         named = tirx.And(key[1] > 0, inner[1] >= 0)
         equal = same_bytes((text, *key), first)
-        repeated = _stands_before(text, (whole_begin, begin), ord("|"), ord("^"), key)
+        repeated = _stands_before(text, (whole_begin, begin), OUTER_PARTS, ord("^"), key)
         wanted = tirx.And(named, tirx.Or(equal, all_firsts))
         with T.If(tirx.And(wanted, tirx.Not(repeated))), T.Then():
             done.set(tirx.Cast("int32", tirx.Not(all_firsts)))
@@ -95,16 +101,16 @@ def each_match(
             name, value = partition(text, (begin, size), ord(":"))
             named = tirx.And(name[1] > 0, value[1] >= 0)
             equal = same_bytes((text, *name), second)
-            repeated = _stands_before(text, (inner[0], begin), ord(","), ord(":"), name)
+            repeated = _stands_before(text, (inner[0], begin), INNER_PARTS, ord(":"), name)
             wanted = tirx.And(named, tirx.Or(equal, all_seconds))
             with T.If(tirx.And(wanted, tirx.Not(repeated))), T.Then():
                 stop.set(tirx.Cast("int32", tirx.Not(all_seconds)))
                 body(key, name, value)
 
         piece = (inner[0], T.Bind(inner[0] + inner[1]), yes)
-        split_text(text, piece, i64(ord(",")), lambda: stop.get() == 0, pair)
+        split_text(text, piece, INNER_PARTS, lambda: stop.get() == 0, pair)
 
-    split_text(text, (whole_begin, end, yes), i64(ord("|")), lambda: done.get() == 0, outer)
+    split_text(text, (whole_begin, end, yes), OUTER_PARTS, lambda: done.get() == 0, outer)
 
 
 def _is_all(key: Key, wild: bool) -> Any:
@@ -117,7 +123,7 @@ def _is_all(key: Key, wild: bool) -> Any:
     return T.Bind(found)
 
 
-def _stands_before(text: Any, span: Piece, separator: int, pair: int, key: Piece) -> Any:
+def _stands_before(text: Any, span: Piece, separator: Separator, pair: int, key: Piece) -> Any:
     """Whether a part of text[span] has the same key. Only ALL can meet a key twice."""
     found = Cell("int32", 0)
 
@@ -128,5 +134,5 @@ def _stands_before(text: Any, span: Piece, separator: int, pair: int, key: Piece
             found.set(1)
 
     piece = (span[0], span[1], tirx.const(True, "bool"))
-    split_text(text, piece, i64(separator), lambda: found.get() == 0, part)
+    split_text(text, piece, separator, lambda: found.get() == 0, part)
     return T.Bind(found.get() != 0)

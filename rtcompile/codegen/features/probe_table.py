@@ -23,7 +23,12 @@ from rtcompile.codegen.features.bucketize import compare_bytes
 from rtcompile.codegen.features.columns import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView
 from rtcompile.codegen.features.key_header import HEADER_WORDS, Of
-from rtcompile.codegen.features.map_parts import each_pair, partition
+from rtcompile.codegen.features.map_parts import (
+    INNER_PARTS,
+    OUTER_PARTS,
+    each_pair,
+    partition,
+)
 from rtcompile.codegen.features.parse_number import parse_number
 from rtcompile.codegen.features.quick_hash import mixed, quick_hash
 from rtcompile.codegen.features.scratch import Scratch
@@ -248,7 +253,8 @@ def _most_pairs(kind: str, view: InputView) -> Any:
     begin = view.column.bytes_of(view.first)[0]
     end = view.column.bytes_of(view.end)[0]
     count = Cell("int64", view.end - view.first + 1)
-    separators = (_SEPARATOR,) if kind.startswith("map") else (_COMMA, ord("|"), ord("^"))
+    nested = (_COMMA, _SEPARATOR, ord("|"), ord("^"))
+    separators = (_SEPARATOR,) if kind.startswith("map") else nested
     with T.serial(T.Bind(end - begin)) as k:
         byte = T.Bind(view.column.text[begin + k])
         for separator in separators:
@@ -270,11 +276,11 @@ def _nested(view: InputView, table: ProbeTable, word: Any) -> None:
             # An entry without a second key says that the first was met.
             table.insert((first, nothing), lambda: i64(0))
             piece = (inner[0], T.Bind(inner[0] + inner[1]), yes)
-            split_text(text, piece, i64(_COMMA), lambda: yes, lambda b, n: pair(first, b, n))
+            split_text(text, piece, INNER_PARTS, lambda: yes, lambda b, n: pair(first, b, n))
 
     def pair(first: Piece, at: Any, size: Any) -> None:
         second, value = partition(text, (at, size), ord(":"))
         with T.If(tirx.And(second[1] > 0, value[1] >= 0)), T.Then():
             table.insert((first, second), lambda: word(value))
 
-    split_text(text, (begin, end, yes), i64(ord("|")), lambda: yes, outer)
+    split_text(text, (begin, end, yes), OUTER_PARTS, lambda: yes, outer)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from rtcompile.codegen.features.bucketize import vocabulary_table
 from rtcompile.codegen.features.joined_kernel import has_single
+from rtcompile.features.column_specs import column_spec
 from rtcompile.features.operators import CallLibrary, Combine, KvDotProduct
 from rtcompile.features.plan import (
     Boundaries,
@@ -29,6 +30,7 @@ from rtcompile.features.plan import (
 from rtcompile.features.reference_buckets import bucketize
 from rtcompile.features.reference_numbers import default_numbers
 from runtime.operator_library import LibraryFunction
+from runtime.raw_values import VALUE_SEPARATOR
 
 __all__ = ["Slots", "collect_slots", "shape_key"]
 
@@ -47,8 +49,7 @@ ColumnNumber = Callable[[Feature, Input | Constant | LibraryFunction], int]
 def collect_slots(feature: Feature, column: ColumnNumber, prefix: str = "") -> Slots:
     """The slots of a feature. `column` gives the number of an input's encoded column."""
     slots = Slots()
-    separator = feature.separator[0] if len(feature.separator) == 1 else 0
-    slots.scalars[f"{prefix}separator"] = separator
+    slots.scalars[f"{prefix}separator"] = feature.separator[0] if feature.separator else 0
     slots.scalars[f"{prefix}limit"] = feature.value_dim
     _defaults(slots, feature, prefix)
     _buckets(slots, feature, prefix)
@@ -134,7 +135,19 @@ def _shape(feature: Feature) -> tuple[Any, ...]:
     flags = (feature.numeric, feature.exact, feature.weighted, feature.sequence is not None)
     prefixed = bool(feature.prefix) and not feature.encodes_prefix
     single = has_single(feature)
-    return (operator, bucketizer, feature.normalizer, flags, single, prefixed, inputs)
+    split = _separators(feature)
+    return (operator, bucketizer, feature.normalizer, flags, single, prefixed, split, inputs)
+
+
+def _separators(feature: Feature) -> tuple[Any, ...]:
+    """What the code knows of the separators of the texts that it splits.
+
+    Whether there are two, and what is behind the first byte of a longer one.
+    """
+    outside = [read for read in feature.inputs if not isinstance(read, Feature)]
+    inner = len(outside) < len(feature.inputs) or isinstance(feature.operator, CallLibrary)
+    split = inner or any(column_spec(feature, r).kind in ("text", "places") for r in outside)
+    return (feature.separator == VALUE_SEPARATOR, feature.separator[1:]) if split else ()
 
 
 def _input_shape(read: Input | Constant | Feature) -> Any:

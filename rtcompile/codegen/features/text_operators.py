@@ -25,7 +25,7 @@ from rtcompile.codegen.features.parse_number import parse_number
 from rtcompile.codegen.features.probe_table import Key
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.features.tokens import TokenCursor, split_text
+from rtcompile.codegen.features.tokens import TokenCursor, separator_of, split_text
 from rtcompile.features.operators import BoolMask, CallLibrary, Combo, Lookup, Match, Values
 
 __all__ = ["emit_tokens"]
@@ -119,14 +119,14 @@ def _match(views: Views, operator: Match, wanted: Wanted, body: Body) -> None:
 def _library(views: Views, wanted: Wanted, body: Body) -> None:
     def split(text: Any, begin: Any, size: Any) -> None:
         piece = (begin, T.Bind(begin + size), tirx.const(True, "bool"))
-        separator = views.scalar("separator")
+        separator = separator_of(views)
         split_text(text, piece, separator, wanted, lambda b, n: body(text, b, n, None))
 
     emit_library_text(views, split)
 
 
 def _bool_mask(views: Views, wanted: Wanted, body: Body) -> None:
-    separator = views.scalar("separator")
+    separator = separator_of(views)
     values, mask = views.inputs
     assert isinstance(values, InputView)
     assert isinstance(mask, InputView)
