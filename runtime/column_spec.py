@@ -55,6 +55,7 @@ class ColumnSpec:
     steps: tuple[TextStep, ...] = ()
     tokens_as_elements: bool = False
     function: LibraryFunction | None = None
+    cut: bool = False  # whether numbers lose their fraction before they become text
     listed: bool = False  # whether all texts are split here, so that every row has one form
 
     @cached_property

@@ -208,4 +208,5 @@ def _takes_numbers(spec: ColumnSpec) -> bool:
 
 def _is_single(spec: ColumnSpec) -> bool:
     """Whether a row has one entry, which nothing is done to."""
-    return bool(spec.name) and spec.delimiter is None and not spec.steps and not spec.pair
+    as_it_is = not spec.steps and not spec.pair and not spec.cut
+    return bool(spec.name) and spec.delimiter is None and as_it_is

@@ -16,6 +16,7 @@ from runtime.encode_block import Block, Place
 from runtime.encoded import Split
 from runtime.raw_values import (
     Values,
+    cut,
     is_list,
     is_several,
     keys_and_values,
@@ -37,6 +38,8 @@ def encode_column(block: Block, spec: ColumnSpec, values: Values, mode: int) -> 
     """Append a column. Raises TypeError, ValueError for a value that it cannot take."""
     if isinstance(values, np.ndarray) and values.ndim < 2:
         values = listed(values)
+    if spec.cut:
+        values = [cut(value, bool(spec.pair)) for value in values]
     if spec.tokens_as_elements:
         values = [spec.process(value) for value in values]
     entries: Values = values

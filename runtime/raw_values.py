@@ -20,6 +20,7 @@ __all__ = [
     "NUMBERS",
     "VALUE_SEPARATOR",
     "Values",
+    "cut",
     "is_list",
     "is_several",
     "keys_and_values",
@@ -83,6 +84,20 @@ def text_of(value: object) -> bytes:
     raise TypeError(
         f"{type(value).__name__} is not a value; text, a number, or a list of these is needed"
     )
+
+
+def cut(value: object, weighted: bool = False) -> object:
+    """A number without its fraction, or a list of such; where `weighted`, of pairs with weights."""
+    if isinstance(value, float | np.floating):
+        return int(value) if math.isfinite(value) else value
+    if isinstance(value, Mapping):
+        return [(cut(key), weight) for key, weight in value.items()]
+    if not is_list(value):
+        return value
+    parts: list[Any] = list(value)  # type: ignore[call-overload]
+    if weighted and parts and all(isinstance(p, tuple) and len(p) == 2 for p in parts):
+        return [(cut(key), weight) for key, weight in parts]
+    return [cut(part, weighted) for part in parts]
 
 
 def texts_of(values: Iterable[Any]) -> list[bytes]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from rtcompile.features.dialect import DIALECTS, Dialect
 from rtcompile.features.normalizers import parse_normalizer
 from rtcompile.features.numbers import parse_float
 from rtcompile.features.operators import Operator, Values
+from rtcompile.features.pipeline_config import PipelineConfig
 from rtcompile.features.plan import (
     Boundaries,
     Bucketizer,
@@ -28,7 +30,7 @@ from rtcompile.features.plan import (
 from rtcompile.features.plan import (
     Sequence as PlanSequence,
 )
-from rtcompile.features.schema import FeatureSchema
+from rtcompile.features.schema import NUMBER_TYPES, FeatureSchema, LookupSchema, MatchSchema
 from rtcompile.features.values import split
 from rtcompile.features.vocabulary import (
     vocabulary_from_dict,
@@ -42,12 +44,21 @@ __all__ = [
     "TEXT_BUCKETIZERS",
     "Context",
     "Inputs",
+    "cut_numbers",
+    "is_discrete",
     "make_feature",
     "split_default",
 ]
 
 TEXT_BUCKETIZERS = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file")
 NUMBER_BUCKETIZERS = ("boundaries", "num_buckets")
+
+# Where the bucket sizes of a config that has none may be.
+_ELSEWHERE = {
+    "pyfg": "; if this is a config of EasyRec, whose sizes are in its pipeline.config, write "
+    '"dialect": "easyrec" and "pipeline_config": PATH beside "features"',
+    "easyrec": ', or name EasyRec\'s pipeline.config that has it: "pipeline_config": PATH',
+}
 
 _LONGEST_SEPARATOR = 16  # in bytes: texts are padded by as many
 
@@ -67,6 +78,9 @@ class Context:
     side: Side = Side.USER  # of a grouped sequence's columns
     known: Mapping[str, Feature] = field(default_factory=dict)  # features so far, by name
     broken: set[str] = field(default_factory=set)  # names of those that could not be read
+    dialect: Dialect = DIALECTS["pyfg"]
+    pipeline: PipelineConfig | None = None  # EasyRec's, where the config names it
+    embedding_dim: int | None = None  # of all features that have none of their own
 
     def problem(self, key: str, message: str) -> None:
         """Note a problem of one key."""
@@ -80,6 +94,8 @@ class Context:
             self.problem(key, f"{error.filename}: {error.strerror}")
         except (ValueError, MissingLibraryError) as error:
             self.problem(key, str(error))
+        except (MemoryError, OverflowError, RecursionError) as error:
+            self.problem(key, f"too large or too deep to be compiled ({type(error).__name__})")
         return None
 
     def inputs(
@@ -146,6 +162,29 @@ class Context:
         return found
 
 
+def cut_numbers(inputs: Inputs, context: Context) -> Inputs:
+    """The inputs, their numbers without fractions where the dialect says so."""
+    cut = context.dialect.cuts_numbers
+    return tuple(replace(r, cut=True) if cut and isinstance(r, Input) else r for r in inputs)
+
+
+def is_discrete(schema: LookupSchema | MatchSchema, context: Context) -> bool:
+    """Whether a look-up's output is text: it says so, or is bucketized as text.
+
+    A problem where it says so, but its `value_type` is a number's.
+    """
+    typed = context.dialect.types_outputs and schema.value_type is not None
+    number = typed and str(schema.value_type).lower() in NUMBER_TYPES
+    if schema.need_discrete and number:
+        context.problem(
+            "need_discrete",
+            f"true makes texts, but value_type is {schema.value_type!r}; write string, or false",
+        )
+    given = schema.need_discrete
+    wanted = context.dialect.need_discrete if given is None else given
+    return wanted or (not number and any(getattr(schema, k) is not None for k in TEXT_BUCKETIZERS))
+
+
 def make_feature(
     schema: FeatureSchema,
     name: str,
@@ -163,7 +202,9 @@ def make_feature(
 
     `prefixed`: whether texts have the feature's name before them where the config does not say.
     """
-    bucketizer = _number_buckets(schema, context) if numeric else _text_buckets(schema, context)
+    bucketizer = (
+        _number_buckets(schema, context) if numeric else _text_buckets(schema, context, prefixed)
+    )
     exact = exact or (numeric and bucketizer is None)
     if exact:
         value_dim = max(value_dim, 1)
@@ -241,26 +282,31 @@ def _given(schema: FeatureSchema, allowed: tuple[str, ...], context: Context) ->
     return [key for key in given if key in allowed]
 
 
-def _text_buckets(schema: FeatureSchema, context: Context) -> Bucketizer | None:
+def _text_buckets(schema: FeatureSchema, context: Context, prefixed: bool) -> Bucketizer | None:
     given = _given(schema, TEXT_BUCKETIZERS, context)
     if not given and schema.stub_type:
         return None
     if len(given) != 1:
         what = " and ".join(given) + " exclude each other" if given else "none is given"
         allowed = ", ".join(TEXT_BUCKETIZERS)
-        context.problems.append(f"{context.path}: {what}; give one of {allowed}")
+        hint = "" if given else _ELSEWHERE[context.dialect.name]
+        context.problems.append(f"{context.path}: {what}; give one of {allowed}{hint}")
         return None
     if schema.hash_bucket_size is not None:
         return HashBucket(schema.hash_bucket_size, context.hash)
     if schema.num_buckets is not None:
-        if schema.need_prefix:
-            context.problem("need_prefix", "a prefixed value is no integer for num_buckets")
+        if schema.need_prefix or (prefixed and schema.need_prefix is None):
+            context.problem(
+                "need_prefix", "a prefixed value is no integer for num_buckets; write false"
+            )
         return NumBuckets(schema.num_buckets)
     return _vocabulary(schema, context)
 
 
 def _vocabulary(schema: FeatureSchema, context: Context) -> Vocabulary | None:
     default, unlisted = schema.default_value or "", schema.default_bucketize_value
+    if unlisted is None and not context.dialect.reserves_codes:
+        unlisted = 0
     found: Vocabulary | None = None
     if schema.vocab_list is not None:
         words = schema.vocab_list
@@ -274,7 +320,8 @@ def _vocabulary(schema: FeatureSchema, context: Context) -> Vocabulary | None:
         )
     elif schema.vocab_file is not None and unlisted is not None:
         path = context.base_dir / schema.vocab_file
-        found = context.attempt("vocab_file", lambda: vocabulary_from_file(path, unlisted))
+        coded = context.dialect.reserves_codes
+        found = context.attempt("vocab_file", lambda: vocabulary_from_file(path, unlisted, coded))
     else:
         context.problem("default_bucketize_value", "required with vocab_file, but missing")
     return found

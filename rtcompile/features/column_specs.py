@@ -40,6 +40,7 @@ def column_spec(feature: Feature, read: Input | Constant | LibraryFunction) -> C
         read.side.value if isinstance(read, Input) else "user",
         read.steps if isinstance(read, Input) else (),
         isinstance(read, Input) and read.tokens_as_elements,
+        cut=isinstance(read, Input) and read.cut,
     )
 
 

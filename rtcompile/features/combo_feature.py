@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from rtcompile.features.base import Context, make_feature
+from rtcompile.features.base import Context, cut_numbers, make_feature
 from rtcompile.features.operators import Combo
 from rtcompile.features.plan import Feature
 from rtcompile.features.schema import ComboSchema
@@ -16,9 +16,18 @@ __all__ = ["combine_tokens", "combo_feature"]
 def combo_feature(schema: ComboSchema, name: str, context: Context) -> Feature:
     """The plan of a validated config; problems go to `context`."""
     given = [(f"expression[{i}]", text) for i, text in enumerate(schema.expression)]
-    inputs = context.inputs(schema, given)
+    inputs = cut_numbers(context.inputs(schema, given), context)
     dimension = schema.value_dim or 0
-    return make_feature(schema, name, context, Combo(), inputs, numeric=False, value_dim=dimension)
+    return make_feature(
+        schema,
+        name,
+        context,
+        Combo(),
+        inputs,
+        numeric=False,
+        value_dim=dimension,
+        prefixed=context.dialect.need_prefix,
+    )
 
 
 def combine_tokens(inputs: Sequence[Sequence[bytes]]) -> list[bytes]:

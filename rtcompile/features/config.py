@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from rtcompile.features.bool_mask_feature import bool_mask_feature
 from rtcompile.features.combine_feature import combine_feature
 from rtcompile.features.combo_feature import combo_feature
 from rtcompile.features.custom_feature import custom_feature
+from rtcompile.features.dialect import DIALECTS, Dialect
 from rtcompile.features.expr_feature import expr_feature
 from rtcompile.features.hashing import HASHES
 from rtcompile.features.id_feature import id_feature
@@ -24,9 +25,12 @@ from rtcompile.features.kv_dot_product import kv_dot_product
 from rtcompile.features.lookup_feature import lookup_feature
 from rtcompile.features.match_feature import match_feature
 from rtcompile.features.overlap_feature import overlap_feature
+from rtcompile.features.pipeline_config import PipelineConfig, read_pipeline_config
 from rtcompile.features.plan import Feature, FeaturePlan, Sequence, Side
 from rtcompile.features.raw_feature import raw_feature
+from rtcompile.features.read_config import read_config, text_problems
 from rtcompile.features.schema import (
+    MOST_VALUES,
     BoolMaskSchema,
     CombineSchema,
     ComboSchema,
@@ -68,7 +72,7 @@ SUPPORTED_TYPES: dict[str, tuple[type[FeatureSchema], Callable[..., Feature]]] =
 }
 
 _SEQUENCE = "sequence_"
-_TOP_LEVEL = ("features", "hash")
+_TOP_LEVEL = ("features", "hash", "dialect", "pipeline_config")
 # What to pass on from the data's columns, how a generator writes several values, and how EasyRec is
 # to train.
 _IGNORED = (
@@ -91,7 +95,7 @@ def load_config(
         content: Any = source
         name, folder = "feature config", Path(base_dir or ".")
     else:
-        content = _read(Path(source))
+        content = read_config(Path(source))
         name, folder = str(source), Path(base_dir or Path(source).parent)
     problems: list[str] = []
     features = _features(content, folder, hash, problems)
@@ -100,55 +104,28 @@ def load_config(
     return FeaturePlan(tuple(feature for feature in features if not feature.stub), name)
 
 
-def _read(path: Path) -> Any:
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror or error}", str(path)) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"not UTF-8: {error.reason} at byte {error.start}", str(path)) from error
-    try:
-        return json.loads(text, object_pairs_hook=_without_duplicates)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise ConfigError(f"not JSON: {error.msg} at {where}", str(path)) from error
-    except _DuplicateKeyError as error:
-        raise ConfigError(f"key {error} is given twice in one object", str(path)) from error
-    except RecursionError as error:
-        raise ConfigError("not a feature config: nested too deeply", str(path)) from error
-
-
-class _DuplicateKeyError(Exception):
-    pass
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    counts = Counter(key for key, _ in pairs)
-    for key, count in counts.items():
-        if count > 1:
-            raise _DuplicateKeyError(repr(key))
-    return dict(pairs)
-
-
 def _features(content: Any, folder: Path, hash: str | None, problems: list[str]) -> list[Feature]:
     if not isinstance(content, Mapping) or not isinstance(content.get("features"), list):
         problems.append("an object with a list under the key 'features' is needed")
         return []
-    for key in content:
-        if key not in (*_TOP_LEVEL, *_IGNORED):
-            near = difflib.get_close_matches(str(key), _TOP_LEVEL, n=1)
-            problems.append(
-                f"{key}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
-    chosen = hash or content.get("hash", "murmur")
-    if chosen not in HASHES:
-        problems.append(f"hash: {chosen!r} is not allowed; use one of {', '.join(HASHES)}")
+    problems.extend(text_problems(content))
+    if problems:
+        return []
+    top = _top_level(content, folder, hash, problems)
     features: list[Feature] = []
     known: dict[str, Feature] = {}
     broken: set[str] = set()
     for index, item in enumerate(content["features"]):
         context = Context(
-            f"features[{index}]", folder, str(chosen), problems, known=known, broken=broken
+            f"features[{index}]",
+            folder,
+            top.hash,
+            problems,
+            known=known,
+            broken=broken,
+            dialect=top.dialect,
+            pipeline=top.pipeline,
+            embedding_dim=top.embedding_dim,
         )
         features.extend(_entry(item, context))
         known.update({feature.name: feature for feature in features})
@@ -157,6 +134,57 @@ def _features(content: Any, folder: Path, hash: str | None, problems: list[str])
             paths = ", ".join(f.path for f in features if f.name == name)
             problems.append(f"{paths}: the output name {name!r} is used {count} times")
     return features
+
+
+@dataclass(frozen=True)
+class _TopLevel:
+    """What the keys beside `features` say."""
+
+    hash: str
+    dialect: Dialect
+    pipeline: PipelineConfig | None
+    embedding_dim: int | None
+
+
+def _top_level(
+    content: Mapping[str, Any], folder: Path, hash: str | None, problems: list[str]
+) -> _TopLevel:
+    for key in content:
+        if key not in (*_TOP_LEVEL, *_IGNORED):
+            near = difflib.get_close_matches(str(key), _TOP_LEVEL, n=1)
+            problems.append(
+                f"{key}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
+            )
+    chosen = hash or content.get("hash", "murmur")
+    spoken = content.get("dialect", "pyfg")
+    for name, value, allowed in (("hash", chosen, HASHES), ("dialect", spoken, DIALECTS)):
+        if not isinstance(value, str) or value not in allowed:
+            problems.append(f"{name}: {value!r} is not allowed; use one of {', '.join(allowed)}")
+    dialect = DIALECTS.get(str(spoken), DIALECTS["pyfg"])
+    size = content.get("embedding_dim") if dialect.reads_pipeline else None
+    if size is not None and (not isinstance(size, int) or not 1 <= size <= MOST_VALUES):
+        problems.append(f"embedding_dim: {size!r} is not allowed: an integer from 1 is needed")
+        size = None
+    return _TopLevel(str(chosen), dialect, _pipeline(content, folder, dialect, problems), size)
+
+
+def _pipeline(
+    content: Mapping[str, Any], folder: Path, dialect: Dialect, problems: list[str]
+) -> PipelineConfig | None:
+    """EasyRec's pipeline.config, where the config names one."""
+    given = content.get("pipeline_config")
+    if given is None:
+        return None
+    pipeline: PipelineConfig | None = None
+    if not isinstance(given, str) or not given:
+        problems.append(f"pipeline_config: {given!r} is not allowed; a file's path is needed")
+    elif not dialect.reads_pipeline:
+        problems.append('pipeline_config: only with "dialect": "easyrec"')
+    else:
+        context = Context("", folder, "", [])
+        pipeline = context.attempt("pipeline_config", lambda: read_pipeline_config(folder / given))
+        problems.extend(problem.removeprefix(".") for problem in context.problems)
+    return pipeline
 
 
 def _entry(item: Any, context: Context) -> list[Feature]:
@@ -187,9 +215,15 @@ def _sequence(item: Mapping[str, Any], context: Context) -> list[Feature]:
     found: list[Feature] = []
     known = dict(context.known)
     for index, inner in enumerate(schema.features):
-        path = f"{context.path}.features[{index}]"
-        common = (context.base_dir, context.hash, context.problems, sequence, True, Side(side))
-        feature = _feature(inner, Context(path, *common, known, context.broken))
+        own = replace(
+            context,
+            path=f"{context.path}.features[{index}]",
+            sequence=sequence,
+            grouped=True,
+            side=Side(side),
+            known=known,
+        )
+        feature = _feature(inner, own)
         if feature:
             found.append(feature)
             known[feature.name] = feature
@@ -209,7 +243,22 @@ def _feature(item: Mapping[str, Any], context: Context) -> Feature | None:
     def named(schema: FeatureSchema, context: Context) -> Feature:
         return convert(schema, _named(schema, context, kind, plain_sequence), context)
 
-    return converted(item, schema_type, context, named)
+    if context.dialect.refused.get(kind):
+        context.problem("feature_type", context.dialect.refused[kind])
+    return converted(_completed(item, context), schema_type, context, named)
+
+
+def _completed(item: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
+    """The item with what EasyRec says of it elsewhere."""
+    found = dict(item)
+    if context.pipeline is not None:
+        group = context.sequence.group if context.sequence and context.grouped else None
+        found = context.pipeline.completed(item, group, context.problem)
+    if context.embedding_dim is not None and not {"embedding_dim", "embedding_dimension"} & set(
+        found
+    ):
+        found["embedding_dim"] = context.embedding_dim
+    return found
 
 
 def _named(schema: FeatureSchema, context: Context, kind: str, plain_sequence: bool) -> str:

@@ -21,7 +21,8 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -36,6 +37,7 @@ __all__ = [
     "Unary",
     "Variable",
     "by_position",
+    "checked",
     "has_vectors",
     "parse_expression",
     "renamed",
@@ -106,6 +108,11 @@ _LEVELS = (
     ("+", "-"),
     ("*", "/", "%"),
 )
+_LEVEL_OF = {operator: level for level, operators in enumerate(_LEVELS) for operator in operators}
+
+# Passes and kernels walk an expression from level to level.
+MOST_LEVELS, MOST_OPERATIONS = 128, 4096
+_SPLIT_UP = "compute parts of it in features of their own, with stub_type"
 
 
 # Function -> the least and the most arguments, None for any number.
@@ -130,21 +137,41 @@ VECTORS: dict[str, int] = {
 
 def has_vectors(expression: Expression) -> bool:
     """Whether a vector function is called anywhere in it."""
-    if isinstance(expression, Call):
-        return expression.function in VECTORS or any(map(has_vectors, expression.arguments))
-    if isinstance(expression, Unary):
-        return has_vectors(expression.operand)
-    if isinstance(expression, Binary):
-        return has_vectors(expression.left) or has_vectors(expression.right)
-    if isinstance(expression, Conditional):
-        parts = (expression.condition, expression.then, expression.otherwise)
-        return any(map(has_vectors, parts))
-    return False
+    if isinstance(expression, Call) and expression.function in VECTORS:
+        return True
+    return any(map(has_vectors, _parts(expression)))
 
 
 def parse_expression(text: str, variables: Collection[str]) -> Expression:
     """Parse `text`. Raises ValueError that gives the position and, for a name, a near match."""
-    return _Parser(text, variables).parse()
+    return checked(_Parser(text, variables).parse())
+
+
+def checked(expression: Expression) -> Expression:
+    """The expression itself. Raises ValueError where it is too deep, or too long, to compile.
+
+    Parts that are used more than once count as often.
+    """
+    level, depth, count = [expression], 0, 0
+    while level:
+        depth, count = depth + 1, count + len(level)
+        if depth > MOST_LEVELS:
+            raise ValueError(f"more than {MOST_LEVELS} operations inside each other; {_SPLIT_UP}")
+        if count > MOST_OPERATIONS:
+            raise ValueError(f"more than {MOST_OPERATIONS} operations; {_SPLIT_UP}")
+        level = [part for one in level for part in _parts(one)]
+    return expression
+
+
+def _parts(expression: Expression) -> tuple[Expression, ...]:
+    """What it is made of."""
+    if isinstance(expression, Unary):
+        return (expression.operand,)
+    if isinstance(expression, Binary):
+        return (expression.left, expression.right)
+    if isinstance(expression, Conditional):
+        return (expression.condition, expression.then, expression.otherwise)
+    return expression.arguments if isinstance(expression, Call) else ()
 
 
 def renamed(expression: Expression, names: Mapping[str, str]) -> Expression:
@@ -173,7 +200,7 @@ class _Parser:
         self._text = text
         self._variables = variables
         self._tokens = self._scan()
-        self._at = 0
+        self._at = self._depth = 0
 
     def _scan(self) -> list[tuple[str, str, int]]:
         tokens, position, end = [], 0, len(self._text.rstrip())
@@ -209,23 +236,43 @@ class _Parser:
         if not self._accept(operator):
             self._fail()
 
-    def _conditional(self) -> Expression:
-        condition = self._level(0)
-        if not self._accept("?"):
-            return condition
-        then = self._conditional()
-        self._expect(":")
-        return Conditional(condition, then, self._conditional())
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        """Whether what is parsed may have another level. Raises ValueError."""
+        self._depth += 1
+        if self._depth > MOST_LEVELS:
+            raise ValueError(f"more than {MOST_LEVELS} operations inside each other; {_SPLIT_UP}")
+        yield
+        self._depth -= 1
 
-    def _level(self, level: int) -> Expression:
-        if level == len(_LEVELS):
-            return self._unary()
-        left = self._level(level + 1)
-        while operator := self._accept(*_LEVELS[level]):
-            left = Binary(operator, left, self._level(level + 1))
+    def _conditional(self) -> Expression:
+        with self._deeper():
+            condition = self._binary(0)
+            if not self._accept("?"):
+                return condition
+            then = self._conditional()
+            self._expect(":")
+            return Conditional(condition, then, self._conditional())
+
+    def _binary(self, loosest: int) -> Expression:
+        """Operators of a level, and of those that bind tighter; from the left."""
+        left = self._unary()
+        while (level := self._level_here()) >= loosest:
+            operator = self._tokens[self._at][1]
+            self._at += 1
+            left = Binary(operator, left, self._binary(level + 1))
         return left
 
+    def _level_here(self) -> int:
+        """The level of the operator at hand, -1 for none."""
+        kind, text, _ = self._tokens[self._at]
+        return _LEVEL_OF.get(text, -1) if kind == "operator" else -1
+
     def _unary(self) -> Expression:
+        with self._deeper():
+            return self._signed()
+
+    def _signed(self) -> Expression:
         operator = self._accept("-", "!", "+")
         if operator is None:
             base = self._atom()

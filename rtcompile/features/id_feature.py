@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtcompile.features.base import Context, make_feature
+from rtcompile.features.base import Context, cut_numbers, make_feature
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature
 from rtcompile.features.schema import IdSchema
@@ -17,13 +17,17 @@ def id_feature(schema: IdSchema, name: str, context: Context) -> Feature:
         name,
         context,
         Values(),
-        context.inputs(
-            schema,
-            [("expression", schema.expression)],
-            columns=["expression"] if schema.weighted else [],
+        cut_numbers(
+            context.inputs(
+                schema,
+                [("expression", schema.expression)],
+                columns=["expression"] if schema.weighted else [],
+            ),
+            context,
         ),
         numeric=False,
         value_dim=schema.value_dim or 0,
         weighted=schema.weighted,
         kv_separator=schema.kv_delimiter.encode(),
+        prefixed=context.dialect.need_prefix,
     )

@@ -12,6 +12,7 @@ from rtcompile.features.base import TEXT_BUCKETIZERS, Context, make_feature
 from rtcompile.features.custom_operator import operator_inputs
 from rtcompile.features.operators import CallLibrary
 from rtcompile.features.plan import Feature
+from rtcompile.features.read_file import read_bytes
 from rtcompile.features.schema import CustomSchema
 from runtime.operator_library import LibraryFunction, address_of
 from runtime.text_steps import Asset
@@ -30,7 +31,7 @@ def library_operator(schema: CustomSchema, name: str, context: Context) -> Featu
     """The plan of a validated config; problems go to `context`."""
     inputs = operator_inputs(schema, context, columns=True)
     path = context.base_dir / str(schema.operator_lib_file)
-    data = context.attempt("operator_lib_file", path.read_bytes) or b""
+    data = context.attempt("operator_lib_file", lambda: read_bytes(path)) or b""
     function = LibraryFunction(schema.operator_name, Asset(hashlib.sha256(data).hexdigest(), data))
     if data:
         context.attempt("operator_lib_file", lambda: address_of(function))

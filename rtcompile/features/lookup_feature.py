@@ -2,14 +2,15 @@
 
 The map is an Arrow map, or text "key:value" joined by \\x1d, split at the first colon. The first of
 equal keys counts. A key that the map lacks gives nothing. Values are text where they are discrete
-(with "key_" before them on demand), else numbers; what is no number gives nothing.
+(with "key_" before them on demand, which only texts can have), else numbers; what is no number
+gives nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rtcompile.features.base import TEXT_BUCKETIZERS, Context, make_feature
+from rtcompile.features.base import Context, is_discrete, make_feature
 from rtcompile.features.combiners import check_combiner, combine
 from rtcompile.features.numbers import parse_float
 from rtcompile.features.operators import Lookup
@@ -24,18 +25,19 @@ def lookup_feature(schema: LookupSchema, name: str, context: Context) -> Feature
     inputs = context.inputs(schema, [("map", schema.map), ("key", schema.key)], columns=["map"])
     if schema.need_weighting:
         context.problem("need_weighting", "true is not supported")
-    discrete = schema.need_discrete or schema.need_key
-    discrete = discrete or any(getattr(schema, key) is not None for key in TEXT_BUCKETIZERS)
+    discrete = is_discrete(schema, context)
+    show_key = context.dialect.need_key if schema.need_key is None else schema.need_key
     combiner = "" if discrete else check_combiner(schema.combiner, context, optional=True)
     return make_feature(
         schema,
         name,
         context,
-        Lookup(combiner, schema.need_key),
+        Lookup(combiner, discrete and show_key),
         inputs,
         numeric=not discrete,
         # How many values there are is up to the keys.
         value_dim=0 if discrete or schema.boundaries else schema.value_dim or 1,
+        prefixed=context.dialect.need_prefix,
     )
 
 

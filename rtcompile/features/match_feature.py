@@ -1,16 +1,17 @@
 """match_feature: the value that a map of maps has for a pair of keys.
 
-The map is text "first^second:value,second:value|first^...", with \\x1d for a comma too. Of equal keys
-the first counts. In a `multihit` the key ALL, in the config or as a value, stands for every key of
-its level; in a `hit` it is a key as any other. Keys may have several values, which are all tried. A
-text that is hashed has the feature's name before it, unless `need_prefix` is false.
+The map is text "first^second:value,second:value|first^...", with \\x1d for a comma too. Of equal
+keys the first counts. In a `multihit` the key ALL, in the config or as a value, stands for every
+key of its level; in a `hit` it is a key as any other. Keys may have several values, which are all
+tried. A text that is hashed has the feature's name before it, unless `need_prefix` is false, and in
+a `hit` that is asked to be text (`need_discrete`) both keys, unless they are told not to be shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtcompile.features.base import TEXT_BUCKETIZERS, Context, make_feature
+from rtcompile.features.base import Context, is_discrete, make_feature
 from rtcompile.features.combiners import check_combiner, combine
 from rtcompile.features.numbers import parse_float
 from rtcompile.features.operators import Match
@@ -29,10 +30,12 @@ def match_feature(schema: MatchSchema, name: str, context: Context) -> Feature:
     given = [("user", schema.user)]
     for key, text in (("category", schema.category), ("item", schema.item)):
         given.append((key, f"const:{ALL}" if text == ALL else text))
-    discrete = schema.need_discrete or schema.show_category or schema.show_item
-    discrete = discrete or any(getattr(schema, key) is not None for key in TEXT_BUCKETIZERS)
+    discrete = is_discrete(schema, context)
+    shown = discrete and not wild and _says_discrete(schema, context)
+    first = shown if schema.show_category is None else discrete and schema.show_category
+    second = shown if schema.show_item is None else discrete and schema.show_item
     combiner = "" if discrete else check_combiner(schema.combiner, context, optional=True)
-    operator = Match(wild, schema.show_category, schema.show_item, combiner)
+    operator = Match(wild, first, second, combiner)
     return make_feature(
         schema,
         name,
@@ -41,8 +44,14 @@ def match_feature(schema: MatchSchema, name: str, context: Context) -> Feature:
         context.inputs(schema, given, columns=["user"]),
         numeric=not discrete,
         value_dim=0 if discrete or schema.boundaries else schema.value_dim or 1,
-        prefixed=schema.hash_bucket_size is not None,
+        prefixed=schema.hash_bucket_size is not None or context.dialect.need_prefix,
     )
+
+
+def _says_discrete(schema: MatchSchema, context: Context) -> bool:
+    """Whether texts are asked for by their own key, not by a bucketizer alone."""
+    given = schema.need_discrete
+    return context.dialect.need_discrete if given is None else given
 
 
 def _hits(

@@ -60,7 +60,8 @@ class Input:
 
     A `sequence` column has elements, of which the feature takes one at a time; any other is the
     same for all elements. `steps` are what is done to each
-    text first; where `tokens_as_elements`, what they make of a row are its elements.
+    text first; where `tokens_as_elements`, what they make of a row are its elements. `cut`:
+    numbers lose their fraction before they become text.
     """
 
     side: Side
@@ -68,6 +69,7 @@ class Input:
     sequence: bool
     steps: tuple[TextStep, ...] = ()
     tokens_as_elements: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True)

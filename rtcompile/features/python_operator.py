@@ -11,9 +11,10 @@ from typing import Any
 
 from rtcompile.features.base import Context, make_feature
 from rtcompile.features.custom_operator import operator_inputs
-from rtcompile.features.expression import Expression, Number, Variable
+from rtcompile.features.expression import Expression, Number, Variable, checked
 from rtcompile.features.operators import Expr
 from rtcompile.features.plan import Feature
+from rtcompile.features.read_file import read_bytes
 from rtcompile.features.schema import CustomSchema
 from rtcompile.operators import Value
 
@@ -41,7 +42,7 @@ def python_operator(schema: CustomSchema, name: str, context: Context) -> Featur
 
 def _load(path: Path, name: str) -> Callable[..., Any]:
     """The operator of a file. Raises ValueError, OSError."""
-    source = path.read_bytes()
+    source = read_bytes(path)
     module_name = f"rtcompile_operators_{hashlib.sha256(source).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
@@ -49,7 +50,7 @@ def _load(path: Path, name: str) -> Callable[..., Any]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
     found = getattr(module, name, None)
     if not getattr(found, "is_operator", False):
@@ -67,10 +68,10 @@ def _trace(function: Callable[..., Any], schema: CustomSchema) -> Expression:
     try:
         inspect.signature(function).bind(*values, **parameters)
         result = function(*values, **parameters)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{schema.operator_name}: {type(error).__name__}: {error}") from error
     if isinstance(result, int | float):
         return Number(float(result))
     if not isinstance(result, Value):
         raise ValueError(f"{schema.operator_name} returned {type(result).__name__}, not a Value")
-    return result.expression
+    return checked(result.expression)

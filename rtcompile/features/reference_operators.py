@@ -49,6 +49,7 @@ from rtcompile.features.values import (
     weighted_tokens,
 )
 from runtime.column_spec import processing
+from runtime.raw_values import cut
 
 __all__ = ["finished_numbers", "number_values", "text_values", "weighted_ids"]
 
@@ -143,6 +144,7 @@ def _raw(read: Input | Constant, cells: Cells) -> Raw:
         return read.value
     done = not read.steps or read.tokens_as_elements
     raw = cells.values[read]
+    raw = cut(raw, weighted=True) if read.cut else raw
     return raw if done else processing(read.steps)(raw)
 
 

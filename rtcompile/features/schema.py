@@ -23,6 +23,8 @@ from pydantic import (
 from rtcompile.features.numbers import parse_float
 
 __all__ = [
+    "MOST_VALUES",
+    "NUMBER_TYPES",
     "BoolMaskSchema",
     "CombineSchema",
     "ComboSchema",
@@ -42,6 +44,13 @@ __all__ = [
     "problems_of",
 ]
 
+
+# What `value_type` may say, in any case, of numbers.
+NUMBER_TYPES = ("float", "double", "int32", "int64", "integer", "int", "long", "bigint")
+
+# The most values of a row or element, and the most dimensions of an embedding.
+MOST_VALUES = 1 << 16
+_LARGEST_CODE = 1 << 62
 
 # Keys for training, and for EasyRec's converter and readers: they do not change a value.
 _IGNORED = frozenset(
@@ -63,7 +72,8 @@ class _Schema(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_ignored(cls, given: Any) -> Any:
-        return {key: value for key, value in given.items() if key not in cls.ignored}
+        items = given.items()
+        return {k: v for k, v in items if not isinstance(k, str) or k not in cls.ignored}
 
 
 def _numbers_of_text(given: Any) -> Any:
@@ -85,27 +95,30 @@ class FeatureSchema(_Schema):
     feature_type: str
     feature_name: str = Field(min_length=1)
     default_value: Annotated[str | None, BeforeValidator(_text_of_number)] = None
-    value_type: str = "string"
+    value_type: str | None = None
     separator: str = Field("\x1d", min_length=1)
     need_prefix: bool | None = None
     stub_type: bool = False
     value_dim: int | None = Field(
-        None, ge=0, validation_alias=AliasChoices("value_dim", "value_dimension")
+        None, ge=0, le=MOST_VALUES, validation_alias=AliasChoices("value_dim", "value_dimension")
     )
     embedding_name: str | None = Field(
         None, validation_alias=AliasChoices("embedding_name", "shared_name")
     )
     embedding_dim: int | None = Field(
-        None, ge=1, validation_alias=AliasChoices("embedding_dim", "embedding_dimension")
+        None,
+        ge=1,
+        le=MOST_VALUES,
+        validation_alias=AliasChoices("embedding_dim", "embedding_dimension"),
     )
     pooling: Literal["sum", "mean"] = "sum"
     # Bucketizers and normalizer; each type says which of them it takes.
-    hash_bucket_size: int | None = Field(None, ge=1, le=1 << 63)
-    num_buckets: int | None = Field(None, ge=1, le=1 << 62)
+    hash_bucket_size: int | None = Field(None, ge=1, le=(1 << 63) - 1)
+    num_buckets: int | None = Field(None, ge=1, le=_LARGEST_CODE)
     vocab_list: list[Annotated[str, BeforeValidator(_text_of_number)]] | None = None
-    vocab_dict: dict[str, int] | None = None
+    vocab_dict: dict[str, Annotated[int, Field(le=_LARGEST_CODE)]] | None = None
     vocab_file: str | None = Field(None, min_length=1)
-    default_bucketize_value: int | None = Field(None, ge=0)
+    default_bucketize_value: int | None = Field(None, ge=0, le=_LARGEST_CODE)
     boundaries: Annotated[list[float] | None, BeforeValidator(_numbers_of_text)] = Field(
         None, validation_alias=AliasChoices("boundaries", "bucketize_boundaries")
     )
@@ -167,10 +180,10 @@ class LookupSchema(FeatureSchema):
     map: str
     key: str
     combiner: str = "sum"
-    need_discrete: bool = Field(
-        False, validation_alias=AliasChoices("need_discrete", "needDiscrete")
+    need_discrete: bool | None = Field(
+        None, validation_alias=AliasChoices("need_discrete", "needDiscrete")
     )
-    need_key: bool = Field(False, validation_alias=AliasChoices("need_key", "needKey"))
+    need_key: bool | None = Field(None, validation_alias=AliasChoices("need_key", "needKey"))
     need_weighting: bool = Field(
         False, validation_alias=AliasChoices("need_weighting", "needWeighting")
     )
@@ -186,11 +199,13 @@ class MatchSchema(FeatureSchema):
         "hit", validation_alias=AliasChoices("match_type", "matchType")
     )
     combiner: str = "sum"
-    need_discrete: bool = Field(
-        False, validation_alias=AliasChoices("need_discrete", "needDiscrete")
+    need_discrete: bool | None = Field(
+        None, validation_alias=AliasChoices("need_discrete", "needDiscrete")
     )
-    show_category: bool = Field(False, validation_alias=AliasChoices("show_category", "show_pkey"))
-    show_item: bool = Field(False, validation_alias=AliasChoices("show_item", "show_skey"))
+    show_category: bool | None = Field(
+        None, validation_alias=AliasChoices("show_category", "show_pkey")
+    )
+    show_item: bool | None = Field(None, validation_alias=AliasChoices("show_item", "show_skey"))
 
 
 class ExprSchema(FeatureSchema):
@@ -302,7 +317,10 @@ def _line(detail: Any, path: str, schema: type[BaseModel]) -> str:
 
 
 def _shown(value: object) -> str:
-    text = json.dumps(value, default=repr)
+    try:
+        text = json.dumps(value, default=repr)
+    except (TypeError, ValueError, RecursionError):  # Python's own values, not those of a file
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

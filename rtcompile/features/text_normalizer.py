@@ -13,6 +13,7 @@ from dataclasses import replace
 from rtcompile.features.base import Context, make_feature
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Constant, Feature, Input
+from rtcompile.features.read_file import read_text
 from rtcompile.features.schema import TextNormalizerSchema
 from runtime.text_steps import NormalizeText, prepare
 
@@ -62,7 +63,7 @@ def _step(schema: TextNormalizerSchema, context: Context) -> NormalizeText:
     stops = ""
     if schema.stop_char_file is not None:
         path = context.base_dir / schema.stop_char_file
-        stops = context.attempt("stop_char_file", lambda: path.read_text("utf-8")) or ""
+        stops = context.attempt("stop_char_file", lambda: read_text(path)) or ""
     return NormalizeText(
         **chosen,
         remove_space=schema.remove_space,

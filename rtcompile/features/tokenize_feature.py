@@ -13,6 +13,7 @@ from dataclasses import replace
 from rtcompile.features.base import Context, make_feature
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature, Input, Sequence
+from rtcompile.features.read_file import read_bytes
 from rtcompile.features.schema import TokenizeSchema
 from runtime.text_steps import Asset, Tokenize, prepare, tokenizer_size
 
@@ -28,7 +29,7 @@ def tokenize_feature(schema: TokenizeSchema, name: str, context: Context) -> Fea
             context.problem("tokens_as_sequence", "not in a sequence: its elements are texts")
         context.sequence = Sequence(name, b";", schema.sequence_length or 50)
     path = context.base_dir / schema.vocab_file
-    data = context.attempt("vocab_file", path.read_bytes)
+    data = context.attempt("vocab_file", lambda: read_bytes(path))
     step = Tokenize(schema.tokenizer_type, Asset(hashlib.sha256(data or b"").hexdigest(), data))
     reads, default = _inputs(schema, context)
     size = 1

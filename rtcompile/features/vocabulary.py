@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rtcompile.features.plan import Vocabulary
+from rtcompile.features.read_file import read_text
 
 __all__ = ["vocabulary_from_dict", "vocabulary_from_file", "vocabulary_from_list"]
 
@@ -54,17 +55,17 @@ def vocabulary_from_dict(codes: dict[str, int], default: str, unlisted: int | No
     return _make({**codes, default: _DEFAULT_CODE}, _UNLISTED_CODE)
 
 
-def vocabulary_from_file(path: Path, unlisted: int) -> Vocabulary:
-    """Words or words with codes. Raises OSError, or ValueError that names the line."""
+def vocabulary_from_file(path: Path, unlisted: int, coded: bool = True) -> Vocabulary:
+    """Words, or where `coded`, words with codes. Raises OSError, ValueError."""
     entries: dict[str, int] = {}
-    lines = path.read_text("utf-8").split("\n")
+    lines = read_text(path).split("\n")
     if lines and not lines[-1].strip():
         # The last line end is no empty word, nor is a last line of blanks.
         lines.pop()
     for number, line in enumerate(lines):
-        coded = _CODED_LINE.fullmatch(line.rstrip("\r"))
-        if coded:
-            entries[coded["word"]] = int(coded["code"])
+        match = _CODED_LINE.fullmatch(line.rstrip("\r")) if coded else None
+        if match:
+            entries[match["word"]] = int(match["code"])
         else:
             entries[line.rstrip("\r")] = number
     if not entries:

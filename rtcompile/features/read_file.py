@@ -1,0 +1,40 @@
+"""Files that a config names: read whole, if they are files, and of a size that can be meant."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+__all__ = ["MOST_BYTES", "read_bytes", "read_text"]
+
+MOST_BYTES = 1 << 30
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The file's bytes. Raises OSError, or ValueError for what is no file or larger than `most`.
+
+    A pipe or a device may never end, or wait for somebody who writes, so it is not opened.
+    """
+    if "\0" in str(path):
+        raise ValueError(f"{str(path)!r} is no file name")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if stat.S_ISDIR(status.st_mode):
+            raise ValueError(f"{path} is a folder; a file is needed")
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{path} is a pipe or a device; a file is needed")
+        # A file may grow while it is read, and those of /proc say that they are empty.
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"{path} has more than {most >> 20} MB; that cannot be meant")
+    return data
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """The file's text. Raises OSError, or ValueError as above or where it is not UTF-8."""
+    try:
+        return read_bytes(path, most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
