@@ -154,7 +154,9 @@ def _tokenizer(step: Tokenize) -> tuple[Run, int]:
     library = _library("tokenizers")
     try:
         model = library.Tokenizer.from_str(step.model.data.decode())
-    except Exception as error:  # the library raises nothing more special
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # nothing more special, nor are its panics an Exception
         raise ValueError(f"not a tokenizer: {error}") from error
 
     def encode(text: bytes) -> list[bytes]:

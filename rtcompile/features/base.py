@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-from rtcompile.features.dialect import DIALECTS, Dialect
+from rtcompile.features.context import Context, Inputs
 from rtcompile.features.normalizers import parse_normalizer
 from rtcompile.features.numbers import parse_float
-from rtcompile.features.operators import Operator, Values
-from rtcompile.features.pipeline_config import PipelineConfig
+from rtcompile.features.operators import Operator
 from rtcompile.features.plan import (
     Boundaries,
     Bucketizer,
-    Constant,
     Embedding,
     Feature,
     HashBucket,
     Input,
     Normalizer,
     NumBuckets,
-    Side,
     Vocabulary,
-)
-from rtcompile.features.plan import (
-    Sequence as PlanSequence,
 )
 from rtcompile.features.schema import NUMBER_TYPES, FeatureSchema, LookupSchema, MatchSchema
 from rtcompile.features.values import split
@@ -37,13 +29,10 @@ from rtcompile.features.vocabulary import (
     vocabulary_from_file,
     vocabulary_from_list,
 )
-from runtime.text_steps import MissingLibraryError
 
 __all__ = [
     "NUMBER_BUCKETIZERS",
     "TEXT_BUCKETIZERS",
-    "Context",
-    "Inputs",
     "cut_numbers",
     "is_discrete",
     "make_feature",
@@ -60,106 +49,9 @@ _ELSEWHERE = {
     "easyrec": ', or name EasyRec\'s pipeline.config that has it: "pipeline_config": PATH',
 }
 
+_MOST_NUMBERS = 1 << 24  # of a row
+
 _LONGEST_SEPARATOR = 16  # in bytes: texts are padded by as many
-
-Inputs = tuple[Input | Constant | Feature, ...]
-
-
-@dataclass
-class Context:
-    """Where a feature stands and what its config says for all. Problems are collected."""
-
-    path: str  # JSON path
-    base_dir: Path
-    hash: str
-    problems: list[str]
-    sequence: PlanSequence | None = None
-    grouped: bool = False
-    side: Side = Side.USER  # of a grouped sequence's columns
-    known: Mapping[str, Feature] = field(default_factory=dict)  # features so far, by name
-    broken: set[str] = field(default_factory=set)  # names of those that could not be read
-    dialect: Dialect = DIALECTS["pyfg"]
-    pipeline: PipelineConfig | None = None  # EasyRec's, where the config names it
-    embedding_dim: int | None = None  # of all features that have none of their own
-
-    def problem(self, key: str, message: str) -> None:
-        """Note a problem of one key."""
-        self.problems.append(f"{self.path}.{key}: {message}")
-
-    def attempt(self, key: str, call: Callable[[], Any]) -> Any:
-        """The result of `call`, or None and a problem for what it raises."""
-        try:
-            return call()
-        except OSError as error:
-            self.problem(key, f"{error.filename}: {error.strerror}")
-        except (ValueError, MissingLibraryError) as error:
-            self.problem(key, str(error))
-        except (MemoryError, OverflowError, RecursionError) as error:
-            self.problem(key, f"too large or too deep to be compiled ({type(error).__name__})")
-        return None
-
-    def inputs(
-        self,
-        schema: FeatureSchema,
-        given: Sequence[tuple[str, str]],
-        *,
-        columns: Collection[str] = (),
-        split_all: bool = False,
-    ) -> Inputs:
-        """What (key, "side:name") pairs name.
-
-        The keys of `columns` take no other feature's values. `split_all`: in a sequence every
-        column is one.
-        """
-        found: list[Input | Constant | Feature] = []
-        for key, text in given:
-            read = self._input(schema, key, text, len(given), split_all)
-            if isinstance(read, Feature) and key in columns:
-                self.problem(key, f"{text}: a column is needed, not another feature's values")
-            if read is not None:
-                found.append(read)
-        return tuple(found)
-
-    def _input(
-        self, schema: FeatureSchema, key: str, text: str, count: int, split_all: bool
-    ) -> Input | Constant | Feature | None:
-        side, _, name = text.partition(":")
-        if not text and count == 1:
-            # A config for training alone leaves it out: the column has the feature's name.
-            side, name = ("user" if self.sequence else "context"), schema.feature_name
-        if side == "const" and name:
-            return Constant(name.encode())
-        if side == "feature" and name:
-            return self._other(key, name)
-        if side not in [s.value for s in Side] or not name:
-            self.problem(
-                key,
-                f"{text!r} is not allowed; write user:NAME, item:NAME, context:NAME, feature:NAME "
-                "or const:TEXT",
-            )
-            return None
-        listed = schema.sequence_fields
-        marked = name in listed if listed else side == "item" or count == 1
-        if self.sequence is not None and self.grouped and marked:
-            return Input(self.side, f"{self.sequence.group}__{name}", True)
-        sequence = self.sequence is not None and (marked or split_all)
-        return Input(Side(side), name, sequence)
-
-    def _other(self, key: str, name: str) -> Input | Feature | None:
-        group = f"{self.sequence.group}__{name}" if self.sequence and self.grouped else name
-        found = self.known.get(group) or self.known.get(name)
-        if found is None and name not in self.broken:
-            self.problem(key, f"feature:{name} names no feature that stands before this one")
-        if (
-            found
-            and isinstance(found.operator, Values)
-            and not found.default
-            and len(found.inputs) == 1
-        ):
-            column = found.inputs[0]
-            if isinstance(column, Input) and column.steps:
-                return column  # its texts, as whole as they came
-        return found
 
 
 def cut_numbers(inputs: Inputs, context: Context) -> Inputs:
@@ -216,6 +108,11 @@ def make_feature(
     if schema.need_prefix and not numeric and bucketizer is None:
         context.problem("need_prefix", "true needs a bucketizer")
     _check_separator(schema.separator, context)
+    length = context.sequence.length if context.sequence else 1
+    if exact and value_dim * length > _MOST_NUMBERS:
+        context.problem(
+            "value_dim", f"{value_dim} in a sequence of {length}; at most {_MOST_NUMBERS} in all"
+        )
     feature = Feature(
         name=name,
         operator=operator,

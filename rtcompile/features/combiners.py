@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from rtcompile.features.base import Context
+from rtcompile.features.context import Context
 from rtcompile.features.operators import COMBINERS
 
 __all__ = ["check_combiner", "combine"]

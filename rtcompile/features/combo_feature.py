@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from rtcompile.features.base import Context, cut_numbers, make_feature
+from rtcompile.features.base import cut_numbers, make_feature
+from rtcompile.features.context import Context
 from rtcompile.features.operators import Combo
 from rtcompile.features.plan import Feature
 from rtcompile.features.schema import ComboSchema

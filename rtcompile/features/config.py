@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from rtcompile.errors import ConfigError
-from rtcompile.features.base import Context
 from rtcompile.features.bool_mask_feature import bool_mask_feature
 from rtcompile.features.combine_feature import combine_feature
 from rtcompile.features.combo_feature import combo_feature
+from rtcompile.features.context import Context
 from rtcompile.features.custom_feature import custom_feature
 from rtcompile.features.dialect import DIALECTS, Dialect
 from rtcompile.features.expr_feature import expr_feature
@@ -91,8 +91,9 @@ def load_config(
     `base_dir` is where vocabulary files are looked for, by default the config's own folder. `hash`,
     "murmur" or "farmhash", overrides the config's top-level key. Raises ConfigError.
     """
-    if isinstance(source, Mapping):
-        content: Any = source
+    content: Any
+    if not isinstance(source, str | Path):
+        content = source
         name, folder = "feature config", Path(base_dir or ".")
     else:
         content = read_config(Path(source))

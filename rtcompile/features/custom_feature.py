@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rtcompile.features.base import Context, make_feature
+from rtcompile.features.base import make_feature
+from rtcompile.features.context import Context
 from rtcompile.features.edit_distance import edit_distance
 from rtcompile.features.library_operator import library_operator
 from rtcompile.features.operators import Values

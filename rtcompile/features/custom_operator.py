@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from rtcompile.features.base import Context, Inputs
+from rtcompile.features.context import Context, Inputs
 from rtcompile.features.schema import CustomSchema
 
 __all__ = ["operator_inputs", "text_parameters"]

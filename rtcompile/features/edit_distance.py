@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from rtcompile.features.base import Context, make_feature
+from rtcompile.features.base import make_feature
+from rtcompile.features.context import Context
 from rtcompile.features.custom_operator import operator_inputs, text_parameters
 from rtcompile.features.operators import EditDistance
 from rtcompile.features.plan import Feature

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from rtcompile.features.base import Context, make_feature
+from rtcompile.features.base import make_feature
+from rtcompile.features.context import Context
 from rtcompile.features.evaluate import evaluate
 from rtcompile.features.expression import (
     Number,

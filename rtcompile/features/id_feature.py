@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rtcompile.features.base import Context, cut_numbers, make_feature
+from rtcompile.features.base import cut_numbers, make_feature
+from rtcompile.features.context import Context
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature
 from rtcompile.features.schema import IdSchema

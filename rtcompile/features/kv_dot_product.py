@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rtcompile.features.base import Context, make_feature, split_default
+from rtcompile.features.base import make_feature, split_default
+from rtcompile.features.context import Context
 from rtcompile.features.operators import KvDotProduct
 from rtcompile.features.plan import Feature
 from rtcompile.features.schema import KvDotProductSchema

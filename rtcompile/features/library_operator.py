@@ -8,7 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from rtcompile.features.base import TEXT_BUCKETIZERS, Context, make_feature
+from rtcompile.features.base import TEXT_BUCKETIZERS, make_feature
+from rtcompile.features.context import Context
 from rtcompile.features.custom_operator import operator_inputs
 from rtcompile.features.operators import CallLibrary
 from rtcompile.features.plan import Feature
@@ -41,12 +42,15 @@ def library_operator(schema: CustomSchema, name: str, context: Context) -> Featu
     width = schema.value_dim or (1 if numeric and not schema.boundaries else 0)
     if numeric and width > _MOST_NUMBERS:
         context.problem("value_dim", f"{width} is more than {_MOST_NUMBERS}")
-    parameters = json.dumps(schema.model_extra or {}, sort_keys=True).encode()
+    given = schema.model_extra or {}
+    parameters = context.attempt(
+        "operator_name", lambda: json.dumps(given, sort_keys=True).encode()
+    )
     return make_feature(
         schema,
         name,
         context,
-        CallLibrary(function, parameters, not numeric),
+        CallLibrary(function, parameters or b"{}", not numeric),
         inputs,
         numeric=numeric,
         value_dim=width,

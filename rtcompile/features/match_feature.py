@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtcompile.features.base import Context, is_discrete, make_feature
+from rtcompile.features.base import is_discrete, make_feature
 from rtcompile.features.combiners import check_combiner, combine
+from rtcompile.features.context import Context
 from rtcompile.features.numbers import parse_float
 from rtcompile.features.operators import Match
 from rtcompile.features.plan import Feature

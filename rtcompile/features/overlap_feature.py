@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from rtcompile.features.base import Context, make_feature
+from rtcompile.features.base import make_feature
+from rtcompile.features.context import Context
 from rtcompile.features.operators import Overlap
 from rtcompile.features.plan import Feature
 from rtcompile.features.schema import OverlapSchema

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rtcompile.features.base import Context, make_feature
+from rtcompile.features.base import make_feature
+from rtcompile.features.context import Context
 from rtcompile.features.custom_operator import operator_inputs
 from rtcompile.features.expression import Expression, Number, Variable, checked
 from rtcompile.features.operators import Expr

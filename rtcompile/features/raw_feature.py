@@ -5,7 +5,8 @@ With boundaries and an empty default a row has as many ids as numbers, at most v
 
 from __future__ import annotations
 
-from rtcompile.features.base import Context, make_feature, split_default
+from rtcompile.features.base import make_feature, split_default
+from rtcompile.features.context import Context
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature
 from rtcompile.features.schema import RawSchema

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rtcompile.features.base import TEXT_BUCKETIZERS, Context, make_feature
+from rtcompile.features.base import TEXT_BUCKETIZERS, make_feature
+from rtcompile.features.context import Context
 from rtcompile.features.custom_operator import operator_inputs, text_parameters
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature, Input

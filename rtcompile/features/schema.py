@@ -168,7 +168,7 @@ class RawSchema(PoolCombinerSchema):
 class ComboSchema(FeatureSchema):
     """Keys of a combo_feature."""
 
-    expression: list[str] = Field(min_length=1)
+    expression: list[str] = Field(min_length=1, max_length=32)
     pooling: Literal["sum", "mean"] = Field(
         "sum", validation_alias=AliasChoices("pooling", "combiner")
     )
@@ -320,7 +320,7 @@ def _shown(value: object) -> str:
     try:
         text = json.dumps(value, default=repr)
     except (TypeError, ValueError, RecursionError):  # Python's own values, not those of a file
-        text = f"a {type(value).__name__}"
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

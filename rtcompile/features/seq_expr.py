@@ -7,7 +7,8 @@ order of the inputs.
 
 from __future__ import annotations
 
-from rtcompile.features.base import Context, make_feature
+from rtcompile.features.base import make_feature
+from rtcompile.features.context import Context
 from rtcompile.features.custom_operator import operator_inputs, text_parameters
 from rtcompile.features.expression import (
     Call,

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rtcompile.features.base import Context, make_feature
+from rtcompile.features.base import make_feature
+from rtcompile.features.context import Context
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Constant, Feature, Input
 from rtcompile.features.read_file import read_text

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rtcompile.features.base import NUMBER_BUCKETIZERS, TEXT_BUCKETIZERS, Context
+from rtcompile.features.base import NUMBER_BUCKETIZERS, TEXT_BUCKETIZERS
+from rtcompile.features.context import Context
 from rtcompile.features.plan import Feature
 from rtcompile.features.schema import FeatureSchema, problems_of
 
