@@ -70,6 +70,7 @@ class _Model:
         for place, name in enumerate(self._lookups):
             found.append(lookup_feature(name, self._key(place), combiner="sum"))
         discrete = {"needDiscrete": True, "hash_bucket_size": self._few, "value_dim": 1}
+        discrete |= {"show_category": False, "show_item": False}
         for keys, names in (({"combiner": "sum"}, self._matches), (discrete, self._discrete)):
             for place, name in enumerate(names):
                 pair = self._key(place), self._key(place + 1)

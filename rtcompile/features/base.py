@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -33,6 +34,7 @@ from rtcompile.features.vocabulary import (
 __all__ = [
     "NUMBER_BUCKETIZERS",
     "TEXT_BUCKETIZERS",
+    "check_shown",
     "cut_numbers",
     "is_discrete",
     "make_feature",
@@ -75,6 +77,15 @@ def is_discrete(schema: LookupSchema | MatchSchema, context: Context) -> bool:
     given = schema.need_discrete
     wanted = context.dialect.need_discrete if given is None else given
     return wanted or (not number and any(getattr(schema, k) is not None for k in TEXT_BUCKETIZERS))
+
+
+def check_shown(schema: LookupSchema | MatchSchema, keys: Sequence[str], context: Context) -> None:
+    """A problem where keys stand before a value that is to be an integer. `keys`: that show one."""
+    if keys and schema.num_buckets is not None:
+        context.problem(
+            "num_buckets",
+            "a value with keys before it is no integer; write false for " + " and ".join(keys),
+        )
 
 
 def make_feature(

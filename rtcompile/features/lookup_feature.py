@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rtcompile.features.base import is_discrete, make_feature
+from rtcompile.features.base import check_shown, is_discrete, make_feature
 from rtcompile.features.combiners import check_combiner, combine
 from rtcompile.features.context import Context
 from rtcompile.features.numbers import parse_float
@@ -28,6 +28,7 @@ def lookup_feature(schema: LookupSchema, name: str, context: Context) -> Feature
         context.problem("need_weighting", "true is not supported")
     discrete = is_discrete(schema, context)
     show_key = context.dialect.need_key if schema.need_key is None else schema.need_key
+    check_shown(schema, ["need_key"] if discrete and show_key else [], context)
     combiner = "" if discrete else check_combiner(schema.combiner, context, optional=True)
     return make_feature(
         schema,

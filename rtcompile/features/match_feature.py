@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtcompile.features.base import is_discrete, make_feature
+from rtcompile.features.base import check_shown, is_discrete, make_feature
 from rtcompile.features.combiners import check_combiner, combine
 from rtcompile.features.context import Context
 from rtcompile.features.numbers import parse_float
@@ -35,6 +35,8 @@ def match_feature(schema: MatchSchema, name: str, context: Context) -> Feature:
     shown = discrete and not wild and _says_discrete(schema, context)
     first = shown if schema.show_category is None else discrete and schema.show_category
     second = shown if schema.show_item is None else discrete and schema.show_item
+    shows = {"show_category": first, "show_item": second}
+    check_shown(schema, [key for key, show in shows.items() if show], context)
     combiner = "" if discrete else check_combiner(schema.combiner, context, optional=True)
     operator = Match(wild, first, second, combiner)
     return make_feature(

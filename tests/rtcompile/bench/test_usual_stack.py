@@ -20,6 +20,8 @@ _MATCH = {
     "category": "item:a",
     "item": "item:b",
     "matchType": "hit",
+    "show_category": False,
+    "show_item": False,
 }
 _DISCRETE = {"needDiscrete": True, "hash_bucket_size": 100, "value_dim": 1}
 

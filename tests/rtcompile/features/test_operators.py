@@ -97,7 +97,18 @@ FEATURES: list[dict[str, Any]] = [
         **{**MATCH, "category": "ALL"},
         num_buckets=10,
         needDiscrete=True,
+        show_category=False,
+        show_item=False,
         default_value="1",
+    ),
+    _feature("match_feature", "both", **MATCH, needDiscrete=True, hash_bucket_size=1000),
+    _feature(
+        "match_feature",
+        "second",
+        **MATCH,
+        need_discrete=True,
+        show_pkey=False,
+        vocab_list=["a_5", "b_6"],
     ),
     *[
         _feature(
