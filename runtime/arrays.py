@@ -19,12 +19,12 @@ __all__ = ["ALIGNMENT", "DTYPE_NAMES", "align", "aligned_block", "aligned_empty"
 
 ALIGNMENT = 64
 
-_DTYPES = {
-    name: np.dtype(name)
-    for name in ("bool", "int8", "uint8", "int32", "int64", "float16", "float32", "float64")
+_ITEM_BYTES = {
+    "bool": 1,
+    **{f"{sign}int{bits}": bits // 8 for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    **{"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8},
 }
-DTYPE_NAMES = tuple(_DTYPES)
-_ITEM_BYTES = {name: dtype.itemsize for name, dtype in _DTYPES.items()}
+DTYPE_NAMES = tuple(_ITEM_BYTES)
 
 
 def align(size: int) -> int:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -106,13 +107,19 @@ def check_record(record: Record) -> None:
 
 def why_stale(record: Record) -> str:
     """Why a record does not count today, or ""."""
-    task, tvm = record.trial.task, version("apache-tvm")
+    task, tvm = record.trial.task, _tvm_version()
     if task.version != KERNELS[task.kernel].version:
         current = KERNELS[task.kernel].version
         return f"{task.kernel} is at version {current}, they are of {task.version}"
     if record.provenance.tvm != tvm:
         return f"TVM is at {tvm}, they are of {record.provenance.tvm}"
     return ""
+
+
+@cache
+def _tvm_version() -> str:
+    """Of the one that is installed: to read it takes longer than a record."""
+    return version("apache-tvm")
 
 
 def append(directory: Path, target: str, record: Record) -> None:

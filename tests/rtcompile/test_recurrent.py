@@ -211,7 +211,9 @@ def test_peepholes_and_computed_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="peepholes"):
         _compiled(path, verify=True)
     del node.input[4:]
-    turned = helper.make_node("Sigmoid", ["r"], ["r2"])
+    shape = next(list(t.dims) for t in model.graph.initializer if t.name == "r")
+    model.graph.input.append(helper.make_tensor_value_info("given", _FLOAT, shape))
+    turned = helper.make_node("Sigmoid", ["given"], ["r2"])
     model.graph.node.insert(0, turned)
     node = next(n for n in model.graph.node if n.op_type == "LSTM")
     node.input[2] = "r2"

@@ -1,0 +1,26 @@
+"""The table of converters: (domain, operator) -> a function of a node that gives its outputs.
+
+A family of operators has a file, and a table in it; what is in none of them is left to
+`tvm_converters.py`, or to the function that ONNX defines the operator by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rtcompile.frontends.onnx.elementwise import ELEMENTWISE
+from rtcompile.frontends.onnx.indexing import INDEXING
+from rtcompile.frontends.onnx.node import Node
+from rtcompile.frontends.onnx.recurrence import RECURRENCES
+from rtcompile.frontends.onnx.shapes import OWN, SHAPES
+from rtcompile.frontends.settle_shapes import DOMAIN
+
+__all__ = ["CONVERTERS"]
+
+CONVERTERS: dict[tuple[str, str], Callable[[Node], Any]] = {
+    ("", operator): converter
+    for family in (ELEMENTWISE, INDEXING, RECURRENCES, SHAPES)
+    for operator, converter in family.items()
+}
+CONVERTERS |= {(DOMAIN, operator): converter for operator, converter in OWN.items()}

@@ -1,0 +1,211 @@
+"""Operators that compute value by value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from rtcompile.frontends.onnx.node import Node, element_type
+
+__all__ = ["ELEMENTWISE"]
+
+
+def _binary(make: Callable[[Any, Any], Any]) -> Callable[[Node], Any]:
+    def convert(node: Node) -> Any:
+        return make(node.tensor(0), node.tensor(1))
+
+    return convert
+
+
+def _unary(make: Callable[[Any], Any]) -> Callable[[Node], Any]:
+    def convert(node: Node) -> Any:
+        return make(node.tensor(0))
+
+    return convert
+
+
+def _all_of(make: Callable[[Any, Any], Any]) -> Callable[[Node], Any]:
+    """An operator of any count of operands, of two at a time."""
+
+    def convert(node: Node) -> Any:
+        return reduce(lambda a, b: node.emit(make(a, b)), node.tensors())
+
+    return convert
+
+
+def _mean(node: Node) -> Any:
+    total = _all_of(relax.op.add)(node)
+    return relax.op.divide(total, node.scalar(len(node.inputs), node.dtype(0)))
+
+
+def _clip(node: Node) -> Any:
+    """The lower bound first: where it is above the upper one, that is the result."""
+    found, dtype = node.tensor(0), node.dtype(0)
+    for place, name, make in ((1, "min", relax.op.maximum), (2, "max", relax.op.minimum)):
+        bound = node.tensor(place) if node.has(place) else None
+        if name in node.attributes:
+            bound = node.scalar(node.number(name, 0.0), dtype)
+        if bound is not None:
+            found = node.emit(make(found, bound))
+    return found
+
+
+def _power(node: Node) -> Any:
+    """In the base's element type; integers by float64, whose powers are exact up to 2**53."""
+    dtype = node.dtype(0)
+    wide = dtype if dtype.startswith(("float", "bfloat")) else "float64"
+    base, exponent = (node.cast(node.tensor(place), wide) for place in (0, 1))
+    return node.cast(node.emit(relax.op.power(base, exponent)), dtype)
+
+
+def _modulo(node: Node) -> Any:
+    """With fmod, or of floats, the sign is the dividend's, else the divisor's."""
+    if node.integer("fmod", 0):
+        return relax.op.mod(node.tensor(0), node.tensor(1))
+    return relax.op.floor_mod(node.tensor(0), node.tensor(1))
+
+
+def _shift(node: Node) -> Any:
+    """By the width of the type or more, nothing is left."""
+    make = relax.op.left_shift if node.text("direction", "") == "LEFT" else relax.op.right_shift
+    dtype = node.dtype(0)
+    bits = np.dtype(dtype).itemsize * 8
+    inside = node.emit(relax.op.less(node.tensor(1), node.scalar(bits, dtype)))
+    count = node.emit(relax.op.minimum(node.tensor(1), node.scalar(bits - 1, dtype)))
+    shifted = node.emit(make(node.tensor(0), count))
+    return relax.op.where(inside, shifted, node.scalar(0, dtype))
+
+
+def _is_infinite(node: Node) -> Any:
+    high, low = node.integer("detect_positive", 1), node.integer("detect_negative", 1)
+    x, dtype = node.tensor(0), node.dtype(0)
+    infinity = node.scalar(np.inf, dtype)
+    if high and low:
+        return relax.op.equal(node.emit(relax.op.abs(x)), infinity)
+    if high or low:
+        return relax.op.equal(x, infinity if high else node.scalar(-np.inf, dtype))
+    return relax.op.less(x, node.scalar(-np.inf, dtype))
+
+
+def _equal(node: Node) -> Any:
+    if node.dtype(0) == "bool":
+        either = node.emit(relax.op.logical_xor(node.tensor(0), node.tensor(1)))
+        return relax.op.logical_not(either)
+    return relax.op.equal(node.tensor(0), node.tensor(1))
+
+
+def _where(node: Node) -> Any:
+    return relax.op.where(*node.tensors())
+
+
+def _leaky(node: Node) -> Any:
+    return relax.op.nn.leakyrelu(node.tensor(0), node.number("alpha", 0.01))
+
+
+def _sign(node: Node) -> Any:
+    x, dtype = node.tensor(0), node.dtype(0)
+    zero = node.scalar(0, dtype)
+    up = node.cast(node.emit(relax.op.greater(x, zero)), dtype)
+    if dtype.startswith("uint"):
+        return up
+    down = node.cast(node.emit(relax.op.less(x, zero)), dtype)
+    found = node.emit(relax.op.subtract(up, down))
+    if not dtype.startswith(("float", "bfloat")):
+        return found
+    return relax.op.where(node.emit(relax.op.isnan(x)), x, found)
+
+
+def _cast_like(node: Node) -> Any:
+    return cast_to(node, node.dtype(1))
+
+
+def _cast(node: Node) -> Any:
+    number = node.attributes["to"]
+    return cast_to(node, element_type(int(number)))
+
+
+def cast_to(node: Node, dtype: str) -> Any:
+    """A tensor as another element type: floats towards zero, integers modulo, NaN and infinities
+    to booleans as true."""
+    x, source = node.tensor(0), node.dtype(0)
+    if dtype == source:
+        return x
+    if dtype.startswith(("float8", "float4", "int4", "uint4", "int2", "uint2")):
+        node.refuse(f"tensors of {dtype} are not supported")
+    if dtype == "bool":
+        return relax.op.not_equal(x, node.scalar(0, source))
+    if source.startswith(("float", "bfloat")) and dtype.startswith(("int", "uint")):
+        return _to_integer(node, x, source, dtype)
+    return relax.op.astype(x, dtype)
+
+
+def _to_integer(node: Node, x: Any, source: str, dtype: str) -> Any:
+    """What is no number becomes 0: a processor's conversion of it is not defined."""
+    finite = node.emit(relax.op.isfinite(x))
+    finite = node.emit(relax.op.logical_not(finite))
+    x = node.emit(relax.op.where(finite, node.scalar(0, source), x))
+    if np.dtype(dtype).itemsize >= 4:
+        return relax.op.astype(x, dtype)
+    return relax.op.astype(node.emit(relax.op.astype(x, "int32")), dtype)
+
+
+def _celu(node: Node) -> Any:
+    """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
+    x, dtype, alpha = node.tensor(0), node.dtype(0), node.number("alpha", 1.0)
+    zero = node.scalar(0, dtype)
+    low = node.emit(relax.op.divide(x, node.scalar(alpha, dtype)))
+    low = node.emit(relax.op.subtract(node.emit(relax.op.exp(low)), node.scalar(1, dtype)))
+    low = node.emit(relax.op.multiply(low, node.scalar(alpha, dtype)))
+    low = node.emit(relax.op.minimum(low, zero))
+    return relax.op.add(node.emit(relax.op.maximum(x, zero)), low)
+
+
+def _thresholded(node: Node) -> Any:
+    x, dtype = node.tensor(0), node.dtype(0)
+    above = node.emit(relax.op.greater(x, node.scalar(node.number("alpha", 1.0), dtype)))
+    return relax.op.where(above, x, node.scalar(0, dtype))
+
+
+def _shrink(node: Node) -> Any:
+    x, dtype = node.tensor(0), node.dtype(0)
+    bias, border = node.scalar(node.number("bias", 0.0), dtype), node.number("lambd", 0.5)
+    low = node.emit(relax.op.less(x, node.scalar(-border, dtype)))
+    high = node.emit(relax.op.greater(x, node.scalar(border, dtype)))
+    inner = node.emit(
+        relax.op.where(high, node.emit(relax.op.subtract(x, bias)), node.scalar(0, dtype))
+    )
+    return relax.op.where(low, node.emit(relax.op.add(x, bias)), inner)
+
+
+def _bitwise_not(node: Node) -> Any:
+    return relax.op.bitwise_not(node.tensor(0))
+
+
+ELEMENTWISE: dict[str, Callable[[Node], Any]] = {
+    "BitShift": _shift,
+    "BitwiseAnd": _binary(relax.op.bitwise_and),
+    "BitwiseNot": _bitwise_not,
+    "BitwiseOr": _binary(relax.op.bitwise_or),
+    "BitwiseXor": _binary(relax.op.bitwise_xor),
+    "Cast": _cast,
+    "CastLike": _cast_like,
+    "Celu": _celu,
+    "Clip": _clip,
+    "Equal": _equal,
+    "IsInf": _is_infinite,
+    "LeakyRelu": _leaky,
+    "Max": _all_of(relax.op.maximum),
+    "Mean": _mean,
+    "Min": _all_of(relax.op.minimum),
+    "Mod": _modulo,
+    "Pow": _power,
+    "Shrink": _shrink,
+    "Sign": _sign,
+    "Sum": _all_of(relax.op.add),
+    "ThresholdedRelu": _thresholded,
+    "Where": _where,
+}

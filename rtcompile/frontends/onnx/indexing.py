@@ -1,0 +1,82 @@
+"""Operators that read by indices: an index below zero counts from the end of its axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tvm import relax
+
+from rtcompile.errors import ModelError
+from rtcompile.frontends.onnx.node import Node
+from rtcompile.frontends.onnx.values import Known
+
+__all__ = ["INDEXING"]
+
+
+def _fixed(node: Node, axis: int) -> int:
+    """The extent of an axis that is read by indices."""
+    extent = node.shape(0)[axis]
+    if not isinstance(extent, int):
+        node.refuse("it reads other rows of a request by their number")
+    return extent
+
+
+def _counted(node: Node, indices: Any, extents: Any) -> Any:
+    """where(i < 0, i + extent, i); `extents` a number, or an array of the last axis."""
+    dtype = str(indices.ty.dtype)
+    if dtype.startswith("uint"):
+        return indices
+    below = node.emit(relax.op.less(indices, node.scalar(0, dtype)))
+    from_end = node.emit(relax.op.add(indices, Known(np.asarray(extents, dtype)).constant))
+    return node.emit(relax.op.where(below, from_end, indices))
+
+
+def _gather(node: Node) -> Any:
+    axis = node.axis("axis", 0)
+    extent = _fixed(node, axis)
+    known = node.known(1)
+    if known is None:
+        return relax.op.take(node.tensor(0), _counted(node, node.tensor(1), extent), axis)
+    outside = known[(known < -extent) | (known >= extent)]
+    if outside.size:
+        raise ModelError(f"a Gather takes element {outside[0]} of an axis that has {extent}")
+    indices = np.where(known < 0, known + extent, known).astype(np.int64)
+    return relax.op.take(node.tensor(0), Known(indices).constant, axis)
+
+
+def _gather_elements(node: Node) -> Any:
+    axis = node.axis("axis", 0)
+    extent = _fixed(node, axis)
+    for place, (ours, theirs) in enumerate(zip(node.shape(0), node.shape(1), strict=True)):
+        if place != axis and isinstance(ours, int) != isinstance(theirs, int):
+            node.refuse("a row reads a table by its own number in the request")
+    return relax.op.gather_elements(
+        node.tensor(0), _counted(node, node.tensor(1), extent), axis
+    )
+
+
+def _gather_nd(node: Node) -> Any:
+    batch = node.integer("batch_dims", 0)
+    depth = node.shape(1)[-1]
+    if not isinstance(depth, int):
+        node.refuse("the count of its indices is dynamic")
+    extents = [_fixed(node, batch + place) for place in range(depth)]
+    indices = _counted(node, node.tensor(1), extents)
+    return relax.op.gather_nd(node.tensor(0), indices, batch)
+
+
+def _array_feature_extractor(node: Node) -> Any:
+    """Columns of the last axis."""
+    columns = node.constant(1, "columns").ravel().astype(np.int64)
+    rank = len(node.shape(0))
+    taken = node.emit(relax.op.take(node.tensor(0), Known(columns).constant, rank - 1))
+    return taken if rank > 1 else node.reshape(taken, [1, len(columns)])
+
+
+INDEXING: dict[str, Callable[[Node], Any]] = {
+    "Gather": _gather,
+    "GatherElements": _gather_elements,
+    "GatherND": _gather_nd,
+}

@@ -1,0 +1,73 @@
+"""Read a model file: checked, its own functions inlined; or say what the file is instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx.inliner
+from google.protobuf.message import DecodeError
+
+from rtcompile.errors import ModelError, UnsupportedError
+from rtcompile.frontends.onnx.file_kinds import looks_like
+
+__all__ = ["OPSETS", "read_model", "standard_opset"]
+
+OPSETS = range(7, 29)
+
+_STANDARD = ("", "ai.onnx")
+
+
+def read_model(path: Path) -> Any:
+    """The onnx.ModelProto at `path`, without functions of its own.
+
+    Raises ModelError for a file that is no model, UnsupportedError for another opset.
+    """
+    if path.is_dir():
+        raise ModelError(f"{path}: a folder{looks_like(path)}; an ONNX file is needed")
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    try:
+        model = onnx.load(str(path))
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
+        kind = looks_like(path)
+        lines = str(error).strip().splitlines()
+        reason = lines[0] if lines else type(error).__name__
+        raise ModelError(
+            f"{path}: not a valid ONNX model{kind or f': {reason[:300]}'}"
+        ) from error
+    try:
+        return _with_opset(_without_functions(model))
+    except ModelError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def standard_opset(model: Any) -> int:
+    """The version of ONNX's own operator set that a model imports."""
+    return next(int(e.version) for e in model.opset_import if e.domain in _STANDARD)
+
+
+def _without_functions(model: Any) -> Any:
+    if not model.functions:
+        return model
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except Exception as error:  # of no public base class
+        raise UnsupportedError(f"its functions cannot be inlined: {error}") from error
+
+
+def _with_opset(model: Any) -> Any:
+    """A model that imports the standard operator set, perhaps without a use for it."""
+    if all(entry.domain not in _STANDARD for entry in model.opset_import):
+        if any(node.domain in _STANDARD for node in model.graph.node):
+            raise ModelError("the model imports no opset of the ONNX standard domain")
+        model.opset_import.append(onnx.helper.make_opsetid("", 17))
+    opset = standard_opset(model)
+    if opset not in OPSETS:
+        raise UnsupportedError(
+            f"opset {opset} is not supported; export the model with an opset from {OPSETS.start} "
+            f"to {OPSETS.stop - 1}"
+        )
+    return model

@@ -1,0 +1,156 @@
+"""Build the graph of a node test, run it, and say what came of it."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+import runtime
+from rtcompile import BuildOptions, build
+from rtcompile.errors import RtcompileError
+from runtime.errors import RequestError
+from tests.onnx_nodes.hostile import hostile_rows
+from tests.onnx_nodes.rebatch import RowCase, row_case
+from tests.onnx_nodes.reference import Array, Evaluator, Feeds
+
+__all__ = ["Outcome", "Verdict", "judge"]
+
+
+class Outcome(Enum):
+    """What may come of a test."""
+
+    AGREES = "agrees"
+    REFUSED = "refused"
+    DISAGREES = "disagrees"
+    FOREIGN = "foreign error"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`independent`: whether the test's rows are, by the reference. `detail`: why it did not agree."""
+
+    outcome: Outcome
+    independent: bool
+    detail: str = ""
+
+
+def judge(case: Any) -> Verdict:
+    """The verdict on one of onnx's node tests."""
+    data = case.data_sets[0][0] if case.data_sets else []
+    found = row_case(case.model, data)
+    if found is None:  # no input can be rows: as it stands
+        return _built(case.model)
+    return _judged(found)
+
+
+def _built(model: onnx.ModelProto) -> Verdict:
+    with tempfile.TemporaryDirectory() as folder:
+        outcome, detail, _ = _compiled(model, Path(folder))
+    return Verdict(outcome, False, detail)
+
+
+def _compiled(model: onnx.ModelProto, folder: Path) -> tuple[Outcome, str, Any]:
+    onnx.save(model, str(folder / "m.onnx"))
+    try:
+        build(folder / "m.onnx", BuildOptions(verify=False), output=folder / "m.rtc")
+    except RtcompileError as error:
+        return Outcome.REFUSED, _reason(error, folder), None
+    except Exception as error:
+        return Outcome.FOREIGN, f"{type(error).__name__}: {str(error)[:2000]}", None
+    return Outcome.AGREES, "", runtime.load(folder / "m.rtc")
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    return str(error).replace(f"{folder / 'm.onnx'}: ", "").replace(str(folder), "")
+
+
+def _judged(case: RowCase) -> Verdict:
+    with tempfile.TemporaryDirectory() as folder:
+        outcome, detail, ranker = _compiled(case.model, Path(folder))
+        if ranker is None:
+            return Verdict(outcome, case.independent, detail)
+        try:
+            detail = _compare(case, ranker)
+        except Exception as error:
+            return Verdict(
+                Outcome.FOREIGN, case.independent, f"predict: {type(error).__name__}: {error}"
+            )
+    return Verdict(Outcome.DISAGREES if detail else Outcome.AGREES, case.independent, detail)
+
+
+def _compare(case: RowCase, ranker: Any) -> str:
+    """What differs; nothing where all rows agree."""
+    names = [output.name for output in case.model.graph.output]
+    problem = _differs(case.judges, ranker, names, case.rows)
+    if problem or not case.independent:
+        return problem
+    for number, feeds in enumerate(hostile_rows(case.rows, seed=0)):
+        try:
+            problem = _differs(case.judges, ranker, names, feeds)
+        except RequestError:
+            continue  # an id outside its table: told, not computed
+        if problem:
+            return f"hostile row {number}: {problem}"
+    return ""
+
+
+def _differs(
+    judges: dict[str, Evaluator], ranker: Any, names: list[str], feeds: Feeds
+) -> str:
+    wanted: dict[str, list[Array]] = {}
+    for who, evaluate in judges.items():
+        try:
+            wanted[who] = evaluate(feeds)
+        except Exception:  # it has no answer for these values
+            continue
+    if not wanted:
+        return ""
+    answer = ranker.predict(dict(feeds))
+    problems = []
+    for place, name in enumerate(names):
+        for want in wanted.values():
+            problem = _difference(name, np.asarray(want[place]), answer[name])
+            if not problem:
+                break
+            problems.append(problem)
+        else:
+            return problems[-1]
+    dtype = _dtypes(wanted, names)
+    for name in names:
+        if name in dtype and dtype[name] != answer[name].dtype:
+            return f"{name}: {answer[name].dtype} instead of {dtype[name]}"
+    return ""
+
+
+def _dtypes(wanted: dict[str, list[Array]], names: list[str]) -> dict[str, Any]:
+    for who in ("onnxruntime", "reference"):
+        if who in wanted:
+            pairs = zip(names, wanted[who], strict=True)
+            return {name: np.asarray(array).dtype for name, array in pairs}
+    return {}
+
+
+def _difference(name: str, want: Array, got: Array) -> str:
+    if want.shape != got.shape:
+        return f"{name}: shape {got.shape} instead of {want.shape}"
+    if want.dtype.kind in "OUS":
+        return "" if np.array_equal(want, got) else f"{name}: {got} instead of {want}"
+    half = got.dtype.itemsize <= 2 and got.dtype.kind not in "biu"
+    relative, absolute = (1e-2, 1e-3) if half else (1e-3, 1e-5)
+    if got.dtype.kind in "biu" and want.dtype.kind in "biu":
+        same = want == got
+    else:
+        with np.errstate(all="ignore"):
+            rounded = want.astype(got.dtype) if want.dtype.itemsize > got.dtype.itemsize else want
+            wide, other = rounded.astype(np.float64), got.astype(np.float64)
+            same = np.isclose(other, wide, rtol=relative, atol=absolute, equal_nan=True)
+    if same.all():
+        return ""
+    at = tuple(int(i) for i in np.argwhere(~same)[0])
+    return f"{name}{list(at)}: {got[at]} instead of {want[at]} ({(~same).sum()} of {same.size})"
