@@ -1,4 +1,4 @@
-"""Judge node tests of ONNX: python -m tests.onnx_nodes [--match REGEX] [--log FILE] [--again FILE]"""
+"""Judge ONNX's node tests: python -m tests.onnx_nodes [--match REGEX] [--log FILE]."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ parser = argparse.ArgumentParser(prog="python -m tests.onnx_nodes")
 parser.add_argument("--match", default="", help="names to judge, a regular expression")
 parser.add_argument("--log", type=Path, help="append a JSON line a test to this file")
 parser.add_argument("--again", type=Path, help="only what did not agree in this log")
-parser.add_argument("--processes", type=int, default=1)
 arguments = parser.parse_args()
 
 
@@ -31,7 +30,7 @@ if arguments.again:
     cases = [c for c in cases if before.get(c.name, {}).get("outcome") != "agrees"]
 counts: Counter[tuple[str, str]] = Counter()
 np.seterr(all="ignore")
-for name, verdict in sweep(cases, arguments.processes):
+for name, verdict in sweep(cases):
     whose = "independent" if verdict.independent else "other"
     counts[whose, verdict.outcome.value] += 1
     if verdict.outcome.value != "agrees":

@@ -1,4 +1,4 @@
-"""Rows that hurt, made of a test's own: NaN, infinities, huge and tiny numbers, extremes of integers."""
+"""Rows that hurt, made of a test's own: NaN, infinities, huge and tiny numbers, ends of types."""
 
 from __future__ import annotations
 

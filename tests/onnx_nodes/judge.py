@@ -33,7 +33,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """`independent`: whether the test's rows are, by the reference. `detail`: why it did not agree."""
+    """`independent`: whether rows are, by the reference. `detail`: why it did not agree."""
 
     outcome: Outcome
     independent: bool
@@ -100,9 +100,7 @@ def _compare(case: RowCase, ranker: Any) -> str:
     return ""
 
 
-def _differs(
-    judges: dict[str, Evaluator], ranker: Any, names: list[str], feeds: Feeds
-) -> str:
+def _differs(judges: dict[str, Evaluator], ranker: Any, names: list[str], feeds: Feeds) -> str:
     wanted: dict[str, list[Array]] = {}
     for who, evaluate in judges.items():
         try:

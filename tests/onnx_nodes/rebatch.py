@@ -37,7 +37,10 @@ class RowCase:
 def row_case(model: onnx.ModelProto, data: Sequence[Any]) -> RowCase | None:
     """The graph over rows with the best choice of inputs, or None where no input can be rows."""
     names = [value.name for value in model.graph.input]
-    given = {n: np.asarray(v) if isinstance(v, np.generic) else v for n, v in zip(names, data)}
+    given = {
+        n: np.asarray(v) if isinstance(v, np.generic) else v
+        for n, v in zip(names, data, strict=False)
+    }
     tried = None
     for chosen in _choices(given):
         batched = _rebatched(model, given, chosen)

@@ -1,4 +1,4 @@
-"""All node tests of the onnx package, each judged in a process of its own: a crash is a verdict."""
+"""All node tests of the onnx package, judged in a child, one by one: its end is a verdict."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ import pickle
 import re
 import select
 import signal
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import onnx
-import onnx.parser
-
-from rtcompile import BuildOptions, build
 from tests.onnx_nodes.judge import Outcome, Verdict, judge
 
 __all__ = ["node_tests", "sweep"]
 
-_SECONDS = 60
+_SECONDS = 120
 
 
 def node_tests(pattern: str = "") -> list[Any]:
@@ -34,44 +29,28 @@ def node_tests(pattern: str = "") -> list[Any]:
     return sorted((c for c in found if re.search(pattern, c.name)), key=lambda case: case.name)
 
 
-def sweep(cases: list[Any], processes: int = 1) -> Iterator[tuple[str, Verdict]]:
-    """Verdicts as they come. As many `processes` work at a time."""
-    _warm()
-    waiting, running = list(reversed(cases)), {}
-    while waiting or running:
-        while waiting and len(running) < processes:
-            case = waiting.pop()
-            child, reads = _start(case)
-            running[reads] = case.name, child, time.monotonic(), []
-        ready, _, _ = select.select(list(running), [], [], 1.0)
-        for reads in list(running):
-            name, child, started, parts = running[reads]
-            if reads in ready:
-                part = os.read(reads, 1 << 16)
-                parts.append(part)
-                if part:
-                    continue
-            elif time.monotonic() - started < _SECONDS:
-                continue
-            else:
+def sweep(cases: list[Any]) -> Iterator[tuple[str, Verdict]]:
+    """The verdict on each. A child that dies, or takes too long, is followed by another."""
+    at = 0
+    while at < len(cases):
+        child, reads = _start(cases[at:])
+        while at < len(cases):
+            told = _read(reads, time.monotonic() + _SECONDS)
+            if told is None:
                 os.kill(child, signal.SIGKILL)
-            os.close(reads)
-            del running[reads]
-            yield name, _verdict(child, b"".join(parts))
+                _, status = os.waitpid(child, 0)
+                yield cases[at].name, _ended(status)
+                at += 1
+                break
+            yield cases[at].name, told
+            at += 1
+        else:
+            os.waitpid(child, 0)
+        os.close(reads)
 
 
-def _warm() -> None:
-    """One build in this process: what it loads and reads, its children have."""
-    relu = onnx.parser.parse_model(
-        '<ir_version: 8, opset_import: ["" : 17]> g (float[N,3] x) => (float[N,3] y) {y = Relu(x)}'
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        onnx.save(relu, f"{folder}/m.onnx")
-        build(f"{folder}/m.onnx", BuildOptions(verify=False), output=f"{folder}/m.rtc")
-
-
-def _start(case: Any) -> tuple[int, int]:
-    """The child that judges a case, and where its verdict can be read."""
+def _start(cases: list[Any]) -> tuple[int, int]:
+    """The child that judges cases, and where its verdicts can be read."""
     reads, writes = os.pipe()
     child = os.fork()
     if child:
@@ -80,18 +59,39 @@ def _start(case: Any) -> tuple[int, int]:
     try:
         os.close(reads)
         silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, 1), os.dup2(silent, 2)
+        os.dup2(silent, 1)
+        os.dup2(silent, 2)
         warnings.simplefilter("ignore")
-        with os.fdopen(writes, "wb") as file:
-            file.write(pickle.dumps(judge(case)))
+        for case in cases:
+            told = pickle.dumps(judge(case))
+            os.write(writes, len(told).to_bytes(4, "little") + told)
     finally:
         os._exit(0)
 
 
-def _verdict(child: int, told: bytes) -> Verdict:
-    _, status = os.waitpid(child, 0)
-    if told:
-        verdict: Verdict = pickle.loads(told)
-        return verdict
-    ended = signal.Signals(status & 127).name if status & 127 else "an exception of the judge"
-    return Verdict(Outcome.FOREIGN, True, f"the process ended: {ended}")
+def _read(reads: int, until: float) -> Verdict | None:
+    """The next verdict; None where the child has ended, or is late."""
+    head = _bytes(reads, 4, until)
+    told = _bytes(reads, int.from_bytes(head, "little"), until) if head else b""
+    if not told:
+        return None
+    verdict: Verdict = pickle.loads(told)
+    return verdict
+
+
+def _bytes(reads: int, count: int, until: float) -> bytes:
+    found = b""
+    while len(found) < count:
+        ready, _, _ = select.select([reads], [], [], max(until - time.monotonic(), 0))
+        part = os.read(reads, count - len(found)) if ready else b""
+        if not part:
+            return b""
+        found += part
+    return found
+
+
+def _ended(status: int) -> Verdict:
+    number = status & 127
+    how = signal.Signals(number).name if number else "an exception of the judge"
+    late = "it took too long, or " if number == signal.SIGKILL else ""
+    return Verdict(Outcome.FOREIGN, True, f"{late}the process ended: {how}")

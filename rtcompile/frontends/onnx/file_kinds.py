@@ -31,7 +31,7 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
 
 
 def looks_like(path: Path) -> str:
-    """": it looks like ..." of a file or folder, or "" where nothing is recognised."""
+    """ ": it looks like ..." of a file or folder, or "" where nothing is recognised."""
     try:
         found = _folder(path) if path.is_dir() else _file(path)
     except (OSError, ValueError, RecursionError):

@@ -1,11 +1,11 @@
 """The walk over a graph: each node by its converter, what the build knows computed at once.
 
-    constants only             ->   their value, by onnx's own evaluator
-    extents                    ->   arithmetic over the batch (`extent_arithmetic.py`)
-    a converter of ours        ->   `converters.py`
-    one of TVM's that is right ->   `tvm_converters.py`
-    a function of ONNX's       ->   the nodes of its body
-    anything else              ->   refused: node, operator, reason
+constants only             ->   their value, by onnx's own evaluator
+extents                    ->   arithmetic over the batch (`extent_arithmetic.py`)
+a converter of ours        ->   `converters.py`
+one of TVM's that is right ->   `tvm_converters.py`
+a function of ONNX's       ->   the nodes of its body
+anything else              ->   refused: node, operator, reason
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rtcompile.frontends.onnx.constants import (
 from rtcompile.frontends.onnx.converters import CONVERTERS
 from rtcompile.frontends.onnx.extent_arithmetic import EXTENT_OPERATORS
 from rtcompile.frontends.onnx.function_bodies import function_body, has_body
-from rtcompile.frontends.onnx.node import NoConverter, Node, NodeError, element_type
+from rtcompile.frontends.onnx.node import NoConverterError, Node, NodeError, element_type
 from rtcompile.frontends.onnx.refused_operators import REFUSED
 from rtcompile.frontends.onnx.tvm_converters import TVM_CONVERTERS, convert_by_tvm
 from rtcompile.frontends.onnx.values import Extents, Known, Value
@@ -109,7 +109,7 @@ class _Importer:
             name = proto.name or f"#{place}"
             try:
                 values = self._values(proto, name, scope, opsets)
-            except NoConverter as error:
+            except NoConverterError as error:
                 more = _without_converter(listed[place + 1 :], place + 1, opsets)
                 told = "".join(f"\n  - {other}" for other in more)
                 also = f"\nand there is none for these either:{told}" if told else ""
@@ -170,11 +170,11 @@ class _Importer:
         if domain == "" and proto.op_type in TVM_CONVERTERS:
             return convert_by_tvm(node)
         if proto.op_type in REFUSED:
-            raise NoConverter(f"{node.operator}: {REFUSED[proto.op_type]}")
+            raise NoConverterError(f"{node.operator}: {REFUSED[proto.op_type]}")
         body = function_body(node, proto, opsets)
         if body is not None:
             return self._inlined(node, *body)
-        raise NoConverter(f"{node.operator}: {_no_converter(node)}")
+        raise NoConverterError(f"{node.operator}: {_no_converter(node)}")
 
     def _read(self, scope: Scope, name: str, proto: Any) -> Value:
         if not name:

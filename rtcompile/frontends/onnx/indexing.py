@@ -52,9 +52,7 @@ def _gather_elements(node: Node) -> Any:
     for place, (ours, theirs) in enumerate(zip(node.shape(0), node.shape(1), strict=True)):
         if place != axis and isinstance(ours, int) != isinstance(theirs, int):
             node.refuse("a row reads a table by its own number in the request")
-    return relax.op.gather_elements(
-        node.tensor(0), _counted(node, node.tensor(1), extent), axis
-    )
+    return relax.op.gather_elements(node.tensor(0), _counted(node, node.tensor(1), extent), axis)
 
 
 def _gather_nd(node: Node) -> Any:

@@ -14,7 +14,7 @@ from tvm import relax
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.onnx.values import Extents, Known, Value, as_value, extents_of
 
-__all__ = ["NoConverter", "Node", "NodeError", "element_type"]
+__all__ = ["NoConverterError", "Node", "NodeError", "element_type"]
 
 
 class NodeError(UnsupportedError):
@@ -26,7 +26,7 @@ def element_type(number: int) -> str:
     return str(np.dtype(helper.tensor_dtype_to_np_dtype(number)).name)
 
 
-class NoConverter(NodeError):
+class NoConverterError(NodeError):
     """A node that nothing converts."""
 
 

@@ -35,9 +35,7 @@ def read_model(path: Path) -> Any:
         kind = looks_like(path)
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
-        raise ModelError(
-            f"{path}: not a valid ONNX model{kind or f': {reason[:300]}'}"
-        ) from error
+        raise ModelError(f"{path}: not a valid ONNX model{kind or f': {reason[:300]}'}") from error
     try:
         return _with_opset(_without_functions(model))
     except ModelError as error:
