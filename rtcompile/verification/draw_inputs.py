@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.codegen.program import TILE
-from rtcompile.frontends.id_inputs import id_columns
+from rtcompile.frontends.id_inputs import IdInputs, id_columns
+from rtcompile.frontends.integer_uses import IntegerUses, integer_uses
 
-__all__ = ["ROW_COUNTS", "Batch", "generate_inputs", "ordinary"]
+__all__ = ["ROW_COUNTS", "Batch", "InputPlan", "generate_inputs", "ordinary"]
 
 # Below, at and above the size of a tile, so that tiling and remainders are compared too.
 ROW_COUNTS = (1, 2, 7, TILE, TILE + 37)
@@ -41,25 +42,58 @@ class Batch:
         """Which rows are out of the ordinary."""
         return np.array([bool(kind) for kind in self.kinds], bool)
 
+    def take(self, rows: Sequence[int]) -> Batch:
+        """These of its rows. An input with another first axis, of no rows, stays."""
+        inputs = {
+            name: array[list(rows)] if len(np.atleast_1d(array)) == self.rows else array
+            for name, array in self.inputs.items()
+        }
+        return Batch(inputs, tuple(self.kinds[row] for row in rows), self.overflow[list(rows)])
+
 
 def ordinary(inputs: Mapping[str, Array], rows: int) -> Batch:
     """A batch of nothing out of the ordinary."""
     return Batch(inputs, ("",) * rows, np.zeros(rows, bool))
 
 
-def generate_inputs(model: Any, ports: Any, rows: int, seed: int) -> dict[str, Array]:
-    """Random inputs of `rows` rows for an onnx.ModelProto: numbers from a normal distribution, ids
-    within their tables. `ports`: a ranker's input ports."""
-    rng = np.random.default_rng(seed)
-    ids = id_columns(model)
-    inputs: dict[str, Array] = {}
-    for port in ports:
+@dataclass(frozen=True)
+class InputPlan:
+    """What may be drawn for each of a graph's inputs. `ports`: a ranker's input ports."""
+
+    ports: Sequence[Any]
+    ids: IdInputs
+    uses: IntegerUses
+
+    @staticmethod
+    def of(model: Any, ports: Sequence[Any]) -> InputPlan:
+        """Of an onnx.ModelProto."""
+        return InputPlan(ports, id_columns(model), integer_uses(model))
+
+    @property
+    def free_integers(self) -> list[str]:
+        """Integer inputs that are no ids, indices, extents or divisors: any value suits."""
+        taken = {*self.ids.whole, *self.uses.indices, *self.uses.divisors}
+        integers = [port for port in self.ports if np.dtype(port.dtype).kind in "iu"]
+        return [p.name for p in integers if p.name not in taken and not p.per_request]
+
+    def draw(self, rows: int, seed: int) -> dict[str, Array]:
+        """`rows` usual rows: numbers from a normal distribution, ids within their tables."""
+        rng = np.random.default_rng(seed)
+        return {port.name: self._draw(port, rows, rng) for port in self.ports}
+
+    def _draw(self, port: Any, rows: int, rng: np.random.Generator) -> Array:
         shape = port.shape if port.per_request else (rows, *port.shape)
-        if np.issubdtype(port.dtype, np.floating):
-            values = rng.normal(size=shape)
-        else:
-            values = rng.integers(0, ids.whole.get(port.name, 2), shape).astype(np.float64)
-        for column, table_rows in ids.columns.get(port.name, {}).items():
+        columns = self.ids.columns.get(port.name, {})
+        if not np.issubdtype(port.dtype, np.floating):
+            least = int(port.name in self.uses.divisors)
+            most = self.ids.whole.get(port.name, 2) + least
+            return rng.integers(least, most, shape).astype(port.dtype)
+        values = rng.normal(size=shape)
+        for column, table_rows in columns.items():
             values[:, column] = rng.integers(0, table_rows, rows)
-        inputs[port.name] = values.astype(port.dtype)
-    return inputs
+        return values.astype(port.dtype)
+
+
+def generate_inputs(model: Any, ports: Any, rows: int, seed: int) -> dict[str, Array]:
+    """Usual inputs of `rows` rows for an onnx.ModelProto. `ports`: a ranker's input ports."""
+    return InputPlan.of(model, ports).draw(rows, seed)

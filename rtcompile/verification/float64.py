@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-__all__ = ["run_in_float64"]
+__all__ = ["Float64", "run_in_float64"]
 
 Array = npt.NDArray[Any]
 
@@ -25,6 +25,34 @@ def run_in_float64(model: Any, inputs: Mapping[str, Array]) -> list[Array] | Non
 
     None where that evaluator lacks an operator.
     """
+    return Float64(model).run(inputs)
+
+
+class Float64:
+    """An onnx.ModelProto in float64, to be asked several times."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._evaluator: Any = None
+
+    def run(self, inputs: Mapping[str, Array]) -> list[Array] | None:
+        """As `run_in_float64`."""
+        given = {
+            name: array.astype(np.float64) if array.dtype == np.float32 else array
+            for name, array in inputs.items()
+        }
+        try:
+            if self._evaluator is None:
+                self._evaluator = ReferenceEvaluator(_widened(self._model))
+            with np.errstate(all="ignore"):
+                found: list[Array] = self._evaluator.run(None, given)
+        except Exception:  # of no public base class: an operator that it lacks, or has in float32
+            return None
+        return found
+
+
+def _widened(model: Any) -> Any:
+    """A copy whose float32 tensors, casts and values are float64."""
     wide = onnx.ModelProto()
     wide.CopyFrom(model)
     graph = wide.graph
@@ -39,16 +67,7 @@ def run_in_float64(model: Any, inputs: Mapping[str, Array]) -> list[Array] | Non
     for value in (*graph.input, *graph.output, *graph.value_info):
         if value.type.tensor_type.elem_type == TensorProto.FLOAT:
             value.type.tensor_type.elem_type = TensorProto.DOUBLE
-    given = {
-        name: array.astype(np.float64) if array.dtype == np.float32 else array
-        for name, array in inputs.items()
-    }
-    try:
-        with np.errstate(all="ignore"):
-            found: list[Array] = ReferenceEvaluator(wide).run(None, given)
-    except Exception:  # of no public base class: an operator that it lacks, or has in float32 only
-        return None
-    return found
+    return wide
 
 
 def _widen(tensor: Any) -> None:

@@ -17,6 +17,7 @@ be that of inputs a last place off.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from rtcompile.errors import ModelError, VerificationError
 from rtcompile.verification.differences import TOLERANCE, differences
 from rtcompile.verification.draw_inputs import Batch
 
-__all__ = ["Judge"]
+__all__ = ["Asked", "Judge"]
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -38,6 +39,15 @@ _PLACES = {"float16": 4.0, "float32": 16.0, "float64": 16.0}
 # How many times the error of ONNX Runtime another one may be: both are sums of many small ones.
 _TIMES = 8.0
 _NUDGES = 3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Rows and what ONNX Runtime answers. `kept`: which of those asked for, where not all."""
+
+    batch: Batch
+    want: Sequence[Array]
+    kept: Sequence[int] | None = None
 
 
 class Judge:
@@ -54,29 +64,53 @@ class Judge:
         exact: Callable[[Inputs], Sequence[Array] | None],
         eager: bool = False,
     ) -> None:
-        self._names, self._run, self._exact, self._eager = names, run, exact, eager
+        self.run = run
+        self._names, self._exact, self._eager = names, exact, eager
 
-    def hold(self, batch: Batch, got: Sequence[Array]) -> float:
-        """The largest difference on ordinary rows; VerificationError for one that is too large.
+    def ask(self, batch: Batch) -> Asked | None:
+        """What ONNX Runtime answers, without hostile rows that it refuses.
 
-        Absolute, relative to an output's largest value where that is above 1. A batch of one row is
-        not judged where the original cannot answer it: some exports squeeze the batch away then.
+        None for a batch of one row that it cannot answer: some exports squeeze the batch away then.
+        Raises ModelError.
         """
         try:
-            want = list(self._run(batch.inputs))
+            return Asked(batch, self.run(batch.inputs))
         except ModelError:
-            if batch.rows > 1:
+            if batch.rows == 1:
+                return None
+            kept = [row for row in range(batch.rows) if self._answers(batch, row)]
+            if len(kept) == batch.rows:
                 raise
-            return 0.0
+        taken = batch.take(kept)
+        return Asked(taken, self.run(taken.inputs), kept)
+
+    def _answers(self, batch: Batch, row: int) -> bool:
+        """Whether a row is usual, or ONNX Runtime answers it."""
+        if not batch.kinds[row]:
+            return True
+        try:
+            self.run(batch.take([row]).inputs)
+        except ModelError:
+            return False
+        return True
+
+    def hold(self, asked: Asked, got: Sequence[Array]) -> float:
+        """The largest difference on ordinary rows; VerificationError for one that is too large.
+
+        Absolute, relative to an output's largest value where that is above 1.
+        """
+        batch, want = asked.batch, list(asked.want)
         for k, (name, one, other) in enumerate(zip(self._names, want, got, strict=True)):
             _same_form(name, one, other, batch.rows)
             want[k] = one.reshape(other.shape)
         wrong = [
             _differ(one, other, _least(one, batch)) for one, other in zip(want, got, strict=True)
         ]
-        settled = not (self._eager and batch.hostile.any())
-        if not settled or any(mask.any() for mask in wrong):
+        if any(mask.any() for mask in wrong):
             self._settle(batch, want, got, wrong)
+        elif self._eager and (rows := _swallowed(batch, want)):
+            # ONNX Runtime has kernels that make a number of NaN: is it one by right?
+            self._settle(batch.take(rows), *_of(rows, want, got))
         return max(
             (_largest(one, other, batch) for one, other in zip(want, got, strict=True)), default=0.0
         )
@@ -106,7 +140,7 @@ class Judge:
         low = high = right
         found = np.zeros(right.shape, bool)
         for seed in range(_NUDGES):
-            moved = self._run(_off_by_a_place(batch.inputs, seed))[k].reshape(right.shape)
+            moved = self.run(_off_by_a_place(batch.inputs, seed))[k].reshape(right.shape)
             found |= ~_differ(moved, got, allowed)
             with np.errstate(invalid="ignore"):
                 low, high = np.minimum(low, moved), np.maximum(high, moved)
@@ -114,6 +148,21 @@ class Judge:
             with np.errstate(invalid="ignore"):
                 found |= (got >= low - allowed) & (got <= high + allowed)
         return found
+
+
+def _swallowed(batch: Batch, want: Sequence[Array]) -> list[int]:
+    """Rows that have a NaN in them, and an output without."""
+    rows = [row for row, kind in enumerate(batch.kinds) if "NaN" in kind]
+    floats = [array for array in want if array.dtype.kind == "f" and len(array) == batch.rows]
+    return [row for row in rows if any(not np.isnan(array[row]).any() for array in floats)]
+
+
+def _of(
+    rows: list[int], want: Sequence[Array], got: Sequence[Array]
+) -> tuple[list[Array], list[Array], list[Mask]]:
+    """Some rows of outputs, none of which is wrong so far."""
+    one, other = ([a[rows] if a.ndim else a for a in arrays] for arrays in (want, got))
+    return one, other, [np.zeros(a.shape, bool) for a in one]
 
 
 def _same_form(name: str, want: Array, got: Array, rows: int) -> None:

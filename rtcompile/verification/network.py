@@ -8,19 +8,27 @@ that they hold, and the distance from the true original is reported beside (`sto
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import runtime
+from rtcompile.codegen.program import TILE
+from rtcompile.errors import VerificationError
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.loaded import loaded
 from rtcompile.verification.differences import ScoreDifference, Verification
-from rtcompile.verification.draw_inputs import ROW_COUNTS, generate_inputs, ordinary
-from rtcompile.verification.float64 import run_in_float64
+from rtcompile.verification.draw_inputs import ROW_COUNTS, Batch, InputPlan, ordinary
+from rtcompile.verification.float64 import Float64
+from rtcompile.verification.hostile_rows import past_the_end, with_hostile_rows
 from rtcompile.verification.judge import Judge
 from rtcompile.verification.reference import open_session
 from rtcompile.verification.stored_tables import Original
 
-__all__ = ["verify_network"]
+__all__ = ["open_judge", "verify_network"]
+
+# Of weights: up to here, float64 is asked on every batch with hostile rows.
+_EAGER_BYTES = 32 << 20
 
 
 def verify_network(
@@ -34,18 +42,65 @@ def verify_network(
     `stored`: the original on the tables as they are stored, where they are not in fp32.
     """
     original = stored.graph if stored else graph
-    run, names = open_session(original), graph.outputs
+    names = graph.outputs
+    judge = open_judge(original)
     true = open_session(graph) if stored else None
-    judge = Judge(names, partial(run, names), partial(run_in_float64, original.model))
-    moved = ScoreDifference()
+    moved, largest, total = ScoreDifference(), 0.0, 0
     with loaded(manifest, sections) as ranker:
-        largest, total = 0.0, 0
+        plan = InputPlan.of(graph.model, ranker.input_ports)
         for rows in ROW_COUNTS:
-            inputs = generate_inputs(graph.model, ranker.input_ports, rows, seed=rows)
-            actual = ranker.predict(inputs)
-            got = [actual[name] for name in names]
-            largest = max(largest, judge.hold(ordinary(inputs, rows), got))
-            if true is not None and rows > 1:  # see `Judge.hold` on one row
-                moved.add(true(names, inputs), got)
+            asked = judge.ask(_batch(plan, rows))
+            if asked is None:
+                continue
+            got = _answer(ranker, names, asked.batch)
+            largest = max(largest, judge.hold(asked, got))
             total += rows
+            if true is not None:
+                usual = ~asked.batch.hostile
+                want = true(names, asked.batch.inputs)
+                moved.add([w[usual] for w in want], [g[usual] for g in got])
+        _refuse_past_the_end(ranker, plan)
     return Verification(largest, total, moved if true else None)
+
+
+def open_judge(graph: ImportedGraph) -> Judge:
+    """Of a graph's outputs. Rows out of the ordinary ask float64 too where that is cheap."""
+    weights = sum(tensor.ByteSize() for tensor in graph.model.graph.initializer)
+    return Judge(
+        graph.outputs,
+        partial(open_session(graph), graph.outputs),
+        Float64(graph.model).run,
+        eager=weights <= _EAGER_BYTES,
+    )
+
+
+def _batch(plan: InputPlan, rows: int) -> Batch:
+    """Usual rows, in the larger batches of part of a tile with hostile ones among them."""
+    inputs = plan.draw(rows, seed=rows)
+    if rows <= 2 or rows == TILE:
+        return ordinary(inputs, rows)
+    return with_hostile_rows(plan, inputs, rows, rows)
+
+
+def _answer(ranker: runtime.Ranker, names: Sequence[str], batch: Batch) -> list[Any]:
+    try:
+        found = ranker.predict(batch.inputs)
+    except runtime.InferenceError as error:
+        raise VerificationError(
+            f"{batch.rows} rows that the original answers are refused: {error}: the artifact was "
+            "not written"
+        ) from error
+    return [found[name] for name in names]
+
+
+def _refuse_past_the_end(ranker: runtime.Ranker, plan: InputPlan) -> None:
+    """An id that no table has a row for is an error, never a score."""
+    for what, inputs in past_the_end(plan, plan.draw(1, seed=0)):
+        try:
+            ranker.predict(inputs)
+        except runtime.InferenceError:
+            continue
+        raise VerificationError(
+            f"{what}, which is past the end of its table, gives a score instead of an error: the "
+            "artifact was not written"
+        )

@@ -7,7 +7,6 @@ Both on generated rows, at item counts around the size of a tile, and on real ro
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,7 @@ from rtcompile.features.reference import extract_feature
 from rtcompile.loaded import loaded
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import ordinary
-from rtcompile.verification.float64 import run_in_float64
-from rtcompile.verification.judge import Judge
-from rtcompile.verification.reference import open_session
+from rtcompile.verification.network import open_judge
 from rtcompile.verification.rounding import RoundingCheck
 from rtcompile.verification.stored_tables import Original
 from runtime.columns import Column
@@ -116,7 +113,10 @@ class _Check:
         """One user, `count` items."""
         columns, scores = self.scores(user, items, context, count)
         inputs = self._kernels.inputs(columns, count)
-        self.largest = max(self.largest, self._kernels.judge.hold(ordinary(inputs, count), scores))
+        asked = self._kernels.judge.ask(ordinary(inputs, count))
+        if asked is None:
+            return
+        self.largest = max(self.largest, self._kernels.judge.hold(asked, scores))
         if self._true is not None:
             self.moved.add(self._true.of(columns, count), scores)
         self.rows += count
@@ -151,13 +151,11 @@ class _Scores:
     """An original in ONNX Runtime, on features."""
 
     def __init__(self, original: Original) -> None:
-        graph, self._bound = original.graph, original.bound
-        self._run = partial(open_session(graph), graph.outputs)
-        self.judge = Judge(graph.outputs, self._run, partial(run_in_float64, graph.model))
+        self._bound, self.judge = original.bound, open_judge(original.graph)
 
     def of(self, columns: Mapping[str, Column], count: int) -> list[npt.NDArray[Any]]:
         """Every output for `count` rows; features of one row count for all."""
-        return self._run(self.inputs(columns, count))
+        return list(self.judge.run(self.inputs(columns, count)))
 
     def inputs(self, columns: Mapping[str, Column], count: int) -> dict[str, npt.NDArray[Any]]:
         """What the graph reads."""

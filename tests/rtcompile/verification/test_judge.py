@@ -28,9 +28,15 @@ def hostile(*kinds: str, overflow: Sequence[bool] = ()) -> Batch:
     return Batch({}, kinds, np.array(overflow or [False] * len(kinds)))
 
 
+def hold(by: Judge, batch: Batch, got: Any) -> float:
+    asked = by.ask(batch)
+    assert asked is not None
+    return by.hold(asked, [np.asarray(got)])
+
+
 def refused(by: Judge, batch: Batch, got: Any, match: str = "instead of") -> None:
     with pytest.raises(VerificationError, match=match):
-        by.hold(batch, [np.asarray(got)])
+        hold(by, batch, got)
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def scores() -> Array:
 
 def test_a_well_conditioned_graph_is_held_to_a_few_places(scores: Array) -> None:
     by, batch = judge(scores, scores.astype(np.float64)), ordinary({}, ROWS)
-    assert by.hold(batch, [scores * np.float32(1 + 2 * ULP)]) < 3 * ULP
+    assert hold(by, batch, scores * np.float32(1 + 2 * ULP)) < 3 * ULP
     wrong = scores.copy()
     wrong[7] += 5e-6
     refused(by, batch, wrong, r"at \[7, 0\] of 20 rows; .* 1 of 20 values are further off")
@@ -54,13 +60,13 @@ def test_small_scores_are_held_to_their_own_size(scores: Array) -> None:
 def test_a_graph_that_amplifies_rounding_is_held_to_what_float32_gives(scores: Array) -> None:
     exact = scores.astype(np.float64) + np.linspace(-1e-3, 1e-3, ROWS)[:, None]
     by, batch = judge(scores, exact), ordinary({}, ROWS)
-    by.hold(batch, [(exact + 2e-3).astype(np.float32)])
+    hold(by, batch, (exact + 2e-3).astype(np.float32))
     refused(by, batch, (exact + 2e-2).astype(np.float32))
 
 
 def test_without_float64_the_fixed_tolerance_holds(scores: Array) -> None:
     by, batch = judge(scores), ordinary({}, ROWS)
-    by.hold(batch, [scores + np.float32(2e-5)])
+    hold(by, batch, scores + np.float32(2e-5))
     refused(by, batch, scores + np.float32(5e-4))
 
 
@@ -69,7 +75,7 @@ def test_nan_and_infinities_have_their_places(scores: Array, value: float) -> No
     want = scores.copy()
     want[3] = value
     by, batch = judge(want, want.astype(np.float64)), ordinary({}, ROWS)
-    by.hold(batch, [want])
+    hold(by, batch, want)
     for other in (np.nan, np.inf, -np.inf, 0.0, 3e38):
         if not np.array_equal(other, value, equal_nan=True):
             got = want.copy()
@@ -83,14 +89,14 @@ def test_nan_and_infinities_have_their_places(scores: Array, value: float) -> No
 def test_float64_decides_what_is_nan() -> None:
     onnxruntime, exact = np.array([[0.0], [0.5]], np.float32), np.array([[np.nan], [0.5]])
     batch = hostile("NaN", "")
-    judge(onnxruntime, exact).hold(batch, [exact.astype(np.float32)])
+    hold(judge(onnxruntime, exact), batch, exact.astype(np.float32))
     refused(judge(onnxruntime, exact, eager=True), batch, onnxruntime, "NaN")
 
 
 def test_a_row_that_overflows_is_not_settled() -> None:
     onnxruntime, exact = np.array([[np.nan], [0.5]], np.float32), np.array([[1.0], [0.5]])
     got = np.array([[np.inf], [0.5]], np.float32)
-    judge(onnxruntime, exact).hold(hostile("1e30", "", overflow=[True, False]), [got])
+    hold(judge(onnxruntime, exact), hostile("1e30", "", overflow=[True, False]), got)
     refused(judge(onnxruntime, exact), hostile("inf", ""), got)
     # What both references say is settled, whatever the row holds.
     refused(
@@ -103,7 +109,7 @@ def test_a_hostile_row_does_not_widen_the_others(scores: Array) -> None:
     want[0], exact[0] = 1e30, 1.1e30
     batch = hostile("1e30", *[""] * (ROWS - 1), overflow=[True, *[False] * (ROWS - 1)])
     got = want.copy()
-    judge(want, exact).hold(batch, [got])
+    hold(judge(want, exact), batch, got)
     got[1] += np.float32(1e-5)
     refused(judge(want, exact), batch, got)
 
@@ -113,13 +119,13 @@ def test_dtypes_and_shapes(scores: Array) -> None:
     refused(by, batch, scores.astype(np.float64), "of float64 instead of float32")
     refused(by, batch, scores[:, 0], r"shape \(20,\) instead of \(20, 1\)")
     one = judge(scores[0, 0])  # an export that squeezes a batch of one away
-    one.hold(ordinary({}, 1), [scores[:1]])
+    hold(one, ordinary({}, 1), scores[:1])
 
 
 def test_integers_and_flags_are_exact() -> None:
     for want in (np.arange(4), np.array([True, False, True, True])):
         by, got = judge(want, want), want.copy()
-        by.hold(ordinary({}, 4), [got])
+        hold(by, ordinary({}, 4), got)
         got[2] = 0
         refused(by, ordinary({}, 4), got)
 
@@ -130,7 +136,7 @@ def test_a_choice_of_near_equals_may_be_either() -> None:
         ["Y"], lambda inputs: [np.argmax(inputs["X"], 1)], lambda inputs: [np.array([1, 0])]
     )
     batch = ordinary({"X": x}, 2)
-    first.hold(batch, [np.array([0, 0])])
+    hold(first, batch, np.array([0, 0]))
     refused(first, batch, [1, 1])
 
 
@@ -139,6 +145,6 @@ def test_an_original_that_cannot_answer_one_row_is_not_asked_for_it(scores: Arra
         raise ModelError("ranks differ")
 
     by = Judge(["Y"], run, lambda inputs: None)
-    assert by.hold(ordinary({}, 1), [scores[:1]]) == 0
+    assert by.ask(ordinary({}, 1)) is None
     with pytest.raises(ModelError):
-        by.hold(ordinary({}, 2), [scores[:2]])
+        by.ask(ordinary({}, 2))
