@@ -121,8 +121,8 @@ def _ids(drawn: Any, last: int, kind: str) -> Any:
 def past_the_end(plan: InputPlan, inputs: dict[str, npt.NDArray[Any]]) -> Sequence[Any]:
     """(what, inputs) of requests like `inputs`, each with one id that is past its table's end."""
     found = []
-    for name, rows in plan.ids.whole.items():
-        array = np.array(inputs[name])
+    for name in inputs.keys() & plan.ids.whole.keys():
+        array, rows = np.array(inputs[name]), plan.ids.whole[name]
         if array.size and np.iinfo(array.dtype).max >= rows:
             array.reshape(-1)[-1] = rows
             found.append((f"id {rows} of input {name!r}", {**inputs, name: array}))
