@@ -110,7 +110,7 @@ class Judge:
             self._settle(batch, want, got, wrong)
         elif self._eager and (rows := _swallowed(batch, want)):
             # ONNX Runtime has kernels that make a number of NaN: is it one by right?
-            self._settle(batch.take(rows), *_of(rows, want, got))
+            self._settle(batch.take(rows), *_of(rows, batch.rows, want, got))
         return max(
             (_largest(one, other, batch) for one, other in zip(want, got, strict=True)), default=0.0
         )
@@ -153,15 +153,17 @@ class Judge:
 def _swallowed(batch: Batch, want: Sequence[Array]) -> list[int]:
     """Rows that have a NaN in them, and an output without."""
     rows = [row for row, kind in enumerate(batch.kinds) if "NaN" in kind]
-    floats = [array for array in want if array.dtype.kind == "f" and len(array) == batch.rows]
+    floats = [a for a in want if a.dtype.kind == "f" and a.ndim and len(a) == batch.rows]
     return [row for row in rows if any(not np.isnan(array[row]).any() for array in floats)]
 
 
 def _of(
-    rows: list[int], want: Sequence[Array], got: Sequence[Array]
+    rows: list[int], count: int, want: Sequence[Array], got: Sequence[Array]
 ) -> tuple[list[Array], list[Array], list[Mask]]:
-    """Some rows of outputs, none of which is wrong so far."""
-    one, other = ([a[rows] if a.ndim else a for a in arrays] for arrays in (want, got))
+    """Some rows of outputs of `count`, none of which is wrong so far."""
+    one, other = (
+        [a[rows] if a.ndim and len(a) == count else a for a in arrays] for arrays in (want, got)
+    )
     return one, other, [np.zeros(a.shape, bool) for a in one]
 
 
@@ -273,7 +275,7 @@ def _off_by_a_place(inputs: Inputs, seed: int) -> dict[str, Array]:
 def _largest(want: Array, got: Array, batch: Batch) -> float:
     if want.dtype.kind != "f" or not want.size:
         return 0.0
-    if _by_row(want, batch.rows).shape[0] == batch.rows:
+    if want.ndim and len(want) == batch.rows:
         want, got = want[~batch.hostile], got[~batch.hostile]
     return float(np.max(differences(want, got), initial=0.0))
 
