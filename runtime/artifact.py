@@ -8,7 +8,8 @@
     56    8   reserved, zero
     64    -   the manifest, JSON in UTF-8
     then      the sections, each from a multiple of 4096: `module`, a shared library, and
-              `constants`, which is memory-mapped or read
+              `constants`, which is memory-mapped or read; `verification`, if there is one, says
+              what scores must be, and is read by `rtcompile verify` alone
 
 The manifest names each section with offset, length and SHA-256, so that a file that was cut short
 or altered anywhere is refused.
@@ -28,6 +29,8 @@ import mmap
 import os
 import stat
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +51,7 @@ __all__ = [
     "FileState",
     "damaged",
     "read_artifact",
+    "read_section",
 ]
 
 MAGIC = b"RTCOMPIL"
@@ -116,17 +120,36 @@ class FileState:
         return (now.device, now.inode) == (self.device, self.inode) and now != self
 
 
-def read_artifact(path: str | Path, copy: bool = False) -> Artifact:
+def read_artifact(path: str | Path, copy: bool = False, target: str = "") -> Artifact:
     """Read and check the artifact at `path`. Raises ArtifactError with the reason.
+
+    `target`: the one of several to read, in place of the last that this machine can run.
 
     The file is opened once: what is checked is what is used, whatever the path names meanwhile.
     `copy`: read the constants into memory of this process, so that nothing that happens to the file
     matters from then on; small ones are read in any case.
     """
     path = Path(path)
+    with _opened(path) as file:
+        return _read(path, file, copy, target)
+
+
+def read_section(path: str | Path, name: str) -> bytes | None:
+    """A section that a ranker does not use; None where there is none. Raises ArtifactError."""
+    path = Path(path)
+    with _opened(path) as file:
+        whole = _read_manifest(path, file, os.fstat(file).st_size)
+        check_whole(whole)
+        section = whole["sections"].get(name)
+        return section and _read_section(path, file, name, section, True).tobytes()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """The descriptor of the file; what goes wrong while it is read is an ArtifactError."""
     try:
         with path.open("rb", buffering=0) as file:
-            return _read(path, file.fileno(), copy)
+            yield file.fileno()
     except ManifestError as error:
         raise damaged(path, error) from error
     except (OSError, ValueError) as error:  # of a path with a null byte
@@ -139,7 +162,7 @@ def damaged(path: Path, error: Exception) -> ArtifactError:
     return ArtifactError(f"{path}: damaged manifest: {error}; build the artifact again")
 
 
-def _read(path: Path, file: int, copy: bool) -> Artifact:
+def _read(path: Path, file: int, copy: bool, target: str) -> Artifact:
     status = os.fstat(file)
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -156,7 +179,8 @@ def _read(path: Path, file: int, copy: bool) -> Artifact:
     sections = whole["sections"]
     variants = whole.pop("variants", [whole])
     targets = tuple(variant.get("target", {}) for variant in variants)
-    manifest = {**whole, **variants[last_runnable(targets)]}
+    named = [index for index, one in enumerate(targets) if one.get("name") == target]
+    manifest = {**whole, **variants[named[0] if named else last_runnable(targets)]}
     chosen = manifest.pop("module", "module"), manifest.pop("constants", "constants")
     missing = [name for name in chosen if name not in sections]
     if missing:

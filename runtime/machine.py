@@ -9,14 +9,14 @@ from typing import Any
 
 from runtime.errors import TargetError
 
-__all__ = ["check_target", "last_runnable"]
+__all__ = ["check_target", "last_runnable", "what_lacks"]
 
 Target = Mapping[str, Any]  # of a manifest: its name, machine and features
 
 
 def check_target(path: Path, targets: Sequence[Target]) -> None:
     """Raise TargetError unless this machine can run code for one of `targets`."""
-    reasons = [_lacks(target) for target in targets]
+    reasons = [what_lacks(target) for target in targets]
     if "" in reasons:
         return
     if len(targets) == 1:
@@ -31,12 +31,12 @@ def check_target(path: Path, targets: Sequence[Target]) -> None:
 def last_runnable(targets: Sequence[Target]) -> int:
     """The index of the last that this machine can run; of the very last if there is none."""
     able = [
-        index for index, target in enumerate(targets) if len(targets) > 1 and not _lacks(target)
+        index for index, target in enumerate(targets) if len(targets) > 1 and not what_lacks(target)
     ]
     return able[-1] if able else len(targets) - 1
 
 
-def _lacks(target: Target) -> str:
+def what_lacks(target: Target) -> str:
     """What this machine lacks for the target and what to do, or ''."""
     if platform.machine() != target["machine"]:
         return f"this machine is {platform.machine()}; build with a matching --target"

@@ -28,7 +28,7 @@ from runtime.stage import Port, Stage
 from runtime.team_plan import HELPER_AT
 from runtime.text_steps import MissingLibraryError
 
-__all__ = ["Ranker", "load"]
+__all__ = ["Ranker", "load", "load_target"]
 
 # What comes of entries that do not fit each other, or the module.
 _MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, MemoryError)
@@ -55,6 +55,17 @@ def load(path: str | Path, threads: int = 1, *, copy: bool = False) -> Ranker:
     artifact = read_artifact(path, copy)
     if all(artifact.targets):  # else what follows says that one is missing
         check_target(artifact.path, artifact.targets)
+    return _open(artifact, threads)
+
+
+def load_target(path: str | Path, target: str) -> Ranker:
+    """Load the module for `target`, one of an artifact's. Raises what `load` raises."""
+    artifact = read_artifact(path, target=target)
+    check_target(artifact.path, [artifact.manifest["target"]])
+    return _open(artifact, 1)
+
+
+def _open(artifact: Artifact, threads: int) -> Ranker:
     artifact.check_entries()
     try:
         return Ranker(artifact, _load_module(artifact), threads)
