@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 
-from rtcompile.cli_group import CommandGroup
+from rtcompile.cli_group import CommandGroup, told
 from rtcompile.options import CALIBRATION_METHODS, PRECISIONS, BuildOptions
+from rtcompile.output_file import is_stream
 from rtcompile.tuning.commands import logs_commands, tune_command
 
 __all__ = ["main"]
@@ -97,6 +101,8 @@ main.add_command(logs_commands)
 @click.option("--tuning-logs", type=_PATH, help="Tuning records. [default: those of the package]")
 @click.option("--verify/--no-verify", default=True, show_default=True)
 @click.option("--explain", is_flag=True, help="Show what each pass did, or refused and why.")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Kept with the artifact.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object; of an error too.")
 def build_command(
     model: Path,
     output: Path,
@@ -118,33 +124,61 @@ def build_command(
     tuning_logs: Path | None,
     verify: bool,
     explain: bool,
+    tags: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Compile MODEL, an ONNX graph, into an artifact."""
+    from rtcompile.build_json import errors_as_json
+
+    if is_stream(output):
+        raise click.BadParameter(f"{output}: an artifact goes to a file", param_hint="--output")
+    given = {
+        "features": features,
+        "target": targets,
+        "embeddings": embeddings,
+        "embedding_dtype": embedding_dtype,
+        "table_dtypes": tuple(map(_table_dtype, table_dtypes)),
+        "outputs": outputs,
+        "tags": tuple(map(_tag, tags)),
+        "quantize": quantize,
+        "calibration": calibration,
+        "calibration_method": calibration_method,
+        "label": label,
+        "max_auc_drop": max_auc_drop,
+        "max_difference": max_difference,
+        "max_mean_difference": max_mean_difference,
+        "allow_over_budget": allow_over_budget,
+        "keep_slower": keep_slower,
+        "tuning_logs": tuning_logs,
+        "verify": verify,
+    }
+    with errors_as_json(told, click.echo) if as_json else nullcontext():
+        _build(model, output, given, explain, as_json)
+
+
+def _build(
+    model: Path, output: Path, options: dict[str, Any], explain: bool, as_json: bool
+) -> None:
     from rtcompile.conductor import build
+
+    if as_json:
+        from rtcompile.build_json import describe_build
+
+        result = build(model, BuildOptions(**options), output=output)
+        click.echo(json.dumps(describe_build(result, output), sort_keys=True))
+        return
     from rtcompile.console import console, show_build
 
-    options = BuildOptions(
-        features=features,
-        target=targets,
-        embeddings=embeddings,
-        embedding_dtype=embedding_dtype,
-        table_dtypes=tuple(map(_table_dtype, table_dtypes)),
-        outputs=outputs,
-        quantize=quantize,
-        calibration=calibration,
-        calibration_method=calibration_method,
-        label=label,
-        max_auc_drop=max_auc_drop,
-        max_difference=max_difference,
-        max_mean_difference=max_mean_difference,
-        allow_over_budget=allow_over_budget,
-        keep_slower=keep_slower,
-        tuning_logs=tuning_logs,
-        verify=verify,
-    )
     with console.status("starting") as status:
-        result = build(model, options, output=output, progress=status.update)
+        result = build(model, BuildOptions(**options), output=output, progress=status.update)
     show_build(result, output, explain)
+
+
+def _tag(given: str) -> tuple[str, str]:
+    key, equals, value = given.partition("=")
+    if not (key and equals):
+        raise click.BadParameter(f"{given!r}: KEY=VALUE is needed", param_hint="--tag")
+    return key, value
 
 
 def _table_dtype(given: str) -> tuple[str, str]:
@@ -215,8 +249,6 @@ def extract_command(config: Path, input: Path, output: Path, workers: int | None
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def inspect_command(artifact: Path, as_json: bool) -> None:
     """Show what an artifact holds."""
-    import json
-
     from runtime.artifact import read_artifact
 
     found = read_artifact(artifact)

@@ -17,7 +17,7 @@ from rtcompile.extras import missing_extra
 from runtime.errors import InferenceError
 from runtime.shorten import short_message
 
-__all__ = ["CommandGroup", "exit_codes"]
+__all__ = ["CommandGroup", "exit_codes", "told"]
 
 _USAGE, _OWN_FAULT, _NO_MEMORY = 2, 100, 101
 _INTERRUPTED, _NO_READER, _TERMINATED = (
@@ -66,7 +66,7 @@ class CommandGroup(click.Group):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            _end(*_told(error))
+            _end(*told(error))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The exit codes."""
@@ -74,7 +74,7 @@ class CommandGroup(click.Group):
             formatter.write_dl([(str(code), text) for code, text in exit_codes().items()])
 
 
-def _told(error: Exception) -> tuple[str, int]:
+def told(error: Exception) -> tuple[str, int]:
     """What to say of an error, and its exit code."""
     if isinstance(error, RtcompileError | InferenceError):
         return f"error: {error}", error.exit_code

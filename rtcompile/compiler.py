@@ -6,10 +6,8 @@ binding times, the lifting of dense layers. `Compiler.compile` goes on from ther
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +185,7 @@ class Compiler:
         return stages
 
     def _manifest(self, stages: Stages, constants: ConstantStore) -> dict[str, Any]:
-        options, target, plan = self._options, self._target, self.plan
+        target, plan = self._target, self.plan
         return {
             "kind": "graph" if plan is None else "ranking",
             "target": {
@@ -200,14 +198,7 @@ class Compiler:
             "serve": [program.name for program in served_stages(stages.programs)],
             "tables": [_describe_table(table) for table in constants.tables],
             "left_out": asdict(self.original.graph.left_out),
-            "provenance": {
-                "model": self._model.name,
-                "model_sha256": _digest(self._model),
-                "features_sha256": _digest(Path(options.features)) if options.features else None,
-                "options_sha256": options.digest(),
-                "rtcompile": version("rtcompile"),
-                "tvm": version("apache-tvm"),
-            },
+            "provenance": {},  # of what is to be written; see `provenance.py`
         }
 
 
@@ -235,7 +226,3 @@ def _describe_table(table: Table) -> dict[str, Any]:
         "dtype": table.format.dtype,
         "note": table.note,
     }
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

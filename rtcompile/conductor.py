@@ -16,11 +16,13 @@ from relay_passes.report import Report
 from rtcompile.artifact import write_variants
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.compiler import FLOAT32_PLAN, Candidate, Compiler
-from rtcompile.errors import ConfigError, TuningError, UnsupportedError
+from rtcompile.errors import ConfigError, ModelError, TuningError, UnsupportedError
 from rtcompile.features.config import load_config
 from rtcompile.features.operators import CallLibrary
 from rtcompile.features.plan import FeaturePlan
+from rtcompile.input_files import InputFile, recorded
 from rtcompile.options import BuildOptions
+from rtcompile.provenance import describe_provenance, note_files
 from rtcompile.quantize.build import Quantization, build_quantized, has_a_budget, levels_of
 from rtcompile.quantize.imported import describe_imported
 from rtcompile.quantize.samples import read_columns
@@ -65,7 +67,8 @@ def build(
     """
     options = options or BuildOptions()
     targets = resolve_targets(options.targets)
-    plan = _features(options)
+    with recorded() as config_files:
+        plan = _features(options)
     for target in targets:
         _check_target(target, plan, options.verify)
         levels_of(options, target)  # refused before anything is built
@@ -75,7 +78,10 @@ def build(
     built = []
     for target in targets:
         say = partial(_say, progress, target.name if len(targets) > 1 else "")
-        built.append(_build(Path(model), plan, options, target, constants, say))
+        candidate, result = _build(Path(model), plan, options, target, constants, say)
+        candidate.manifest["provenance"] = _provenance(Path(model), options, target, config_files)
+        candidate.manifest["tags"] = dict(options.tags)
+        built.append((candidate, result))
     progress("write the artifact")
     write_variants(Path(output), [(c.manifest, c.sections) for c, _ in built])
     return _all_of([result for _, result in built])
@@ -107,6 +113,17 @@ def _build(
             verification = _verify_rounding(compiler, candidate, options, verification)
     notes, report = tuple(logs.notes()), compiler.report
     return candidate, BuildResult(candidate.manifest, report, verification, quantization, notes)
+
+
+def _provenance(
+    model: Path, options: BuildOptions, target: CpuTarget, config_files: Sequence[InputFile]
+) -> dict[str, Any]:
+    try:
+        with recorded() as files:
+            note_files(model, options, target.name)
+    except OSError as error:
+        raise ModelError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    return describe_provenance([*config_files, *files], options)
 
 
 def _say(progress: Callable[[str], None], target: str, step: str) -> None:

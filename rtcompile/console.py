@@ -149,7 +149,14 @@ def show_manifest(manifest: dict[str, Any], targets: Sequence[str]) -> None:
     output.print(_tuning(manifest["tuning"]))
     if len(targets) > 1:
         output.print(f"has modules for {', '.join(targets)}; this is what is loaded here")
-    output.print(f"target {manifest['target']['name']}, built with {manifest['provenance']}")
+    for key, value in manifest.get("tags", {}).items():
+        output.print(f"tag {key}={value}", markup=False, highlight=False, soft_wrap=True)
+    made_of = Table("file", "name", "bytes", "SHA-256", box=box.SIMPLE_HEAD)
+    for file in manifest["provenance"].get("files", ()):
+        made_of.add_row(file["role"], file["name"], f"{file['bytes']:,}", file["sha256"][:16])
+    output.print(made_of)
+    versions = [f"{n} {manifest['provenance'].get(n)}" for n in ("rtcompile", "tvm", "onnx")]
+    output.print(f"target {manifest['target']['name']}, built with {', '.join(versions)}")
 
 
 def _show_left_out(to: Console, manifest: dict[str, Any]) -> None:

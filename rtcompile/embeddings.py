@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from rtcompile.errors import EmbeddingsError
 
-__all__ = ["EmbeddingTables", "graph_tables", "load_tables"]
+__all__ = ["EmbeddingTables", "graph_tables", "load_tables", "table_files"]
 
 _DTYPES = ("F16", "F32", "F64")
 
@@ -32,9 +32,14 @@ class EmbeddingTables:
         return self.tables.get(f"{name}.weight") if found is None else found
 
 
+def table_files(path: Path) -> list[Path]:
+    """A safetensors file, or all such files of a folder."""
+    return sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+
+
 def load_tables(path: Path) -> EmbeddingTables:
     """Every matrix of a safetensors file, or of all such files in a folder. EmbeddingsError."""
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    files = table_files(path)
     if not files:
         raise EmbeddingsError(f"{path}: no *.safetensors file in this folder")
     tables: dict[str, npt.NDArray[np.float32]] = {}

@@ -14,6 +14,8 @@ __all__ = ["ABLATIONS", "CALIBRATION_METHODS", "PRECISIONS", "BuildOptions"]
 # Of dense layers; int8 falls back to bf16 and float32 where scores cannot bear it.
 PRECISIONS = ("none", "bf16", "int8")
 
+_PATHS = ("features", "embeddings", "calibration", "tuning_logs")
+
 # How the range of a layer's input is chosen; dynamic: each row has its own.
 CALIBRATION_METHODS = ("minmax", "percentile", "entropy", "dynamic")
 
@@ -37,7 +39,8 @@ class BuildOptions:
     instead. `outputs`: which of the graph's outputs to keep, in its order; none stands for all.
     Features that feed the others alone are extracted by `Ranker.extract` only. `tuning_logs`: a
     folder of tuning records, in place of those that come with the package. `verify`: compare with
-    the original before writing.
+    the original before writing. `tags`: (key, value) pairs for people and tools, kept with the
+    artifact.
 
     `quantize`: the lowest precision of dense layers. `calibration`: real rows, .parquet or .jsonl,
     or .npz of a graph's inputs: to verify on, to see ranges on (`calibration_method`), to measure
@@ -67,6 +70,7 @@ class BuildOptions:
     keep_slower: bool = False
     tuning_logs: str | Path | None = None
     verify: bool = True
+    tags: tuple[tuple[str, str], ...] = ()
     profile: bool = False
     without: tuple[str, ...] = ()
 
@@ -79,6 +83,10 @@ class BuildOptions:
                 raise ConfigError(
                     f"{name} {getattr(self, name)!r}: one of {', '.join(allowed)} is needed"
                 )
+        keys = [key for key, _ in self.tags]
+        twice = [key for key in keys if keys.count(key) > 1 or not key]
+        if twice:
+            raise ConfigError(f"tag {twice[0]!r}: a key is not empty, and is given once")
         unknown = [part for part in self.without if part not in ABLATIONS]
         if unknown:
             raise ConfigError(
@@ -91,7 +99,9 @@ class BuildOptions:
         return (self.target,) if isinstance(self.target, str) else self.target
 
     def digest(self) -> str:
-        """SHA-256 over every field."""
+        """SHA-256 over every field but paths: what the files hold counts, not where they lie."""
         fields = {**asdict(self), "target": self.targets}
+        for name in _PATHS:
+            fields[name] = fields[name] is not None
         text = json.dumps(fields, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()

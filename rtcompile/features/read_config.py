@@ -20,7 +20,7 @@ _NAMES = ("feature_name", "sequence_name")
 def read_config(path: Path) -> Any:
     """The file's content. Raises ConfigError."""
     try:
-        text = read_text(path, _MOST_BYTES)
+        text = read_text(path, _MOST_BYTES, "features")
         return json.loads(text, object_pairs_hook=_without_duplicates)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", str(path)) from error
