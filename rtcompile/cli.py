@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from rtcompile.cli_group import CommandGroup, told
+from rtcompile.counts_summary import Counters
 from rtcompile.options import CALIBRATION_METHODS, PRECISIONS, BuildOptions
 from rtcompile.output_file import is_stream
 from rtcompile.tuning.commands import logs_commands, tune_command
@@ -31,6 +33,10 @@ _EMBEDDING_DTYPE = click.option(
     show_default=True,
     type=click.Choice(["fp32", "fp16", "bf16", "int8", "int4"]),
     help="What embedding tables are stored in.",
+)
+
+_STRICT = click.option(
+    "--strict", is_flag=True, help="A value that is there but cannot be read is an error."
 )
 
 
@@ -211,7 +217,10 @@ def _table_dtype(given: str) -> tuple[str, str]:
     show_default=True,
     help="A refused request ends the run, or has a line that says why.",
 )
-def rank_command(artifact: Path, items: Path, requests: Path, output: Path, on_error: str) -> None:
+@_STRICT
+def rank_command(
+    artifact: Path, items: Path, requests: Path, output: Path, on_error: str, strict: bool
+) -> None:
     """Score requests: {"user": {...}, "items": [ids], "context": {field: [a value an item]}}.
 
     Each is answered before the next is read. An output that is a file appears once it is whole.
@@ -221,7 +230,10 @@ def rank_command(artifact: Path, items: Path, requests: Path, output: Path, on_e
     def report(message: str) -> None:
         click.echo(f"refused: {message}", err=True)
 
-    done = rank_file(artifact, items, requests, output, on_error=on_error, report=report)
+    done = rank_file(
+        artifact, items, requests, output, on_error=on_error, strict=strict, report=report
+    )
+    _show_counts(done.counters)
     if done.refused:
         click.echo(f"{done.refused} of {done.requests} requests were refused", err=True)
 
@@ -231,7 +243,10 @@ def rank_command(artifact: Path, items: Path, requests: Path, output: Path, on_e
 @click.argument("input", type=_PATH)
 @click.option("-o", "--output", required=True, type=_PATH, help="Features (.parquet, .jsonl).")
 @click.option("--workers", type=click.IntRange(1), help="Processes. [default: one a core]")
-def extract_command(config: Path, input: Path, output: Path, workers: int | None) -> None:
+@_STRICT
+def extract_command(
+    config: Path, input: Path, output: Path, workers: int | None, strict: bool
+) -> None:
     """Extract the features of CONFIG, an fg.json or an artifact, from the rows of INPUT.
 
     INPUT is .parquet, .csv or .jsonl of any size. An interrupted run goes on where it was.
@@ -239,9 +254,27 @@ def extract_command(config: Path, input: Path, output: Path, workers: int | None
     from rtcompile.console import console, progress_bar
     from rtcompile.offline.extract_file import extract_file
 
+    counters: dict[str, Mapping[str, int]] = {}
     with progress_bar("extracting") as advance:
-        rows = extract_file(config, input, output, workers=workers, progress=advance)
+        rows = extract_file(
+            config,
+            input,
+            output,
+            workers=workers,
+            strict=strict,
+            progress=advance,
+            report=counters.update,
+        )
     console.print(f"wrote {output} ({rows} rows)")
+    _show_counts(counters)
+
+
+def _show_counts(counters: Counters) -> None:
+    """Say on stderr what became of values."""
+    from rtcompile.counts_summary import summary
+
+    for line in summary(counters):
+        click.echo(line, err=True)
 
 
 @main.command("inspect")

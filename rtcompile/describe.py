@@ -47,6 +47,7 @@ def describe_stage(program: StageProgram) -> dict[str, Any]:
         "input_table": program.input_table,
         "output_table": program.output_table,
         "calibration_words": program.calibration_words,
+        "tallied": list(program.tallied),
         "calls": len(program.calls),
         "kernels": len(program.kernels),
     }

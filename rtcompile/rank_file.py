@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import runtime
+from rtcompile.counts_summary import Counters
 from rtcompile.errors import DataError
 from rtcompile.input_lines import numbered_lines, parse_object
 from rtcompile.output_file import STANDARD, open_output
@@ -28,10 +29,11 @@ _NEEDED = "an object with user and items"
 
 @dataclass
 class Ranked:
-    """How many requests a run read, and how many of them were refused."""
+    """How many requests a run read, how many of them were refused, and what became of values."""
 
     requests: int = 0
     refused: int = 0
+    counters: Counters = field(default_factory=dict)
 
 
 def rank_file(
@@ -41,6 +43,7 @@ def rank_file(
     output: Path = STANDARD,
     *,
     on_error: str = "fail",
+    strict: bool = False,
     report: Callable[[str], None] = lambda message: None,
 ) -> Ranked:
     """Score every request of JSON lines, in their order.
@@ -48,13 +51,14 @@ def rank_file(
     A line of scores is {"items": [...], "scores": {output: [...]}}. `-` is standard input and
     output. An output that is a file appears whole or not at all; to a stream each line goes at
     once. `on_error`: a request that is refused ends the run, or with "skip" has the line
-    {"line": its number, "error": why} in place of scores, which `report` is told too.
+    {"line": its number, "error": why} in place of scores, which `report` is told too. `strict`: a
+    value that cannot be read is an error.
 
     Raises DataError, OutputError or an error of the runtime, which name the line.
     """
     if items == requests == STANDARD:
         raise DataError("items and requests cannot both come from standard input")
-    ranker = runtime.load(artifact)
+    ranker = runtime.load(artifact, strict=strict)
     ranker.items.replace(_item_table(items))
     done = Ranked()
     with open_output(output) as out:
@@ -71,6 +75,7 @@ def rank_file(
             out.write(json.dumps(answer).encode() + b"\n")
             if out.is_stream:
                 out.flush()
+    done.counters = ranker.counters()
     return done
 
 

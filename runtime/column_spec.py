@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 from runtime.operator_library import LibraryFunction, address_of
-from runtime.raw_values import is_list, text_of
+from runtime.plain_values import is_list, parts_of
+from runtime.raw_values import text_of
 from runtime.text_steps import Asset, TextStep, prepare, step_from_json, step_to_json
 
 __all__ = ["KINDS", "ColumnSpec", "processing", "read_specs"]
@@ -57,6 +58,7 @@ class ColumnSpec:
     function: LibraryFunction | None = None
     cut: bool = False  # whether numbers lose their fraction before they become text
     listed: bool = False  # whether all texts are split here, so that every row has one form
+    readers: tuple[str, ...] = field(default=(), compare=False)  # names of the features, for counts
 
     @cached_property
     def is_text(self) -> bool:
@@ -86,7 +88,11 @@ class ColumnSpec:
         if self.function is not None:
             name = self.function.library.name
             plain["function"] = {"symbol": self.function.symbol, "library": name}
-        return {**plain, "steps": [step_to_json(step) for step in self.steps]}
+        return {
+            **plain,
+            "readers": list(self.readers),
+            "steps": [step_to_json(step) for step in self.steps],
+        }
 
     @staticmethod
     def from_json(given: Mapping[str, Any], assets: Mapping[str, bytes]) -> ColumnSpec:
@@ -95,6 +101,7 @@ class ColumnSpec:
         for name in _BYTES:
             if values[name] is not None:
                 values[name] = values[name].encode("latin1")
+        values["readers"] = tuple(given["readers"])
         values["steps"] = tuple(step_from_json(step, assets) for step in given["steps"])
         if given["function"] is not None:
             symbol, name = given["function"]["symbol"], given["function"]["library"]
@@ -114,7 +121,7 @@ def processing(steps: tuple[TextStep, ...]) -> Callable[[object], object]:
         if not is_list(value):
             return one(value)
         found: list[bytes] = []
-        for part in value:  # type: ignore[attr-defined]
+        for part in parts_of(value):
             made = one(part)
             found += made if isinstance(made, list) else [made]
         return found

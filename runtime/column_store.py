@@ -21,7 +21,17 @@ from runtime.encoded import COLUMN_WORDS, PADDING, Mode, Word
 from runtime.input_table import address
 from runtime.serve_plan import Stored
 
-__all__ = ["ColumnStore", "StoredColumns"]
+__all__ = ["ColumnStore", "StoredColumns", "item_field", "stored_specs"]
+
+
+def item_field(name: str) -> str:
+    """How messages name a field of items."""
+    return f"item field {name!r}"
+
+
+def stored_specs(specs: Sequence[ColumnSpec]) -> tuple[ColumnSpec, ...]:
+    """How columns are read that are kept."""
+    return tuple(replace(spec, listed=True) for spec in specs)
 
 
 class StoredColumns:
@@ -83,8 +93,8 @@ class ColumnStore:
     """Append rows, take snapshots. One writer at a time; see `items.py`."""
 
     def __init__(self, specs: Sequence[ColumnSpec]) -> None:
-        self._specs = tuple(replace(spec, listed=True) for spec in specs)
-        self._encoder = Encoder(self._specs, lambda name: f"item field {name!r}")
+        self._specs = stored_specs(specs)
+        self._encoder = Encoder(self._specs, item_field)
         self._columns = [_Column() for _ in specs]
         self._splits = [0] * len(self._specs)
         self._longest = 0

@@ -20,6 +20,7 @@ from runtime.column_spec import ColumnSpec
 from runtime.encode import Columns, Encoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode
 from runtime.input_table import address
+from runtime.unparsed import UnparsedValues
 from runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter
 from runtime.value_plan import State, plan_row
 
@@ -113,8 +114,10 @@ class CompiledEncoder:
         writer: ValueWriter,
         specs: Sequence[ColumnSpec],
         where: Callable[[str], str],
+        unparsed: UnparsedValues | None = None,
     ) -> None:
         self.specs, self._where, self._function = tuple(specs), where, function
+        self._unparsed = unparsed or UnparsedValues()
         self._writer = writer
         rows = [plan_row(index, spec) for index, spec in enumerate(specs)]
         self._rows = {row[0]: row for row in rows if row is not None and FORMAT_IS_KNOWN}
@@ -227,7 +230,8 @@ class CompiledEncoder:
         if found is None:
             if len(self._encoders) >= _MOST_SETS:
                 self._encoders.clear()
-            found = Encoder([self.specs[index] for index in indices], self._where)
+            specs = [self.specs[index] for index in indices]
+            found = Encoder(specs, self._where, self._unparsed)
             self._encoders[indices] = found
         return found
 

@@ -8,6 +8,7 @@ row all together: a request may have a thousand of them. All others go value by 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import isnan
 from typing import Any
 
@@ -22,7 +23,8 @@ from runtime.encode_numbers import NumberColumns, may_lack
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Split, Word
 from runtime.errors import RequestError
 from runtime.operator_library import address_of
-from runtime.raw_values import NUMBERS, is_several, number_of, text_of
+from runtime.raw_values import is_number, is_several, number_of, text_of
+from runtime.unparsed import UnparsedValues
 
 __all__ = ["Encoder"]
 
@@ -33,10 +35,17 @@ _EXTRA = 4
 
 
 class Encoder:
-    """Encodes the columns of `specs`. `where` names a column in messages."""
+    """Encodes the columns of `specs`. `where` names a column in messages, `unparsed` takes what
+    cannot be read."""
 
-    def __init__(self, specs: Sequence[ColumnSpec], where: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        specs: Sequence[ColumnSpec],
+        where: Callable[[str], str],
+        unparsed: UnparsedValues | None = None,
+    ) -> None:
         self.specs, self._where = tuple(specs), where
+        self._unparsed = unparsed or UnparsedValues()
         self._texts = [i for i, spec in enumerate(specs) if _takes_texts(spec)]
         self._numbers = [i for i, spec in enumerate(specs) if _takes_numbers(spec)]
         plain = {*self._texts, *self._numbers}
@@ -110,9 +119,13 @@ class Encoder:
 
     def _column(self, block: Block, index: int, values: Sequence[object], mode: int) -> Place:
         spec = self.specs[index]
+        where = partial(self._where, spec.name)
         try:
-            return encode_column(block, spec, values, mode)
-        except (TypeError, ValueError) as error:
+            unparsed = partial(self._unparsed.add, spec.readers, where)
+            return encode_column(block, spec, values, mode, unparsed)
+        except RequestError:
+            raise
+        except Exception as error:  # whatever the code of a foreign object raises
             raise self._error(index, error) from error
 
     def _error(self, index: int, error: Exception) -> RequestError:
@@ -129,7 +142,7 @@ class Encoder:
                 continue
             try:
                 texts.append(text_of(value))
-            except TypeError as error:
+            except (TypeError, ValueError) as error:
                 raise self._error(index, error) from error
         block.texts(texts)
         return others
@@ -137,13 +150,20 @@ class Encoder:
     def _single_numbers(self, block: Block, values: list[object]) -> list[int]:
         others, numbers = [], []
         for index, value in zip(self._numbers, values, strict=True):
-            number = number_of(value) if isinstance(value, NUMBERS) else None
+            number = self._number(index, value)
             if number is None or (isnan(number) and self.specs[index].kind == "present"):
                 others.append(index)
                 number = 0.0
             numbers.append(number)
         block.numbers(np.array(numbers, np.float64))
         return others
+
+    def _number(self, index: int, value: object) -> float | None:
+        """None where it is no number."""
+        try:
+            return number_of(value) if is_number(value) else None
+        except TypeError as error:
+            raise self._error(index, error) from error
 
     # -- plain columns of many rows: the same -----------------------------------------------------
 
@@ -176,7 +196,7 @@ class Encoder:
         for index in lists + mixed:
             try:
                 start = append_texts(block, columns[self.specs[index].name])
-            except TypeError as error:
+            except Exception as error:  # whatever the code of a foreign object raises
                 raise self._error(index, error) from error
             if start is None:
                 others.append(index)

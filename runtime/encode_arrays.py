@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.encode_block import Block, Found
-from runtime.raw_values import Values
+from runtime.plain_values import Values
 
 __all__ = ["TextArrays"]
 

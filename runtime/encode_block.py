@@ -60,9 +60,9 @@ class Block:
         text = "".join(values)
         data = text.encode("utf-8", "surrogatepass")
         if len(data) == len(text):
-            return self._append(data, map(len, values), len(values))
+            return self._append(data, map(str.__len__, values), len(values))
         # Not all are ASCII.
-        sizes = [len(value.encode("utf-8", "surrogatepass")) for value in values]
+        sizes = [len(str.encode(value, "utf-8", "surrogatepass")) for value in values]
         return self._append(data, sizes, len(values))
 
     def texts(self, values: Sequence[bytes]) -> int:

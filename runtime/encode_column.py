@@ -6,18 +6,21 @@ Each function appends what it makes of a column's entries to the block, and retu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from runtime.column_spec import ColumnSpec
 from runtime.encode_block import Block, Place
 from runtime.encoded import Split
+from runtime.plain_values import Values, is_list, parts_of
 from runtime.raw_values import (
-    Values,
     cut,
-    is_list,
     is_several,
     keys_and_values,
     listed,
@@ -29,17 +32,23 @@ from runtime.raw_values import (
     texts_of,
 )
 
-__all__ = ["append_texts", "encode_column"]
+__all__ = ["UnparsedRows", "append_texts", "encode_column"]
+
+# Takes the row of a value that cannot be read, and the value.
+UnparsedRows = Callable[[int, object], None]
 
 _Found = tuple[int, int, int, int]  # places of values, offsets and numbers; whether to split
 
 
-def encode_column(block: Block, spec: ColumnSpec, values: Values, mode: int) -> Place:
+def encode_column(
+    block: Block, spec: ColumnSpec, values: Values, mode: int, unparsed: UnparsedRows
+) -> Place:
     """Append a column. Raises TypeError, ValueError for a value that it cannot take."""
     if isinstance(values, np.ndarray) and values.ndim < 2:
         values = listed(values)
     if spec.cut:
         values = [cut(value, bool(spec.pair)) for value in values]
+    tell = unparsed
     if spec.tokens_as_elements:
         values = [spec.process(value) for value in values]
     entries: Values = values
@@ -48,24 +57,29 @@ def encode_column(block: Block, spec: ColumnSpec, values: Values, mode: int) -> 
         elements = [_elements(value, spec.delimiter, spec.length) for value in values]
         rows_at = block.starts(map(len, elements))
         entries = elements[0] if len(elements) == 1 else [e for row in elements for e in row]
+        ends = list(accumulate(map(len, elements)))
+
+        def tell(entry: int, value: object) -> None:
+            unparsed(bisect_right(ends, entry), value)
+
     if spec.steps and not spec.tokens_as_elements:
         entries = [spec.process(entry) for entry in entries]
-    values_at, offsets_at, numbers_at, split = _entries(block, spec, entries)
+    values_at, offsets_at, numbers_at, split = _entries(block, spec, entries, tell)
     return rows_at, values_at, offsets_at, 0, numbers_at, split, mode, 0
 
 
-def _entries(block: Block, spec: ColumnSpec, entries: Values) -> _Found:
+def _entries(block: Block, spec: ColumnSpec, entries: Values, unparsed: UnparsedRows) -> _Found:
     if spec.kind in ("number", "present"):
-        return _numbers(block, spec, entries)
+        return _numbers(block, spec, entries, unparsed)
     if spec.kind.startswith("map"):
         return _map(block, spec, entries)
     if spec.kind == "whole":
-        texts = [b"".join(texts_of(e)) if is_list(e) else text_of(e) for e in entries]
+        texts = [b"".join(texts_of(parts_of(e))) if is_list(e) else text_of(e) for e in entries]
         return _single(block, texts, Split.LIST)
     if spec.kind.startswith("nested"):
         return _single(block, [nested_text(entry) for entry in entries], Split.TEXT)
     if spec.pair:
-        return _weighted(block, spec, entries)
+        return _weighted(block, spec, entries, unparsed)
     return _text(block, spec, entries)
 
 
@@ -74,13 +88,12 @@ def append_texts(block: Block, values: Values) -> int | None:
 
     None where some value is several. Strings are taken all at once, and so are integers.
     """
-    if isinstance(values, np.ndarray):
-        values = listed(values)
+    values = listed(values)
     first = values[0] if values else ""
     try:
-        if first.__class__ is int:
+        if type(first) is int:
             return block.strings(list(map(int.__repr__, values)))
-        if first.__class__ is not bytes:
+        if type(first) is not bytes:
             return block.strings(values)
     except TypeError:
         pass  # some are of another type
@@ -90,10 +103,10 @@ def append_texts(block: Block, values: Values) -> int | None:
 def _elements(value: Any, delimiter: bytes, length: int) -> Sequence[Any]:
     """A sequence's elements, at most `length`; an empty one has one element, which is empty."""
     found: Sequence[Any]
-    if value.__class__ is str and delimiter.isascii():
+    if type(value) is str and delimiter.isascii():
         found = value.split(delimiter.decode()) if value else ()
     elif is_list(value):
-        found = value
+        found = parts_of(value)
     else:
         text = text_of(value)
         found = text.split(delimiter) if text else ()
@@ -108,7 +121,9 @@ def _text(block: Block, spec: ColumnSpec, entries: Values) -> _Found:
     parts: list[bytes] = []
     for entry in entries:
         several = is_list(entry)
-        tokens = texts_of(entry) if several else split_values(text_of(entry), spec.separator)
+        tokens = (
+            texts_of(parts_of(entry)) if several else split_values(text_of(entry), spec.separator)
+        )
         if b"" in tokens and not (keep and (len(tokens) > 1 or several)):
             tokens = [token for token in tokens if token]
         parts += [spec.prefix + token for token in tokens] if spec.prefix else tokens
@@ -133,12 +148,12 @@ def _map(block: Block, spec: ColumnSpec, entries: Values) -> _Found:
     return block.starts(counts), block.texts(parts), 0, Split.PAIRS
 
 
-def _weighted(block: Block, spec: ColumnSpec, entries: Values) -> _Found:
+def _weighted(block: Block, spec: ColumnSpec, entries: Values, unparsed: UnparsedRows) -> _Found:
     counts: list[int] = []
     parts: list[bytes] = []
     numbers: list[float] = []
-    for entry in entries:
-        pairs = pairs_of(entry, spec.separator, spec.pair)
+    for place, entry in enumerate(entries):
+        pairs = pairs_of(entry, spec.separator, spec.pair, partial(unparsed, place))
         parts += [spec.prefix + token for token, _ in pairs]
         numbers += [weight for _, weight in pairs]
         counts.append(len(pairs))
@@ -150,21 +165,26 @@ def _weighted(block: Block, spec: ColumnSpec, entries: Values) -> _Found:
     )
 
 
-def _numbers(block: Block, spec: ColumnSpec, entries: Values) -> _Found:
-    if isinstance(entries, np.ndarray) and entries.ndim == 2 and entries.dtype.kind in "fiub":  # noqa: SIM102
-        if spec.kind == "number":
-            rows, width = entries.shape
-            return block.starts([width] * rows), 0, block.numbers(entries), Split.LIST
+def _is_table(entries: npt.NDArray[Any]) -> bool:
+    """Whether it has so many numbers a row."""
+    plain = entries.dtype.kind in "fiub" and entries.dtype.itemsize <= 8
+    return plain and entries.ndim == 2
+
+
+def _numbers(block: Block, spec: ColumnSpec, entries: Values, unparsed: UnparsedRows) -> _Found:
+    if isinstance(entries, np.ndarray) and spec.kind == "number" and _is_table(entries):
+        rows, width = entries.shape
+        return block.starts([width] * rows), 0, block.numbers(entries), Split.LIST
     counts: list[int] = []
     numbers: list[float] = []
-    for entry in entries:
-        if entry.__class__ is float and not math.isnan(entry):
+    for place, entry in enumerate(entries):
+        if type(entry) is float and not math.isnan(entry):
             numbers.append(entry)
             counts.append(1)
         elif entry is None:
             counts.append(0)
         else:
-            found = numbers_of(entry, spec.separator)
+            found = numbers_of(entry, spec.separator, partial(unparsed, place))
             if spec.kind == "present":
                 found = [number for number in found if not math.isnan(number)]
             numbers += found

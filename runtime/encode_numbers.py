@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.encode_block import Block, Found
-from runtime.raw_values import Values
+from runtime.plain_values import Values
 
 __all__ = ["NumberColumns", "may_lack"]
 
@@ -69,7 +69,7 @@ class NumberColumns:
     def take(self, index: int, values: Values) -> bool:
         """Whether column `index` may be one: then it has been added."""
         if isinstance(values, np.ndarray):
-            plain = values.ndim == 1 and values.dtype.kind in "fiub"
+            plain = values.ndim == 1 and values.dtype.kind in "fiub" and values.dtype.itemsize <= 8
             if plain:
                 self._arrays.append((index, values))
             return plain

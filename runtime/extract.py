@@ -15,6 +15,7 @@ from runtime.encode import Encoder
 from runtime.encoded import Encoded
 from runtime.scratch import Scratch
 from runtime.stage import Stage
+from runtime.unparsed import UnparsedValues
 
 __all__ = ["ColumnStage"]
 
@@ -22,7 +23,7 @@ __all__ = ["ColumnStage"]
 class ColumnStage:
     """Features of encoded columns, as columns. Safe to call from many threads at once.
 
-    `where` names a raw column in messages.
+    `where` names a raw column in messages, `unparsed` takes what cannot be read.
     """
 
     def __init__(
@@ -32,30 +33,32 @@ class ColumnStage:
         constants: Any,
         assets: Mapping[str, bytes],
         where: Callable[[str], str] = repr,
+        unparsed: UnparsedValues | None = None,
     ) -> None:
-        self._stage = Stage(function, description, constants)
+        unparsed = unparsed or UnparsedValues()
+        self.stage = Stage(function, description, constants, strict=unparsed.strict)
         self._scratch = Scratch(description)
         self._features: list[dict[str, Any]] = description["columns_out"]
-        self.encoder = Encoder(read_specs(description["columns"], assets), where)
+        self.encoder = Encoder(read_specs(description["columns"], assets), where, unparsed)
         self.specs = self.encoder.specs
 
     def run(self, encoded: Encoded) -> dict[str, Column]:
         """Every feature of `encoded.rows` rows, in the order of the config."""
         sizes = self.sizes(encoded)
         scratch = self._scratch.take(encoded.bound, encoded.shared, encoded.rows)
-        results = self._stage.run(encoded.rows, (encoded.columns, scratch.array), sizes)
+        results = self.stage.run(encoded.rows, (encoded.columns, scratch.array), sizes)
         self._scratch.give_back(scratch)
-        found = dict(zip((port.name for port in self._stage.outputs), results, strict=True))
+        found = dict(zip((port.name for port in self.stage.outputs), results, strict=True))
         return {feature["name"]: _column(feature, found, encoded) for feature in self._features}
 
     def prepared(self, encoded: Encoded) -> Callable[[], None]:
         """A call that runs the kernels again and again into the same memory: for measurements."""
-        results = self._stage.allocate(encoded.rows, self.sizes(encoded))
+        results = self.stage.allocate(encoded.rows, self.sizes(encoded))
         columns = tvm_ffi.from_dlpack(encoded.columns)
 
         def run() -> None:
             scratch = self._scratch.take(encoded.bound, encoded.shared, encoded.rows)
-            self._stage.call(encoded.rows, [columns, scratch.tensor, *results.arguments])
+            self.stage.call(encoded.rows, [columns, scratch.tensor, *results.arguments])
             self._scratch.give_back(scratch)
 
         return run
@@ -65,7 +68,7 @@ class ColumnStage:
         largest = self._largest(encoded)
         return {
             port.name: 2 if port.name.endswith(".cursor") else largest[_feature(port.name)]
-            for port in self._stage.outputs
+            for port in self.stage.outputs
             if port.per_request
         }
 

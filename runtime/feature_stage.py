@@ -22,6 +22,7 @@ from runtime.scratch import Scratch
 from runtime.serve_features import FeaturePlan, plan_features
 from runtime.shorten import first_few, short_repr
 from runtime.stage import Port, Results, Stage
+from runtime.unparsed import UnparsedValues
 from runtime.value_bytes import ValueWriter
 
 __all__ = ["FeatureStage", "check_fields", "served_plans", "where"]
@@ -42,9 +43,11 @@ class FeatureStage:
         assets: Mapping[str, bytes],
         encode: Any,
         writer: ValueWriter,
+        unparsed: UnparsedValues,
     ) -> None:
-        """`encode`: the module's function that encodes the values that `writer` has written."""
-        self.stage = Stage(function, description, constants, takes_turns=side != "item")
+        """`encode`: the module's function that encodes the values that `writer` has written.
+        `unparsed` takes what cannot be read."""
+        self.stage = Stage(function, description, constants, side != "item", unparsed.strict)
         specs = read_specs(description["columns"], assets)
         self.scratch = Scratch(description)
         # A profiled build times the encoding too.
@@ -55,7 +58,7 @@ class FeatureStage:
         self._idle: list[_Columns] = []
         # Whether it reads columns of several sides.
         self.is_mixed = any(spec.side != side for spec in specs)
-        self._encode, self._writer = encode, writer
+        self._encode, self._writer, self._unparsed = encode, writer, unparsed
         self.encoder = self._encoder_of(side, specs)
         parts = (self._part(one, specs) for one in ("user", "context"))
         self._parts = [part for part in parts if len(part.places)]
@@ -149,7 +152,7 @@ class FeatureStage:
         return _Part(side, _places(side, specs), self._encoder_of(side, of_side))
 
     def _encoder_of(self, side: str, specs: Sequence[ColumnSpec]) -> CompiledEncoder | TimedEncoder:
-        encoder = CompiledEncoder(self._encode, self._writer, specs, where(side))
+        encoder = CompiledEncoder(self._encode, self._writer, specs, where(side), self._unparsed)
         return TimedEncoder(encoder, self._watch) if self._watch else encoder
 
 

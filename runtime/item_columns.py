@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from runtime.arrow_values import arrow_table, table_column
 from runtime.errors import RequestError
+from runtime.plain_values import parts_of
 from runtime.shorten import first_few, short_repr
 
-__all__ = ["columns_of"]
+__all__ = ["column_of", "columns_of"]
 
-_FORMS = "a mapping of columns, a list of mappings or a pyarrow.Table is"
+_FORMS = "a mapping of columns, a list of mappings, an Arrow table or a frame is"
 
 
-def columns_of(table: Any) -> dict[str, Sequence[object]]:
+def columns_of(table: Any) -> Mapping[str, Any]:
     """Column -> values, of any of the forms that `ItemTable.upsert` takes. Raises RequestError."""
-    if hasattr(table, "to_pydict"):
-        return dict(table.to_pydict())
-    if isinstance(table, Mapping):
-        return {name: _column(name, values) for name, values in table.items()}
-    if isinstance(table, list | tuple) and all(isinstance(row, Mapping) for row in table):
-        return _of_rows(table)
-    raise RequestError(f"items: {type(table).__name__} is no table; {_FORMS}")
+    try:
+        found = arrow_table(table)
+        if found is None and isinstance(table, list | tuple):
+            found = _of_rows(parts_of(table))
+    except RequestError:
+        raise
+    except Exception as error:  # whatever the code of a foreign object raises
+        raise RequestError(f"items: {error}") from error
+    if found is None:
+        raise RequestError(f"items: {type(table).__name__} is no table; {_FORMS}")
+    return found if isinstance(found, Mapping) else _Named(found)
 
 
-def _of_rows(rows: Sequence[Mapping[str, object]]) -> dict[str, Sequence[object]]:
+def column_of(columns: Mapping[str, Any], name: str) -> Sequence[Any]:
+    """The values of a column, as many as it holds. Raises RequestError."""
+    try:
+        values = columns[name]
+        single = isinstance(values, str | bytes | bytearray | Mapping)
+        if single or not hasattr(values, "__len__"):
+            raise RequestError(
+                f"items: column {short_repr(name)} is not a list of values but "
+                f"{type(values).__name__} {short_repr(values)}; an item of its own goes in a list: "
+                "[{...}]"
+            )
+        return table_column(values)
+    except RequestError:
+        raise
+    except Exception as error:  # whatever the code of a foreign object raises
+        raise RequestError(
+            f"items: column {short_repr(name)} is not a list of values: {error}"
+        ) from error
+
+
+def _of_rows(rows: Sequence[Any]) -> dict[str, Sequence[object]] | None:
+    if not all(isinstance(row, Mapping) for row in rows):
+        return None
     names = dict.fromkeys(name for row in rows for name in row)
     for number, row in enumerate(rows):
         missing = [name for name in names if name not in row]
@@ -36,17 +62,17 @@ def _of_rows(rows: Sequence[Mapping[str, object]]) -> dict[str, Sequence[object]
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _column(name: object, values: Any) -> Any:
-    """A column as a list, a tuple or an array: what it holds is counted, not what it promises."""
-    if isinstance(values, list | tuple):
-        return values
-    if isinstance(values, np.ndarray) and values.ndim:
-        return values
-    single = isinstance(values, str | bytes | bytearray | Mapping | np.ndarray)
-    if single or not isinstance(values, Iterable) or not hasattr(values, "__len__"):
-        raise RequestError(
-            f"items: column {short_repr(name)} is not a list of values but "
-            f"{type(values).__name__} {short_repr(values)}; an item of its own goes in a list: "
-            "[{...}]"
-        )
-    return list(values.to_pylist() if hasattr(values, "to_pylist") else values)
+class _Named(Mapping[str, Any]):
+    """The columns of an Arrow table."""
+
+    def __init__(self, table: Any) -> None:
+        self._table, self._names = table, tuple(table.column_names)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._table[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

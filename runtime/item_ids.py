@@ -5,13 +5,14 @@ A text is one id, never the sequence of its characters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from runtime.errors import RequestError
 from runtime.item_index import item_key
+from runtime.plain_values import is_list, parts_of
 from runtime.shorten import short_repr
 
 __all__ = ["as_ids", "ids_of", "keys_of"]
@@ -19,12 +20,13 @@ __all__ = ["as_ids", "ids_of", "keys_of"]
 _SINGLE = (str, bytes, bytearray, int, np.integer)
 
 
-def as_ids(items: object) -> list[Any] | tuple[Any, ...]:
+def as_ids(items: object) -> Sequence[Any]:
     """The ids that a request ranks, as a list or tuple. Raises RequestError for a single id too."""
-    if isinstance(items, list | tuple):
-        return items
-    if isinstance(items, np.ndarray) and items.ndim == 1:
-        return list(items.tolist())
+    if is_list(items) and getattr(items, "ndim", 1) == 1:
+        try:
+            return parts_of(items)
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"items: {error}") from error
     hint = f": [{short_repr(items)}] for one" if isinstance(items, _SINGLE) else ""
     raise RequestError(f"items: a list of ids, not {type(items).__name__}{hint}")
 
@@ -41,7 +43,7 @@ def ids_of(ids: object) -> list[str]:
 def keys_of(values: Iterable[object], where: str) -> list[str]:
     """Ids as they are compared. Raises RequestError that names the place."""
     keys: list[str] = []
-    for row, value in enumerate(values):
+    for row, value in enumerate(parts_of(values) if is_list(values) else values):
         try:
             keys.append(item_key(value))
         except TypeError as error:

@@ -29,6 +29,7 @@ from runtime.item_index_plan import (
     Outcome,
     Slot,
 )
+from runtime.plain_values import scalar
 from runtime.python_objects import python_objects
 from runtime.shorten import short_repr
 from runtime.value_bytes import PADDING, SPARE
@@ -37,7 +38,6 @@ __all__ = ["ItemIndex", "ItemPlaces", "item_key"]
 
 _FEWEST_IDS, _FEWEST_BYTES = 64, 1 << 11
 _COUNT = struct.Struct("<i")
-_ID_BITS = 4096  # of an integer: it becomes a text
 _ENTERED = 4096  # ids that are entered in one call: others wait for Python's lock meanwhile
 
 
@@ -186,13 +186,19 @@ class ItemIndex:
 
 def item_key(value: object) -> str:
     """An id as it is compared: its text. Raises TypeError for what can be none."""
-    if isinstance(value, str):
-        return str.__str__(value)  # of a subclass too, whatever that says of itself
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        whole = int(value)
-        if whole.bit_length() <= _ID_BITS:
-            return str(whole)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
-    shown = short_repr(value)
-    raise TypeError(f"{type(value).__name__} {shown} is no item id; a string or an integer is")
+    if type(value) is str:
+        return value
+    reason = "a string or an integer is"
+    try:
+        key = None if isinstance(value, bool | np.bool_) else scalar(value)
+        if isinstance(key, str):
+            return key
+        if isinstance(key, bytes):
+            return key.decode("utf-8", "surrogateescape")
+        if isinstance(key, int):
+            return str(key)
+    except ValueError as error:
+        reason = str(error)
+    except TypeError:
+        pass  # no value at all
+    raise TypeError(f"{type(value).__name__} {short_repr(value)} is no item id; {reason}")

@@ -20,18 +20,21 @@ import numpy.typing as npt
 
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec
-from runtime.column_store import ColumnStore, StoredColumns
+from runtime.column_store import ColumnStore, StoredColumns, item_field, stored_specs
 from runtime.encode import Encoder
 from runtime.errors import RequestError, UnknownItemError
 from runtime.fork_safe_lock import ForkSafeLock
 from runtime.input_table import address
-from runtime.item_columns import columns_of
+from runtime.item_columns import column_of, columns_of
 from runtime.item_ids import ids_of, keys_of
 from runtime.item_index import ItemIndex, ItemPlaces
+from runtime.plain_values import plain
 from runtime.rank_plan import Current
+from runtime.raw_values import listed
 from runtime.read_items import read_items
 from runtime.shorten import first_few, short_repr
 from runtime.stage import Port
+from runtime.unparsed import UnparsedValues
 
 __all__ = ["ItemState", "ItemTable", "Snapshot"]
 
@@ -98,12 +101,14 @@ class ItemTable:
         compute: Compute,
         index: Callable[[int], ItemIndex],
         specs: Sequence[ColumnSpec] = (),
+        unparsed: UnparsedValues | None = None,
     ) -> None:
         self._columns, self._ports, self._compute = tuple(columns), ports, compute
         self._index = index
         # Raw columns that features read together with the user's: kept encoded.
         self._specs = tuple(specs)
-        self._encoder = Encoder(self._specs, lambda name: f"item field {name!r}")
+        # The store takes what this one took, and tells of nothing once more.
+        self._encoder = Encoder(stored_specs(specs), item_field, unparsed)
         self._lock = ForkSafeLock()  # one writer at a time
         current = aligned_empty(Current.WORDS, "int64")
         self._current, self.current_at = current.data, address(current)
@@ -154,9 +159,11 @@ class ItemTable:
     def upsert(self, table: object, key: str | None = None) -> int:
         """Add items, or replace those whose id is known. Returns how many rows were given.
 
-        `table`: a mapping of column to values, a list of mappings, or a pyarrow.Table. It needs the
-        key column and every column that the features read; others are ignored. `key` names the key
-        column. Raises RequestError; then nothing changed.
+        `table`: a mapping of column to values, a list of mappings, an Arrow table or what gives
+        one, as frames of polars and pandas do. It needs the key column and every column that the
+        features read; others are ignored. `key` names the key column.
+
+        Raises RequestError; then nothing changed.
         """
         columns, keys = self._check(table, key)
         computed, raw = self._made_of(columns, keys)
@@ -206,7 +213,7 @@ class ItemTable:
                 f"items: columns {', '.join(map(repr, dict.fromkeys(missing)))} are missing; given "
                 f"are {', '.join(map(repr, columns)) or 'none'}"
             )
-        wanted = {name: columns[name] for name in (key, *self._columns)}
+        wanted = {name: column_of(columns, name) for name in (key, *self._columns)}
         lengths = {name: len(values) for name, values in wanted.items()}
         if len(set(lengths.values())) > 1:
             raise RequestError(f"items: columns of different lengths: {lengths}")
@@ -268,14 +275,13 @@ class ItemTable:
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
     def _pack(self, columns: Mapping[str, Sequence[object]], count: int) -> list[bytes]:
-        wanted = [columns[name] for name in self._columns]
-        packed = []
-        for row in range(count):
+        kept: list[list[Any]] = []
+        for name in self._columns:
             try:
-                packed.append(marshal.dumps(tuple(plain(values[row]) for values in wanted)))
-            except (ValueError, RecursionError) as error:
-                raise RequestError(f"a field cannot be kept: {error}") from error
-        return packed
+                kept.append([plain(value) for value in listed(columns[name])])
+            except Exception as error:  # whatever the code of a foreign object raises
+                raise RequestError(f"{item_field(name)}: {error}") from error
+        return [marshal.dumps(tuple(values[row] for values in kept)) for row in range(count)]
 
     def _with_room(self, state: ItemState, count: int) -> ItemState:
         """`state`, or a new one that holds its live rows and has room for `count` more."""
@@ -317,22 +323,3 @@ def _find(index: ItemIndex, items: Sequence[object], places: ItemPlaces) -> None
     if missing:
         unknown = compress(items, (places.values < 0).tolist())
         raise UnknownItemError(f"items {first_few(unknown, missing)} are not in the item table")
-
-
-def plain(value: object) -> Any:
-    """A raw value without numpy's types, so that it can be kept as bytes."""
-    if isinstance(value, np.ndarray):
-        return [plain(v) for v in value.tolist()]
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, list | tuple):
-        return [tuple(map(plain, v)) if isinstance(v, tuple) else plain(v) for v in value]
-    if isinstance(value, Mapping):
-        return {plain(k): plain(v) for k, v in value.items()}
-    if isinstance(value, str):
-        return str.__str__(value)
-    kind: Any
-    for kind in (int, float, bytes):
-        if isinstance(value, kind) and not isinstance(value, bool):
-            return kind(value)  # of a subclass, what it is
-    return value

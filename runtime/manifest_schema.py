@@ -171,6 +171,7 @@ _NETWORK = {
     "input_table": _flag,
     "output_table": _flag,
     "calibration_words": _whole(),
+    "tallied": _list(_text()),
     "calls": _whole(),
     "kernels": _whole(),
 }

@@ -34,12 +34,16 @@ __all__ = ["Ranker", "load", "load_target"]
 _MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, MemoryError)
 
 
-def load(path: str | Path, threads: int = 1, *, copy: bool = False) -> Ranker:
+def load(path: str | Path, threads: int = 1, strict: bool = False, *, copy: bool = False) -> Ranker:
     """Load the artifact at `path`.
 
     `threads` is how many threads may share a request: its last stage, where those of about as many
     rows took over 100 microseconds, and unless they share another one at the time. Requests
     themselves run side by side: any number of threads may call a ranker.
+
+    `strict`: a value that is there but cannot be read, as a number that is none, is a RequestError
+    that names feature, row and value. Else the feature goes on without it, and it is counted
+    (`Ranker.counters`).
 
     `copy`: read the embedding tables into memory of this process, so that whatever happens to the
     file later has no effect. Without it large ones are mapped and shared with other processes: the
@@ -55,7 +59,7 @@ def load(path: str | Path, threads: int = 1, *, copy: bool = False) -> Ranker:
     artifact = read_artifact(path, copy)
     if all(artifact.targets):  # else what follows says that one is missing
         check_target(artifact.path, artifact.targets)
-    return _open(artifact, threads)
+    return _open(artifact, threads, strict)
 
 
 def load_target(path: str | Path, target: str) -> Ranker:
@@ -65,10 +69,10 @@ def load_target(path: str | Path, target: str) -> Ranker:
     return _open(artifact, 1)
 
 
-def _open(artifact: Artifact, threads: int) -> Ranker:
+def _open(artifact: Artifact, threads: int, strict: bool = False) -> Ranker:
     artifact.check_entries()
     try:
-        return Ranker(artifact, _load_module(artifact), threads)
+        return Ranker(artifact, _load_module(artifact), threads, strict)
     except _MISFITS as error:  # entries that are right by themselves
         raise damaged(artifact.path, error) from error
 
@@ -87,14 +91,17 @@ def _load_module(artifact: Artifact) -> Any:
         Path(name).unlink()
 
 
-def _ranking(cross: Stage, artifact: Artifact, module: Any, constants: Any) -> Ranking:
+def _ranking(
+    cross: Stage, artifact: Artifact, module: Any, constants: Any, strict: bool
+) -> Ranking:
     manifest = artifact.manifest
     assets = {
         name: artifact.constants[at["offset"] : at["offset"] + at["length"]].tobytes()
         for name, at in manifest["assets"].items()
     }
     try:
-        return Ranking(cross, module, manifest, constants, assets, artifact.check_unchanged)
+        unchanged = artifact.check_unchanged
+        return Ranking(cross, module, manifest, constants, assets, unchanged, strict)
     except (MissingLibraryError, ValueError) as error:
         raise ArtifactError(f"{artifact.path}: {error}") from error
 
@@ -106,7 +113,9 @@ class Ranker:
     that goes with the last reference to it.
     """
 
-    def __init__(self, artifact: Artifact, module: Any, threads: int = 1) -> None:
+    def __init__(
+        self, artifact: Artifact, module: Any, threads: int = 1, strict: bool = False
+    ) -> None:
         self._artifact = replace(artifact, module=b"")  # which is loaded
         self._module = module  # keeps the library mapped
         constants = tvm_ffi.from_dlpack(artifact.constants)
@@ -119,7 +128,7 @@ class Ranker:
         self._input_names = {port.name: port for port in self._stage.inputs}
         self._output_names = [port.name for port in self._stage.outputs]
         self._ranking = (
-            _ranking(self._stage, artifact, module, constants)
+            _ranking(self._stage, artifact, module, constants, strict)
             if artifact.manifest["kind"] == "ranking"
             else None
         )
@@ -202,6 +211,16 @@ class Ranker:
         UnknownIdError for a feature's id that is outside its embedding table.
         """
         return self._with_features("rank").rank(user, items, context)
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """By feature, since the artifact was loaded, over requests, items and extractions:
+        "defaulted", how many places took the default for want of a value, and "unparsed", how many
+        values were there but could not be read.
+
+        A user's feature has a place a request, an item's one when the item is inserted, any other
+        one a row; in a sequence, one an element.
+        """
+        return self._with_features("counters").counters()
 
     def extract(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.columns import Column
+from runtime.counters import counters_of
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
 from runtime.feature_stage import FeatureStage, check_fields, served_plans, where
@@ -20,19 +21,20 @@ from runtime.item_index_plan import ITEM_INDEX
 from runtime.item_stage import ItemStage
 from runtime.items import ItemTable, Snapshot
 from runtime.network import Network
+from runtime.plain_values import column_values
 from runtime.profile import KernelTime, Profile
 from runtime.rank_entry import rank_entry
 from runtime.request_memory import CrossInputs, RequestMemory
 from runtime.serve import Server
 from runtime.shorten import first_few
 from runtime.stage import Results, Stage
+from runtime.unparsed import UnparsedValues
 from runtime.value_bytes import WRITE, ValueWriter
 from runtime.value_plan import ENCODE
 
 __all__ = ["Ranking"]
 
 _SIDES = ("user", "item", "context")
-_LISTS = (list, tuple, np.ndarray)
 _OF_ITEM = ("item", "item_network")
 
 
@@ -47,8 +49,10 @@ class Ranking:
         constants: Any,
         assets: Mapping[str, bytes],
         check_tables: Callable[[], None] = lambda: None,
+        strict: bool = False,
     ) -> None:
         """`check_tables` raises where the tables are no longer what was loaded."""
+        self.unparsed = UnparsedValues(strict)
         # As the keys of mappings: what is compared with a request's.
         self._fields = {side: dict.fromkeys(names) for side, names in manifest["fields"].items()}
         self._cross = cross
@@ -65,7 +69,7 @@ class Ranking:
             check_tables()
             return stage.compute(columns, count)
 
-        self.items = ItemTable(fields, stage.ports, compute, index, mixed)
+        self.items = ItemTable(fields, stage.ports, compute, index, mixed, self.unparsed)
         # Where the cross stage finds its inputs: (what the stage gave, which of it).
         places = {source: ("kept", at) for at, source in enumerate(kept)}
         self._inputs = CrossInputs([places.get(source, source) for source in sources])
@@ -83,12 +87,16 @@ class Ranking:
         """All but the cross stage, by the side of what they read."""
         encode, writer = module[ENCODE], ValueWriter(module[WRITE])
         self._features = {
-            side: FeatureStage(side, module[side], stages[side], constants, assets, encode, writer)
+            side: FeatureStage(
+                side, module[side], stages[side], constants, assets, encode, writer, self.unparsed
+            )
             for side in _SIDES
             if side in stages
         }
         self._extract = {
-            side: ColumnStage(module[name], stages[name], constants, assets, where(side))
+            side: ColumnStage(
+                module[name], stages[name], constants, assets, where(side), self.unparsed
+            )
             for side in _SIDES
             if (name := f"extract_{side}") in stages
         }
@@ -218,8 +226,15 @@ class Ranking:
                     f"{side} fields {first_few(missing, len(missing))} are missing among "
                     f"{first_few(columns, len(columns), 20)}"
                 )
-            found.update(self._columns(side, columns, rows))
+            read = {n: _values(f"{side} field {n!r}", columns[n]) for n in names}
+            found.update(self._columns(side, read, rows))
         return found
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """See `Ranker.counters`."""
+        stages = [one.stage for one in self._features.values()]
+        stages += [one.stage for one in self._extract.values()]
+        return counters_of(stages, self.unparsed)
 
     def calibration_words(self) -> dict[str, npt.NDArray[np.int64]]:
         """See `Ranker.calibration_words`."""
@@ -282,16 +297,14 @@ class Ranking:
         # A copy: what is checked is what is encoded, whoever changes the mapping meanwhile.
         given = dict(context) if isinstance(context, Mapping) else context
         columns = check_fields("context", given, self._fields["context"])
+        found: dict[str, Sequence[Any]] = {}
         for name, values in columns.items():
-            if not isinstance(values, _LISTS) or not getattr(values, "ndim", 1):
-                raise RequestError(
-                    f"context field {name!r}: a list with a value an item, not "
-                    f"{type(values).__name__}"
-                )
-            rows = len(values) if rows is None else rows
-            if len(values) != rows:
-                raise RequestError(f"context field {name!r}: {len(values)} values for {rows} items")
-        return columns, rows or 0
+            found[name] = _values(f"context field {name!r}: a list with a value an item", values)
+            count = len(found[name])
+            rows = count if rows is None else rows
+            if count != rows:
+                raise RequestError(f"context field {name!r}: {count} values for {rows} items")
+        return found, rows or 0
 
     def _columns(
         self, side: str, columns: Mapping[str, Sequence[object]], rows: int
@@ -304,3 +317,11 @@ class Ranking:
 
 # What Python says of wrong arguments: compiled code hands them over as it got them.
 Ranking.rank.__qualname__ = "Ranker.rank"
+
+
+def _values(where: str, values: object) -> Sequence[Any]:
+    """A column that is a value a row. Raises RequestError."""
+    try:
+        return column_values(values)
+    except Exception as error:  # whatever the code of a foreign object raises
+        raise RequestError(f"{where}: {error}") from error

@@ -1,27 +1,29 @@
 """Raw values of a request or an item: their forms, as text or numbers.
 
-A value is None, a string, bytes, a number, or a list, tuple or array of these; for a weighted
-feature a mapping, or a list of pairs. None and NaN are no value. An integer is hashed as its
-decimal digits; a float that is whole, within 2**53, as these too, else as the shortest text that
-reads back as it. Strings are taken as UTF-8, bytes as they are.
+`plain_values.py` says what a value of any class is; here is what becomes of it. None and NaN are no
+value. An integer is hashed as its decimal digits; a float that is whole, within 2**53, as these
+too, else as the shortest text that reads back as it. Strings are taken as UTF-8, bytes as they are.
+
+Functions that parse tell `unparsed` of each value that is there and cannot be read.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from runtime.plain_values import Values, is_list, is_map, items_of, parts_of, scalar
 
 __all__ = [
-    "NUMBERS",
     "VALUE_SEPARATOR",
-    "Values",
+    "Unparsed",
     "cut",
-    "is_list",
+    "is_number",
     "is_several",
     "keys_and_values",
     "listed",
@@ -35,16 +37,16 @@ __all__ = [
     "texts_of",
 ]
 
-# Of a column, or of a row that has several.
-Values = Sequence[Any] | npt.NDArray[Any]
+# Takes a value that cannot be read.
+Unparsed = Callable[[object], None]
 
 # Between the values of a text, whatever else separates them.
 VALUE_SEPARATOR = b"\x1d"
 
-NUMBERS = (float, int, np.number, np.bool_)
-_LISTS = (list, tuple, np.ndarray)
+_NUMBERS = (float, int, np.number, np.bool_, Decimal)
 _SINGLE = frozenset((str, int, float, bytes, type(None)))
 _LARGEST_EXACT = 1 << 53
+_ENTRY = {"key", "value"}  # of a map as Arrow lists it
 _REAL = re.compile(
     rb"[ \t\n\r\v\f]*([+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf|infinity))"
     rb"[ \t\n\r\v\f]*",
@@ -52,61 +54,53 @@ _REAL = re.compile(
 )
 
 
-def is_list(value: object) -> bool:
-    """Whether a value is several."""
-    return isinstance(value, _LISTS)
-
-
 def is_several(value: object) -> bool:
     """Whether a value is a list or a mapping."""
-    if value.__class__ in _SINGLE:
-        return False
-    return isinstance(value, (*_LISTS, Mapping))
+    return type(value) not in _SINGLE and (is_list(value) or is_map(value))
 
 
-def listed(values: npt.NDArray[Any]) -> list[Any]:
-    """An array as a list; of dtypes that values can have, as plain Python values."""
-    return values.tolist() if values.ndim == 1 and values.dtype.kind in "biufUSO" else list(values)
+def listed(values: Values) -> Sequence[Any]:
+    """A column as a list or tuple, of plain Python values where it is an array of such."""
+    if not isinstance(values, np.ndarray):
+        return values
+    one_axis = values.ndim == 1 and values.dtype.kind in "biufUSO"
+    return parts_of(values) if one_axis else list(values)
 
 
 def text_of(value: object) -> bytes:
-    """A single value as the bytes that are hashed; b"" for none. Raises TypeError."""
-    if isinstance(value, str):
+    """A single value as the bytes that are hashed; b"" for none. Raises TypeError, ValueError."""
+    if type(value) is str:
         return value.encode("utf-8", "surrogatepass")
     if value is None:
         return b""
-    if isinstance(value, int | np.integer | np.bool_):
-        return b"%d" % int(value)
-    if isinstance(value, bytes | bytearray):
-        return bytes(value)
-    if isinstance(value, float | np.floating):
-        return _text_of_float(float(value))
-    raise TypeError(
-        f"{type(value).__name__} is not a value; text, a number, or a list of these is needed"
-    )
+    value = scalar(value)
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, float):
+        return _text_of_float(value)
+    return b"" if value is None else b"%d" % value
 
 
 def cut(value: object, weighted: bool = False) -> object:
     """A number without its fraction, or a list of such; where `weighted`, of pairs with weights."""
-    if isinstance(value, float | np.floating):
-        return int(value) if math.isfinite(value) else value
-    if isinstance(value, Mapping):
-        return [(cut(key), weight) for key, weight in value.items()]
-    if not is_list(value):
-        return value
-    parts: list[Any] = list(value)  # type: ignore[call-overload]
-    if weighted and parts and all(isinstance(p, tuple) and len(p) == 2 for p in parts):
-        return [(cut(key), weight) for key, weight in parts]
-    return [cut(part, weighted) for part in parts]
+    pairs = _listed_pairs(value) if weighted or is_map(value) else None
+    if pairs is not None:
+        return [(cut(key), weight) for key, weight in pairs]
+    if is_list(value):
+        return [cut(part, weighted) for part in parts_of(value)]
+    one = scalar(value)
+    return int(one) if isinstance(one, float) and math.isfinite(one) else one
 
 
 def texts_of(values: Iterable[Any]) -> list[bytes]:
     """`text_of` each; plain strings and bytes without a call of it."""
     return [
         value.encode("utf-8", "surrogatepass")
-        if value.__class__ is str
+        if type(value) is str
         else value
-        if value.__class__ is bytes
+        if type(value) is bytes
         else text_of(value)
         for value in values
     ]
@@ -132,94 +126,124 @@ def split_values(text: bytes, separator: bytes) -> list[bytes]:
     return [part for whole in text.split(VALUE_SEPARATOR) for part in whole.split(separator)]
 
 
-def parse_number(text: bytes) -> float:
+def parse_number(text: bytes, unparsed: Unparsed) -> float:
     """The float64 nearest to what `text` spells; NaN where it spells no number."""
     match = _REAL.fullmatch(text)
+    if match is None and text:
+        unparsed(text)
     return float(match[1]) if match else math.nan
 
 
-def number_of(value: Any) -> float:
-    """A number as float64. Integers beyond its range become infinite."""
+def number_of(value: object) -> float:
+    """A number as float64. Integers beyond its range become infinite. Raises TypeError."""
+    found: Any = scalar(value)
+    if found is None:
+        return math.nan
     try:
-        return float(value)
+        return float(found)
     except OverflowError:
-        return math.inf if value > 0 else -math.inf
+        return math.inf if found > 0 else -math.inf
 
 
-def numbers_of(value: object, separator: bytes) -> list[float]:
+def is_number(value: object) -> bool:
+    """Whether a single value is a number, and no text of one."""
+    return isinstance(value, _NUMBERS)
+
+
+def numbers_of(value: object, separator: bytes, unparsed: Unparsed) -> list[float]:
     """The numbers of an entry; NaN for what is none.
 
     Empty tokens of text are dropped; an empty place in a list stays one.
     """
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        if value.ndim > 1:
-            raise TypeError(f"an array of {value.ndim} axes; one axis is needed")
-        return [float(v) for v in value.reshape(-1)]
-    parts: list[Any] = list(value) if is_list(value) else [value]  # type: ignore[call-overload]
-    found: list[float] = []
-    for part in parts:
-        if isinstance(part, NUMBERS):
-            found.append(number_of(part))
-        elif is_list(value):
-            found.append(parse_number(text_of(part)))
-        else:
-            found.extend(parse_number(t) for t in split_values(text_of(part), separator) if t)
-    return found
-
-
-def pairs_of(value: object, separator: bytes, pair: bytes) -> list[tuple[bytes, float]]:
-    """Values with weights: of a mapping, of pairs, or of text, "value:weight".
-
-    Text is split at the last `pair` of a token. A weight that is none, or no number, counts as 1.
-    """
-    if isinstance(value, Mapping):
-        return [(text_of(k), _weight(w)) for k, w in value.items() if text_of(k)]
-    parts: list[Any] = []
     if is_list(value):
-        parts = list(value)  # type: ignore[call-overload]
-        if parts and all(isinstance(p, tuple) and len(p) == 2 for p in parts):
-            return [(text_of(k), _weight(w)) for k, w in parts if text_of(k)]
-        tokens = [text_of(part) for part in parts]
-    else:
-        tokens = split_values(text_of(value), separator)
-    found = []
-    for token in tokens:
-        head, marker, tail = token.rpartition(pair)
-        weight = _weight(tail) if marker else 1.0
-        if head if marker else token:
-            found.append((head if marker else token, weight))
-    return found
+        parts = parts_of(value)
+        return [
+            number_of(part) if is_number(part) else parse_number(text_of(part), unparsed)
+            for part in parts
+        ]
+    if is_number(value):
+        return [number_of(value)]
+    return [parse_number(t, unparsed) for t in split_values(text_of(value), separator) if t]
+
+
+def pairs_of(
+    value: object, separator: bytes, pair: bytes, unparsed: Unparsed
+) -> list[tuple[bytes, float]]:
+    """Values with weights: of a map, of pairs, or of text "value:weight".
+
+    Text is split at the last `pair` of a token. A token without a weight, or with one that is no
+    number, counts as 1; a key of a map that has no value is no entry.
+    """
+    pairs = _listed_pairs(value)
+    if pairs is not None:
+        weighed = ((text_of(key), weight) for key, weight in pairs)
+        found = [(key, _weight(weight, unparsed)) for key, weight in weighed if key]
+        return [(key, weight) for key, weight in found if not math.isnan(weight)]
+    tokens = (
+        texts_of(parts_of(value)) if is_list(value) else split_values(text_of(value), separator)
+    )
+    return [one for token in tokens if (one := _weighed_token(token, pair, unparsed))]
+
+
+def _weighed_token(token: bytes, pair: bytes, unparsed: Unparsed) -> tuple[bytes, float] | None:
+    head, marker, tail = token.rpartition(pair)
+    if not marker:
+        return (token, 1.0) if token else None
+    if not head:
+        unparsed(token)
+        return None
+    number = parse_number(tail, unparsed)
+    return head, 1.0 if math.isnan(number) else number
+
+
+def _weight(value: object, unparsed: Unparsed) -> float:
+    """NaN where there is none, 1 for what is no number."""
+    if is_number(value):
+        return number_of(value)
+    text = text_of(value)
+    if not text:
+        return math.nan
+    number = parse_number(text, unparsed)
+    return 1.0 if math.isnan(number) else number
 
 
 def keys_and_values(value: object) -> list[bytes]:
-    """Keys and values of a map in turn: of a mapping, of pairs, or of texts "key:value"."""
+    """Keys and values of a map in turn: of a map, of pairs, or of texts "key:value".
+
+    A text that cannot be read stands behind an empty key, for who looks a key up in vain.
+    """
     found: list[bytes] = []
-    for key, text in _items(value, b":"):
-        if key and text:
-            found += (key, text)
+    pairs = _listed_pairs(value)
+    if pairs is not None:
+        for key, one in pairs:
+            if (name := text_of(key)) and (text := text_of(one)):
+                found += (name, text)
+        return found
+    texts = texts_of(parts_of(value)) if is_list(value) else text_of(value).split(VALUE_SEPARATOR)
+    for text in texts:
+        name, marker, one = text.partition(b":")
+        if name and one:
+            found += (name, one)
+        elif text and not (name and marker):
+            found += (b"", text)
     return found
 
 
 def nested_text(value: object) -> bytes:
-    """A map of maps as text; a mapping holds the inner maps as text."""
-    if isinstance(value, Mapping) or is_list(value):
-        return b"|".join(key + b"^" + text for key, text in _items(value, b"^"))
-    return text_of(value)
+    """A map of maps as text; a map holds the inner maps as text."""
+    pairs = _listed_pairs(value)
+    if pairs is not None:
+        return b"|".join(text_of(key) + b"^" + text_of(one) for key, one in pairs if text_of(key))
+    return b"|".join(texts_of(parts_of(value))) if is_list(value) else text_of(value)
 
 
-def _items(value: object, pair: bytes) -> list[tuple[bytes, bytes]]:
+def _listed_pairs(value: object) -> Sequence[tuple[Any, Any]] | None:
+    """Keys and values of a map, of pairs, or of maps of a "key" and a "value"; None of all else."""
     if isinstance(value, Mapping):
-        return [(text_of(k), text_of(v)) for k, v in value.items()]
-    parts: list[Any] = list(value) if is_list(value) else []  # type: ignore[call-overload]
-    if parts and all(isinstance(p, tuple) and len(p) == 2 for p in parts):
-        return [(text_of(k), text_of(v)) for k, v in parts]
-    texts = texts_of(parts) if is_list(value) else text_of(value).split(VALUE_SEPARATOR)
-    cut = [text.partition(pair) for text in texts]
-    return [(key, text) for key, marker, text in cut if marker]
-
-
-def _weight(value: object) -> float:
-    if value is None:
-        return 1.0
-    number = parse_number(text_of(value)) if isinstance(value, str | bytes) else number_of(value)
-    return 1.0 if math.isnan(number) else number
+        return items_of(value)
+    parts = parts_of(value) if is_list(value) else ()
+    if parts and all(isinstance(p, tuple) and tuple.__len__(p) == 2 for p in parts):
+        return [(p[0], p[1]) for p in map(parts_of, parts)]
+    if parts and all(isinstance(p, dict) and dict.keys(p) == _ENTRY for p in parts):
+        return [(dict.get(p, "key"), dict.get(p, "value")) for p in parts]
+    return None

@@ -27,7 +27,6 @@ from runtime.rank_plan import ADDRESSES, Address
 from runtime.serve_features import FeaturePlan, RequestFeatures
 from runtime.serve_plan import SERVE, Answer, Outcome, Word
 from runtime.stage import Results, Stage
-from runtime.status_plan import Status
 
 __all__ = ["Served", "Server"]
 
@@ -204,8 +203,7 @@ class Served:
         outcome = int(self._words[Word.OUTCOME])
         if outcome >= Outcome.STAGE:
             status = self._workspaces[outcome - Outcome.STAGE].words
-            told = status[: len(Status.REPORT)].tolist()
-            self._server.stages[outcome - Outcome.STAGE].refuse(told)
+            raise self._server.stages[outcome - Outcome.STAGE].error_of(status)
         return outcome == Outcome.DONE
 
     def _timed(self, rows: int, call: Callable[[], _Found]) -> _Found:
@@ -284,8 +282,8 @@ class Served:
         self._answers, self._words[Word.ANSWERS] = answers, address(answers)
 
 
-def _is_column(values: object, rows: int) -> bool:
+def _is_column(values: Any, rows: int) -> bool:
     """Whether these are as many values as there are rows, in a form that compiled code may read."""
-    if isinstance(values, np.ndarray):
-        return values.ndim == 1 and len(values) == rows
-    return isinstance(values, list | tuple) and len(values) == rows
+    if type(values) is np.ndarray:
+        return bool(values.ndim == 1 and len(values) == rows)
+    return type(values) in (list, tuple) and len(values) == rows

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter_ns
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import tvm_ffi
 
 from runtime.arrays import aligned_block, aligned_empty
 from runtime.brief_calls import Trials
+from runtime.errors import RequestError
 from runtime.helpers import Helpers
 from runtime.input_table import InputTable, address
 from runtime.inputs_in_place import InputsInPlace
@@ -21,7 +22,8 @@ from runtime.profile import WORDS_A_STEP, KernelTime, step_times
 from runtime.python_turn import TURN
 from runtime.refusals import refusal
 from runtime.small_inputs import SmallInputs, small_rows
-from runtime.status_plan import Status
+from runtime.status_plan import Code, Status, Tallied, tally_words
+from runtime.unparsed import unparsed_error
 
 __all__ = ["FEWEST_ROWS", "Port", "Results", "Stage", "Workspace"]
 
@@ -90,7 +92,8 @@ class Workspace:
 class Stage:
     """Runs one main function of the module. Safe to call from many threads at once.
 
-    With `helpers`, a call that is worth it is shared by their threads and the caller's.
+    With `helpers`, a call that is worth it is shared by their threads and the caller's. `strict`:
+    whether a value that cannot be read is an error.
     `takes_turns`: whether its calls give up the caller's turn at Python and wait for the next
     (`python_turn.py`).
     """
@@ -101,6 +104,7 @@ class Stage:
         description: dict[str, Any],
         constants: Any,
         takes_turns: bool = False,
+        strict: bool = False,
     ) -> None:
         self._function = function
         self.helpers: Helpers | None = None
@@ -112,7 +116,13 @@ class Stage:
         self._features = description["features"]
         self._single_row = bool(description["single_row"])
         self._probes: Sequence[Any] = description.get("probes", ())
+        self._tallied: Sequence[str] = description["tallied"]
+        self._strict = strict
+        self._calibrates = bool(description["calibration_words"])
         self._first_probe = Status.WORDS + int(description["calibration_words"])
+        self._first_probe += tally_words(len(self._tallied))
+        # Of every workspace that there ever was: the counts are in them.
+        self._statuses: list[npt.NDArray[np.int64]] = []
         self.inputs = tuple(_port(port) for port in description["inputs"])
         self.outputs = tuple(_port(port) for port in description["outputs"])
         self._input_table: bool = description["input_table"]
@@ -136,7 +146,7 @@ class Stage:
 
         Raises RequestError where a thread cannot be started.
         """
-        if self._first_probe > Status.WORDS:
+        if self._calibrates:
             return  # a calibrating build has its counts in one place
         self._of_helpers = [self.workspace() for _ in range(count)]
         places = [workspace.pointers for workspace in self._of_helpers]
@@ -262,11 +272,10 @@ class Stage:
         words = workspace.words
         words[Status.CODE], words[Status.TURN] = 0, self._turn
         self._function(0, rows, self._constants, *workspace.tensors, *tensors)
-        code = words[Status.CODE]
-        told = words[: len(Status.REPORT)].tolist() if code else ()
+        error = self.error_of(words) if words[Status.CODE] else None
         self._idle.append(workspace)
-        if code:
-            self.refuse(told)
+        if error is not None:
+            raise error
 
     def call_one(self, tensors: Sequence[Any]) -> None:
         """`call` of a single row, of a stage that has no other calls: brief ones keep Python's
@@ -280,9 +289,22 @@ class Stage:
             self._turn = 0
             self._function.release_gil = False
 
-    def refuse(self, told: Sequence[int]) -> NoReturn:
-        """Raise what the words of a report say: RequestError, UnknownIdError."""
-        raise refusal(told, self._lookups, self._features, self._single_row)
+    def error_of(self, words: memoryview) -> RequestError:
+        """What a status says: a RequestError or UnknownIdError."""
+        told = words[: len(Status.REPORT)].tolist()
+        if told[Status.CODE] in (Code.UNPARSED, Code.UNEQUAL):
+            return unparsed_error(self._tallied[told[Status.NUMBER]], words)
+        return refusal(told, self._lookups, self._features, self._single_row)
+
+    def tally(self) -> dict[str, tuple[int, int]]:
+        """By feature: places that took the default, values that could not be read."""
+        words = np.zeros((len(self._tallied), 2), np.int64)
+        for status in list(self._statuses):
+            words += status[Tallied.FIRST :][: words.size].reshape(words.shape)
+        found: dict[str, tuple[int, int]] = {}
+        for name, (defaulted, unparsed) in zip(self._tallied, words.tolist(), strict=True):
+            found.setdefault(name, (defaulted, unparsed))  # of several kernels the first counts
+        return found
 
     def profile(self, name: str, tick: float) -> list[KernelTime]:
         """What a profiled build counted since the last time, while no call runs.
@@ -308,6 +330,9 @@ class Stage:
         status = aligned_empty(self._first_probe + WORDS_A_STEP * len(self._probes), "int64")
         status[:] = 0
         status[Status.TEAM] = self.helpers.address if self.helpers else 0
+        if self._tallied:
+            status[Tallied.STRICT] = self._strict
+            self._statuses.append(status)
         tensors = (tvm_ffi.from_dlpack(memory), tvm_ffi.from_dlpack(status))
         return Workspace(status, status.data, tensors, (address(memory), address(status)))
 

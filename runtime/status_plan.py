@@ -6,7 +6,7 @@ thread stays. `runtime/stage.py` turns them into errors. `rtcompile/codegen/stat
 
 from __future__ import annotations
 
-__all__ = ["Code", "Status"]
+__all__ = ["Code", "Status", "Tallied", "tally_words"]
 
 
 class Status:
@@ -30,3 +30,23 @@ class Code:
     NOT_AN_ID = 2
     NO_VALUE = 3
     DIVISION_BY_ZERO = 4
+    # A value cannot be read, or a sequence has fewer elements than others: where that is strict.
+    UNPARSED, UNEQUAL = 5, 6
+
+
+class Tallied:
+    """Places behind those of Status, of a stage of features."""
+
+    STRICT = Status.WORDS  # the caller's: whether what cannot be read is an error
+    # What is told of the first such value, beside its row: its size and first bytes, one a word; or
+    # the elements of its sequence, and of the longest.
+    SIZE, TEXT = STRICT + 1, STRICT + 2
+    TEXT_BYTES = 64
+    # From here on two words a feature, which no call clears: places that took the default, and
+    # values that cannot be read.
+    FIRST = TEXT + TEXT_BYTES
+
+
+def tally_words(features: int) -> int:
+    """Words behind those of Status, of a stage of so many features."""
+    return Tallied.FIRST - Status.WORDS + 2 * features if features else 0

@@ -107,10 +107,10 @@ def _marshalled(values: Any) -> bytes | None:
         return marshal.dumps(values, _VERSION)
     except ValueError:
         pass
-    if not isinstance(values, tuple) or not any(isinstance(one, np.ndarray) for one in values):
+    if not isinstance(values, tuple) or not any(type(one) is np.ndarray for one in values):
         return None
     # Of those whose values do not lie side by side it takes none.
-    whole = [value.tobytes() if isinstance(value, np.ndarray) else value for value in values]
+    whole = [value.tobytes() if type(value) is np.ndarray else value for value in values]
     try:
         return marshal.dumps(tuple(whole), _VERSION)
     except ValueError:

@@ -54,7 +54,7 @@ def add_probes(program: StageProgram, machine: str) -> list[dict[str, Any]]:
 def status_words(program: StageProgram) -> int:
     """Words of the status, and of what a calibrating or profiled program has behind it."""
     steps = len(program.prologue) + len(program.calls) if program.counter else 0
-    return Status.WORDS + program.calibration_words + _WORDS_A_STEP * steps
+    return Status.WORDS + program.words_behind_status + _WORDS_A_STEP * steps
 
 
 def emit_probed(program: StageProgram, status: Any, step: int, emit: Callable[[], None]) -> None:
@@ -62,7 +62,7 @@ def emit_probed(program: StageProgram, status: Any, step: int, emit: Callable[[]
     if not program.counter:
         emit()
         return
-    at = Status.WORDS + program.calibration_words + _WORDS_A_STEP * step
+    at = Status.WORDS + program.words_behind_status + _WORDS_A_STEP * step
     before = T.Bind(_read(program.counter))
     emit()
     ticks = T.Bind(_read(program.counter) - before)

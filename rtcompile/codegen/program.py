@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.status_plan import tally_words
+
 __all__ = [
     "ALIGNMENT",
     "TILE",
@@ -141,6 +143,7 @@ class StageProgram:
     kernels write whole vectors. `tuned_tile`: tuning records may say how many.
     `row_scratch`: bytes of scratch for each row of a call, and for two more.
     `calibration_words`: behind the status, which the calls of a calibrating build read or write.
+    `tallied`: features by the numbers that they are counted under, behind the status too.
     """
 
     name: str
@@ -160,9 +163,15 @@ class StageProgram:
     llvm: set[str] = field(default_factory=set)
     row_scratch: int = 0
     calibration_words: int = 0
+    tallied: list[str] = field(default_factory=list)
     tile_rows: int = TILE
     single_row: bool = False
     reads_columns: bool = False
     compiled_columns: bool = False
     reads_items: bool = False
     tuned_tile: bool = False
+
+    @property
+    def words_behind_status(self) -> int:
+        """Of counts and calibration; a stage has one of them."""
+        return tally_words(len(self.tallied)) + self.calibration_words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,12 @@ from rtcompile.features.config import load_config
 from rtcompile.features.plan import FeaturePlan
 from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
+from runtime.arrow_values import arrow_table, table_column
 from runtime.columns import Column
+from runtime.counters import counters_of
 from runtime.errors import RequestError
 from runtime.extract import ColumnStage
+from runtime.unparsed import UnparsedValues
 
 __all__ = ["FeatureExtractor", "compile_features"]
 
@@ -34,13 +37,16 @@ def compile_features(
     config: str | Path | Mapping[str, Any],
     base_dir: str | Path | None = None,
     hash: str | None = None,
+    strict: bool = False,
 ) -> FeatureExtractor:
     """Compile a feature config: a path, or its content.
 
     `base_dir`: where vocabulary files are, by default the config's own folder. `hash`: "murmur" or
-    "farmhash"; overrides the config's key of that name. Raises ConfigError with every problem.
+    "farmhash"; overrides the config's key of that name. `strict`: a value that is there but cannot
+    be read is a DataError that names feature, row and value; else `counters` counts it. Raises
+    ConfigError with every problem.
     """
-    return FeatureExtractor(load_config(config, base_dir, hash))
+    return FeatureExtractor(load_config(config, base_dir, hash), strict)
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,8 @@ class FeatureExtractor:
     nothing is compiled again. The workers' machines must be able to run this machine's code.
     """
 
-    def __init__(self, plan: FeaturePlan) -> None:
-        self.plan = plan
+    def __init__(self, plan: FeaturePlan, strict: bool = False) -> None:
+        self.plan, self.strict = plan, strict
         constants = ConstantStore()
         stage = FeatureStage(STAGE, constants)
         for feature in plan.features:
@@ -83,13 +89,16 @@ class FeatureExtractor:
         memory[:] = np.frombuffer(compiled.constants, np.uint8)
         held = tvm_ffi.from_dlpack(memory)
         description, assets = compiled.description, compiled.assets
-        self._stage = ColumnStage(self._module[STAGE], description, held, assets, _where)
+        self._unparsed = UnparsedValues(self.strict)
+        self._stage = ColumnStage(
+            self._module[STAGE], description, held, assets, _where, self._unparsed
+        )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"plan": self.plan, "compiled": self._compiled}
+        return {"plan": self.plan, "strict": self.strict, "compiled": self._compiled}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.plan = state["plan"]
+        self.plan, self.strict = state["plan"], state["strict"]
         self._load(state["compiled"])
 
     @property
@@ -104,31 +113,53 @@ class FeatureExtractor:
             found.update(name.encode())
         return found.hexdigest()
 
+    def counters(self) -> dict[str, dict[str, int]]:
+        """By feature, over all calls: "defaulted", how many rows or elements took the default for
+        want of a value, and "unparsed", how many values could not be read."""
+        return counters_of([self._stage.stage], self._unparsed)
+
     def __call__(self, columns: Any) -> dict[str, Column]:
         """Extract every feature.
 
-        `columns`: a pyarrow.Table, or a mapping of column name to a pyarrow array or a list. A
-        column of one row beside columns of n rows counts for all n. Raises DataError.
+        `columns`: an Arrow table or what gives one, as frames of polars and pandas do, or a mapping
+        of column name to an Arrow array, numpy's, or a list.
+        A column of one row beside columns of n rows counts for all n. Raises DataError.
         """
-        names = tuple(columns.column_names) if hasattr(columns, "column_names") else tuple(columns)
-        missing = [name for name in self.columns if name not in names]
-        if missing:
-            raise DataError(f"columns {', '.join(missing)} are missing; given are {list(names)}")
-        values = {name: _values(columns[name]) for name in self.columns}
+        values = self._read(columns)
         rows = _row_count({name: len(column) for name, column in values.items()})
         try:
             return self._stage.run(self._stage.encoder.rows(values, rows))
         except RequestError as error:
             raise DataError(str(error)) from error
 
+    def _read(self, given: Any) -> dict[str, Sequence[Any]]:
+        """The values of the columns that are needed. Raises DataError."""
+        try:
+            columns = arrow_table(given)
+        except Exception as error:  # whatever the code of a foreign object raises
+            raise DataError(f"no table: {error}") from error
+        if columns is None:
+            raise DataError(
+                f"{type(given).__name__} is no table; a mapping of columns, an Arrow table or a "
+                "frame is needed"
+            )
+        names = tuple(columns.column_names) if hasattr(columns, "column_names") else tuple(columns)
+        missing = [name for name in self.columns if name not in names]
+        if missing:
+            raise DataError(f"columns {', '.join(missing)} are missing; given are {list(names)}")
+        return {name: _values(name, columns[name]) for name in self.columns}
+
 
 def _where(name: str) -> str:
     return f"column {name!r}"
 
 
-def _values(column: Any) -> Any:
-    """Python values of an Arrow array; any other sequence as it is."""
-    return column.to_pylist() if hasattr(column, "to_pylist") else column
+def _values(name: str, column: Any) -> Sequence[Any]:
+    """A column's values. Raises DataError."""
+    try:
+        return table_column(column)
+    except Exception as error:  # whatever the code of a foreign object raises
+        raise DataError(f"{_where(name)}: {error}") from error
 
 
 def _row_count(lengths: dict[str, int]) -> int:

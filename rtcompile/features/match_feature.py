@@ -20,7 +20,7 @@ from rtcompile.features.plan import Feature
 from rtcompile.features.schema import MatchSchema
 from rtcompile.features.values import split
 
-__all__ = ["ALL", "match_feature", "match_numbers", "match_tokens"]
+__all__ = ["ALL", "look_up_pair", "match_feature", "match_numbers", "match_tokens"]
 
 ALL = "ALL"
 
@@ -55,6 +55,26 @@ def _says_discrete(schema: MatchSchema, context: Context) -> bool:
     """Whether texts are asked for by their own key, not by a bucketizer alone."""
     given = schema.need_discrete
     return context.dialect.need_discrete if given is None else given
+
+
+def look_up_pair(
+    operator: Match, text: bytes, first: bytes, second: bytes
+) -> tuple[list[bytes], list[bytes]]:
+    """(the values of a pair of keys, what cannot be read of the map on the way to them)."""
+    hits = [value for _, _, value in _hits(operator, text, [first], [second])]
+    outer: dict[bytes, bytes] = {}
+    bad: list[bytes] = []
+    for part in filter(None, text.split(b"|")):
+        key, marker, inner = part.partition(b"^")
+        if marker and key:
+            outer.setdefault(key, inner)
+        else:
+            bad.append(part)
+    every = operator.wild and first == ALL.encode()
+    inners = list(outer.values()) if every else [outer[first]] if first in outer else []
+    pairs = [pair for inner in inners for pair in filter(None, split(inner, b","))]
+    unread = [pair for pair in pairs if not all(pair.partition(b":")[:2])]
+    return hits, unread or (bad if every or not inners else [])
 
 
 def _hits(

@@ -220,6 +220,11 @@ class Feature:
         return tuple(found)
 
     @property
+    def is_grouped(self) -> bool:
+        """Whether it is of a sequence that other features are of too."""
+        return self.sequence is not None and self.sequence.group != self.name
+
+    @property
     def encodes_prefix(self) -> bool:
         """Whether the prefix is put on while a column is encoded, not by the kernel."""
         return isinstance(self.operator, Values) and not isinstance(self.inputs[0], Feature)

@@ -19,6 +19,8 @@ from rtcompile.features.reference_cells import Cells, element_cells
 from rtcompile.features.reference_operators import finished_numbers, weighted_ids
 from rtcompile.features.values import Raw
 from runtime.columns import Column
+from runtime.plain_values import plain
+from runtime.raw_values import listed
 
 __all__ = ["extract", "extract_feature"]
 
@@ -28,7 +30,8 @@ def extract(plan: FeaturePlan, columns: Mapping[str, Sequence[Raw]]) -> dict[str
     wanted = dict.fromkeys(c.name for feature in plan.features for c in feature.columns)
     rows = {len(columns[name]) for name in wanted}
     count = max(rows - {1}, default=max(rows, default=0))
-    whole = {n: list(columns[n]) * count if len(columns[n]) == 1 else columns[n] for n in wanted}
+    read = {name: [plain(raw) for raw in listed(columns[name])] for name in wanted}
+    whole = {name: raws * count if len(raws) == 1 else raws for name, raws in read.items()}
     return {feature.name: extract_feature(feature, whole, count) for feature in plan.features}
 
 

@@ -40,9 +40,10 @@ from rtcompile.features.reference_cells import Cells, element_cells
 from rtcompile.features.reference_numbers import finish
 from rtcompile.features.values import (
     Raw,
+    as_float,
     is_list,
     key_values,
-    pairs_of,
+    map_entries,
     split,
     to_bytes,
     tokens,
@@ -51,7 +52,18 @@ from rtcompile.features.values import (
 from runtime.column_spec import processing
 from runtime.raw_values import cut
 
-__all__ = ["finished_numbers", "number_values", "text_values", "weighted_ids"]
+__all__ = [
+    "finished_numbers",
+    "input_numbers",
+    "input_tokens",
+    "input_value",
+    "map_text",
+    "number_values",
+    "output_values",
+    "raw_value",
+    "text_values",
+    "weighted_ids",
+]
 
 _MAP_SEPARATOR = b"\x1d"
 _EXACT = 1 << 53
@@ -78,7 +90,7 @@ def text_values(feature: Feature, cells: Cells) -> list[tuple[bytes, float]]:
     """The tokens of a text feature with their prefix, before default and buckets."""
     operator = feature.operator
     if isinstance(operator, Values) and feature.weighted:
-        raw = _raw(_column(feature, 0), cells)
+        raw = raw_value(_column(feature, 0), cells)
         pairs = weighted_tokens(raw, feature.separator, feature.kv_separator)
     else:
         pairs = [(token, 1.0) for token in _text(feature, operator, cells)]
@@ -87,11 +99,11 @@ def text_values(feature: Feature, cells: Cells) -> list[tuple[bytes, float]]:
 
 def _text(feature: Feature, operator: Operator, cells: Cells) -> list[bytes]:
     if isinstance(operator, Values):
-        return _tokens(feature, 0, cells)
+        return input_tokens(feature, 0, cells)
     if isinstance(operator, Combo):
-        return combine_tokens([_tokens(feature, i, cells) for i in range(len(feature.inputs))])
+        return combine_tokens([input_tokens(feature, i, cells) for i in range(len(feature.inputs))])
     if isinstance(operator, Lookup):
-        return lookup_tokens(operator, _table(feature, 0, cells), _tokens(feature, 1, cells))
+        return lookup_tokens(operator, _table(feature, 0, cells), input_tokens(feature, 1, cells))
     if isinstance(operator, Match):
         return match_tokens(operator, *_match_cells(feature, cells))
     if isinstance(operator, CallLibrary):
@@ -99,26 +111,28 @@ def _text(feature: Feature, operator: Operator, cells: Cells) -> list[bytes]:
         found = split(call_text(operator, texts), feature.separator)
         return [token for token in found if token]
     assert isinstance(operator, BoolMask)
-    return masked(_tokens(feature, 0, cells, keep=True), _tokens(feature, 1, cells, keep=True))
+    return masked(
+        input_tokens(feature, 0, cells, keep=True), input_tokens(feature, 1, cells, keep=True)
+    )
 
 
 def number_values(feature: Feature, cells: Cells) -> list[float | None]:
     """The numbers of a numeric feature, before default and normalizer."""
     operator = feature.operator
     if isinstance(operator, Values):
-        return _numbers(feature, 0, cells)
+        return input_numbers(feature, 0, cells)
     return list(_computed(feature, operator, cells))
 
 
 def _computed(feature: Feature, operator: Operator, cells: Cells) -> list[float]:
     if isinstance(operator, Lookup):
-        return lookup_numbers(operator, _table(feature, 0, cells), _tokens(feature, 1, cells))
+        return lookup_numbers(operator, _table(feature, 0, cells), input_tokens(feature, 1, cells))
     if isinstance(operator, Match):
         return match_numbers(operator, *_match_cells(feature, cells))
     if isinstance(operator, Combine):
-        return combine_values(operator, _tokens(feature, 0, cells))
+        return combine_values(operator, input_tokens(feature, 0, cells))
     if isinstance(operator, Overlap):
-        query, title = _tokens(feature, 0, cells), _tokens(feature, 1, cells)
+        query, title = input_tokens(feature, 0, cells), input_tokens(feature, 1, cells)
         return [overlap(operator.method, query, title)]
     if isinstance(operator, CallLibrary):
         texts = [_text_of(feature, i, cells) for i in range(len(feature.inputs))]
@@ -130,7 +144,7 @@ def _computed(feature: Feature, operator: Operator, cells: Cells) -> list[float]
     assert isinstance(operator, Expr)
     variables = {}
     for index in range(len(feature.inputs)):
-        numbers = _numbers(feature, index, cells)
+        numbers = input_numbers(feature, index, cells)
         variables[str(index)] = [n for n in numbers if n is not None and not math.isnan(n)]
     return evaluate_all(operator, variables)
 
@@ -138,7 +152,7 @@ def _computed(feature: Feature, operator: Operator, cells: Cells) -> list[float]
 # -- inputs ---------------------------------------------------------------------------------
 
 
-def _raw(read: Input | Constant, cells: Cells) -> Raw:
+def raw_value(read: Input | Constant, cells: Cells) -> Raw:
     """The raw value of an input."""
     if isinstance(read, Constant):
         return read.value
@@ -148,13 +162,13 @@ def _raw(read: Input | Constant, cells: Cells) -> Raw:
     return raw if done else processing(read.steps)(raw)
 
 
-def _output(read: Feature, cells: Cells) -> list[bytes | int | float]:
+def output_values(read: Feature, cells: Cells) -> list[bytes | int | float]:
     """What another feature gives: ids, or without a bucketizer, texts or numbers.
 
     A plain feature that reads a sequence reads all its elements.
     """
     if read.sequence is not None and not cells.element:
-        return [value for one in element_cells(read, cells) for value in _output(read, one)]
+        return [value for one in element_cells(read, cells) for value in output_values(read, one)]
     if read.sparse:
         return [code for code, _ in weighted_ids(read, cells)]
     if read.numeric:
@@ -166,7 +180,7 @@ def _output(read: Feature, cells: Cells) -> list[bytes | int | float]:
 def _output_tokens(feature: Feature, read: Feature, cells: Cells) -> list[bytes]:
     """The same as text: texts are split by the reader, numbers are their digits."""
     found: list[bytes] = []
-    for value in _output(read, cells):
+    for value in output_values(read, cells):
         if isinstance(value, bytes):
             found += [token for token in split(value, feature.separator) if token]
         elif not math.isnan(value):
@@ -189,12 +203,12 @@ def _column(feature: Feature, index: int) -> Input | Constant:
     return read
 
 
-def _tokens(feature: Feature, index: int, cells: Cells, keep: bool = False) -> list[bytes]:
+def input_tokens(feature: Feature, index: int, cells: Cells, keep: bool = False) -> list[bytes]:
     """The tokens of an input. `keep`: empty ones too, since their places count."""
     read = feature.inputs[index]
     if isinstance(read, Feature):
         return _output_tokens(feature, read, cells)
-    raw = _raw(read, cells)
+    raw = raw_value(read, cells)
     if not keep:
         return tokens(raw, feature.separator)
     if is_list(raw):
@@ -205,17 +219,23 @@ def _tokens(feature: Feature, index: int, cells: Cells, keep: bool = False) -> l
 
 def _text_of(feature: Feature, index: int, cells: Cells) -> bytes:
     """An input as one text."""
-    raw = _raw(_column(feature, index), cells)
+    raw = raw_value(_column(feature, index), cells)
     return b"".join(map(to_bytes, raw)) if is_list(raw) else to_bytes(raw)  # type: ignore[call-overload]
 
 
-def _numbers(feature: Feature, index: int, cells: Cells) -> list[float | None]:
+def input_value(feature: Feature, index: int, cells: Cells) -> Raw:
+    """The raw value of an input that is no feature."""
+    return raw_value(_column(feature, index), cells)
+
+
+def input_numbers(feature: Feature, index: int, cells: Cells) -> list[float | None]:
+    """The numbers of an input; None in place of a token that is none."""
     read = feature.inputs[index]
     if isinstance(read, Feature):
-        return [n for value in _output(read, cells) for n in _as_numbers(feature, value)]
-    raw = _raw(read, cells)
+        return [n for value in output_values(read, cells) for n in _as_numbers(feature, value)]
+    raw = raw_value(read, cells)
     if isinstance(raw, bool | int | float):
-        return [float(raw)]
+        return [as_float(raw)]
     if is_list(raw):
         return [parse_float(to_bytes(part)) for part in raw]  # type: ignore[attr-defined]
     return [parse_float(token) for token in tokens(raw, feature.separator)]
@@ -228,24 +248,28 @@ def _as_numbers(feature: Feature, value: bytes | int | float) -> list[float | No
 
 
 def _table(feature: Feature, index: int, cells: Cells) -> Mapping[bytes, bytes]:
-    return key_values(_raw(_column(feature, index), cells), _MAP_SEPARATOR, b":")
+    return key_values(raw_value(_column(feature, index), cells), _MAP_SEPARATOR, b":")
 
 
 def _weights(feature: Feature, index: int, cells: Cells) -> dict[bytes, float]:
     operator = feature.operator
     assert isinstance(operator, KvDotProduct)
-    raw = _raw(_column(feature, index), cells)
+    raw = raw_value(_column(feature, index), cells)
     found: dict[bytes, float] = {}
     for key, weight in weighted_tokens(raw, feature.separator, operator.kv_delimiter):
         found.setdefault(key, weight)
     return found
 
 
+def map_text(feature: Feature, cells: Cells) -> bytes:
+    """The map of maps of a match as text; a map of the first level's keys has it of the second."""
+    raw = input_value(feature, 0, cells)
+    entries = map_entries(raw)
+    if entries is not None:
+        return b"|".join(to_bytes(k) + b"^" + to_bytes(v) for k, v in entries if to_bytes(k))
+    return b"|".join(map(to_bytes, raw)) if is_list(raw) else to_bytes(raw)  # type: ignore[call-overload]
+
+
 def _match_cells(feature: Feature, cells: Cells) -> tuple[bytes, list[bytes], list[bytes]]:
-    raw = _raw(_column(feature, 0), cells)
-    if isinstance(raw, Mapping) or is_list(raw):
-        # A map of the first level's keys to text of the second.
-        text = b"|".join(key + b"^" + inner for key, inner in pairs_of(raw, b"^"))
-    else:
-        text = to_bytes(raw)
-    return text, _tokens(feature, 1, cells), _tokens(feature, 2, cells)
+    tokens_of = [input_tokens(feature, index, cells) for index in (1, 2)]
+    return map_text(feature, cells), tokens_of[0], tokens_of[1]

@@ -12,23 +12,36 @@ weighted features a mapping, or a list of pairs, of value and weight.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rtcompile.features.numbers import format_integer, parse_float
 
 __all__ = [
     "Raw",
+    "Unparsed",
+    "as_float",
     "elements",
+    "ignore",
     "is_list",
     "key_values",
+    "map_entries",
     "pairs_of",
     "split",
     "to_bytes",
     "tokens",
+    "unread_entries",
     "weighted_tokens",
 ]
 
 Raw = object
+
+# Takes a value that is there and cannot be read.
+Unparsed = Callable[[Raw], None]
+
+
+def ignore(value: Raw) -> None:
+    """Nobody asks."""
 
 
 def is_list(value: Raw) -> bool:
@@ -65,26 +78,62 @@ def split(text: bytes, separator: bytes) -> list[bytes]:
     return [part for whole in text.split(b"\x1d") for part in whole.split(separator)]
 
 
-def weighted_tokens(value: Raw, separator: bytes, pair: bytes) -> list[tuple[bytes, float]]:
+def weighted_tokens(
+    value: Raw, separator: bytes, pair: bytes, unparsed: Unparsed = ignore
+) -> list[tuple[bytes, float]]:
     """Values with weights: of a map, or of text "value:weight" split at the last `pair`.
 
-    A missing weight, or one that is no number, counts as 1.
+    A token without a weight, or with one that is no number, counts as 1. A key of a map without a
+    value is no entry.
     """
-    if isinstance(value, Mapping):
-        return [(to_bytes(k), _weight(w)) for k, w in value.items() if to_bytes(k)]
-    if is_list(value) and all(isinstance(p, tuple) and len(p) == 2 for p in value):  # type: ignore[attr-defined]
-        return [(to_bytes(k), _weight(w)) for k, w in value if to_bytes(k)]  # type: ignore[attr-defined]
-    found = []
+    found: list[tuple[bytes, float]] = []
+    entries = map_entries(value)
+    if entries is not None:
+        for key, given in entries:
+            weight = as_float(given)
+            if math.isnan(weight) and to_bytes(given):
+                weight = _weight(to_bytes(given), unparsed)
+            if to_bytes(key) and not math.isnan(weight):
+                found.append((to_bytes(key), weight))
+        return found
     for token in tokens(value, separator):
         head, marker, tail = token.rpartition(pair)
-        if head if marker else token:
-            found.append((head if marker else token, _weight(tail if marker else None)))
+        if not marker:
+            found.append((token, 1.0))
+        elif head:
+            found.append((head, _weight(tail, unparsed)))
+        else:
+            unparsed(token)
     return found
 
 
-def _weight(value: Raw) -> float:
-    number = parse_float(to_bytes(value)) if isinstance(value, str | bytes) else value
-    return 1.0 if number is None or math.isnan(number) else float(number)  # type: ignore[arg-type]
+def as_float(value: Raw) -> float:
+    """A number as float64, infinite beyond its range; NaN for all else."""
+    if not isinstance(value, bool | int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _weight(text: bytes, unparsed: Unparsed) -> float:
+    number = parse_float(text)
+    if number is None and text:
+        unparsed(text)
+    return 1.0 if number is None or math.isnan(number) else number
+
+
+def map_entries(value: Raw) -> list[tuple[Raw, Raw]] | None:
+    """Keys and values of a map, of a list of pairs, or of maps of "key" and "value"; else None."""
+    if isinstance(value, Mapping):
+        return list(value.items())
+    parts: list[Any] = list(value) if is_list(value) else []  # type: ignore[call-overload]
+    if parts and all(isinstance(p, tuple) and len(p) == 2 for p in parts):
+        return parts
+    if parts and all(isinstance(p, Mapping) and set(p) == {"key", "value"} for p in parts):
+        return [(p["key"], p["value"]) for p in parts]
+    return None
 
 
 def elements(value: Raw, delimiter: bytes, length: int) -> list[Raw]:
@@ -104,23 +153,33 @@ def elements(value: Raw, delimiter: bytes, length: int) -> list[Raw]:
 def key_values(value: Raw, separator: bytes, pair: bytes) -> dict[bytes, bytes]:
     """A map as text to text: of a mapping, of pairs, or of text "key:value" joined by `separator`.
 
-    Text is split at the first `pair`; what has none, or no key, is dropped. The first of equal keys
-    counts.
+    Text is split at the first `pair`; what has none, or no key, cannot be read. The first of equal
+    keys counts.
     """
-    parts = value if isinstance(value, Mapping) or is_list(value) else tokens(value, separator)
     found: dict[bytes, bytes] = {}
-    for key, text in pairs_of(parts, pair):
+    for key, text in pairs_of(_parts(value, separator), pair):
         if key and text:
             found.setdefault(key, text)
     return found
 
 
+def unread_entries(value: Raw, separator: bytes, pair: bytes) -> list[bytes]:
+    """What cannot be read of a map."""
+    parts = _parts(value, separator)
+    if map_entries(parts) is not None:
+        return []
+    cut = [(part, *part.partition(pair)) for part in map(to_bytes, parts) if part]  # type: ignore[call-overload]
+    return [part for part, key, marker, _ in cut if not (key and marker)]
+
+
+def _parts(value: Raw, separator: bytes) -> Raw:
+    return value if isinstance(value, Mapping) or is_list(value) else tokens(value, separator)
+
+
 def pairs_of(value: Raw, pair: bytes) -> list[tuple[bytes, bytes]]:
     """Keys and values: of a mapping, of pairs, or of texts that have `pair` between them."""
-    if isinstance(value, Mapping):
-        return [(to_bytes(k), to_bytes(v)) for k, v in value.items()]
-    parts = list(value)  # type: ignore[call-overload]
-    if parts and all(isinstance(p, tuple) and len(p) == 2 for p in parts):
-        return [(to_bytes(k), to_bytes(v)) for k, v in parts]
-    cut = [to_bytes(part).partition(pair) for part in parts]
+    entries = map_entries(value)
+    if entries is not None:
+        return [(to_bytes(k), to_bytes(v)) for k, v in entries]
+    cut = [to_bytes(part).partition(pair) for part in value]  # type: ignore[attr-defined]
     return [(key, text) for key, marker, text in cut if marker]

@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import runtime
+from rtcompile.counts_summary import Counters, added, since
 from rtcompile.errors import DataError, RtcompileError
 from rtcompile.features.extractor import FeatureExtractor, compile_features
 from rtcompile.offline.arrow_columns import to_table
 from rtcompile.offline.chunks import Chunk, columns_of, read_chunks, total_work
 from rtcompile.offline.parts import Parts, write_part
+from runtime.arrow_values import table_column
 from runtime.columns import Column
 
 __all__ = ["CHUNK_ROWS", "extract_file", "processors"]
@@ -45,6 +47,9 @@ class _Source(Protocol):
     def extract(self, columns: Mapping[str, Any], rows: int) -> Mapping[str, Column]:
         """The features of `rows` rows."""
 
+    def counters(self) -> Counters:
+        """What became of values, of all calls in this process."""
+
 
 def processors() -> int:
     """Cores that this process may run on."""
@@ -57,7 +62,9 @@ def extract_file(
     output: Path,
     *,
     workers: int | None = None,
+    strict: bool = False,
     progress: Progress = lambda done, total: None,
+    report: Callable[[Counters], None] = lambda counters: None,
     chunk_rows: int = CHUNK_ROWS,
 ) -> int:
     """Extract the features of every row of `source`; returns how many rows there were.
@@ -65,13 +72,14 @@ def extract_file(
     `config` is a feature config or an artifact, `source` a .jsonl, .csv or .parquet file whose
     columns are the raw fields. `output`, .parquet or .jsonl, appears once it is whole; the parts
     made so far lie beside it, and the same call goes on with them. `workers`: processes, by default
-    one a core. `progress(done, total)` is called as the file is worked through.
+    one a core. `strict`: a value that cannot be read is an error. `progress(done, total)` is called
+    as the file is worked through, `report(counters)` at its end: what became of values, by feature.
 
     Raises DataError, ConfigError, OutputError, or an error of the runtime.
     """
     total = total_work(source)
-    extracts = _source(config)
-    parts = Parts(output, _identity(extracts, source, chunk_rows))
+    extracts = _source(config, strict)
+    parts = Parts(output, _identity(extracts, source, chunk_rows, strict))
     parts.open()
     chunks = read_chunks(source, extracts.names, chunk_rows)
     job = _Job(extracts, source, output.suffix, parts)
@@ -86,14 +94,15 @@ def extract_file(
     if not made:
         write_part(parts.path(0), output.suffix, to_table(job.extract_nothing()))
         made = 1
+    report(added(parts.counters(made)))
     parts.finish(made)
     return rows
 
 
-def _identity(extracts: _Source, source: Path, chunk_rows: int) -> str:
+def _identity(extracts: _Source, source: Path, chunk_rows: int, strict: bool) -> str:
     stat = source.stat()
-    known = [extracts.identity, str(source.resolve()), stat.st_size, stat.st_mtime_ns, chunk_rows]
-    return json.dumps(known)
+    file = [str(source.resolve()), stat.st_size, stat.st_mtime_ns]
+    return json.dumps([extracts.identity, *file, chunk_rows, strict])
 
 
 # -- what extracts --------------------------------------------------------------------------
@@ -108,13 +117,16 @@ class _Compiled:
     def extract(self, columns: Mapping[str, Any], rows: int) -> Mapping[str, Column]:
         return self._extractor(columns)
 
+    def counters(self) -> Counters:
+        return self._extractor.counters()
+
 
 class _Loaded:
     """An artifact, loaded anew in each worker."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._ranker: runtime.Ranker | None = runtime.load(path)
+    def __init__(self, path: Path, strict: bool) -> None:
+        self._path, self._strict = path, strict
+        self._ranker: runtime.Ranker | None = runtime.load(path, strict=strict)
         manifest = self._ranker.manifest
         if manifest["kind"] != "ranking":
             raise DataError(f"{path}: built without features; there is nothing to extract")
@@ -127,18 +139,31 @@ class _Loaded:
         return {**self.__dict__, "_ranker": None}
 
     def extract(self, columns: Mapping[str, Any], rows: int) -> Mapping[str, Column]:
-        self._ranker = self._ranker or runtime.load(self._path)
-        values = {n: c.to_pylist() if hasattr(c, "to_pylist") else c for n, c in columns.items()}
+        self._ranker = self._ranker or runtime.load(self._path, strict=self._strict)
+        values = {name: _values(name, column) for name, column in columns.items()}
         return self._ranker.extract_rows(values, rows)
 
+    def counters(self) -> Counters:
+        return self._ranker.counters() if self._ranker else {}
 
-def _source(config: Path) -> _Source:
+
+def _values(name: str, column: Any) -> Sequence[Any]:
+    """A column's values. Raises DataError."""
+    try:
+        return table_column(column)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"column {name!r}: {error}") from error
+
+
+def _source(config: Path, strict: bool) -> _Source:
     try:
         with config.open("rb") as file:
             is_artifact = file.read(len(runtime.artifact.MAGIC)) == runtime.artifact.MAGIC
     except OSError as error:
         raise DataError(f"{config}: cannot be read: {error.strerror or error}") from error
-    return _Loaded(config) if is_artifact else _Compiled(compile_features(config))
+    if is_artifact:
+        return _Loaded(config, strict)
+    return _Compiled(compile_features(config, strict=strict))
 
 
 # -- work -----------------------------------------------------------------------------------
@@ -157,12 +182,14 @@ class _Job:
         if path.exists():
             return len(chunk.data), chunk.work
         columns, rows = columns_of(chunk, self._source, self._extracts.names)
+        before = self._extracts.counters()
         try:
             found = self._extracts.extract(columns, rows)
         except (DataError, runtime.RequestError) as error:
             last = chunk.first + rows
             where = f"{self._source}, rows {chunk.first + 1} to {last}"
             raise type(error)(f"{where}: {error}") from error
+        self.parts.write_counters(chunk.index, since(before, self._extracts.counters()))
         write_part(path, self._suffix, to_table(found))
         return rows, chunk.work
 

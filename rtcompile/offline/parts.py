@@ -3,6 +3,7 @@
 features.parquet.parts/
     identity        what the parts were made of; other parts are thrown away
     000000, 000001  the parts, each written whole or not at all
+    000000.counts   what became of the values that a part was made of
 features.parquet    the parts one after another, once all are there
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 
 import pyarrow.parquet
 
+from rtcompile.counts_summary import Counters
 from rtcompile.errors import DataError, OutputError
 from rtcompile.output_file import write_atomically
 
@@ -62,6 +64,19 @@ class Parts:
     def path(self, index: int) -> Path:
         """Where part `index` is, or is to be."""
         return self.folder / f"{index:06d}"
+
+    def write_counters(self, index: int, counters: Counters) -> None:
+        """Before part `index` is written. Raises OutputError."""
+        data = json.dumps(counters).encode()
+        write_atomically(self._counters_path(index), [(0, data)], len(data))
+
+    def counters(self, count: int) -> list[Counters]:
+        """Of `count` parts; the one part of no rows has none."""
+        paths = [self._counters_path(index) for index in range(count)]
+        return [json.loads(path.read_text()) for path in paths if path.exists()]
+
+    def _counters_path(self, index: int) -> Path:
+        return self.path(index).with_suffix(".counts")
 
     def finish(self, count: int) -> None:
         """Put `count` parts together and remove them. Raises OutputError."""

@@ -23,6 +23,7 @@ from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
 from runtime.encoded import COLUMN_WORDS, Encoded, Word
 from runtime.extract import ColumnStage
+from runtime.status_plan import Status, tally_words
 from tests.rtcompile.features.test_extractor import CONFIG
 from tests.rtcompile.features.test_operators import FEATURES
 
@@ -110,7 +111,8 @@ class Batches:
         """At least `rows` rows."""
         rng = np.random.default_rng(seed)
         with (self._folder / "batches").open("wb") as file:
-            _words(file, self._description["workspace_bytes"])
+            counts = tally_words(len(self._description["tallied"]))
+            _words(file, self._description["workspace_bytes"], Status.WORDS + counts)
             _array(file, np.frombuffer(self._constants, np.uint8))
             for batch in range(-(-rows // _ROWS)):
                 self._batch(file, rng, shared=batch % 2 == 1, single=batch % 4 == 3)

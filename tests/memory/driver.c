@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMN_WORDS = 8, STATUS_WORDS = 6, PADDING = 16, ALIGNMENT = 64, DLTENSOR = 7, INT = 1 };
+enum { COLUMN_WORDS = 8, PADDING = 16, ALIGNMENT = 64, DLTENSOR = 7, INT = 1 };
 
 typedef struct {
   void *data;
@@ -69,9 +69,9 @@ int main(int argc, char **argv) {
   if (!library) return fprintf(stderr, "%s\n", dlerror()), 2;
   Function stage = (Function)dlsym(library, "__tvm_ffi_features");
   if (!stage) return fprintf(stderr, "%s\n", dlerror()), 2;
-  int64_t constant_bytes, workspace_bytes = word();
+  int64_t constant_bytes, workspace_bytes = word(), status_words = word();
   void *constants = array(0, &constant_bytes), *workspace = block(workspace_bytes);
-  int64_t *status = block(STATUS_WORDS * 8), rows, total = 0;
+  int64_t *status = block(status_words * 8), rows, total = 0;
   while ((rows = word()) >= 0) {
     int64_t columns = word(), unused;
     int64_t *words = block(columns * COLUMN_WORDS * 8);
@@ -94,14 +94,14 @@ int main(int argc, char **argv) {
       int64_t size = word(), row_bytes = word();
       table[2 * o] = (int64_t)block(size), table[2 * o + 1] = row_bytes;
     }
-    memset(status, 0, STATUS_WORDS * 8);
+    memset(status, 0, (size_t)status_words * 8);
     Tensor tensors[6];
     int64_t shapes[6];
     Any result = {0, 0, {0}}, arguments[8] = {
       {INT, 0, {.integer = 0}}, {INT, 0, {.integer = rows}},
       tensor(&tensors[0], &shapes[0], constants, constant_bytes, 1, 8),
       tensor(&tensors[1], &shapes[1], workspace, workspace_bytes, 1, 8),
-      tensor(&tensors[2], &shapes[2], status, STATUS_WORDS, 0, 64),
+      tensor(&tensors[2], &shapes[2], status, status_words, 0, 64),
       tensor(&tensors[3], &shapes[3], words, columns * COLUMN_WORDS, 0, 64),
       tensor(&tensors[4], &shapes[4], scratch, scratch_bytes, 1, 8),
       tensor(&tensors[5], &shapes[5], table, outputs * 2, 0, 64)};

@@ -37,6 +37,7 @@ class EncodedColumn:
         # Of a map that all rows share; see `probe_table.py`.
         self.table_address = T.Bind(self._word(Word.ROWS))
         self.table_last = T.Bind(self._word(Word.NUMBERS))
+        self.table_is_bad = T.Bind(self._word(Word.PLACES) != i64(0))
 
     def _word(self, which: int) -> Any:
         return self._columns[self._first + which]
@@ -62,6 +63,17 @@ class EncodedColumn:
     def bytes_of(self, value: Any) -> tuple[Any, Any]:
         """(first byte, one past the last) of a value in `text`."""
         return T.Bind(self._offsets[value]), T.Bind(self._offsets[value + 1])
+
+    def is_empty(self, first: Any, last: Any) -> Any:
+        """Whether the values of an entry are none, or a number that is missing, or no text."""
+        empty = Cell("int32", tirx.Cast("int32", first == last))
+        with T.If(last - first == 1), T.Then(), T.If(self._word(Word.OFFSETS) != 0):
+            with T.Then():
+                begin, end = self.bytes_of(first)
+                empty.set(tirx.Cast("int32", begin == end))
+            with T.Else():
+                empty.set(tirx.Cast("int32", tirx.isnan(self.number(first))))
+        return T.Bind(empty.get() != 0)
 
     def number(self, value: Any) -> Any:
         """The number of a value, or its weight."""

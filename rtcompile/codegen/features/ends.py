@@ -47,10 +47,10 @@ class AnySink(Protocol):
 
 
 class TextEnd:
-    """Takes tokens."""
+    """Takes tokens. `counts`: whether defaults are tallied, which those of an input are not."""
 
-    def __init__(self, views: Views, sink: AnySink) -> None:
-        self._views, self._sink = views, sink
+    def __init__(self, views: Views, sink: AnySink, counts: bool = True) -> None:
+        self._views, self._sink, self._counts = views, sink, counts
         self._limit = views.scalar("limit")
 
     def open(self, slot: Any) -> None:
@@ -78,24 +78,33 @@ class TextEnd:
         else:
             assert isinstance(by, NumBuckets)
             integer = parse_integer(text, begin, size)
-            with T.If(integer.valid), T.Then():
-                self._sink.put(integer.value, weight)
+            with T.If(integer.valid):
+                with T.Then():
+                    self._sink.put(integer.value, weight)
+                with T.Else():
+                    views.kernel.tally.unparsed(text, begin, size)
 
     def close(self) -> None:
         """End an entry."""
         views = self._views
         count = views.scalar("default_count")
-        missing = T.Bind(tirx.Select(self._sink.count.get() == 0, count, i64(0)))
+        none = T.Bind(self._sink.count.get() == 0)
+        if self._counts:
+            views.kernel.tally.defaults_if(none)
+        missing = T.Bind(tirx.Select(none, count, i64(0)))
         with T.serial(missing) as k:
             self._sink.put(T.Bind(views.constant("defaults")[k]), None)
         self._sink.close()
 
 
 class Numbers:
-    """Defaults and normalizer of a numeric feature; `take` gets each number, float64."""
+    """Defaults and normalizer of a numeric feature; `take` gets each number, float64.
 
-    def __init__(self, views: Views, take: Callable[[Any], None]) -> None:
-        self._views, self._take = views, take
+    `counts`: whether defaults are tallied, which those of an input are not.
+    """
+
+    def __init__(self, views: Views, take: Callable[[Any], None], counts: bool) -> None:
+        self._views, self._take, self._counts = views, take, counts
         self._limit, self._exact = views.scalar("limit"), views.feature.exact
         self._count = Cell("int64", i64(0))
 
@@ -117,6 +126,8 @@ class Numbers:
                 self._emit(self._normalized(number))
             return
         with T.If(self.wanted()), T.Then():
+            if self._counts:
+                self._views.kernel.tally.defaults_if(T.Bind(tirx.Not(here)))
             default = T.Bind(self._views.constant("defaults")[self._count.get()])
             self._emit(T.Bind(tirx.Select(here, self._normalized(number), default)))
 
@@ -125,9 +136,14 @@ class Numbers:
         defaults, count = self._views.constant("defaults"), self._views.scalar("default_count")
         first = T.Bind(self._count.get())
         if self._exact:
-            with T.serial(tirx.max(self._limit - first, i64(0))) as k:
+            missing = T.Bind(tirx.max(self._limit - first, i64(0)))
+            if self._counts:
+                self._views.kernel.tally.defaults(missing)
+            with T.serial(missing) as k:
                 self._emit(T.Bind(defaults[first + k]))
         else:
+            if self._counts:
+                self._views.kernel.tally.defaults_if(T.Bind(first == 0))
             capped = tirx.Select(self._limit == 0, count, tirx.min(count, self._limit))
             with T.serial(tirx.Select(first == 0, capped, i64(0))) as k:
                 self._emit(T.Bind(defaults[k]))
@@ -143,9 +159,9 @@ class Numbers:
 class NumberEnd:
     """Takes numbers into a sink."""
 
-    def __init__(self, views: Views, sink: AnySink) -> None:
+    def __init__(self, views: Views, sink: AnySink, counts: bool = True) -> None:
         self._views, self._sink = views, sink
-        self._numbers = Numbers(views, self._bucketize)
+        self._numbers = Numbers(views, self._bucketize, counts)
         self.wanted, self.put = self._numbers.wanted, self._numbers.put
 
     def open(self, slot: Any) -> None:

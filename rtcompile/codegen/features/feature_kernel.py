@@ -33,6 +33,7 @@ from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.singles import emit_single_numbers, has_single_number
 from rtcompile.codegen.features.sinks import PooledSink, Sink, SinkShape, make_sink
 from rtcompile.codegen.features.slots import Slots, shape_key
+from rtcompile.codegen.features.tally import Tally
 from rtcompile.codegen.features.text_operators import emit_tokens
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.pointers import ANY
@@ -50,22 +51,23 @@ def kernel_name(feature: Feature, sink: SinkShape) -> str:
 def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
     """A PrimFunc.
 
-    (columns*, scratch*, key numbers*, constants*..., sink's pointers*..., rows, start, length,
-    width, number, scalars...), constants and scalars in the order of `slots`; without key numbers
-    where the feature has none, else for the rows of a whole call.
+    (columns*, scratch*, key numbers*, status*, constants*..., sink's pointers*..., rows, start,
+    length, width, number, tally, scalars...), constants and scalars in the order of `slots`;
+    without key numbers where the feature has none, else for the rows of a whole call.
     """
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(kernel_name(feature, shape))
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
         columns_at, scratch_at = T.arg("columns", T.handle("int64")), T.arg("s", T.handle("uint8"))
         keys_at = T.arg("keys", T.handle("int64")) if has_key_numbers(feature) else None
+        status_at = T.arg("status", T.handle("int64"))
         constants_at = {
             name: (T.arg(f"constant_{i}", T.handle(str(array.dtype))), str(array.dtype))
             for i, (name, array) in enumerate(slots.constants.items())
         }
         sink_at = [T.arg(f"sink_{i}", T.handle(dtype)) for i, dtype in enumerate(shape.arguments)]
-        names = ("rows", "start", "length", "width", "number")
-        rows, start, length, width, number = (T.arg(name, T.int64()) for name in names)
+        names = ("rows", "start", "length", "width", "number", "tally")
+        rows, start, length, width, number, tallied = (T.arg(name, T.int64()) for name in names)
         scalars = {name: T.arg(f"scalar_{i}", T.int64()) for i, name in enumerate(slots.scalars)}
         constants = {
             name: T.decl_buffer((ANY,), dtype, data=at)
@@ -75,16 +77,20 @@ def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
         keys = None if keys_at is None else T.decl_buffer((ANY,), "int64", data=keys_at)
         if shape.form.startswith("ragged"):
             _reset(sink_at[-1], start)
-        kernel = Kernel(scalars, constants, Scratch(scratch_at), emit_inner, keys)
+        status = T.decl_buffer((ANY,), "int64", data=status_at)
+        tally = Tally(status, tallied, start)
+        kernel = Kernel(scalars, constants, Scratch(scratch_at), emit_inner, tally, keys)
         views = Views(feature, kernel, columns, start)
         per_row = length if feature.sequence is not None and keys is None else None
-        sink = make_sink(shape, sink_at, width, number, partial(_row_of, start, per_row))
+        row_of = partial(_row_of, start, per_row)
+        sink = make_sink(shape, sink_at, status, width, number, row_of)
         if keys is not None:
             emit_joined(views, sink, rows, lambda: _body(views, sink, rows, None))
         else:
             _body(views, sink, rows, None if feature.sequence is None else length)
         if isinstance(sink, PooledSink):
             sink.finish()
+        tally.finish()
     return builder.get()
 
 

@@ -43,17 +43,17 @@ def emit_inner(views: Views, take: Take) -> None:
 def _entry(views: Views, take: Take) -> None:
     feature = views.feature
     if feature.numeric and feature.bucketizer is None:
-        numbers = Numbers(views, take.number)
+        numbers = Numbers(views, take.number, counts=False)
         numbers.open()
         emit_numbers(views, numbers.wanted, numbers.put)
         numbers.close()
     elif feature.numeric:
-        end = NumberEnd(views, _Ids(take))
+        end = NumberEnd(views, _Ids(take), counts=False)
         end.open(None)
         emit_numbers(views, end.wanted, end.put)
         end.close()
     elif feature.bucketizer is not None:
-        ids = TextEnd(views, _Ids(take))
+        ids = TextEnd(views, _Ids(take), counts=False)
         ids.open(None)
         emit_tokens(views, ids.wanted, ids.put)
         ids.close()

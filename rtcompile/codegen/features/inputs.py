@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,12 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.columns import EncodedColumn
 from rtcompile.codegen.features.scratch import Scratch
+from rtcompile.codegen.features.tally import Tally
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.features.plan import Feature, Input
 from rtcompile.features.reference_cells import spreads
 
-__all__ = ["InputView", "Kernel", "Views", "walk_entries"]
+__all__ = ["InputView", "Kernel", "Views", "each_shorter", "walk_entries"]
 
 
 class InputView:
@@ -40,6 +42,13 @@ class InputView:
     def count(self) -> Any:
         """Elements of the row."""
         return self._elements[1] - self._elements[0]
+
+    def is_single(self) -> Any:
+        """Whether the row's one element counts for all, or is empty."""
+        if self.spread:
+            return tirx.const(True, "bool")
+        first, last = self.column.values(self._elements[0])
+        return self.column.is_empty(first, last)
 
     def at_element(self, place: Any) -> None:
         """Go to an element of the row; behind the last there are no values."""
@@ -83,10 +92,11 @@ class Kernel:
         constants: dict[str, Any],
         scratch: Scratch,
         emit_inner: Callable[[Views, Take], None],
+        tally: Tally,
         key_numbers: Any = None,
     ) -> None:
         self.scalars, self.constants, self.scratch = scalars, constants, scratch
-        self.emit_inner = emit_inner
+        self.emit_inner, self.tally = emit_inner, tally
         # The header of its keys, where the kernel has numbered ones; see `key_numbers.py`.
         self.key_numbers = key_numbers
         # Its map by their numbers, while code is emitted for the case that they are numbered.
@@ -150,7 +160,7 @@ def walk_entries(
     """
     columns = views.columns()
     with T.serial(rows) as i:
-        views.row = i
+        views.row = views.kernel.tally.row = i
         for column in columns:
             column.at_row(i)
         if length is None:
@@ -160,6 +170,7 @@ def walk_entries(
         for column in columns:
             if column.sequence:
                 longest = T.Bind(tirx.max(longest, column.count))
+        _tell_unequal(views, columns, longest)
         count = T.Bind(tirx.min(longest, length))
         with T.serial(count) as place:
             for column in columns:
@@ -167,3 +178,24 @@ def walk_entries(
             entry(T.Bind(i * length + place))
         with T.serial(length - count) as rest:
             skip(T.Bind(i * length + count + rest))
+
+
+def _tell_unequal(views: Views, columns: list[InputView], longest: Any) -> None:
+    """Sequences of a row that have fewer elements than its longest. Those of a group are compared
+    by a kernel of their own, `group_lengths.py`."""
+    sequences = [column for column in columns if column.sequence]
+    if len(sequences) > 1 and not views.feature.is_grouped:
+        for column in sequences:
+            with each_shorter(column, longest):
+                views.kernel.tally.unequal(column.count, longest)
+
+
+@contextmanager
+def each_shorter(column: InputView, longest: Any) -> Iterator[None]:
+    """Emit code inside for a row whose sequence is too short; one without an element is missing."""
+    with T.If(column.count != longest), T.Then():
+        told = Cell("int64", i64(1))
+        with T.If(column.count == i64(1)), T.Then():
+            told.set(tirx.Select(column.is_single(), i64(0), i64(1)))
+        with T.If(told.get() != 0), T.Then():
+            yield

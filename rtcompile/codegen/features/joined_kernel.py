@@ -50,7 +50,7 @@ def emit_joined(views: Views, sink: Sink, rows: Any, emit_rows: Callable[[], Non
             with joined.made():
                 views.kernel.joined = joined
                 if has_single(views.feature):
-                    _by_number(views, joined, sink, rows)
+                    _by_number(views, keys, joined, sink, rows)
                 else:
                     emit_rows()
                 views.kernel.joined = None
@@ -58,7 +58,7 @@ def emit_joined(views: Views, sink: Sink, rows: Any, emit_rows: Callable[[], Non
             emit_rows()
 
 
-def _by_number(views: Views, joined: JoinedMap, sink: Sink, rows: Any) -> None:
+def _by_number(views: Views, keys: KeyNumbers, joined: JoinedMap, sink: Sink, rows: Any) -> None:
     dense = views.feature.bucketizer is None
     scratch = views.kernel.scratch
     results, first = scratch.words("float64" if dense else "int64")
@@ -68,7 +68,8 @@ def _by_number(views: Views, joined: JoinedMap, sink: Sink, rows: Any) -> None:
         T.buffer_store(results, wide, [first + number])
 
     joined.by_number = True
-    with scratch.above(T.Bind((first + joined.count) << 3)):
+    counted = views.kernel.tally.by_number(keys.rows_of, keys.first_row)
+    with counted, scratch.above(T.Bind((first + joined.count) << 3)):
         if has_single_number(views.feature):
             emit_single_numbers(views, take, joined.count)
         else:
@@ -84,10 +85,11 @@ def _texts(views: Views, take: Callable[[Any, Any], None], count: Any) -> None:
     only = _Only()
     end = TextEnd(views, only)
     with T.serial(count) as number:
-        views.row = number
+        views.row = views.kernel.tally.row = number
         only.code.set(default)
         only.count.set(i64(0))
         emit_tokens(views, end.wanted, end.put)
+        views.kernel.tally.defaults_if(T.Bind(only.count.get() == 0))
         take(number, T.Bind(only.code.get()))
 
 

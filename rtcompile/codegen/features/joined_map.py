@@ -29,7 +29,7 @@ from rtcompile.codegen.features.map_parts import (
 )
 from rtcompile.codegen.features.parse_number import parse_number
 from rtcompile.codegen.features.probe_table import NO_NUMBER, Key, Piece, pack, unpack
-from rtcompile.codegen.features.tir import i64
+from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import split_text
 
 __all__ = ["BYTES_A_ROW", "JoinedMap"]
@@ -49,6 +49,8 @@ class JoinedMap:
         self._words, self._first = views.kernel.scratch.words("int64")
         # While code is emitted that goes from number to number, and not from row to row.
         self.by_number = False
+        # Whether some entry of the map cannot be read.
+        self.is_bad = Cell("int32", 0)
         # How many numbers there are, with 0.
         self.count = T.Bind(keys.count(len(keys.levels) - 1) + 1)
 
@@ -95,6 +97,14 @@ class JoinedMap:
         word = T.Bind(self._words[self._first + number])
         return T.Bind(word != i64(_NONE)), unpack(word)
 
+    def needs_walk(self, number: Any) -> Any:
+        """Of a key without a value: whether the map has something in its place."""
+        word = self._words[self._first + number]
+        no_number = (
+            word == i64(NO_NUMBER) if self._views.feature.numeric else tirx.const(False, "bool")
+        )
+        return T.Bind(tirx.And(number > 0, tirx.Or(no_number, self.is_bad.get() != 0)))
+
     def _put(self, number: Any, value: Callable[[], Any]) -> None:
         """Of equal keys the first counts."""
         at = T.Bind(self._first + number)
@@ -108,7 +118,9 @@ class JoinedMap:
             number = level.find(i64(0), (text, *key))
             self._put(number, lambda: word(value))
 
-        each_pair(self._table, lambda: tirx.const(True, "bool"), pair)
+        each_pair(
+            self._table, lambda: tirx.const(True, "bool"), pair, lambda piece: self.is_bad.set(1)
+        )
 
     def _join_nested(self, met: Any, word: Callable[[Piece], Any]) -> None:
         """k^k:v,k:v|k^...: a first key that was met before is met in vain."""
@@ -121,7 +133,10 @@ class JoinedMap:
 
         def outer(at: Any, size: Any) -> None:
             first, inner = partition(text, (at, size), ord("^"))
-            with T.If(tirx.And(first[1] > 0, inner[1] >= 0)), T.Then():
+            named = T.Bind(tirx.And(first[1] > 0, inner[1] >= 0))
+            with T.If(tirx.Not(named)), T.Then():
+                self.is_bad.set(1)
+            with T.If(named), T.Then():
                 number = outer_keys.find(i64(0), (text, *first))
                 new = tirx.And(number > i64(0), self._words[met + number] == i64(0))
                 with T.If(new), T.Then():
@@ -133,8 +148,11 @@ class JoinedMap:
 
         def pair(above: Any, at: Any, size: Any) -> None:
             second, value = partition(text, (at, size), ord(":"))
-            with T.If(tirx.And(second[1] > 0, value[1] >= 0)), T.Then():
-                number = inner_keys.find(above, (text, *second))
-                self._put(number, lambda: word(value))
+            with T.If(tirx.And(second[1] > 0, value[1] >= 0)):
+                with T.Then():
+                    number = inner_keys.find(above, (text, *second))
+                    self._put(number, lambda: word(value))
+                with T.Else():
+                    self.is_bad.set(1)
 
         split_text(text, (begin, end, yes), OUTER_PARTS, lambda: yes, outer)

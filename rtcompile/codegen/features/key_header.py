@@ -12,6 +12,7 @@ class Of:
 
     NUMBERED = 0  # 1 or 0
     NUMBERS = 1  # address of int64 [rows]
+    ROWS_OF = 2  # address of int64 [keys + 1], of the last level: how many rows have each
     LEVELS = 4
     SLOTS, LAST, KEYS, COUNT = range(LEVEL_WORDS)
 

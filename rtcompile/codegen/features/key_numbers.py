@@ -51,7 +51,7 @@ _OUTER = 0x9E3779B97F4A7C15
 
 def bytes_a_row(levels: int) -> int:
     """Scratch of a group for each row of a call, and for two more: at most 8 slots a row."""
-    return 8 + levels * (8 * 8 + 2 * 8)
+    return 16 + levels * (8 * 8 + 2 * 8)
 
 
 def has_key_numbers(feature: Feature) -> bool:
@@ -159,6 +159,7 @@ def key_numbers_kernel(count: int, both: bool) -> Any:
         scratch = Scratch(scratch_at)
         numbers = scratch.reserve(T.Bind(rows * 8))
         T.buffer_store(header, numbers, [Of.NUMBERS])
+        rows_of = _rows_of(header, rows, scratch)
         T.buffer_store(header, i64(1), [Of.NUMBERED])
         levels = [_level(header, k, rows, scratch, view) for k, view in enumerate(views)]
         counts = [Cell("int64", i64(0)) for _ in views]
@@ -166,10 +167,21 @@ def key_numbers_kernel(count: int, both: bool) -> Any:
         with T.serial(rows) as i:
             number = _row(header, i, views, separator, levels, counts)
             T.buffer_store(out, number, [i])
+            T.buffer_store(rows_of, rows_of[number] + 1, [number])
         for k, met in enumerate(counts):
             place = Of.LEVELS + k * LEVEL_WORDS + Of.COUNT
             T.buffer_store(header, met.get(), [place])
     return builder.get()
+
+
+def _rows_of(header: Any, rows: Any, scratch: Scratch) -> Any:
+    """Room for the rows of each key: none so far."""
+    at = scratch.reserve(T.Bind((rows + 1) * 8))
+    T.buffer_store(header, at, [Of.ROWS_OF])
+    found = values_at(at, "int64")
+    with T.serial(rows + 1) as k:
+        T.buffer_store(found, i64(0), [k])
+    return found
 
 
 def _level(header: Any, level: int, rows: Any, scratch: Scratch, view: InputView) -> KeyLevel:
@@ -233,6 +245,7 @@ class KeyNumbers:
         self._header = header = views.kernel.key_numbers
         self.numbered = T.Bind(header[Of.NUMBERED] != i64(0))
         self._numbers = values_at(T.Bind(header[Of.NUMBERS]), "int64")
+        self._rows_of = values_at(T.Bind(header[Of.ROWS_OF]), "int64")
         reads = [read for read in views.inputs[1:] if isinstance(read, InputView)]
         self.levels = [KeyLevel.of(header, k, r.column.text) for k, r in enumerate(reads)]
 
@@ -243,6 +256,17 @@ class KeyNumbers:
     def of_row(self, row: Any) -> Any:
         """The number of a row's key."""
         return T.Bind(self._numbers[row])
+
+    def rows_of(self, number: Any) -> Any:
+        """How many rows have a key; 0 is the number of none."""
+        return self._rows_of[number]
+
+    def first_row(self, number: Any) -> Any:
+        """The first row that has a key, which some row has."""
+        row = Cell("int64", i64(0))
+        with T.While(self._numbers[row.get()] != number):
+            row.add(1)
+        return T.Bind(row.get())
 
     def keys(self, number: Any) -> list[Key]:
         """The key of a number, level by level."""

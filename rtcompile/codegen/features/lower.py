@@ -7,10 +7,15 @@ its outputs are added one by one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from rtcompile.codegen.constants import ConstantStore, Table
 from rtcompile.codegen.features.feature_kernel import feature_kernel, kernel_name
+from rtcompile.codegen.features.group_lengths import (
+    group_lengths_kernel,
+    group_lengths_kernel_name,
+)
 from rtcompile.codegen.features.joined_map import BYTES_A_ROW
 from rtcompile.codegen.features.key_header import HEADER_WORDS
 from rtcompile.codegen.features.key_numbers import (
@@ -77,12 +82,15 @@ class FeatureStage:
         # (whether there are two, separator, columns) -> what numbers the keys of the rows
         self._key_numbers: dict[tuple[int, ...], KernelCall] = {}
         self._joined: list[KernelCall] = []
+        # Of a group of sequences: column -> the numbers that its readers are counted under.
+        self._groups: dict[str, dict[int, list[int]]] = {}
         # Columns of features that read no numbered keys: their maps need tables in any case.
         self._probed: set[int] = set()
 
     def finish(self) -> StageProgram:
         """The program, once every output is added."""
         self._program.outputs = tuple(self.outputs)
+        self._compare_groups()
         # Equal kernels side by side, so that they share a loop; first what others read.
         program = self._program
         keys, tables = [*self._key_numbers.values()], self._tables()
@@ -112,15 +120,34 @@ class FeatureStage:
                 calls.append(KernelCall(name, pointers, 1, (number, groups)))
         return calls
 
+    def _compare_groups(self) -> None:
+        """A call a group of sequences that have several columns."""
+        for columns in self._groups.values():
+            readers = tuple(map(len, columns.values()))
+            if len(readers) < 2:
+                continue
+            name = group_lengths_kernel_name(readers)
+            if name not in self._program.kernels:
+                self._program.kernels[name] = group_lengths_kernel(readers)
+            scalars = [word for at, numbers in columns.items() for word in (at, *numbers)]
+            pointers = (_COLUMNS, Pointer(Space.STATUS))
+            self._program.calls.append(KernelCall(name, pointers, 1, tuple(scalars), True))
+
     def _output(self, port: Port) -> Pointer:
         self.outputs.append(port)
         return _place(len(self.outputs) - 1)
 
-    def _column(self, feature: Feature, read: Input | Constant | LibraryFunction) -> int:
+    def _column(
+        self, reader: str, feature: Feature, read: Input | Constant | LibraryFunction
+    ) -> int:
+        """The number of a column. `reader`: the feature with a kernel of its own, for counts."""
         spec = column_spec(feature, read)
         if spec not in self.columns:
             self.columns.append(spec)
-        return self.columns.index(spec)
+        place = self.columns.index(spec)
+        readers = dict.fromkeys((*self.columns[place].readers, reader))
+        self.columns[place] = replace(spec, readers=tuple(readers))
+        return place
 
     # -- into a network's input -----------------------------------------------------------------
 
@@ -136,7 +163,7 @@ class FeatureStage:
         form = "one" if width == 1 and not sequence else "padded"
         self._program.features.append(feature.name)
         number = len(self._program.features) - 1
-        pointers = (self._output(port), Pointer(Space.STATUS))
+        pointers = (self._output(port),)
         self._call(feature, SinkShape(form, port.dtype), pointers, (width, number))
 
     def add_pooled(self, feature: Feature, port: Port, table: Table) -> None:
@@ -146,7 +173,7 @@ class FeatureStage:
         table_name, origins = f"table {table.name!r}", (f"feature {feature.name!r}",)
         self._program.lookups.append(Lookup(table_name, (table.rows,), origins))
         number = len(self._program.lookups) - 1
-        pointers = (table.at, self._output(port), Pointer(Space.STATUS))
+        pointers = (table.at, self._output(port))
         self._call(feature, shape, pointers, (table.rows, number))
 
     def add_lengths(self, feature: Feature, port: Port) -> None:
@@ -181,21 +208,36 @@ class FeatureStage:
     def _call(
         self, feature: Feature, shape: SinkShape, sink: tuple[Pointer, ...], ends: tuple[int, int]
     ) -> None:
-        slots = collect_slots(feature, self._column)
+        slots = collect_slots(feature, partial(self._column, feature.name))
         name = kernel_name(feature, shape)
         if name not in self._program.kernels:
             self._program.kernels[name] = feature_kernel(feature, shape, slots)
         constants = [self.constants.add(array) for array in slots.constants.values()]
         length = feature.sequence.length if feature.sequence else 0
-        scalars = (length, *ends, *slots.scalars.values())
+        scalars = (length, *ends, self._tallied(feature), *slots.scalars.values())
+        if feature.is_grouped:
+            self._join_group(feature)
         numbered = has_key_numbers(feature)
         keys = (self._keys(feature, slots),) if numbered else ()
-        pointers = (_COLUMNS, _SCRATCH, *keys, *constants, *sink)
+        pointers = (_COLUMNS, _SCRATCH, *keys, Pointer(Space.STATUS), *constants, *sink)
         call = KernelCall(name, pointers, 1, scalars, with_start=True, whole=numbered)
         (self._joined if numbered else self._program.calls).append(call)
         if not numbered:
             read = [value for slot, value in slots.scalars.items() if "column_" in slot]
             self._probed.update(read)
+
+    def _tallied(self, feature: Feature) -> int:
+        """The number that a kernel's feature is counted under; of several, the first one counts."""
+        self._program.tallied.append(feature.name)
+        return len(self._program.tallied) - 1
+
+    def _join_group(self, feature: Feature) -> None:
+        """Have the columns of a feature, which was just tallied, compared with its group's."""
+        assert feature.sequence is not None
+        columns = self._groups.setdefault(feature.sequence.group, {})
+        read = [(owner, column) for owner, column in column_readers(feature) if column.sequence]
+        for place in {self._column(feature.name, *one) for one in read}:
+            columns.setdefault(place, []).append(len(self._program.tallied) - 1)
 
     def _keys(self, feature: Feature, slots: Slots) -> Pointer:
         """The keys that the feature looks up; see `key_numbers.py`."""
@@ -219,7 +261,7 @@ class FeatureStage:
         """Of the feature's longest sequence column."""
         assert feature.sequence is not None
         read = [(owner, c) for owner, c in column_readers(feature) if c.sequence]
-        columns = [self._column(owner, c) for owner, c in read]
+        columns = [self._column(feature.name, owner, c) for owner, c in read]
         name = lengths_kernel_name(dtype, len(columns))
         if name not in self._program.kernels:
             self._program.kernels[name] = lengths_kernel(dtype, len(columns))

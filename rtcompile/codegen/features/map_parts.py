@@ -24,9 +24,15 @@ Piece = tuple[Any, Any]  # (begin, size)
 
 
 def each_pair(
-    table: InputView, wanted: Callable[[], Any], body: Callable[[Piece, Piece], None]
+    table: InputView,
+    wanted: Callable[[], Any],
+    body: Callable[[Piece, Piece], None],
+    bad: Callable[[Piece], None],
 ) -> None:
-    """Emit `body(key, value)` for every pair of the entry that has both."""
+    """Emit `body(key, value)` for every pair of the entry that has both.
+
+    `bad(piece)` for each that cannot be read: it has no key, or nothing that parts it from a value.
+    """
     paired = T.Bind(table.column.paired)
     at = Cell("int64", tirx.Select(paired, table.first, table.end))
     with T.While(tirx.And(at.get() < table.end, wanted())):
@@ -36,11 +42,15 @@ def each_pair(
         at.add(i64(2))
         with T.If(tirx.And(end > begin, last > other)), T.Then():
             body((begin, T.Bind(end - begin)), (other, T.Bind(last - other)))
+        with T.If(tirx.And(end == begin, last > other)), T.Then():
+            bad((other, T.Bind(last - other)))
 
     def joined(value: Any, begin: Any, size: Any) -> None:
         key, text = partition(table.column.text, (begin, size), ord(":"))
         with T.If(tirx.And(key[1] > 0, text[1] > 0)), T.Then():
             body(key, text)
+        with T.If(tirx.Or(key[1] == 0, text[1] < 0)), T.Then():
+            bad((begin, size))
 
     text_only = _Without(table, paired)
     each_token(text_only, PAIRS, wanted, joined)  # type: ignore[arg-type]

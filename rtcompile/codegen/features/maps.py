@@ -54,14 +54,16 @@ def same_bytes(one: Key, other: Key) -> Any:
     return T.Bind(different.get() == u64(0))
 
 
-def find_in_map(found: Found, table: InputView, text: Any, begin: Any, size: Any) -> None:
-    """The value of a key in the entry's map."""
+def find_in_map(
+    found: Found, bad: Found, table: InputView, text: Any, begin: Any, size: Any
+) -> None:
+    """The value of a key in the entry's map. `bad`: an entry before it that cannot be read."""
 
     def pair(key: Piece, value: Piece) -> None:
         with T.If(same_bytes((table.column.text, *key), (text, begin, size))), T.Then():
             found.set(*value)
 
-    each_pair(table, lambda: found.here.get() == 0, pair)
+    each_pair(table, lambda: found.here.get() == 0, pair, lambda piece: bad.set(*piece))
 
 
 def each_match(
@@ -69,16 +71,19 @@ def each_match(
     wild: bool,
     first: Key,
     second: Key,
+    bad: Found,
     body: Callable[[Piece, Piece, Piece], None],
 ) -> None:
     """Emit `body(first key, second key, value)` for every hit in "k^k:v,k:v|k^...".
+
+    `bad`: an entry that cannot be read, of the inner map where its key is met, else of the outer.
 
     The first of equal keys counts: of the first level where it is met again, of the second where it
     was met in the same inner map.
     """
     text = table.column.text
     all_firsts, all_seconds = _is_all(first, wild), _is_all(second, wild)
-    done = Cell("int32", 0)
+    done, inner_is_bad = Cell("int32", 0), Cell("int32", 0)
     whole_begin, whole_end = table.column.bytes_of(table.first)
     yes = tirx.const(True, "bool")
     empty = T.Bind(table.first >= table.end)
@@ -86,12 +91,16 @@ def each_match(
 
     def outer(begin: Any, size: Any) -> None:
         key, inner = partition(text, (begin, size), ord("^"))
-        named = tirx.And(key[1] > 0, inner[1] >= 0)
+        named = T.Bind(tirx.And(key[1] > 0, inner[1] >= 0))
+        with T.If(tirx.And(tirx.Not(named), inner_is_bad.get() == 0)), T.Then():
+            bad.set(begin, size)
         equal = same_bytes((text, *key), first)
         repeated = _stands_before(text, (whole_begin, begin), OUTER_PARTS, ord("^"), key)
         wanted = tirx.And(named, tirx.Or(equal, all_firsts))
         with T.If(tirx.And(wanted, tirx.Not(repeated))), T.Then():
             done.set(tirx.Cast("int32", tirx.Not(all_firsts)))
+            with T.If(tirx.And(done.get() != 0, inner_is_bad.get() == 0)), T.Then():
+                bad.here.set(0)
             _inner(key, inner)
 
     def _inner(key: Piece, inner: Piece) -> None:
@@ -99,7 +108,10 @@ def each_match(
 
         def pair(begin: Any, size: Any) -> None:
             name, value = partition(text, (begin, size), ord(":"))
-            named = tirx.And(name[1] > 0, value[1] >= 0)
+            named = T.Bind(tirx.And(name[1] > 0, value[1] >= 0))
+            with T.If(tirx.Not(named)), T.Then():
+                inner_is_bad.set(1)
+                bad.set(begin, size)
             equal = same_bytes((text, *name), second)
             repeated = _stands_before(text, (inner[0], begin), INNER_PARTS, ord(":"), name)
             wanted = tirx.And(named, tirx.Or(equal, all_seconds))

@@ -64,6 +64,7 @@ def emit_numbers(views: Views, wanted: Callable[[], Any], put: Put) -> None:
     else:
         assert isinstance(operator, Expr)
         vectors = [_vector(views, index) for index in range(len(views.inputs))]
+        _tell_unequal(views, vectors)
         emit_expression(vectors, operator, wanted, put)
 
 
@@ -97,6 +98,16 @@ def _vector(views: Views, index: int) -> Vector:
     return Vector(words, first, T.Bind(count.get()))
 
 
+def _tell_unequal(views: Views, vectors: list[Vector]) -> None:
+    """Variables of several numbers that have fewer than another."""
+    most = i64(1)
+    for vector in vectors:
+        most = T.Bind(tirx.max(most, vector.count))
+    for vector in vectors if len(vectors) > 1 else ():
+        with T.If(tirx.And(vector.count > 1, vector.count < most)), T.Then():
+            views.kernel.tally.unequal(vector.count, most)
+
+
 def _values(views: Views, wanted: Callable[[], Any], put: Put) -> None:
     read = views.inputs[0]
     if isinstance(read, InputView):
@@ -110,7 +121,11 @@ def _values(views: Views, wanted: Callable[[], Any], put: Put) -> None:
 
 
 def _number(views: Views, text: Any, begin: Any, size: Any) -> tuple[Any, Any]:
-    return parse_number(text, begin, size, views.kernel.scratch)
+    """A token as a number; one that is none is tallied."""
+    number, valid = parse_number(text, begin, size, views.kernel.scratch)
+    with T.If(tirx.Not(valid)), T.Then():
+        views.kernel.tally.unparsed(text, begin, size)
+    return number, valid
 
 
 def _always() -> Any:
@@ -143,6 +158,8 @@ def _combined(views: Views, operator: Combine, put: Put) -> None:
             none = tirx.const(-1, "int64")
             place = probe_vocabulary(table, text, begin, size, none)
             valid = T.Bind(place >= 0)
+            with T.If(tirx.Not(valid)), T.Then():
+                views.kernel.tally.unparsed(text, begin, size)
             safe = T.Bind(tirx.max(place, tirx.const(0, "int64")))
             number = T.Bind(views.constant("map_numbers")[safe])
         with T.If(valid), T.Then():

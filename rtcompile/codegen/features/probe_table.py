@@ -7,7 +7,8 @@ An open-addressing table in the scratch, at most half full. A slot is words of i
     value                      the same; or a float64, parsed while the table is made
 
 A map of one level has no second key. Of equal keys the first counts. The descriptor of the map's
-column says where the table is and how large: ROWS is its address, NUMBERS the last slot.
+column says where the table is and how large: ROWS is its address, NUMBERS the last slot. PLACES is
+1 where an entry of the map cannot be read, else 0.
 """
 
 from __future__ import annotations
@@ -238,14 +239,17 @@ def _make(kind: str, view: InputView, columns: Any, number: Any, scratch: Scratc
         parsed, valid = parse_number(view.column.text, *value, scratch)
         return T.Bind(tirx.Select(valid, T.reinterpret("int64", parsed), i64(NO_NUMBER)))
 
+    bad = Cell("int64", i64(0))
     if kind.startswith("map"):
         each_pair(
             view,
             lambda: tirx.const(True, "bool"),
             lambda key, value: table.insert((key,), lambda: word(value)),
+            lambda piece: bad.set(i64(1)),
         )
     else:
-        _nested(view, table, word)
+        _nested(view, table, word, bad)
+    T.buffer_store(columns, bad.get(), [first + Word.PLACES])
 
 
 def _most_pairs(kind: str, view: InputView) -> Any:
@@ -262,7 +266,7 @@ def _most_pairs(kind: str, view: InputView) -> Any:
     return T.Bind(count.get())
 
 
-def _nested(view: InputView, table: ProbeTable, word: Any) -> None:
+def _nested(view: InputView, table: ProbeTable, word: Any, bad: Cell) -> None:
     """k^k:v,k:v|k^...: a first key that was met before is met in vain."""
     text, yes = view.column.text, tirx.const(True, "bool")
     begin, end = view.column.bytes_of(view.first)[0], view.column.bytes_of(view.end)[0]
@@ -272,6 +276,8 @@ def _nested(view: InputView, table: ProbeTable, word: Any) -> None:
         nothing = (first[0], i64(0))
         named = tirx.And(first[1] > 0, inner[1] >= 0)
         met = table.holds(table.find((text, *first), (text, *nothing)))
+        with T.If(tirx.Not(named)), T.Then():
+            bad.set(i64(1))
         with T.If(tirx.And(named, tirx.Not(met))), T.Then():
             # An entry without a second key says that the first was met.
             table.insert((first, nothing), lambda: i64(0))
@@ -280,7 +286,10 @@ def _nested(view: InputView, table: ProbeTable, word: Any) -> None:
 
     def pair(first: Piece, at: Any, size: Any) -> None:
         second, value = partition(text, (at, size), ord(":"))
-        with T.If(tirx.And(second[1] > 0, value[1] >= 0)), T.Then():
-            table.insert((first, second), lambda: word(value))
+        with T.If(tirx.And(second[1] > 0, value[1] >= 0)):
+            with T.Then():
+                table.insert((first, second), lambda: word(value))
+            with T.Else():
+                bad.set(i64(1))
 
     split_text(text, (begin, end, yes), OUTER_PARTS, lambda: yes, outer)

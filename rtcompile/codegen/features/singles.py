@@ -55,11 +55,12 @@ def _tile(views: Views, take: TakeOnly, start: Any, rows: Any) -> None:
         T.buffer_store(singles, tirx.const(0, "float32"), [j])
     default = T.Bind(views.constant("defaults")[0])
     with T.serial(rows) as i:
-        views.row = T.Bind(start + i)
+        views.row = views.kernel.tally.row = T.Bind(start + i)
         if views.kernel.joined is None:
             for column in views.columns():
                 column.at_row(views.row)
         number = T.Bind(_first_number(views))
+        views.kernel.tally.defaults_if(T.Bind(tirx.isnan(number)))
         given = normalized(views.feature.normalizer, number)
         single = tirx.Select(tirx.isnan(number), default, given)
         T.buffer_store(singles, tirx.Cast("float32", single), [i])

@@ -74,18 +74,25 @@ class SinkShape:
         if self.form == "dense":
             return (self.dtype,)  # out
         if self.table is not None:
-            return (self.table.storage, "float32", "int64")  # table, out, status
-        return (self.dtype, "int64")  # out, status
+            return (self.table.storage, "float32")  # table, out
+        return (self.dtype,)  # out
 
 
 class Sink(ABC):
-    """Emits what becomes of ids. `number`: the feature's or table's number for the status;
+    """Emits what becomes of ids. `number`: the feature's or table's number for the `status`;
     `row_of`: the row that a slot belongs to, for it too."""
 
     def __init__(
-        self, shape: SinkShape, pointers: list[Any], width: Any, number: Any, row_of: RowOf
+        self,
+        shape: SinkShape,
+        pointers: list[Any],
+        status: Any,
+        width: Any,
+        number: Any,
+        row_of: RowOf,
     ) -> None:
         self._shape, self._width, self._number, self._row_of = shape, width, number, row_of
+        self._status = status
         self._buffers = [
             T.decl_buffer((ANY,), dtype, data=pointer)
             for dtype, pointer in zip(shape.arguments, pointers, strict=True)
@@ -170,7 +177,7 @@ class PaddedSink(Sink):
         if self._shape.form == "one":
             with T.If(count == 0), T.Then():
                 row = self._row_of(self._slot)
-                report(self._buffers[1], Code.NO_VALUE, self._number, i64(0), row)
+                report(self._status, Code.NO_VALUE, self._number, i64(0), row)
         self._fill(self._slot, count)
 
     def skip(self, slot: Any) -> None:
@@ -191,9 +198,15 @@ class PooledSink(Sink):
     """
 
     def __init__(
-        self, shape: SinkShape, pointers: list[Any], width: Any, number: Any, row_of: RowOf
+        self,
+        shape: SinkShape,
+        pointers: list[Any],
+        status: Any,
+        width: Any,
+        number: Any,
+        row_of: RowOf,
     ) -> None:
-        super().__init__(shape, pointers, width, number, row_of)
+        super().__init__(shape, pointers, status, width, number, row_of)
         assert shape.table is not None
         self._dimension = shape.table.dimension
         self._table, self._table_rows = TableReader(shape.table, pointers[0]), width
@@ -211,7 +224,6 @@ class PooledSink(Sink):
 
     def put(self, code: Any, weight: Any) -> None:
         """Add a row of the table, if it has that row."""
-        status = self._buffers[2]
         with T.If(tirx.And(code >= 0, code < self._table_rows)):
             with T.Then():
                 if self._queue is None:
@@ -220,7 +232,7 @@ class PooledSink(Sink):
                     self._wait(code, *self._queue)
             with T.Else():
                 row = self._row_of(self._slot)
-                report(status, Code.ID_OUT_OF_RANGE, self._number, code, row)
+                report(self._status, Code.ID_OUT_OF_RANGE, self._number, code, row)
         self.count.add(1)
 
     def _add(self, code: Any, weight: Any) -> None:
@@ -312,7 +324,7 @@ class RaggedDenseSink(Sink):
 
 
 def make_sink(
-    shape: SinkShape, pointers: list[Any], width: Any, number: Any, row_of: RowOf
+    shape: SinkShape, pointers: list[Any], status: Any, width: Any, number: Any, row_of: RowOf
 ) -> Sink:
     """The sink of a shape. `width`: places of a padded row, or rows of a pooled table."""
     forms: dict[str, type[Sink]] = {
@@ -322,4 +334,4 @@ def make_sink(
         "dense": DenseSink,
         "ragged_dense": RaggedDenseSink,
     }
-    return forms.get(shape.form, PaddedSink)(shape, pointers, width, number, row_of)
+    return forms.get(shape.form, PaddedSink)(shape, pointers, status, width, number, row_of)

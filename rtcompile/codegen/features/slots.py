@@ -132,7 +132,8 @@ def _shape(feature: Feature) -> tuple[Any, ...]:
     by = feature.bucketizer
     bucketizer = by.hash if isinstance(by, HashBucket) else type(by).__name__
     inputs = tuple(map(_input_shape, feature.inputs))
-    flags = (feature.numeric, feature.exact, feature.weighted, feature.sequence is not None)
+    sequence = feature.sequence is not None, feature.is_grouped
+    flags = (feature.numeric, feature.exact, feature.weighted, sequence)
     prefixed = bool(feature.prefix) and not feature.encodes_prefix
     single = has_single(feature)
     split = _separators(feature)

@@ -131,11 +131,14 @@ def _bool_mask(views: Views, wanted: Wanted, body: Body) -> None:
     assert isinstance(values, InputView)
     assert isinstance(mask, InputView)
     one, other = TokenCursor(values, separator), TokenCursor(mask, separator)
-    going = Cell("int32", 1)
+    going, seen = Cell("int32", 1), Cell("int64", i64(0))
     with T.While(tirx.And(going.get() != 0, wanted())):
         one.next()
         other.next()
         going.set(tirx.Cast("int32", tirx.And(one.valid.get() != 0, other.valid.get() != 0)))
+        with T.If(one.valid.get() != other.valid.get()), T.Then():
+            views.kernel.tally.unequal(T.Bind(seen.get()), T.Bind(seen.get() + 1))
+        seen.add(1)
         with T.If(going.get() != 0), T.Then():
             kept = _is_true(views, mask, other)
             size = T.Bind(one.size.get())
@@ -143,13 +146,22 @@ def _bool_mask(views: Views, wanted: Wanted, body: Body) -> None:
                 body(values.column.text, T.Bind(one.begin.get()), size, None)
 
 
+def _spells(text: Any, begin: Any, size: Any, word: str) -> Any:
+    """Whether a piece is a word, in any case."""
+    same = size == i64(len(word))
+    for k, character in enumerate(word):
+        lower = text[begin + k] | tirx.const(0x20, "uint8")
+        same = tirx.And(same, lower == tirx.const(ord(character), "uint8"))
+    return T.Bind(same)
+
+
 def _is_true(views: Views, mask: InputView, cursor: TokenCursor) -> Any:
     text, begin, size = mask.column.text, T.Bind(cursor.begin.get()), T.Bind(cursor.size.get())
     number, valid = parse_number(text, begin, size, views.kernel.scratch)
-    word = size == i64(4)
-    for k, character in enumerate("true"):
-        lower = text[begin + k] | tirx.const(0x20, "uint8")
-        word = tirx.And(word, lower == tirx.const(ord(character), "uint8"))
+    word = _spells(text, begin, size, "true")
+    other = tirx.Or(word, _spells(text, begin, size, "false"))
+    with T.If(tirx.Not(tirx.Or(valid, tirx.Or(other, size == 0)))), T.Then():
+        views.kernel.tally.unparsed(text, begin, size)
     # NaN is not 0 either.
     counts = tirx.Or(tirx.isnan(number), number != tirx.const(0.0, "float64"))
     return T.Bind(tirx.Select(valid, counts, word))

@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtcompile.features import FeatureExtractor, compile_features
+from rtcompile.features.operators import Expr, KvDotProduct, Values
 from rtcompile.features.overlap_feature import METHODS
 from rtcompile.features.reference import extract
+from rtcompile.features.reference_counts import counts
 
 # What all of them share takes half a minute to compile.
 pytestmark = pytest.mark.slow
@@ -367,8 +369,23 @@ COLUMNS = {
 }
 
 
+# Whose values are counted where a column is encoded: once, if all rows share it.
+ENCODED = (Values, Expr, KvDotProduct)
+
+
 def _compare(extractor: FeatureExtractor, columns: dict[str, list[Any]]) -> None:
-    expected, found = extract(extractor.plan, columns), extractor(columns)
+    before, expected = extractor.counters(), extract(extractor.plan, columns)
+    found = extractor(columns)
+    rows = max(map(len, columns.values()))
+    whole = {name: values * (rows // len(values)) for name, values in columns.items()}
+    counted, now = counts(extractor.plan, whole), extractor.counters()
+    for feature in extractor.plan.features:
+        kinds = ["defaulted"]
+        if whole == columns or not isinstance(feature.operator, ENCODED):
+            kinds.append("unparsed")
+        for kind in kinds:
+            more = now[feature.name][kind] - before[feature.name][kind]
+            assert more == counted[feature.name][kind], (feature.name, kind, columns)
     for name, want in expected.items():
         got = found[name]
         for part in ("lengths", "key_lengths", "seq_lengths"):

@@ -1,0 +1,61 @@
+"""Values that are there but cannot be read: counted by feature, or where that is strict, refused.
+
+Numbers that are none, entries of a map without a key or without what parts key and value: a feature
+goes on without them, with its default where nothing is left.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from runtime.errors import RequestError
+from runtime.shorten import short_repr
+from runtime.status_plan import Code, Status, Tallied
+
+__all__ = ["UnparsedValues", "unparsed_error", "unparsed_message"]
+
+
+def unparsed_message(feature: str, where: str, row: int, value: object) -> str:
+    """What is told of a value. `where` names its column."""
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+    return f"feature {feature!r}: {where}, row {row}: {short_repr(text)} cannot be read"
+
+
+def unparsed_error(feature: str, words: memoryview) -> RequestError:
+    """What the status of a stage tells of the first value that could not be read."""
+    row, size = words[Status.ROW], words[Tallied.SIZE]
+    if words[Status.CODE] == Code.UNEQUAL:
+        return RequestError(
+            f"feature {feature!r}: row {row}: {size} elements beside {words[Tallied.TEXT]} of what "
+            "they belong to"
+        )
+    shown = bytes(words[Tallied.TEXT :][: min(size, Tallied.TEXT_BYTES)].tolist())
+    text = f"{short_repr(shown.decode('utf-8', 'backslashreplace'))}"
+    more = f"... ({size:,} bytes)" if size > len(shown) else ""
+    return RequestError(f"feature {feature!r}: row {row}: {text}{more} cannot be read")
+
+
+class UnparsedValues:
+    """Takes those that are met while columns are encoded; from any thread."""
+
+    def __init__(self, strict: bool = False) -> None:
+        self.strict = strict
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def add(
+        self, features: Iterable[str], where: Callable[[], str], row: int, value: object
+    ) -> None:
+        """Count a value for the features that read it. Raises RequestError where strict."""
+        for feature in features:
+            if self.strict:
+                raise RequestError(unparsed_message(feature, where(), row, value))
+            with self._lock:
+                self._counts[feature] += 1
+
+    def counts(self) -> dict[str, int]:
+        """By feature, so far."""
+        with self._lock:
+            return dict(self._counts)
