@@ -18,12 +18,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from runtime.raw_values import split_values
+
 __all__ = [
     "STEPS",
     "Asset",
     "MissingLibraryError",
     "NormalizeText",
     "ReplaceRegex",
+    "SplitValues",
     "TextStep",
     "Tokenize",
     "prepare",
@@ -50,10 +53,10 @@ class NormalizeText:
     """Rewrite characters, in the order of the fields.
 
     upper, lower: letters of either case. half_width: U+FF01 to U+FF5E as ASCII, U+3000 as a space.
-    simplified: traditional Chinese characters as simplified ones. filtered: drop the characters of
-    `stop_characters`, or without any, punctuation, symbols and control characters (Unicode's
+    simplified: traditional Chinese characters as simplified ones. filtered: a space for each of
+    `stop_characters`, or without any, for punctuation, symbols and control characters (Unicode's
     categories P, S and C). remove_space: drop white space. split: a space on both sides of each
-    Chinese character. A text of more than `max_length` characters stays as it is; 0 is no limit.
+    Chinese character. A text of more than `max_length` bytes of GBK stays as it is; 0 is no limit.
     """
 
     upper: bool = False
@@ -69,10 +72,23 @@ class NormalizeText:
 
 @dataclass(frozen=True)
 class ReplaceRegex:
-    """Every match of `pattern`, a regular expression of RE2, becomes `replacement`."""
+    """Matches of `pattern`, a regular expression of RE2, become `replacement`.
+
+    There `\\0` is the match and `\\1` to `\\9` are its groups. Every match, or the first one;
+    letters of either case where `ignore_case`.
+    """
 
     pattern: str
     replacement: str
+    every: bool = True
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True)
+class SplitValues:
+    """A text to its values, on `separator` and on the separator of all values."""
+
+    separator: str
 
 
 @dataclass(frozen=True)
@@ -83,9 +99,9 @@ class Tokenize:
     model: Asset
 
 
-TextStep = NormalizeText | ReplaceRegex | Tokenize
+TextStep = NormalizeText | ReplaceRegex | SplitValues | Tokenize
 
-STEPS = {step.__name__: step for step in (NormalizeText, ReplaceRegex, Tokenize)}
+STEPS = {step.__name__: step for step in (NormalizeText, ReplaceRegex, SplitValues, Tokenize)}
 
 
 def step_to_json(step: TextStep) -> dict[str, Any]:
@@ -115,12 +131,14 @@ def prepare(steps: tuple[TextStep, ...]) -> Run:
     if len(runs) == 1:
         return runs[0]
 
+    several = any(isinstance(step, Tokenize | SplitValues) for step in steps)
+
     def run_all(text: bytes) -> bytes | list[bytes]:
         parts = [text]
         for run in runs:
             made = [run(part) for part in parts]
             parts = [p for m in made for p in (m if isinstance(m, list) else [m])]
-        return parts if isinstance(steps[-1], Tokenize) else parts[0]
+        return parts if several else parts[0]
 
     return run_all
 
@@ -130,6 +148,9 @@ def _run(step: TextStep) -> Run:
         return _tokenizer(step)[0]
     if isinstance(step, ReplaceRegex):
         return _replacing(step)
+    if isinstance(step, SplitValues):
+        separator = step.separator.encode()
+        return lambda text: [part for part in split_values(text, separator) if part]
     return _normalizing(step)
 
 
@@ -176,27 +197,70 @@ def _replacing(step: ReplaceRegex) -> Run:
     library = _library("re2")
     options = library.Options()
     options.log_errors = False
+    options.case_sensitive = not step.ignore_case
     try:
         pattern = library.compile(step.pattern.encode(), options)
     except library.error as error:
         reason = b"".join(error.args).decode("utf-8", "replace")
         raise ValueError(f"{step.pattern!r} is no regular expression: {reason}") from error
-    replacement = step.replacement.encode()
-    for group in re.findall(rb"\\(\d)", replacement):
-        if int(group) > pattern.groups:
-            raise ValueError(f"{step.replacement!r}: the pattern has {pattern.groups} groups")
+    parts = _template(step.replacement, pattern.groups)
 
-    def replace(text: bytes) -> bytes:
-        found: bytes = pattern.sub(replacement, text)
-        return found
+    def rewritten(match: Any) -> bytes:
+        found = (match.group(part) if isinstance(part, int) else part for part in parts)
+        return b"".join(part or b"" for part in found)
 
-    return replace
+    return lambda text: _replaced(text, pattern, rewritten, step.every)
+
+
+def _template(replacement: str, groups: int) -> list[bytes | int]:
+    """A replacement's texts, and the numbers of its groups. Raises ValueError."""
+    found: list[bytes | int] = []
+    for text, escaped in re.findall(r"([^\\]+)|\\(.?)", replacement, re.DOTALL):
+        if text or escaped == "\\":
+            found.append((text or escaped).encode())
+        elif not escaped.isascii() or not escaped.isdigit():
+            raise ValueError(
+                f"{replacement!r}: a backslash stands before a group's number, or another one"
+            )
+        elif int(escaped) > groups:
+            raise ValueError(f"{replacement!r}: the pattern has {groups} groups")
+        else:
+            found.append(int(escaped))
+    return found
+
+
+def _replaced(text: bytes, pattern: Any, rewritten: Callable[[Any], bytes], every: bool) -> bytes:
+    """As RE2's own replacing does: nothing is not matched where a match has just ended."""
+    at, last, found = 0, -1, list[bytes]()
+    while at <= len(text) and (match := pattern.search(text, at)) is not None:
+        begin, end = match.span()
+        found.append(text[at:begin])
+        if begin == end == last:
+            at = begin + _character_size(text, begin)
+            found.append(text[begin:at])
+            continue
+        found.append(rewritten(match))
+        at = last = end
+        if not every:
+            break
+    return b"".join([*found, text[at:]])
+
+
+def _character_size(text: bytes, at: int) -> int:
+    """Bytes of the character there; 1 for what is no UTF-8."""
+    for size in (1, 2, 3, 4):
+        try:
+            text[at : at + size].decode()
+        except UnicodeDecodeError:
+            continue
+        return size
+    return 1
 
 
 # -- normalize ------------------------------------------------------------------------------
 
 _HALF_WIDTH = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3000: 0x20}
-_DROPPED = ("P", "S", "C")
+_FILTERED = ("P", "S", "C")
 _CHINESE = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
 
 
@@ -205,7 +269,7 @@ def _normalizing(step: NormalizeText) -> Run:
 
     def normalize(text: bytes) -> bytes:
         characters = _decoded(text)
-        if step.max_length and len(characters) > step.max_length:
+        if step.max_length and len(characters.encode("gbk", "replace")) > step.max_length:
             return text
         for rewrite in rewrites:
             characters = rewrite(characters)
@@ -226,7 +290,7 @@ def _rewrites(step: NormalizeText) -> list[Callable[[str], str]]:
         found.append(_library("opencc").OpenCC("t2s").convert)
     if step.filtered:
         stops = set(step.stop_characters)
-        found.append(lambda text: "".join(c for c in text if not _is_dropped(c, stops)))
+        found.append(lambda text: "".join(" " if _is_filtered(c, stops) else c for c in text))
     if step.remove_space:
         found.append(lambda text: "".join(text.split()))
     if step.split:
@@ -234,10 +298,10 @@ def _rewrites(step: NormalizeText) -> list[Callable[[str], str]]:
     return found
 
 
-def _is_dropped(character: str, stops: set[str]) -> bool:
+def _is_filtered(character: str, stops: set[str]) -> bool:
     if stops:
         return character in stops
-    return unicodedata.category(character)[0] in _DROPPED
+    return unicodedata.category(character)[0] in _FILTERED
 
 
 def _split_chinese(text: str) -> str:

@@ -29,6 +29,7 @@ from rtcompile.features.pipeline_config import PipelineConfig, read_pipeline_con
 from rtcompile.features.plan import Feature, FeaturePlan, Sequence, Side
 from rtcompile.features.raw_feature import raw_feature
 from rtcompile.features.read_config import read_config, text_problems
+from rtcompile.features.regex_replace_feature import regex_replace_feature
 from rtcompile.features.schema import (
     MOST_VALUES,
     BoolMaskSchema,
@@ -43,6 +44,7 @@ from rtcompile.features.schema import (
     MatchSchema,
     OverlapSchema,
     RawSchema,
+    RegexReplaceSchema,
     SequenceSchema,
     TextNormalizerSchema,
     TokenizeSchema,
@@ -68,8 +70,12 @@ SUPPORTED_TYPES: dict[str, tuple[type[FeatureSchema], Callable[..., Feature]]] =
     "bool_mask_feature": (BoolMaskSchema, bool_mask_feature),
     "tokenize_feature": (TokenizeSchema, tokenize_feature),
     "text_normalizer": (TextNormalizerSchema, text_normalizer),
+    "regex_replace_feature": (RegexReplaceSchema, regex_replace_feature),
     "custom_feature": (CustomSchema, custom_feature),
 }
+
+# Types that the generator has, and whose meaning no public document tells.
+_UNKNOWN_TYPES = ("slice_feature", "bm25_feature", "str_replace_feature", "string_replace_feature")
 
 _SEQUENCE = "sequence_"
 _TOP_LEVEL = ("features", "hash", "dialect", "pipeline_config")
@@ -276,6 +282,11 @@ def _named(schema: FeatureSchema, context: Context, kind: str, plain_sequence: b
 
 
 def _unknown_type(given: str, kind: str) -> str:
+    if kind in _UNKNOWN_TYPES:
+        return (
+            f"{given!r} is not supported: no document tells what it makes of its inputs; compute "
+            "it by a custom_feature or a regex_replace_feature, or before the request"
+        )
     supported = ", ".join([*SUPPORTED_TYPES, *(f"{_SEQUENCE}{t}" for t in SUPPORTED_TYPES)])
     near = difflib.get_close_matches(kind, SUPPORTED_TYPES, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -114,7 +114,8 @@ class Context:
         if schema.sequence_fields and self.sequence is None:
             self.problem("sequence_fields", "the feature is in no sequence")
         several = any(read.sequence for read in found if isinstance(read, Input | Feature))
-        if self.sequence is not None and found and not several:
+        made_of_elements = self.sequence is not None and schema.makes_no_sequence
+        if made_of_elements and found and not several:
             self.problem(
                 "sequence_fields",
                 f"none of the inputs {', '.join(names)} is a sequence; name those that are",

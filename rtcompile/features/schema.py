@@ -37,6 +37,7 @@ __all__ = [
     "MatchSchema",
     "OverlapSchema",
     "RawSchema",
+    "RegexReplaceSchema",
     "SequenceSchema",
     "SingleInputSchema",
     "TextNormalizerSchema",
@@ -243,6 +244,17 @@ class BoolMaskSchema(FeatureSchema):
     """Keys of a bool_mask_feature."""
 
     expression: list[str] = Field(min_length=2, max_length=2)
+
+
+class RegexReplaceSchema(PoolCombinerSchema):
+    """Keys of a regex_replace_feature."""
+
+    regex_pattern: str | list[str] = Field(
+        min_length=1, validation_alias=AliasChoices("regex_pattern", "regex_patten")
+    )
+    replacement: str = ""
+    replace_all: bool = True
+    icase: bool = False
 
 
 class TextNormalizerSchema(SingleInputSchema):

@@ -1,20 +1,22 @@
 """text_normalizer: a text rewritten, for another feature to read.
 
 `parameter` is a sum of: 2 lower case to upper, 4 upper case to lower, 8 full width to half,
-16 traditional Chinese to simplified, 32 drop stop characters, 512 a space around each Chinese
-character. Without it: 2 + 8 + 16 + 32. Stop characters are those of `stop_char_file`, or without
-one, punctuation, symbols and control characters. The default value is not rewritten.
+16 traditional Chinese to simplified, 32 a space for each stop character, 512 a space around each
+Chinese character. Without it: 2 + 8 + 16 + 32. Stop characters are those of `stop_char_file`, in
+GBK, or without one, punctuation, symbols and control characters. The default value is not
+rewritten.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from rtcompile.features.base import make_feature
 from rtcompile.features.context import Context
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Constant, Feature, Input
-from rtcompile.features.read_file import read_text
+from rtcompile.features.read_file import read_bytes
 from rtcompile.features.schema import TextNormalizerSchema
 from runtime.text_steps import NormalizeText, prepare
 
@@ -64,10 +66,26 @@ def _step(schema: TextNormalizerSchema, context: Context) -> NormalizeText:
     stops = ""
     if schema.stop_char_file is not None:
         path = context.base_dir / schema.stop_char_file
-        stops = context.attempt("stop_char_file", lambda: read_text(path)) or ""
+        stops = context.attempt("stop_char_file", lambda: _read_gbk(path)) or ""
     return NormalizeText(
         **chosen,
         remove_space=schema.remove_space,
         stop_characters="".join(dict.fromkeys(stops.replace("\n", ""))),
         max_length=schema.max_length,
     )
+
+
+def _read_gbk(path: Path) -> str:
+    """The text of a file in GBK. Raises OSError, ValueError."""
+    data = read_bytes(path)
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            pass
+        else:
+            raise ValueError(f"{path} is UTF-8; GBK is needed: iconv -f utf-8 -t gbk")
+    try:
+        return data.decode("gbk")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not GBK: {error.reason} at byte {error.start}") from error

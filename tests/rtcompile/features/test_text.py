@@ -90,12 +90,14 @@ def test_hostile_text() -> None:
         ({"parameter": 4}, "aBc1É", "abc1é"),
         ({"parameter": 8}, "ＡＢ１！　x", "AB1! x"),
         ({"parameter": 16}, "電腦軟體", "电脑软体"),
-        ({"parameter": 32}, "a,b。c★d", "abcd"),
+        ({"parameter": 32}, "a,b。c★d", "a b c d"),
         ({"parameter": 512}, "ab中文c", "ab 中 文 c"),
         ({"parameter": 0, "remove_space": True}, "a b\tc", "abc"),
-        ({}, "ａ，電b c", "A电B C"),
+        ({}, "ａ，電b c", "A 电B C"),
         ({"max_length": 3}, "abcd", "abcd"),
         ({"max_length": 4}, "abcd", "ABCD"),
+        ({"max_length": 4}, "ab中", "AB中"),
+        ({"max_length": 3}, "ab中", "ab中"),
     ],
 )
 def test_normalizers(keys: dict[str, Any], text: str, expected: str) -> None:
@@ -107,12 +109,21 @@ def test_normalizers(keys: dict[str, Any], text: str, expected: str) -> None:
 
 
 def test_stop_characters_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "stops").write_text("x\ny\n", encoding="utf-8")
+    (tmp_path / "stops").write_text("x\ny\n中\n", encoding="gbk")
     norm = _normalizer(parameter=32, stop_char_file="stops")
     reader = {"feature_type": "id_feature", "feature_name": "f", "expression": "feature:norm"}
-    feature = reader | {"vocab_dict": {"a,b": 2}, "default_bucketize_value": 0}
+    feature = reader | {"vocab_dict": {" a, b ": 2}, "default_bucketize_value": 0}
     extractor = compile_features({"features": [norm, feature]}, tmp_path)
-    assert extractor({"text": ["xa,yb", "a"]})["f"].values.tolist() == [2, 0]
+    assert extractor({"text": ["xa,yb中", "a"]})["f"].values.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "message"), [("utf-8", "is UTF-8; GBK"), ("utf-16", "not GBK")]
+)
+def test_stop_characters_are_gbk(tmp_path: Path, encoding: str, message: str) -> None:
+    (tmp_path / "stops").write_text("中\n★\n", encoding=encoding)
+    with pytest.raises(ConfigError, match=rf"stop_char_file: .*{message}"):
+        load_config({"features": [_normalizer(parameter=32, stop_char_file="stops")]}, tmp_path)
 
 
 def test_a_normalized_text_is_read_by_any_feature() -> None:
