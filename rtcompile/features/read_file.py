@@ -23,12 +23,12 @@ def read_bytes(path: Path, most: int = MOST_BYTES, role: str = NAMED) -> bytes:
     if "\0" in str(path):
         raise ValueError(f"{str(path)!r} is no file name")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise ValueError(f"{path} is {what}; a file is needed")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if stat.S_ISDIR(status.st_mode):
-            raise ValueError(f"{path} is a folder; a file is needed")
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{path} is a pipe or a device; a file is needed")
         # A file may grow while it is read, and those of /proc say that they are empty.
         data = file.read(most + 1)
     if len(data) > most:

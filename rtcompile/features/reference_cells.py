@@ -9,6 +9,7 @@ from rtcompile.features.operators import Expr, Operator
 from rtcompile.features.plan import Feature, Input
 from rtcompile.features.values import Raw, elements
 from runtime.column_spec import processing
+from runtime.raw_values import cut
 
 __all__ = ["Cells", "element_cells", "spreads"]
 
@@ -52,4 +53,5 @@ def element_cells(feature: Feature, row: Cells) -> list[Cells]:
 
 def _whole(column: Input, raw: Raw) -> Raw:
     """A row's raw value; where tokens are elements, its tokens."""
+    raw = cut(raw, weighted=True) if column.cut else raw
     return processing(column.steps)(raw) if column.tokens_as_elements else raw
