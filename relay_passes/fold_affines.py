@@ -276,6 +276,9 @@ class _Rewriter(relax.PyExprMutator):
         affine = self._finder.folded(source)
         if affine is None or not self._holds(affine, extents):
             return None
+        if not np.isfinite(matrix).all():
+            self._report.refused.append("a matrix has a value that is not finite")
+            return None
         scale = _row(affine.scale, extents)
         if scale is None:
             self._report.refused.append("scales before a product differ along another axis")
@@ -331,7 +334,12 @@ class _Rewriter(relax.PyExprMutator):
             matrix.astype(np.float64),
             np.zeros(()),
         )
-        product = relax.op.matmul(inner, relax.const((wide * scale).astype(np.float32)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            folded = (wide * scale).astype(np.float32)
+        if np.isfinite(wide).all() and not np.isfinite(folded).all():
+            self._report.refused.append("a scale behind a product leaves the range of float32")
+            return None
+        product = relax.op.matmul(inner, relax.const(folded))
         shifts = _shifts(affine, extents) + before * scale
         return relax.op.add(self._emit(product), relax.const(shifts.astype(np.float32)))
 

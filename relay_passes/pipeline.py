@@ -50,6 +50,7 @@ from relay_passes.split_stages import StageGraph, split_stages
 from relay_passes.split_sums import split_sums
 from relay_passes.trim_sequences import trim_sequences
 from relay_passes.view_reshapes import view_reshapes
+from relay_passes.widen_halves import widen_halves
 
 __all__ = [
     "KERNELS",
@@ -107,7 +108,9 @@ def legalize_apart(mod: IRModule, report: PassReport) -> IRModule:
 
 
 SIMPLIFY: tuple[GraphPass, ...] = (
-    # First: constant folding would legalise the look-ups, at the price of a warning each.
+    # Before all that have templates, which are of float32.
+    widen_halves,
+    # Before constants are folded, which would legalise the look-ups and warn of each.
     lift_embeddings,
     # Before anything is folded: folding runs what it folds.
     check_indices,

@@ -3,9 +3,9 @@
     divide(matmul(a, b), c)     ->   matmul(divide(a, c), b)
     multiply(matmul(a, b), c)   ->   matmul(multiply(a, c), b), or of b where that is smaller
 
-c is one number, a and b are not constants, and the factor has fewer values than the product, which
-nobody else reads. Attention divides [heads, fields, fields] scores a row by the root of a head's
-width: its queries are [heads, fields, width]. Exact up to rounding.
+c is one number, neither tiny nor huge, a and b are not constants, and the factor has fewer values
+than the product, which nobody else reads. Attention divides [heads, fields, fields] scores a row by
+the root of a head's width: its queries are [heads, fields, width]. Exact up to rounding.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from relay_passes.matching import (
 from relay_passes.report import PassReport
 
 __all__ = ["scale_factors"]
+
+# By less, or its inverse, a factor could leave the range of float32 where a product does not.
+_LEAST_SCALE = 1e-6
 
 
 @relax.expr_functor.mutator
@@ -63,6 +66,8 @@ class _Rewriter(relax.PyExprMutator):
         for operand, factor in pairs:
             scale, product = constant_array(factor), self._bound.get(operand, operand)
             if scale is None or scale.size != 1 or call_name(product) != "relax.matmul":
+                continue
+            if not _LEAST_SCALE <= abs(float(scale.reshape(()))) <= 1 / _LEAST_SCALE:
                 continue
             known = [isinstance(arg, relax.Var) and _elements(arg) > 0 for arg in product.args]
             if all(known) and self._uses.get(operand) == 1 and _elements(op) > 0:

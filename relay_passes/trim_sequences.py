@@ -22,8 +22,9 @@ What reads the scores decides what may be left out:
     multiply(f(s), mask)   those behind the last one of the mask that is not zero; f is finite at 0
     where(mask, s, c)      those behind the last one that is taken
 
-A mask that leaves nothing out, or every position, changes nothing: l is L then (0 where the score
-is replaced). Infinite or NaN scores of padding, which a product with 0 would spread, are not seen.
+A mask that leaves nothing out changes nothing: l is L then. One that leaves every position out has
+l = 1, so that the scores of an item with NaN are NaN there too. Infinite or NaN scores of padding
+alone, which a product with 0 would spread, are not seen.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Kernels of sequences that are computed up to their end (`relay_passes/trim_sequences.py`).
 
-    last_position:  length[0] = 1 + the last j that counts, of `width`
+    last_position:  length[0] = 1 + the last j that counts, of `width`; 1 where none does
     trim_product:   target[i l + j, :] = query[i, :] * key[j, :]      for j < l
     trim_rows:      target[i l + j, :] = source[i L + j, :]           for j < l
     pad_positions:  target[i L + j, :] = source[i l + j, :], zeros from j = l on
@@ -57,7 +57,8 @@ def last_position_kernel(form: str, dtype: str) -> Any:
         mask = T.decl_buffer((width,), stored, data=mask_at)
         length = T.decl_buffer((1,), "int64", data=length_at)
         counts = _above(mask, width, stored) if form == "above" else _compared(form, mask, stored)
-        T.buffer_store(length, tirx.const(0, "int64"), [0])
+        # One position at least: a NaN of the item's reaches the scores of an empty history.
+        T.buffer_store(length, tirx.const(1, "int64"), [0])
         with T.serial(width) as j:
             T.buffer_store(length, tirx.Select(counts(j), j + 1, length[0]), [0])
     return builder.get()
@@ -68,7 +69,9 @@ def _above(mask: Any, width: Any, dtype: str) -> Callable[[Any], Any]:
     T.buffer_store(most, mask[0], [0])
     with T.serial(width) as j:
         T.buffer_store(most, tirx.max(most[0], mask[j]), [0])
-    return lambda j: tirx.Not(mask[j] <= most[0] - tirx.const(_FAR_BELOW, dtype))
+    # Not `not (mask <= ...)`, of which TVM makes a comparison that a NaN fails.
+    below = lambda j: mask[j] <= most[0] - tirx.const(_FAR_BELOW, dtype)  # noqa: E731
+    return lambda j: tirx.Select(below(j), tirx.const(False), tirx.const(True))
 
 
 def _compared(form: str, mask: Any, dtype: str) -> Callable[[Any], Any]:

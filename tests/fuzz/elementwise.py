@@ -7,11 +7,11 @@ from tests.fuzz.graph import Graph, Value, element_type
 __all__ = ["ELEMENTWISE"]
 
 _UNARY = (
-    *("Relu", "LeakyRelu", "Elu", "Selu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh"),
+    *("Relu", "LeakyRelu", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh"),
     *("Softplus", "Softsign", "ThresholdedRelu", "Exp", "Log", "Sqrt", "Abs", "Neg", "Sign"),
     *("Floor", "Ceil", "Round", "Erf", "Reciprocal", "Mish", "Gelu", "Identity", "Sin", "Cos"),
 )
-_WITH_ALPHA = ("LeakyRelu", "Elu", "ThresholdedRelu")
+_WITH_ALPHA = ("LeakyRelu", "Elu", "Celu", "ThresholdedRelu")
 _OF_INTEGERS = ("Abs", "Neg", "Sign", "Identity", "Relu")
 _BINARY = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Pow")
 _COMPARISONS = ("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal")

@@ -131,5 +131,5 @@ def running(g: Graph) -> None:
 
 REDUCING = (
     *(reduction, reduction, reduction, arg_extreme, softmax, softmax, normalization, pool),
-    *(product, product, gemm, product_of_two, product_of_two),
+    *(product, product, gemm, product_of_two, product_of_two, running),
 )

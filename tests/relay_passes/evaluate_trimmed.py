@@ -11,13 +11,13 @@ Array = npt.NDArray[Any]
 
 
 def last_position(form: str, mask: Array) -> int:
-    """How many positions count: up to the last one that does, 0 where none does."""
+    """How many positions count: up to the last one that does, 1 where none does."""
     values = mask.reshape(-1)
     if form == "above":
         counts = ~(values <= values.max() - np.float32(1e8))
     else:
         counts = (values == 0) == (form == "zero")
-    return int(np.flatnonzero(counts)[-1]) + 1 if counts.any() else 0
+    return int(np.flatnonzero(counts)[-1]) + 1 if counts.any() else 1
 
 
 def trimmed(*factors: Array, length: int) -> Array:

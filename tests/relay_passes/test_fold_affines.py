@@ -190,3 +190,14 @@ def test_layouts_keep_the_value(x: Array) -> None:
         after, _ = run(fold_affines, before)
         wanted = evaluate(before, given_)[0]
         np.testing.assert_allclose(evaluate(after, given_)[0], wanted, rtol=1e-5, atol=1e-3)
+
+
+def test_a_matrix_with_infinity_stays() -> None:
+    """A shift of 0 times infinity would be NaN in every row."""
+    wide = W.copy()
+    wide[1, 0] = np.inf
+
+    def body(emit: Emit, x: Any) -> Any:
+        return op.matmul(emit(op.multiply(x, const([0.5, 1, 2, 4]))), const(wide))
+
+    assert_stays(fold_affines, network({"x": ("n", 4)}, body), "not finite")

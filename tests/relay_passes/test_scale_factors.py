@@ -93,3 +93,13 @@ def test_the_value_stays_up_to_rounding(a: Array, b: Array) -> None:
     size = np.abs(a) @ np.abs(b)
     apart = np.abs(evaluate(after, a, b)[0] - evaluate(mod, a, b)[0])
     assert (apart <= 4 * np.finfo(np.float32).eps * size + 1e-30).all()
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-8, 1e30])
+def test_extreme_scales_stay(scale: float) -> None:
+    """A factor times one could leave the range of float32 where the product does not."""
+
+    def body(emit: Emit, a: Any, b: Any) -> Any:
+        return op.divide(emit(op.matmul(a, b)), const(scale))
+
+    assert_stays(scale_factors, network({"a": ("n", 5, 2), "b": ("n", 2, 5)}, body))
