@@ -69,9 +69,12 @@ def _above(mask: Any, width: Any, dtype: str) -> Callable[[Any], Any]:
     T.buffer_store(most, mask[0], [0])
     with T.serial(width) as j:
         T.buffer_store(most, tirx.max(most[0], mask[j]), [0])
-    # Not `not (mask <= ...)`, of which TVM makes a comparison that a NaN fails.
-    below = lambda j: mask[j] <= most[0] - tirx.const(_FAR_BELOW, dtype)  # noqa: E731
-    return lambda j: tirx.Select(below(j), tirx.const(False), tirx.const(True))
+
+    def counts(j: Any) -> Any:
+        # TVM makes of `not (mask <= ...)` a comparison that a NaN fails.
+        return tirx.Or(mask[j] > most[0] - tirx.const(_FAR_BELOW, dtype), tirx.isnan(mask[j]))
+
+    return counts
 
 
 def _compared(form: str, mask: Any, dtype: str) -> Callable[[Any], Any]:

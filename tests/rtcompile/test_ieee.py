@@ -114,6 +114,13 @@ _CASES: dict[str, tuple[str, Callable[[Values], Array]]] = {
         "l = Less(x, y) n = Not(l) r = Where(n, x, y)",
         lambda v: np.where(v["x"] < v["y"], v["y"], v["x"]),
     ),
+    "whole": ("r = Cast<to=7>(x)", lambda v: v["x"].astype(np.int64)),
+    "short": ("r = Cast<to=6>(x)", lambda v: v["x"].astype(np.int32)),
+    "rounded": ("r = Round(x)", lambda v: np.rint(v["x"])),
+    "rounded_halves": (
+        "d = Floor(x) h = Add(d, half) r = Round(h)",
+        lambda v: np.rint(np.floor(v["x"]) + np.float32(0.5)),
+    ),
     "truth": ("r = Cast<to=9>(x)", lambda v: v["x"] != 0),
     # Reductions: NaN stays, and nothing is below -infinity.
     "most": ("r = ReduceMax<keepdims=1>(x, axis)", lambda v: v["x"].max(1, keepdims=True)),
@@ -129,6 +136,10 @@ _CASES: dict[str, tuple[str, Callable[[Values], Array]]] = {
     ),
     "arg_least_of_integers": (
         "r = ArgMin<axis=1>(i)", lambda v: _first(v["i"], v["i"].min(1, keepdims=True))
+    ),
+    "log_of_sum": (
+        "r = ReduceLogSumExp<keepdims=1>(x, axis)",
+        lambda v: np.logaddexp.reduce(v["x"], 1, keepdims=True),
     ),
     "softmax": ("r = Softmax<axis=1>(x)", lambda v: _softmax(v["x"])),
     "log_softmax": ("r = LogSoftmax<axis=1>(x)", lambda v: np.log(_softmax(v["x"]))),
@@ -162,7 +173,7 @@ def _renamed(name: str, nodes: str) -> str:
 def ranker(tmp_path_factory: pytest.TempPathFactory) -> runtime.Ranker:
     folder = tmp_path_factory.mktemp("ieee")
     values = _values()
-    kinds = {"float32": "float", "int64": "int64", "bool": "bool"}
+    kinds = {"float32": "float", "int64": "int64", "int32": "int32", "bool": "bool"}
     with np.errstate(all="ignore"):
         results = {name: make(values) for name, (_, make) in _CASES.items()}
     outputs = ", ".join(

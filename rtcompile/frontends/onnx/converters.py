@@ -11,6 +11,7 @@ from typing import Any
 
 from rtcompile.frontends.onnx.elementwise import ELEMENTWISE
 from rtcompile.frontends.onnx.indexing import INDEXING
+from rtcompile.frontends.onnx.log_sum_exp import LOG_SUM_EXP
 from rtcompile.frontends.onnx.node import Node
 from rtcompile.frontends.onnx.recurrence import RECURRENCES
 from rtcompile.frontends.onnx.shapes import OWN, SHAPES
@@ -20,7 +21,7 @@ __all__ = ["CONVERTERS"]
 
 CONVERTERS: dict[tuple[str, str], Callable[[Node], Any]] = {
     ("", operator): converter
-    for family in (ELEMENTWISE, INDEXING, RECURRENCES, SHAPES)
+    for family in (ELEMENTWISE, INDEXING, LOG_SUM_EXP, RECURRENCES, SHAPES)
     for operator, converter in family.items()
 }
 CONVERTERS |= {(DOMAIN, operator): converter for operator, converter in OWN.items()}

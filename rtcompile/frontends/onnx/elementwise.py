@@ -130,7 +130,7 @@ def _cast(node: Node) -> Any:
 
 def cast_to(node: Node, dtype: str) -> Any:
     """A tensor as another element type: floats towards zero, integers modulo, NaN and infinities
-    to booleans as true."""
+    to booleans as true; to integers as a processor does (`relay_passes/exact_llvm.py`)."""
     x, source = node.tensor(0), node.dtype(0)
     if dtype == source:
         return x
@@ -138,19 +138,7 @@ def cast_to(node: Node, dtype: str) -> Any:
         node.refuse(f"tensors of {dtype} are not supported")
     if dtype == "bool":
         return relax.op.not_equal(x, node.scalar(0, source))
-    if source.startswith(("float", "bfloat")) and dtype.startswith(("int", "uint")):
-        return _to_integer(node, x, source, dtype)
     return relax.op.astype(x, dtype)
-
-
-def _to_integer(node: Node, x: Any, source: str, dtype: str) -> Any:
-    """What is no number becomes 0: a processor's conversion of it is not defined."""
-    finite = node.emit(relax.op.isfinite(x))
-    finite = node.emit(relax.op.logical_not(finite))
-    x = node.emit(relax.op.where(finite, node.scalar(0, source), x))
-    if np.dtype(dtype).itemsize >= 4:
-        return relax.op.astype(x, dtype)
-    return relax.op.astype(node.emit(relax.op.astype(x, "int32")), dtype)
 
 
 def _celu(node: Node) -> Any:
