@@ -13,8 +13,9 @@ from rtcompile.options import BuildOptions
 
 if TYPE_CHECKING:
     from rtcompile.conductor import build
+    from rtcompile.verification.api import verify
 
-__all__ = ["BuildOptions", "RtcompileError", "build"]
+__all__ = ["BuildOptions", "RtcompileError", "build", "verify"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,4 +28,8 @@ def __getattr__(name: str) -> Any:
         except ModuleNotFoundError as error:
             raise ImportError(f"rtcompile.build: {missing_extra(error) or error}") from error
         return build
+    if name == "verify":
+        from rtcompile.verification.api import verify
+
+        return verify
     raise AttributeError(f"module 'rtcompile' has no attribute {name!r}")

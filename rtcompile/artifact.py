@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rtcompile.output_file import write_atomically
+from rtcompile.verification.recorded import SECTION
 from runtime.artifact import HEADER, MAGIC, PAGE, SCHEMA_VERSION
 
 __all__ = ["write_artifact", "write_variants"]
@@ -24,6 +25,7 @@ _PER_VARIANT = (
     "tuning",
     "precision",
     "provenance",
+    "verification",
 )
 
 
@@ -62,6 +64,9 @@ def write_variants(path: Path, variants: Sequence[Parts]) -> None:
     manifest = {k: v for k, v in variants[-1][0].items() if k not in _PER_VARIANT}
     shared = variants[-1][1]["constants"]
     sections, described = {"constants": shared}, []
+    # The answers are the original's, whatever the target.
+    if SECTION in variants[-1][1]:
+        sections[SECTION] = variants[-1][1][SECTION]
     for own, parts in variants:
         name, constants = own["target"]["name"], parts["constants"]
         entry = {k: v for k, v in own.items() if k not in manifest or manifest[k] != v}

@@ -15,6 +15,7 @@ from rtcompile.counts_summary import Counters
 from rtcompile.options import CALIBRATION_METHODS, PRECISIONS, BuildOptions
 from rtcompile.output_file import is_stream
 from rtcompile.tuning.commands import logs_commands, tune_command
+from rtcompile.verification.command import verify_command
 
 __all__ = ["main"]
 
@@ -49,6 +50,7 @@ def main(debug: bool) -> None:
 
 main.add_command(tune_command)
 main.add_command(logs_commands)
+main.add_command(verify_command)
 
 
 @main.command("build")

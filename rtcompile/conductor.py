@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,14 +25,11 @@ from rtcompile.options import BuildOptions
 from rtcompile.provenance import describe_provenance, note_files
 from rtcompile.quantize.build import Quantization, build_quantized, has_a_budget, levels_of
 from rtcompile.quantize.imported import describe_imported
-from rtcompile.quantize.samples import read_columns
 from rtcompile.table_dtypes import table_dtypes
 from rtcompile.targets import CpuTarget, resolve_targets, runs_here
 from rtcompile.tuning.logs import Logs, packaged_logs, read_logs
 from rtcompile.verification.differences import Verification
-from rtcompile.verification.network import verify_network
-from rtcompile.verification.ranking import verify_ranking, verify_ranking_rounding
-from rtcompile.verification.rounding import verify_rounding
+from rtcompile.verification.of_build import verify_build
 
 __all__ = ["BuildResult", "build"]
 
@@ -43,7 +40,8 @@ class BuildResult:
 
     `log_notes`: what of the tuning logs did not count, and why. Of a build for several `targets`
     the manifest and the passes' report are those of the most able one, and the comparison is the
-    worst one.
+    worst one. `unverified`: targets that this machine cannot run, which `rtcompile verify` can be
+    asked of where they run.
     """
 
     manifest: dict[str, Any]
@@ -52,6 +50,7 @@ class BuildResult:
     quantization: Quantization | None = None
     log_notes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
 
 
 def build(
@@ -70,7 +69,7 @@ def build(
     with recorded() as config_files:
         plan = _features(options)
     for target in targets:
-        _check_target(target, plan, options.verify)
+        _check_target(target, plan)
         levels_of(options, target)  # refused before anything is built
     constants = None
     if len(targets) > 1 and not has_a_budget(options):
@@ -101,16 +100,17 @@ def _build(
     quantization = None
     _check_quantization(compiler, options)
     if has_a_budget(options):
+        _check_measurable(target)
         candidate, quantization = build_quantized(compiler, options, target, progress)
         checked = quantization.exact
     else:
         checked, candidate = _compile(compiler, options, constants)
     verification = None
     if options.verify:
-        progress("verify against the original")
-        verification = _verify(compiler, checked, options)
-        if compiler.imported:
-            verification = _verify_rounding(compiler, candidate, options, verification)
+        moved = quantization.quality.largest if quantization else 0.0
+        verification = verify_build(
+            compiler, checked, candidate, options, runs_here(target), moved, progress
+        )
     notes, report = tuple(logs.notes()), compiler.report
     return candidate, BuildResult(candidate.manifest, report, verification, quantization, notes)
 
@@ -140,6 +140,11 @@ def _all_of(results: Sequence[BuildResult]) -> BuildResult:
         verification=worst and replace(worst, rows=sum(v.rows for v in checked)),
         log_notes=tuple(dict.fromkeys(note for r in results for note in r.log_notes)),
         targets=tuple(r.manifest["target"]["name"] for r in results),
+        unverified=tuple(
+            r.manifest["target"]["name"]
+            for r in results
+            if not r.manifest.get("verification", {"verified": True})["verified"]
+        ),
     )
 
 
@@ -166,13 +171,8 @@ def _features(options: BuildOptions) -> FeaturePlan | None:
     return None
 
 
-def _check_target(target: CpuTarget, plan: FeaturePlan | None, verify: bool) -> None:
+def _check_target(target: CpuTarget, plan: FeaturePlan | None) -> None:
     """Raise UnsupportedError for what cannot be built on this machine for another."""
-    if verify and not runs_here(target):
-        raise UnsupportedError(
-            f"a build for {target.name} cannot be verified on this machine, which cannot run it: "
-            "build there, or build with --no-verify"
-        )
     for feature in plan.features if plan else ():
         library = isinstance(feature.operator, CallLibrary)
         if library and target.machine != platform.machine():
@@ -180,6 +180,14 @@ def _check_target(target: CpuTarget, plan: FeaturePlan | None, verify: bool) -> 
                 f"feature {feature.name!r}: its operator_lib_file was compiled for this machine, "
                 f"{platform.machine()}, and cannot go into a build for {target.name}: build there"
             )
+
+
+def _check_measurable(target: CpuTarget) -> None:
+    if not runs_here(target):
+        raise UnsupportedError(
+            f"what lower precision does to scores is measured where they are computed, and this "
+            f"machine cannot run {target.name}: build there"
+        )
 
 
 def _check_quantization(compiler: Compiler, options: BuildOptions) -> None:
@@ -204,31 +212,3 @@ def _compile(
         "layers": describe_imported(compiler.layers, compiler.imported)
     }
     return exact or candidate, candidate
-
-
-def _verify(compiler: Compiler, candidate: Candidate, options: BuildOptions) -> Verification:
-    plan, original, stored = compiler.plan, compiler.original, compiler.stored(candidate)
-    parts = candidate.manifest, candidate.sections
-    if plan is None:
-        return verify_network(original.graph, stored, *parts)
-    return verify_ranking(plan, original, stored, *parts, _real_rows(plan, options))
-
-
-def _verify_rounding(
-    compiler: Compiler, candidate: Candidate, options: BuildOptions, exact: Verification
-) -> Verification:
-    """`exact`, and how far the scores are from those of the quantized file."""
-    plan, original = compiler.plan, compiler.original
-    graph, floats = original.graph, compiler.stored(candidate) or original
-    assert graph.quantized is not None  # the layers come from it
-    file = replace(original, graph=replace(graph, model=graph.quantized.model))
-    parts = candidate.manifest, candidate.sections
-    if plan is None:
-        check = verify_rounding(file.graph, floats.graph, *parts)
-    else:
-        check = verify_ranking_rounding(plan, file, floats, *parts, _real_rows(plan, options))
-    return replace(exact, from_quantized=check.moved, file_rounding=check.rounding)
-
-
-def _real_rows(plan: FeaturePlan, options: BuildOptions) -> Mapping[str, Sequence[Any]] | None:
-    return read_columns(Path(options.calibration), plan) if options.calibration else None

@@ -86,6 +86,15 @@ def show_build(result: BuildResult, path: Path, explain: bool) -> None:
                 f"scores are within {moved.largest:.1e}, {moved.mean:.1e} on average, of those of "
                 f"the quantized model, which its own rounding moves by {checked.file_rounding:.1e}"
             )
+    if result.unverified:
+        names = ", ".join(result.unverified)
+        console.print(
+            f"not verified here, for this machine cannot run it: {names}; run `rtcompile verify "
+            f"{path}` on the target",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     for note in result.log_notes:
         console.print(f"tuning logs: {note}", markup=False, highlight=False, soft_wrap=True)
     console.print(_tuning(result.manifest["tuning"]))
@@ -147,6 +156,7 @@ def show_manifest(manifest: dict[str, Any], targets: Sequence[str]) -> None:
             f"layer {layer['layer']}, {layer['depth']} x {layer['columns']}: {layer['level']}{why}"
         )
     output.print(_tuning(manifest["tuning"]))
+    output.print(_verified(manifest.get("verification")))
     if len(targets) > 1:
         output.print(f"has modules for {', '.join(targets)}; this is what is loaded here")
     for key, value in manifest.get("tags", {}).items():
@@ -157,6 +167,18 @@ def show_manifest(manifest: dict[str, Any], targets: Sequence[str]) -> None:
     output.print(made_of)
     versions = [f"{n} {manifest['provenance'].get(n)}" for n in ("rtcompile", "tvm", "onnx")]
     output.print(f"target {manifest['target']['name']}, built with {', '.join(versions)}")
+
+
+def _verified(said: dict[str, Any] | None) -> str:
+    if said is None:
+        return "not verified: it was built with --no-verify"
+    carried = f"carries {said['carried_bytes'] / 1024:.0f} KB for `rtcompile verify`"
+    if not said["verified"]:
+        return f"not verified where it was built; {carried}"
+    return (
+        f"verified on {said['rows']} rows, largest difference "
+        f"{said['largest_difference']:.1e}; {carried}"
+    )
 
 
 def _show_left_out(to: Console, manifest: dict[str, Any]) -> None:

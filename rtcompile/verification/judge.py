@@ -18,16 +18,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rtcompile.errors import ModelError, VerificationError
+from rtcompile.frontends.onnx_import import ImportedGraph
+from rtcompile.verification.compare import differ
 from rtcompile.verification.differences import TOLERANCE, differences
 from rtcompile.verification.draw_inputs import Batch
+from rtcompile.verification.float64 import Float64
+from rtcompile.verification.recorded import Answer
+from rtcompile.verification.reference import open_session
 
-__all__ = ["Asked", "Judge"]
+__all__ = ["Asked", "Judge", "open_judge"]
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -39,6 +45,11 @@ _PLACES = {"float16": 4.0, "float32": 16.0, "float64": 16.0}
 # How many times the error of ONNX Runtime another one may be: both are sums of many small ones.
 _TIMES = 8.0
 _NUDGES = 3
+# What another machine may be off where float64 was not asked, relative to a row's largest value, or
+# to the other number: ONNX Runtime's sigmoid is off by units in the last place of 1, not of itself.
+_UNASKED, _UNASKED_FROM = 1e-5, 0.1
+# Of weights: up to here, rows with a NaN ask float64 too where ONNX Runtime has a number for them.
+_EAGER_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,17 @@ class Asked:
     batch: Batch
     want: Sequence[Array]
     kept: Sequence[int] | None = None
+
+
+def open_judge(graph: ImportedGraph) -> Judge:
+    """Of a graph's outputs. Rows out of the ordinary ask float64 too where that is cheap."""
+    weights = sum(tensor.ByteSize() for tensor in graph.model.graph.initializer)
+    return Judge(
+        graph.outputs,
+        partial(open_session(graph), graph.outputs),
+        Float64(graph.model).run,
+        eager=weights <= _EAGER_BYTES,
+    )
 
 
 class Judge:
@@ -104,7 +126,7 @@ class Judge:
             _same_form(name, one, other, batch.rows)
             want[k] = one.reshape(other.shape)
         wrong = [
-            _differ(one, other, _least(one, batch)) for one, other in zip(want, got, strict=True)
+            differ(one, other, _least(one, batch)) for one, other in zip(want, got, strict=True)
         ]
         if any(mask.any() for mask in wrong):
             self._settle(batch, want, got, wrong)
@@ -115,6 +137,40 @@ class Judge:
             (_largest(one, other, batch) for one, other in zip(want, got, strict=True)), default=0.0
         )
 
+    def expect(self, batch: Batch, exactly: bool) -> tuple[Batch, dict[str, Answer]] | None:
+        """The rows that the original answers, and what outputs must be, as far as it is settled.
+
+        `exactly`: float64 is asked; else numbers may be off by as much as it might tell.
+        """
+        asked = self.ask(batch)
+        if asked is None:
+            return None
+        batch = asked.batch
+        exact = self._exact(batch.inputs) if exactly else None
+        moved = self.run(_off_by_a_place(batch.inputs, 0))
+        answers = {}
+        for k, (name, want) in enumerate(zip(self._names, asked.want, strict=True)):
+            right = want if exact is None else _in_dtype(exact[k], want.dtype).reshape(want.shape)
+            allowed = self._open_where_unsettled(want, right, moved[k].reshape(want.shape), batch)
+            if exact is None and want.dtype.kind == "f":
+                scale = np.maximum(_scale(want, batch), _UNASKED_FROM)
+                fixed = _rows(want, batch.rows, _UNASKED * scale)
+                allowed = np.maximum(allowed, np.where(_doubted(want, batch), np.inf, fixed))
+            answers[name] = Answer(right, allowed.astype(np.float32))
+        return batch, answers
+
+    def _open_where_unsettled(self, want: Array, right: Array, moved: Array, batch: Batch) -> Array:
+        """How far off values may be; infinite where a last place decides, or float32 overflows."""
+        allowed = _allowed(want, right, batch)
+        if want.dtype.kind != "f":
+            return np.where((want != right) | (want != moved), np.inf, allowed)
+        overflow = _rows(want, batch.rows, _of_rows(batch.overflow, want, batch.rows))
+        unsettled = _kinds_differ(right, moved) | (_kinds_differ(want, right) & overflow)
+        with np.errstate(invalid="ignore", over="ignore"):
+            spread = np.abs(right.astype(np.float64) - moved.astype(np.float64))
+        spread = np.where(np.isfinite(spread), spread, 0.0)
+        return np.where(unsettled, np.inf, allowed + _TIMES * spread)
+
     def _settle(
         self, batch: Batch, want: Sequence[Array], got: Sequence[Array], wrong: list[Mask]
     ) -> None:
@@ -123,7 +179,7 @@ class Judge:
         for k, (name, one, other) in enumerate(zip(self._names, want, got, strict=True)):
             if exact is None:
                 allowed = _rows(one, batch.rows, TOLERANCE * _scale(one, batch))
-                still = wrong[k] & _differ(one, other, allowed)
+                still = wrong[k] & differ(one, other, allowed)
                 right = one
             else:
                 right = _in_dtype(exact[k], one.dtype).reshape(one.shape)
@@ -141,7 +197,7 @@ class Judge:
         found = np.zeros(right.shape, bool)
         for seed in range(_NUDGES):
             moved = self.run(_off_by_a_place(batch.inputs, seed))[k].reshape(right.shape)
-            found |= ~_differ(moved, got, allowed)
+            found |= ~differ(moved, got, allowed)
             with np.errstate(invalid="ignore"):
                 low, high = np.minimum(low, moved), np.maximum(high, moved)
         if right.dtype.kind == "f":
@@ -155,6 +211,12 @@ def _swallowed(batch: Batch, want: Sequence[Array]) -> list[int]:
     rows = [row for row, kind in enumerate(batch.kinds) if "NaN" in kind]
     floats = [a for a in want if a.dtype.kind == "f" and a.ndim and len(a) == batch.rows]
     return [row for row in rows if any(not np.isnan(array[row]).any() for array in floats)]
+
+
+def _doubted(want: Array, batch: Batch) -> Mask:
+    """Numbers that ONNX Runtime has for a row with a NaN in it."""
+    odd = _of_rows(np.array(["NaN" in kind for kind in batch.kinds]), want, batch.rows)
+    return np.asarray(_rows(want, batch.rows, odd) & ~np.isnan(want))
 
 
 def _of(
@@ -223,16 +285,6 @@ def _allowed(want: Array, right: Array, batch: Batch) -> Array:
     return _least(right, batch) + _rows(want, batch.rows, _TIMES * conditioned)
 
 
-def _differ(want: Array, got: Array, allowed: Array) -> Mask:
-    """Where values are further apart than allowed, or not both NaN, or not the same infinity."""
-    if want.dtype.kind != "f":
-        return np.asarray(want != got)
-    same = (want == got) | (np.isnan(want) & np.isnan(got))
-    with np.errstate(invalid="ignore", over="ignore"):
-        near = np.abs(want.astype(np.float64) - got.astype(np.float64)) <= allowed
-    return np.asarray(~(same | (near & np.isfinite(want) & np.isfinite(got))))
-
-
 def _kinds_differ(one: Array, other: Array) -> Mask:
     """Where one is NaN or infinite and the other is not, or is so otherwise."""
     if one.dtype.kind != "f":
@@ -247,7 +299,7 @@ def _undecided(
     """Where `got` is what neither reference says, or not what float64 says of NaN and infinity."""
     conflict = _kinds_differ(want, right)
     overflow = _rows(want, batch.rows, _of_rows(batch.overflow, want, batch.rows))
-    return np.asarray(_differ(right, got, allowed) & (wrong | conflict) & ~(conflict & overflow))
+    return np.asarray(differ(right, got, allowed) & (wrong | conflict) & ~(conflict & overflow))
 
 
 def _of_rows(mask: Mask, want: Array, rows: int) -> Mask:

@@ -9,7 +9,6 @@ that they hold, and the distance from the true original is reported beside (`sto
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import runtime
@@ -19,16 +18,12 @@ from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.loaded import loaded
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import ROW_COUNTS, Batch, InputPlan, ordinary
-from rtcompile.verification.float64 import Float64
 from rtcompile.verification.hostile_rows import past_the_end, with_hostile_rows
-from rtcompile.verification.judge import Judge
+from rtcompile.verification.judge import Judge, open_judge
 from rtcompile.verification.reference import open_session
 from rtcompile.verification.stored_tables import Original
 
-__all__ = ["open_judge", "verify_network"]
-
-# Of weights: up to here, float64 is asked on every batch with hostile rows.
-_EAGER_BYTES = 32 << 20
+__all__ = ["verify_network"]
 
 
 def verify_network(
@@ -36,14 +31,14 @@ def verify_network(
     stored: Original | None,
     manifest: dict[str, Any],
     sections: dict[str, bytes],
+    judge: Judge | None = None,
 ) -> Verification:
     """Run both on the same rows. Raises VerificationError that names the worst output.
 
-    `stored`: the original on the tables as they are stored, where they are not in fp32.
+    `stored`: the original on the tables as they are stored, where they are not in fp32. `judge`:
+    of that one, if it is open.
     """
-    original = stored.graph if stored else graph
-    names = graph.outputs
-    judge = open_judge(original)
+    names, judge = graph.outputs, judge or open_judge(stored.graph if stored else graph)
     true = open_session(graph) if stored else None
     moved, largest, total = ScoreDifference(), 0.0, 0
     with loaded(manifest, sections) as ranker:
@@ -61,17 +56,6 @@ def verify_network(
                 moved.add([w[usual] for w in want], [g[usual] for g in got])
         _refuse_past_the_end(ranker, plan)
     return Verification(largest, total, moved if true else None)
-
-
-def open_judge(graph: ImportedGraph) -> Judge:
-    """Of a graph's outputs. Rows out of the ordinary ask float64 too where that is cheap."""
-    weights = sum(tensor.ByteSize() for tensor in graph.model.graph.initializer)
-    return Judge(
-        graph.outputs,
-        partial(open_session(graph), graph.outputs),
-        Float64(graph.model).run,
-        eager=weights <= _EAGER_BYTES,
-    )
 
 
 def _batch(plan: InputPlan, rows: int) -> Batch:

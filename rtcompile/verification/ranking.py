@@ -6,33 +6,30 @@ Both on generated rows, at item counts around the size of a tile, and on real ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 import runtime
-from rtcompile.codegen.program import TILE
 from rtcompile.errors import VerificationError
-from rtcompile.features.generate import generate_columns
-from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.plan import ITEM_KEY, Feature, FeaturePlan, Side
-from rtcompile.features.reference import extract_feature
 from rtcompile.loaded import loaded
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import ordinary
-from rtcompile.verification.network import open_judge
+from rtcompile.verification.feature_scores import Scores, reference_columns
+from rtcompile.verification.requests import (
+    Columns,
+    Request,
+    generated_requests,
+    real_requests,
+)
 from rtcompile.verification.rounding import RoundingCheck
 from rtcompile.verification.stored_tables import Original
 from runtime.columns import Column
 
 __all__ = ["verify_ranking", "verify_ranking_rounding"]
-
-_ITEM_COUNTS = (1, 7, TILE, TILE + 37)
-_REAL_REQUESTS = 50
-
-Columns = Mapping[str, Sequence[Any]]
 
 
 def verify_ranking(
@@ -42,15 +39,17 @@ def verify_ranking(
     manifest: dict[str, Any],
     sections: dict[str, bytes],
     rows: Columns | None,
+    kernels: Scores | None = None,
 ) -> Verification:
     """Raises VerificationError that names the worst output or feature.
 
-    `stored`: the original on the tables as they are stored, where they are not in fp32.
+    `stored`: the original on the tables as they are stored, where they are not in fp32. `kernels`:
+    the scores of that one, if they are open.
     """
     with loaded(manifest, sections) as ranker:
-        check = _Check(plan, original, stored, ranker)
-        for user, items, context, count in _requests(plan, rows):
-            check.request(user, items, context, count)
+        check = _Check(plan, original, stored, ranker, kernels)
+        for request in (*generated_requests(plan), *real_requests(plan, rows)):
+            check.request(request)
     return Verification(check.largest, check.rows, check.moved if stored else None)
 
 
@@ -63,34 +62,15 @@ def verify_ranking_rounding(
     rows: Columns | None,
 ) -> RoundingCheck:
     """Hold a build to a model that came quantized. `exact`: its float graph."""
-    check, file = RoundingCheck(), _Scores(quantized)
+    check, file = RoundingCheck(), Scores(quantized)
     with loaded(manifest, sections) as ranker:
         run = _Check(plan, exact, None, ranker)
-        for user, items, context, count in _requests(plan, rows):
-            columns, scores = run.scores(user, items, context, count)
+        for request in (*generated_requests(plan), *real_requests(plan, rows)):
+            columns, scores = run.scores(request)
+            count = request.count
             check.add(file.of(columns, count), run.want(columns, count), scores)
     check.hold()
     return check
-
-
-def _requests(
-    plan: FeaturePlan, rows: Columns | None
-) -> Iterator[tuple[Columns, Columns, Columns, int]]:
-    """(user, items, context, how many items), generated and then real."""
-    for count in _ITEM_COUNTS:
-        rng = np.random.default_rng(count)
-        user, items, context = (
-            generate_columns(plan, side, 1 if side is Side.USER else count, rng)
-            for side in (Side.USER, Side.ITEM, Side.CONTEXT)
-        )
-        yield user, items, context, count
-    for row in range(min(len(next(iter(rows.values()), ())) if rows else 0, _REAL_REQUESTS)):
-        assert rows is not None
-        user, items, context = (
-            {name: [rows[name][row]] for name in plan.columns(side)}
-            for side in (Side.USER, Side.ITEM, Side.CONTEXT)
-        )
-        yield user, items, context, 1
 
 
 class _Check:
@@ -102,17 +82,18 @@ class _Check:
         original: Original,
         stored: Original | None,
         ranker: runtime.Ranker,
+        kernels: Scores | None = None,
     ) -> None:
         self._plan, self._ranker = plan, ranker
         self._names = original.graph.outputs
-        self._kernels = _Scores(stored or original)
-        self._true = _Scores(original) if stored else None
+        self._kernels = kernels or Scores(stored or original)
+        self._true = Scores(original) if stored else None
         self.largest, self.rows, self.moved = 0.0, 0, ScoreDifference()
 
-    def request(self, user: Columns, items: Columns, context: Columns, count: int) -> None:
-        """One user, `count` items."""
-        columns, scores = self.scores(user, items, context, count)
-        inputs = self._kernels.inputs(columns, count)
+    def request(self, request: Request) -> None:
+        """Compare features and scores."""
+        columns, scores = self.scores(request)
+        inputs, count = self._kernels.inputs(columns, request.count), request.count
         asked = self._kernels.judge.ask(ordinary(inputs, count))
         if asked is None:
             return
@@ -125,51 +106,18 @@ class _Check:
         """What the kernels should compute."""
         return self._kernels.of(columns, count)
 
-    def scores(
-        self, user: Columns, items: Columns, context: Columns, count: int
-    ) -> tuple[dict[str, Column], list[npt.NDArray[Any]]]:
+    def scores(self, request: Request) -> tuple[dict[str, Column], list[npt.NDArray[Any]]]:
         """The reference's features, which the compiled ones are compared with, and the scores."""
-        columns = self._reference({Side.USER: user, Side.ITEM: items, Side.CONTEXT: context})
-        ids = [str(row) for row in range(count)]
-        one = {name: values[0] for name, values in user.items()}
-        table = {name: list(values) for name, values in items.items()}
+        columns = reference_columns(self._plan, request)
+        ids = [str(row) for row in range(request.count)]
+        user, context = request.user, request.sides[Side.CONTEXT]
+        table = {name: list(values) for name, values in request.sides[Side.ITEM].items()}
         self._ranker.items.replace({**table, ITEM_KEY: ids}, key=ITEM_KEY)
-        compiled = self._ranker.extract(one, ids, context)
+        compiled = self._ranker.extract(user, ids, context)
         for feature in self._plan.features:
             _compare(feature, columns[feature.name], compiled[feature.name])
-        scores = self._ranker.rank(one, ids, context)
+        scores = self._ranker.rank(user, ids, context)
         return columns, [scores[name] for name in self._names]
-
-    def _reference(self, sides: Mapping[Side, Columns]) -> dict[str, Column]:
-        return {
-            feature.name: extract_feature(feature, *_columns_of(feature, sides))
-            for feature in self._plan.features
-        }
-
-
-class _Scores:
-    """An original in ONNX Runtime, on features."""
-
-    def __init__(self, original: Original) -> None:
-        self._bound, self.judge = original.bound, open_judge(original.graph)
-
-    def of(self, columns: Mapping[str, Column], count: int) -> list[npt.NDArray[Any]]:
-        """Every output for `count` rows; features of one row count for all."""
-        return list(self.judge.run(self.inputs(columns, count)))
-
-    def inputs(self, columns: Mapping[str, Column], count: int) -> dict[str, npt.NDArray[Any]]:
-        """What the graph reads."""
-        return {
-            name: np.repeat(array, count, 0) if len(array) != count else array
-            for name, array in graph_inputs(self._bound, columns).items()
-        }
-
-
-def _columns_of(feature: Feature, sides: Mapping[Side, Columns]) -> tuple[Columns, int]:
-    """The raw columns of a feature, as many rows as its side has, and how many that is."""
-    found = {c.name: sides[c.side][c.name] for c in feature.columns}
-    rows = max((len(values) for values in found.values()), default=1)
-    return {n: list(v) * rows if len(v) == 1 else v for n, v in found.items()}, rows
 
 
 def _compare(feature: Feature, want: Column, got: Column) -> None:

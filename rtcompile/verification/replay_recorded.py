@@ -17,7 +17,7 @@ from runtime.artifact import read_artifact, read_section
 from runtime.machine import what_lacks
 from runtime.ranker import load_target
 
-__all__ = ["ITEM_KEY", "TargetCheck", "verify_recorded"]
+__all__ = ["ITEM_KEY", "TargetCheck", "chosen_targets", "verify_recorded"]
 
 # The column of items' ids, which no config can have a field of.
 ITEM_KEY = "\x00item"
@@ -49,19 +49,26 @@ def verify_recorded(path: Path, targets: Sequence[str] = ()) -> list[TargetCheck
         cases = unpack_cases(section)
     except ValueError as error:
         raise runtime.ArtifactError(f"{path}: section {SECTION!r} {error}") from error
-    known = {target["name"]: what_lacks(target) for target in read_artifact(path).targets}
-    unknown = [name for name in targets if name not in known]
-    if unknown:
-        raise DataError(f"{path}: has no module for {unknown[0]!r}; it has {', '.join(known)}")
     checks = [
         TargetCheck(name, lacks) if lacks else _verify_target(path, name, cases)
-        for name, lacks in known.items()
-        if not targets or name in targets
+        for name, lacks in chosen_targets(path, targets).items()
     ]
     if all(check.lacks for check in checks):
         listed = "; ".join(f"{check.target}: {check.lacks}" for check in checks)
         raise runtime.TargetError(f"{path}: nothing can be verified on this machine: {listed}")
     return checks
+
+
+def chosen_targets(path: Path, targets: Sequence[str]) -> dict[str, str]:
+    """The artifact's targets, or those named, and what this machine lacks for each, or ''.
+
+    Raises DataError for one that it does not have.
+    """
+    known = {target["name"]: what_lacks(target) for target in read_artifact(path).targets}
+    unknown = [name for name in targets if name not in known]
+    if unknown:
+        raise DataError(f"{path}: has no module for {unknown[0]!r}; it has {', '.join(known)}")
+    return {name: lacks for name, lacks in known.items() if not targets or name in targets}
 
 
 def _verify_target(path: Path, target: str, cases: list[Case]) -> TargetCheck:

@@ -15,11 +15,11 @@ from rtcompile.verification.differences import TOLERANCE, ScoreDifference, diffe
 from rtcompile.verification.draw_inputs import ROW_COUNTS, generate_inputs
 from rtcompile.verification.reference import open_session
 
-__all__ = ["RoundingCheck", "verify_rounding"]
+__all__ = ["ROUNDINGS", "RoundingCheck", "verify_rounding"]
 
 # How many times what a quantized file's own rounding does to scores another rounding may do: both
 # are sums of many small errors, of which the largest of a few hundred rows is seen.
-_ROUNDINGS = 3.0
+ROUNDINGS = 3.0
 
 
 class RoundingCheck:
@@ -27,7 +27,7 @@ class RoundingCheck:
 
     The file rounds what flows between its layers. A build rounds in fewer places, or by other
     ranges where the file takes them from a whole batch; each step of each is as coarse. So scores
-    may differ as the file's own rounding moves them: by `_ROUNDINGS` times the largest difference
+    may differ as the file's own rounding moves them: by `ROUNDINGS` times the largest difference
     between it and its float graph, on the same rows.
     """
 
@@ -51,7 +51,7 @@ class RoundingCheck:
 
     def hold(self) -> None:
         """Raises VerificationError where scores are further off than rounding explains."""
-        allowed = TOLERANCE + _ROUNDINGS * self.rounding
+        allowed = TOLERANCE + ROUNDINGS * self.rounding
         if not self.moved.largest <= allowed:
             raise VerificationError(
                 f"scores differ by {self.moved.largest:.3g} from those of the quantized model in "

@@ -1,0 +1,84 @@
+"""Make what an artifact carries to be verified by later, of the original alone.
+
+Nothing of it depends on the target or on this machine's CPU, so a build for another one carries the
+same. It stays below a megabyte: rows of a wide graph are fewer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rtcompile.codegen.program import TILE
+from rtcompile.features.plan import FeaturePlan, Side
+from rtcompile.verification.draw_inputs import InputPlan, ordinary
+from rtcompile.verification.feature_scores import Scores, reference_columns
+from rtcompile.verification.hostile_rows import with_hostile_rows
+from rtcompile.verification.judge import Judge
+from rtcompile.verification.recorded import Case, pack_cases
+from rtcompile.verification.requests import Request, generated_requests
+
+__all__ = ["record_network", "record_ranking"]
+
+_MOST_BYTES = 1_000_000
+# Before compression; drawn numbers hardly compress, and answers are small.
+_MOST_DRAWN = 600_000
+_ROWS = TILE + 37
+
+
+def record_network(
+    judge: Judge, model: Any, ports: Any, exactly: bool, hostile: bool
+) -> bytes | None:
+    """The section for an onnx.ModelProto of inputs `ports`; None where one row is too large.
+
+    `exactly`: see `Judge.expect`. `hostile`: rows out of the ordinary are among them.
+    """
+    plan = InputPlan.of(model, ports)
+    each = sum(array.nbytes for array in plan.draw(1, seed=0).values())
+    rows = min(_ROWS, _MOST_DRAWN // max(each, 1))
+    while rows:
+        cases = [_graph_case(judge, plan, count, exactly, hostile) for count in sorted({1, rows})]
+        section = pack_cases([case for case in cases if case is not None])
+        if len(section) <= _MOST_BYTES:
+            return section
+        rows //= 2
+    return None
+
+
+def _graph_case(
+    judge: Judge, plan: InputPlan, rows: int, exactly: bool, hostile: bool
+) -> Case | None:
+    drawn = plan.draw(rows, seed=rows)
+    mixed = hostile and rows > 2
+    batch = with_hostile_rows(plan, drawn, rows, rows) if mixed else ordinary(drawn, rows)
+    found = judge.expect(batch, exactly)
+    if found is None:
+        return None
+    kept, answers = found
+    return Case(kept.kinds, {"inputs": dict(kept.inputs)}, answers)
+
+
+def record_ranking(plan: FeaturePlan, scores: Scores, exactly: bool) -> bytes | None:
+    """The section for a ranking model; None where what was drawn is too large."""
+    requests = list(generated_requests(plan))
+    while requests:
+        cases = [_ranking_case(plan, scores, request, exactly) for request in requests]
+        section = pack_cases([case for case in cases if case is not None])
+        if len(section) <= _MOST_BYTES:
+            return section
+        requests.pop()
+    return None
+
+
+def _ranking_case(
+    plan: FeaturePlan, scores: Scores, request: Request, exactly: bool
+) -> Case | None:
+    inputs = scores.inputs(reference_columns(plan, request), request.count)
+    found = scores.judge.expect(ordinary(inputs, request.count), exactly)
+    if found is None:
+        return None
+    said = {
+        "user": request.user,
+        "items": request.sides[Side.ITEM],
+        "context": request.sides[Side.CONTEXT],
+    }
+    return Case(("",) * request.count, said, found[1])

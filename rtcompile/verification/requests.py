@@ -1,0 +1,54 @@
+"""Requests to a ranking model to verify on: generated ones, and real rows where given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rtcompile.codegen.program import TILE
+from rtcompile.features.generate import generate_columns
+from rtcompile.features.plan import FeaturePlan, Side
+
+__all__ = ["Columns", "Request", "generated_requests", "real_requests"]
+
+_ITEM_COUNTS = (1, 7, TILE, TILE + 37)
+_REAL_REQUESTS = 50
+
+Columns = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Raw columns by side, of a user one row, of items and context `count`."""
+
+    sides: Mapping[Side, Columns]
+    count: int
+
+    @property
+    def user(self) -> dict[str, Any]:
+        """Field -> value."""
+        return {name: values[0] for name, values in self.sides[Side.USER].items()}
+
+
+def generated_requests(plan: FeaturePlan) -> Iterator[Request]:
+    """At item counts around the size of a tile."""
+    for count in _ITEM_COUNTS:
+        rng = np.random.default_rng(count)
+        sides = {
+            side: generate_columns(plan, side, 1 if side is Side.USER else count, rng)
+            for side in (Side.USER, Side.ITEM, Side.CONTEXT)
+        }
+        yield Request(sides, count)
+
+
+def real_requests(plan: FeaturePlan, rows: Columns | None) -> Iterator[Request]:
+    """The first rows of real data, each a request of one item."""
+    if not rows:
+        return
+    for row in range(min(len(next(iter(rows.values()))), _REAL_REQUESTS)):
+        yield Request(
+            {side: {name: [rows[name][row]] for name in plan.columns(side)} for side in Side}, 1
+        )
