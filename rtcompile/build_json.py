@@ -31,6 +31,7 @@ def describe_build(result: BuildResult, path: Path) -> dict[str, Any]:
         "sections": {n: s["length"] for n, s in read_artifact(path).manifest["sections"].items()},
         "targets": list(result.targets),
         "verification": None if result.verification is None else asdict(result.verification),
+        "unverified": list(result.unverified),
         "precision": manifest.get("precision"),
         "passes": [
             {

@@ -32,10 +32,10 @@ def test_a_build_for_another_machine_is_not_verified_and_not_loaded(
     model_path: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "m.rtc"
-    with pytest.raises(rtcompile.errors.UnsupportedError, match="--no-verify"):
-        rtcompile.build(model_path, BuildOptions(target=NEON), output=output)
-    assert not output.exists()
-    rtcompile.build(model_path, BuildOptions(target=NEON, verify=False), output=output)
+    result = rtcompile.build(model_path, BuildOptions(target=NEON), output=output)
+    assert (result.verification, result.unverified) == (None, (NEON,))
+    with pytest.raises(runtime.TargetError, match="nothing can be verified on this machine"):
+        rtcompile.verify(output)
     with pytest.raises(runtime.TargetError, match="aarch64, but this machine is"):
         runtime.load(output)
 
