@@ -108,6 +108,10 @@ def legalize_apart(mod: IRModule, report: PassReport) -> IRModule:
 
 
 SIMPLIFY: tuple[GraphPass, ...] = (
+    # Before anything that asks for shapes.
+    resolve_squeeze,
+    # While each call stands for one node of the file, by whose name it is refused.
+    check_row_independence,
     # Before all that have templates, which are of float32.
     widen_halves,
     # Before constants are folded, which would legalise the look-ups and warn of each.
@@ -115,14 +119,10 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     # Before anything is folded: folding runs what it folds.
     check_indices,
     check_divisors,
-    # Before anything that asks for shapes.
-    resolve_squeeze,
     slice_picks,
     canonicalize,
     fold_checks,
-    # Before the check of rows: a Max of two tensors would be a reduction along a new axis.
     raise_bounds,
-    check_row_independence,
     pointwise_conv_to_matmul,
     matvec_to_matmul,
     # Before the dense layers: a matmul must see through squeeze and expand_dims.

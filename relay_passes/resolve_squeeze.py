@@ -34,7 +34,8 @@ class _Rewriter(relax.PyExprMutator):
             return call
         self._report.applied += 1
         axes = [axis for axis, extent in enumerate(extents) if extent == 1]
-        return relax.op.squeeze(call.args[0], axes)
+        squeezed = relax.op.squeeze(call.args[0], axes)
+        return relax.Call(squeezed.op, squeezed.args, squeezed.attrs, None, op.span)
 
 
 def resolve_squeeze(mod: IRModule, report: PassReport) -> IRModule:

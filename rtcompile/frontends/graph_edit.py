@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from rtcompile.frontends.shape_facts import reads_of
 
-__all__ = ["GraphEdit", "names_of", "needed_nodes", "with_nodes"]
+__all__ = ["GraphEdit", "named_nodes", "names_of", "needed_nodes", "with_nodes"]
 
 
 class GraphEdit:
@@ -81,6 +81,17 @@ def names_of(model: Any) -> set[str]:
         found.update(node.output)
         found |= reads_of(node)
     return found
+
+
+def named_nodes(model: Any) -> Any:
+    """`model` whose nodes without a name are called as what they compute."""
+    if all(node.name for node in model.graph.node):
+        return model
+    named = onnx.ModelProto()
+    named.CopyFrom(model)
+    for node in named.graph.node:
+        node.name = node.name or next((name for name in node.output if name), "")
+    return named
 
 
 def needed_nodes(nodes: Iterable[Any], names: Iterable[str]) -> list[Any]:

@@ -116,7 +116,11 @@ def _run(block: Any, layer: _Layer, x: Any, states: list[Any], lengths: Any) -> 
     """y [n, steps, units] and the last states, [n, units]."""
     shape = shape_of(x)
     if shape is None or len(shape) != 3 or not isinstance(shape[1], int):
-        raise UnsupportedError("a recurrent layer over a dynamic number of steps is not supported")
+        raise UnsupportedError(
+            f"{layer.form.cell.upper()} goes step by step along the batch, or an axis that is not "
+            "fixed: each row would depend on the one before; export it with a fixed number of "
+            "steps and the batch as its second axis (its first with layout=1)"
+        )
     form = layer.form
     if any(state is not None for state in states):
         form = RecurrenceForm(form.cell, form.reverse, initial=True, lengths=form.lengths)

@@ -21,6 +21,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.graph_edit import GraphEdit, names_of, with_nodes
 from rtcompile.frontends.loop_turns import attributes_of
 from rtcompile.frontends.shape_facts import Line, ShapeFacts
@@ -68,6 +69,7 @@ class _Settled:
         self._of_shapes: set[str] = set()
 
     def rewritten(self) -> Any:
+        """The model. Raises UnsupportedError for an output that is the number of rows."""
         rules: dict[str, Callable[[Any], bool]] = {
             "Reshape": self._reshape,
             "Expand": self._expand,
@@ -81,7 +83,17 @@ class _Settled:
                 self._of_shapes.update(node.output)
             if not self._constant(node) and not rules.get(node.op_type, _never)(node):
                 self._edit.nodes.append(self._without_expansions(node))
+            self._check_output(node)
         return with_nodes(self._model, self._edit.nodes, self._edit.constants)
+
+    def _check_output(self, node: Any) -> None:
+        outputs = {output.name for output in self._model.graph.output}
+        for name in outputs.intersection(node.output):
+            if self._facts.lines(name) is not None and self._facts.constant(name) is None:
+                raise UnsupportedError(
+                    f"node {node.name or name} ({node.op_type}) gives an output that counts the "
+                    "rows of the request; keep the other outputs"
+                )
 
     # -- helpers ----------------------------------------------------------------------------------
 

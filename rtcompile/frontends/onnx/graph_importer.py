@@ -20,6 +20,7 @@ from onnx import helper, numpy_helper
 from tvm import relax
 
 from rtcompile.errors import UnsupportedError
+from rtcompile.frontends.node_builder import NodeBuilder
 from rtcompile.frontends.onnx.constants import (
     NotComputable,
     computed,
@@ -48,20 +49,23 @@ def standard_domain(domain: str) -> str:
     return "" if domain == "ai.onnx" else domain
 
 
-def import_graph(model: Any, shapes: Mapping[str, Sequence[Any]], batch: Any) -> Any:
+def import_graph(
+    model: Any, shapes: Mapping[str, Sequence[Any]], batch: Any, operators: Mapping[str, str]
+) -> Any:
     """An IRModule whose `main` is the graph of an onnx.ModelProto.
 
-    `shapes`: extents of the inputs that are no initializers; `batch`: the symbol among them. Raises
-    UnsupportedError, which names the node.
+    `shapes`: extents of the inputs that are no initializers; `batch`: the symbol among them;
+    `operators`: what nodes are in the file, by name. Raises UnsupportedError, which names the node.
     """
     opsets = {standard_domain(entry.domain): entry.version for entry in model.opset_import}
-    return _Importer(opsets, batch).run(model.graph, shapes)
+    return _Importer(opsets, batch, operators).run(model.graph, shapes)
 
 
 class _Importer:
-    def __init__(self, opsets: Opsets, batch: Any) -> None:
-        self._opsets, self._batch = opsets, batch
-        self._block = relax.BlockBuilder()
+    def __init__(self, opsets: Opsets, batch: Any, operators: Mapping[str, str]) -> None:
+        self._opsets, self._batch, self._operators = opsets, batch, operators
+        self._block = NodeBuilder()
+        self._depth = 0  # of functions and branches that a node stands for
 
     def run(self, graph: Any, shapes: Mapping[str, Sequence[Any]]) -> Any:
         scope: Scope = {t.name: Known(numpy_helper.to_array(t)) for t in graph.initializer}
@@ -107,6 +111,9 @@ class _Importer:
         listed = list(nodes)
         for place, proto in enumerate(listed):
             name = proto.name or f"#{place}"
+            if not self._depth:
+                self._block.at(name, self._operators.get(name, proto.op_type))
+            self._depth += 1
             try:
                 values = self._values(proto, name, scope, opsets)
             except NoConverterError as error:
@@ -125,6 +132,8 @@ class _Importer:
                 raise UnsupportedError(
                     f"node {name}: {proto.op_type} in this form is not supported: {said[:300]}"
                 ) from error
+            finally:
+                self._depth -= 1
             for output, value in zip(proto.output, values, strict=False):
                 if output:
                     scope[output] = self._named(value, proto, output)
