@@ -21,7 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
+import numpy.typing as npt
 import onnx
 
 import runtime
@@ -34,6 +36,8 @@ from tests.fuzz.judge import Judges, disagreement
 __all__ = ["Campaign", "Failure", "graph_of", "run_graphs"]
 
 _A_BUILD = 40
+
+Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def run_graphs(seeds: Sequence[int], campaign: Campaign) -> None:
 
 def _run(graphs: dict[int, Graph], campaign: Campaign, folder: Path) -> None:
     try:
-        ranker = _built(list(graphs.values()), folder)
+        scores = _scores(_built(list(graphs.values()), folder), graphs)
     except Exception as error:
         if len(graphs) > 1:
             seeds = list(graphs)
@@ -88,7 +92,7 @@ def _run(graphs: dict[int, Graph], campaign: Campaign, folder: Path) -> None:
         return
     for seed, graph in graphs.items():
         campaign.graphs += 1
-        reason = _disagreement(seed, graph, graphs, ranker)
+        reason = _disagreement(seed, graph, scores)
         if reason:
             text = onnx.printer.to_text(graph.model())
             campaign.failures.append(Failure(seed, reason, text))
@@ -109,35 +113,35 @@ def _built(graphs: list[Graph], folder: Path) -> runtime.Ranker:
     return runtime.load(output)
 
 
-def _disagreement(seed: int, graph: Graph, graphs: dict[int, Graph], ranker: runtime.Ranker) -> str:
+def _scores(ranker: runtime.Ranker, graphs: dict[int, Graph]) -> dict[int, Arrays]:
+    """The outputs of all graphs, by the count of rows."""
+    found: dict[int, Arrays] = {}
+    for rows in ROWS:
+        given: Arrays = {}
+        for seed, graph in graphs.items():
+            given |= _inputs(graph, rows, seed)
+        found[rows] = ranker.predict(given)
+    return found
+
+
+def _inputs(graph: Graph, rows: int, seed: int) -> Arrays:
+    return draw_inputs(graph, rows, seed * len(ROWS) + rows)
+
+
+def _disagreement(seed: int, graph: Graph, scores: dict[int, Arrays]) -> str:
     judges = Judges(graph.model(), graph.steps())
     for rows in ROWS:
-        given = {}
-        for other, one in graphs.items():
-            given |= draw_inputs(one, rows, other * len(ROWS) + rows)
-        scores = _cached(ranker, rows, given)
-        mine = draw_inputs(graph, rows, seed * len(ROWS) + rows)
-        found, scale = judges.outputs(mine), judges.scale(mine)
+        given = _inputs(graph, rows, seed)
+        found, scale = judges.outputs(given), judges.scale(given)
         if not found:
             return ""
         for index, value in enumerate(graph.outputs):
             theirs, large = [f[index] for f in found], rows == LARGE_ROWS
-            reason = disagreement(scores[value.name], theirs, value.dtype, scale, large)
+            got = scores[rows][value.name]
+            reason = disagreement(got, theirs, value.dtype, scale, large)
             if reason:
                 return f"{value.name} at {rows} rows: {reason}"
     return ""
-
-
-_scores: dict[tuple[int, int], dict] = {}
-
-
-def _cached(ranker: runtime.Ranker, rows: int, given: dict) -> dict:
-    key = id(ranker), rows
-    if key not in _scores:
-        if len(_scores) >= len(ROWS):
-            _scores.clear()
-        _scores[key] = ranker.predict(given)
-    return _scores[key]
 
 
 def main() -> int:

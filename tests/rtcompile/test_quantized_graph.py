@@ -60,6 +60,7 @@ def kinds(graph: Any) -> list[str]:
     return [one.op_type for one in graph.graph.node]
 
 
+ROUNDED = ["Div", "Round", "Mul"]
 QUANTIZE = node("QuantizeLinear", ["X", "s", "z"], ["q"])
 DEQUANTIZE = node("DequantizeLinear", ["q", "s", "z"], ["x"])
 WEIGHT = node("DequantizeLinear", ["w", "t", "wz"], ["W"])
@@ -168,7 +169,8 @@ def test_a_table_beyond_the_range_is_clipped_behind_the_look_up(tmp_path: Path) 
     for scale, kind in ((1.0, "Gather"), (100.0, "Clip")):
         table = scale * np.linspace(-1, 1, 100, dtype=np.float32).reshape(20, 5)
         graph, _ = float_graph(onnx.load(model(tmp_path, nodes, table=table)))
-        assert kinds(graph) == ["Cast", "Gather", *(["Clip"] * (kind == "Clip")), "Identity"]
+        clip = ["Clip"] * (kind == "Clip")
+        assert kinds(graph) == ["Cast", "Gather", *clip, *ROUNDED, "Identity"]
 
 
 def test_a_table_keeps_its_name(tmp_path: Path) -> None:
@@ -235,3 +237,32 @@ def test_the_file_is_named(tmp_path: Path) -> None:
     path = static(given, [batch], activations="QUInt16")
     with pytest.raises(UnsupportedError, match=r"QUInt16.*\.onnx: .*uint16"):
         import_onnx(path)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_a_pair_that_no_product_reads_rounds(tmp_path: Path, dtype: str) -> None:
+    """Half to even, and saturated, as the quantized file itself."""
+    nodes = [QUANTIZE, DEQUANTIZE, node("Sigmoid", ["x"], ["Y"])]
+    zero = np.array(3, dtype)
+    path = model(tmp_path, nodes, s=np.float32(0.25), z=zero)
+    original = onnx.load(path)
+    graph, _ = float_graph(original)
+    assert kinds(graph) == ["Clip", *ROUNDED, "Sigmoid"]
+    steps = np.arange(-24, 24, dtype=np.float32).reshape(2, 24) / 8
+    x = np.concatenate([steps, steps * 1000, steps * 7])
+    want, got = (open_reference(m)(["Y"], {"X": x})[0] for m in (original, graph))
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)
+
+
+def test_a_pair_that_a_product_and_others_read_rounds(tmp_path: Path) -> None:
+    nodes = [QUANTIZE, WEIGHT, DEQUANTIZE, node("MatMul", ["x", "W"], ["m"])]
+    nodes += [node("ReduceSum", ["x"], ["r"], keepdims=1), node("Add", ["m", "r"], ["Y"])]
+    graph, _ = float_graph(onnx.load(model(tmp_path, nodes)))
+    assert kinds(graph) == ["Clip", *ROUNDED, "MatMul", "ReduceSum", "Add"]
+
+
+def test_a_pair_that_is_moved_to_products_is_a_clip(tmp_path: Path) -> None:
+    nodes = [QUANTIZE, WEIGHT, DEQUANTIZE, node("Identity", ["x"], ["i"])]
+    nodes += [node("MatMul", ["i", "W"], ["Y"])]
+    graph, _ = float_graph(onnx.load(model(tmp_path, nodes)))
+    assert "Round" not in kinds(graph)

@@ -1,12 +1,14 @@
 """Models that come quantized: the float graph that they stand for, and what they know of it.
 
     DequantizeLinear(q constant)                       ->   a float constant
-    QuantizeLinear, DequantizeLinear                   ->   Clip to the range of the bytes
+    QuantizeLinear, DequantizeLinear                   ->   Clip to the range of the bytes, and
+                                                            Round where no product reads it
     QLinearMatMul, QGemm, QLinearAdd, ...              ->   MatMul, Gemm, Add, ..., then Clip
     DynamicQuantizeLinear, MatMulInteger, Cast, Mul    ->   MatMul
 
 A range saturates, and that is part of the model: the usual quantizer leaves out a Relu before a
-range that begins at 0. What is left out is the rounding alone. Moves of data (Concat, Reshape,
+range that begins at 0. The rounding is left to the layers that compute in int8, and stays a Round
+where anything else reads the floats (`rounding.py`). Moves of data (Concat, Reshape,
 Gather and so on) clip what they read instead of what they give, so that the parts of a
 concatenation can still be told apart.
 

@@ -55,8 +55,9 @@ def _quantize(at: Tensors, node: Any) -> None:
 
 
 def _dequantize(at: Tensors, node: Any) -> None:
-    axis = axis_of(node)
-    at.renamed[node.output[0]] = at.real(node, (0, 1, 2), axis)
+    value = at.real(node, (0, 1, 2), axis_of(node))
+    taken = at.product_inputs.holds(node.output[0])
+    at.renamed[node.output[0]] = value if taken else at.rounded(node.input[0], value)
 
 
 def _matmul(at: Tensors, node: Any) -> None:
@@ -91,7 +92,7 @@ def _bias(at: Tensors, node: Any, alpha: float) -> str:
 
 def _element_wise(at: Tensors, node: Any) -> None:
     places = BYTES_READ[node.op_type]
-    values = [at.real(node, place) for place in places]
+    values = [at.rounded(node.input[place[0]], at.real(node, place)) for place in places]
     flags = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if flags.pop("opset", 13) < 13 and flags.get("axis") != -1:
         raise UnsupportedError(f"node {label(node)}: a softmax over more than one axis")

@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.quantized.clips import Clips
+from rtcompile.frontends.quantized.rounding import ProductInputs
 from rtcompile.frontends.quantized.weights import ByteRange, KnownConstant
 
 __all__ = ["BYTES_READ", "LIMITS", "Scaled", "Sums", "Tensors", "axis_of", "bytes_read", "label"]
@@ -77,6 +78,8 @@ class Tensors:
                 self.constants[node.output[0]] = node.attribute[0].t
         self.integers: dict[str, npt.NDArray[Any]] = {}  # constants that a node quantizes
         self.clips = Clips(self.nodes, self.array_of_constant)
+        self.product_inputs = ProductInputs(self.model)
+        self._rounded: dict[str, str] = {}
 
     def array(self, name: str, node: Any, what: str) -> npt.NDArray[Any]:
         """The values of a constant. Raises UnsupportedError for what is none."""
@@ -160,6 +163,22 @@ class Tensors:
         raise UnsupportedError(
             f"node {label(node)}: reads integers {name!r} that no QuantizeLinear made"
         )
+
+    def rounded(self, source: str, value: str) -> str:
+        """A float tensor, as which `real` has the bytes `source`, rounded to what bytes stand for.
+
+        A constant is one of these already.
+        """
+        if source not in self.floats:
+            return value
+        if value not in self._rounded:
+            scale = f"{value}/scale"
+            given = np.asarray(self.floats[source][1].scale, np.float32)
+            self.constants[scale] = numpy_helper.from_array(given, scale)
+            steps = self.emit("Div", [value, scale], f"{value}/steps")
+            whole = self.emit("Round", [steps], f"{value}/whole")
+            self._rounded[value] = self.emit("Mul", [whole, scale], f"{value}/rounded")
+        return self._rounded[value]
 
     def give(self, node: Any, value: str, scale: str, zero: str) -> None:
         """The node's output are the bytes of a float tensor."""
