@@ -6,7 +6,6 @@ compared between machines; where several measured a config, their geometric mean
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -16,22 +15,24 @@ from typing import Any
 
 from rtcompile.codegen.choices import Choices, Source
 from rtcompile.targets import Registers
+from rtcompile.tuning.gains import Gains
 from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.records import Record
 from rtcompile.tuning.trials import Config, Outcome, Task, Trial
 
-__all__ = ["MARGIN", "Best", "Known", "choices_of", "default_seconds", "describe_choices"]
-
-# A config must gain more than this: less may be noise, and then the default is as good.
-MARGIN = 1.03
+__all__ = ["Best", "Known", "choices_of", "default_seconds", "describe_choices"]
 
 
 @dataclass(frozen=True)
 class Best:
-    """The config that a task is built with, and its gain over the default; 1 for the default."""
+    """The config that a task is built with, and its gain over the default; 1 for the default.
+
+    `noise`: what the gain may be off by, as a share.
+    """
 
     config: Config
     gain: float
+    noise: float = 0.0
 
 
 class Known:
@@ -40,6 +41,7 @@ class Known:
     def __init__(self, records: Iterable[Record], registers: Registers) -> None:
         self._registers = registers
         self._records: dict[Task, list[Record]] = defaultdict(list)
+        self._spaces: dict[Task, set[Trial]] = {}
         self._alike: dict[tuple[object, ...], set[Task]] = defaultdict(set)
         for record in records:
             self.add(record)
@@ -71,27 +73,33 @@ class Known:
         measured = [(r.trial, r.outcome) for r in self._records.get(task, ())]
         return default_seconds(Trial.of(task, self._default(task)), measured)
 
-    def gains(self, task: Task) -> dict[Trial, float]:
-        """The gain of each config that was measured and that its kernel has."""
-        space = {Trial.of(task, c) for c in KERNELS[task.kernel].configs(task, self._registers)}
+    def gains(self, task: Task) -> Gains:
+        """Of each config that was measured and that its kernel has."""
+        space = self._space(task)
         measured = [r for r in self._records.get(task, ()) if r.outcome.seconds is not None]
         alone = {_machine(r): r.outcome.seconds for r in measured if self._is_default(r)}
-        logarithms: dict[Trial, list[float]] = defaultdict(list)
+        found = Gains()
         for record in measured:
             before = record.outcome.default_seconds or alone.get(_machine(record))
-            if before and record.outcome.seconds and record.trial in space:
-                logarithms[record.trial].append(math.log(before / record.outcome.seconds))
-        return {trial: math.exp(sum(found) / len(found)) for trial, found in logarithms.items()}
+            if before and record.trial in space:
+                found.add(record.trial, record.outcome, before, _machine(record))
+        return found
+
+    def _space(self, task: Task) -> set[Trial]:
+        if task not in self._spaces:
+            configs = KERNELS[task.kernel].configs(task, self._registers)
+            self._spaces[task] = {Trial.of(task, config) for config in configs}
+        return self._spaces[task]
 
     def best(self, task: Task) -> Best | None:
         """The best config that is known, None where nothing was measured."""
         found = self.gains(task)
-        if not found:
+        if found.is_empty:
             return None
-        trial = max(found, key=lambda one: found[one])
-        if found[trial] > MARGIN:
-            return Best(trial.values, found[trial])
-        return Best(self._default(task), 1.0)
+        best = found.best()
+        if best is None:
+            return Best(self._default(task), 1.0)
+        return Best(best[0].values, best[1].times, best[1].noise)
 
     def essential(self, task: Task) -> set[Trial]:
         """The trials that the choice of the task's config rests on: the default and the best."""

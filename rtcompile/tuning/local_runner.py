@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import os
 import signal
-import statistics
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from rtcompile.tuning.measurable import Measurable, differences
 from rtcompile.tuning.prepare import default_of, prepare
 from rtcompile.tuning.requests import Requests, time_requests
 from rtcompile.tuning.trials import Outcome, Trial
+from rtcompile.tuning.turns import in_turns, outcome_of
 from runtime import InferenceError
 from runtime.arrays import aligned_empty
 
@@ -168,12 +169,8 @@ def _time_requests(candidate: Path, default: Path | None, requests: Requests) ->
 def _time(candidate: _Loaded, default: _Loaded | None) -> Outcome:
     both = [candidate] if default is None else [candidate, default]
     repeats = [one.repeats() for one in both]
-    taken: list[list[float]] = [[] for _ in both]
-    for _ in range(_TURNS):
-        for one, count, times in zip(both, repeats, taken, strict=True):
-            times.append(one.seconds(count))
-    medians = [statistics.median(times) for times in taken]
-    return Outcome(medians[0], "", medians[-1])
+    calls = [partial(one.seconds, count) for one, count in zip(both, repeats, strict=True)]
+    return outcome_of(in_turns(calls, _TURNS))
 
 
 class _Loaded:

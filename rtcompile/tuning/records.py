@@ -1,7 +1,7 @@
 """A record of the tuning logs: what a trial gave, where, when, and with what.
 
     {"kernel": "dense", "version": 1, "parameters": {...}, "config": {...},
-     "seconds": 1.2e-05, "default_seconds": 1.4e-05, "error": "",
+     "seconds": 1.2e-05, "default_seconds": 1.4e-05, "spread": 0.008, "error": "",
      "cpu": "...", "features": "9c1b...", "tvm": "0.27.0.post1", "date": "2026-11-25T15:22:43Z"}
 
 One a line. `seconds` is null where the trial failed; `features` is a digest of the CPU's flags.
@@ -65,6 +65,7 @@ class Record:
             "config": self.trial.values,
             "seconds": outcome.seconds,
             "default_seconds": outcome.default_seconds,
+            **({} if outcome.spread is None else {"spread": outcome.spread}),
             "error": outcome.error,
             "cpu": provenance.cpu,
             "features": provenance.features,
@@ -86,7 +87,7 @@ class Record:
         parameters, config = read.table("parameters", int | str), read.table("config", int)
         task = Task.of(read.text("kernel"), read.whole("version"), parameters)
         seconds, before = read.seconds("seconds"), read.seconds("default_seconds")
-        outcome = Outcome(seconds, read.text("error"), before)
+        outcome = Outcome(seconds, read.text("error"), before, read.share("spread"))
         if (outcome.seconds is None) != bool(outcome.error):
             raise ValueError("either seconds or an error are needed")
         machine = (read.text(name) for name in ("cpu", "features", "tvm", "date"))
@@ -117,6 +118,14 @@ class _Reader:
         value = float(self._get(name, int | float))
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name!r} is no time")
+        return value
+
+    def share(self, name: str) -> float | None:
+        if self._fields.get(name) is None:
+            return None
+        value = float(self._get(name, int | float))
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{name!r} is no share")
         return value
 
     def table(self, name: str, kind: Any) -> dict[str, Any]:

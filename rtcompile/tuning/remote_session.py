@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import statistics
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.measurable import Measurable, differences
 from rtcompile.tuning.requests import Requests
 from rtcompile.tuning.trials import Outcome
+from rtcompile.tuning.turns import in_turns, outcome_of
 from rtcompile.tuning.worker import MACHINE, REQUESTS
 
 __all__ = ["Disconnected", "Queue", "Unfit", "ask_machine", "measure", "measure_requests"]
@@ -81,7 +82,7 @@ def measure_requests(
         for name, path in files.items():
             session.upload(bytearray(path.read_bytes()), name)
         answer = json.loads(str(session.get_function(REQUESTS)(" ".join(files))))
-        return Outcome(answer["seconds"], answer["error"], answer["default_seconds"])
+        return Outcome(**answer)
     except (RuntimeError, OSError) as error:
         if _TIMEOUT in str(error):
             return Outcome(None, f"timeout: not done in {queue.session_seconds:g} s")
@@ -112,12 +113,8 @@ def _run(session: Any, pair: Pair) -> Outcome:
     if pair.default is not None:
         both.append(_Loaded(session, pair.default, "default.so"))
     repeats = [max(1, int(_TURN_SECONDS / max(one.seconds(1), 1e-7))) for one in both]
-    taken: list[list[float]] = [[] for _ in both]
-    for _ in range(_TURNS):
-        for one, count, times in zip(both, repeats, taken, strict=True):
-            times.append(one.seconds(count))
-    medians = [statistics.median(times) for times in taken]
-    return Outcome(medians[0], "", medians[-1])
+    calls = [partial(one.seconds, count) for one, count in zip(both, repeats, strict=True)]
+    return outcome_of(in_turns(calls, _TURNS))
 
 
 class _Loaded:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +19,9 @@ from rtcompile.features.config import load_config
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.plan import ITEM_KEY, FeaturePlan, Side
 from rtcompile.tuning.trials import Outcome
+from rtcompile.tuning.turns import in_turns, outcome_of
 
-__all__ = ["Requests", "time_requests"]
+__all__ = ["Requests", "time_in_turns", "time_requests"]
 
 _ROWS = (100, 512)  # of the requests that a trial is timed with
 _TURNS, _TURN_SECONDS = 9, 0.02
@@ -62,15 +62,16 @@ def time_requests(candidate: Path, default: Path | None, requests: Requests) -> 
     """
     paths = [candidate] if default is None else [candidate, default]
     rankers = [runtime.load(path) for path in paths]
-    logarithms: list[list[float]] = []
+    outcomes: list[Outcome] = []
     for rows in _ROWS:
         calls = [requests.call(ranker, rows) for ranker in rankers]
         wrong = _difference(calls)
         if wrong:
             return Outcome(None, f"wrong: {wrong}")
-        logarithms.append([math.log(seconds) for seconds in _in_turns(calls)])
-    means = [math.exp(statistics.fmean(found)) for found in zip(*logarithms, strict=True)]
-    return Outcome(means[0], "", means[-1])
+        outcomes.append(time_in_turns(calls))
+    seconds = [statistics.geometric_mean(o.seconds or 0 for o in outcomes)]
+    seconds.append(statistics.geometric_mean(o.default_seconds or 0 for o in outcomes))
+    return Outcome(seconds[0], "", seconds[1], max(o.spread or 0 for o in outcomes))
 
 
 def _difference(calls: Sequence[Call]) -> str:
@@ -81,17 +82,14 @@ def _difference(calls: Sequence[Call]) -> str:
     return ""
 
 
-def _in_turns(calls: Sequence[Call]) -> list[float]:
-    """Median seconds of each: time of this thread, not of whoever else has the core."""
+def time_in_turns(calls: Sequence[Callable[[], object]], turns: int = _TURNS) -> Outcome:
+    """Of the first beside the last: time of this thread, not of whoever else has the core."""
     repeats = [max(1, int(_TURN_SECONDS / max(_seconds(call, 1), 1e-7))) for call in calls]
-    taken: list[list[float]] = [[] for _ in calls]
-    for _ in range(_TURNS):
-        for call, count, times in zip(calls, repeats, taken, strict=True):
-            times.append(_seconds(call, count))
-    return [statistics.median(times) for times in taken]
+    timed = [partial(_seconds, call, count) for call, count in zip(calls, repeats, strict=True)]
+    return outcome_of(in_turns(timed, turns))
 
 
-def _seconds(call: Call, repeats: int) -> float:
+def _seconds(call: Callable[[], object], repeats: int) -> float:
     begin = time.thread_time()
     for _ in range(repeats):
         call()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rtcompile.console import console
@@ -16,13 +17,15 @@ __all__ = ["run"]
 
 def run(model: Path, options: TuneOptions, report: Path | None, whole_model: bool) -> None:
     """Tune the model's kernels, then its tiles; write the report. Raises what `session` raises."""
+    load = 0.0 if options.tracker else os.getloadavg()[0]  # before this run has a share in it
     status = console.status("find the model's kernels")
     with Interrupts() as interrupts, status, session(model, options) as ready:
         status.stop()
         for note in ready.logs.notes():
             console.print(note, markup=False, highlight=False, soft_wrap=True)
         records = ready.logs.records
-        collector = Collector(ready.tasks, ready.target, ready.machine, records)
+        cores = os.cpu_count() or 1
+        collector = Collector(ready.tasks, ready.target, ready.machine, records, load, cores)
         with Progress(ready.search) as progress:
             for record in ready.search.run(ready.runner, ready.cost_model):
                 collector.add(record)

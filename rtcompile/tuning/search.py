@@ -3,7 +3,8 @@
 first   every task's default config
 then    batches: of the task with the most time to gain for the trials that it had, the configs
         that the cost model chooses
-last    the best config of each task once more: of many, the luckiest looks best
+last    the best config of each task once more, in turns with its default: of many, the luckiest
+        looks best, and the default stays unless this time it loses by more than the noise
 """
 
 from __future__ import annotations
@@ -92,6 +93,16 @@ class Search:
                 after += state.calls * state.default_seconds / state.best.gain
         return before, after
 
+    def gain_noise(self) -> float:
+        """What the gain of all kernels may be off by, as a share: that of each by its time."""
+        after = self.totals()[1]
+        parts = [
+            state.best.noise * state.calls * state.default_seconds / state.best.gain
+            for state in self.states()
+            if state.default_seconds and state.best
+        ]
+        return sum(parts) / after if after else 0.0
+
     def run(self, runner: Runner, model: CostModel) -> Iterator[Record]:
         """Spend the trials that are left; each record once it is in the log."""
         while batch := self._next(model):
@@ -127,10 +138,9 @@ class Search:
         return model.choose(self._learned(state.task.kernel), self._untried(state.task), count)
 
     def _unsure(self) -> list[Trial]:
-        """The best trials that were measured once only, if they are to replace a default."""
-        bests = [(state.task, state.best) for state in self.states()]
-        trials = [Trial.of(task, best.config) for task, best in bests if best and best.gain > 1]
-        return [one for one in trials if self._known.measurements(one.task)[one] == 1]
+        """The trials that look best and were measured only once, those of the longest first."""
+        found = [self._known.gains(state.task).unsure() for state in self.states()]
+        return [trial for trial in found if trial is not None]
 
     def _open(self) -> list[TaskState]:
         """Tasks with something to try. A generic kernel must be worth it."""
@@ -152,9 +162,9 @@ class Search:
         """The gains of the kernel's trials, of other models' tasks too."""
         found: dict[Trial, float | None] = {}
         for task in self._known.tasks(kernel):
-            gains = self._known.gains(task)
+            gains = self._known.gains(task).known()
             for trial in sorted(self._known.tried(task), key=lambda one: one.config):
-                found[trial] = gains.get(trial)
+                found[trial] = gains[trial].times if trial in gains else None
         return found
 
 

@@ -16,6 +16,7 @@ from rtcompile.targets import TARGETS
 from rtcompile.tuning.chosen import Known
 from rtcompile.tuning.logs import log_files, read_logs
 from rtcompile.tuning.records import Record
+from rtcompile.tuning.report.comparison import said
 from rtcompile.tuning.search import Search, TaskState
 from rtcompile.tuning.trials import Task
 
@@ -89,7 +90,8 @@ class Progress:
             cells = ["-", "-", "-", "no time of the default"]
             if state.default_seconds and state.best:
                 before, gain = state.default_seconds * 1e6, state.best.gain
-                cells = [f"{before:.2f}", f"{before / gain:.2f}", f"{gain:.2f}"]
+                told = said(gain, state.best.noise) if gain > 1 else "no change"
+                cells = [f"{before:.2f}", f"{before / gain:.2f}", told]
                 cells.append(_config(state.best.config) if gain > 1 else "default")
             table.add_row(task_name(state.task), str(state.calls), str(state.spent), *cells)
         return table
@@ -98,7 +100,9 @@ class Progress:
         before, after = self._search.totals()
         spent, seconds = self._search.spent - self._before, time.monotonic() - self._begin
         failed = "".join(f", {count} {kind}" for kind, count in self._failed.items())
-        gain = f"; these kernels together: {before / after:.2f} times as fast" if after else ""
+        gain = ""
+        if after:
+            gain = f"; these kernels together: {said(before / after, self._search.gain_noise())}"
         return (
             f"{spent} trials spent in {seconds:.0f} s{failed}, {self._before} were in the logs"
             f"{gain}"
@@ -126,7 +130,11 @@ def _show_target(directory: Path, target: str) -> None:
     for task in known.all_tasks():
         best = known.best(task)
         cells = [str(len(known.tried(task))), str(failed[task])]
-        cells += ["-", ""] if best is None else [f"{best.gain:.2f}", _config(best.config)]
+        if best is None:
+            cells += ["-", ""]
+        else:
+            told = said(best.gain, best.noise) if best.gain > 1 else "no change"
+            cells += [told, _config(best.config)]
         table.add_row(task_name(task), *cells)
     output.print(table)
     for line in [*_machines(logs.records), *logs.notes()]:

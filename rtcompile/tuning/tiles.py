@@ -20,6 +20,7 @@ from rtcompile.tuning.chosen import Known
 from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.logs import append
 from rtcompile.tuning.records import Provenance, Record
+from rtcompile.tuning.report.comparison import said
 from rtcompile.tuning.requests import Requests
 from rtcompile.tuning.trials import Outcome, Task, Trial
 
@@ -84,7 +85,7 @@ class TileSearch:
                 default = self._space(task)[0].values["rows"]
                 found.append(
                     f"tiles of {best.config['rows']} rows (default {default}): requests "
-                    f"{best.gain:.2f} times as fast; {spent} trials spent"
+                    f"{said(best.gain, best.noise)}; {spent} trials spent"
                 )
         return found
 
@@ -97,9 +98,7 @@ class TileSearch:
         untried = [trial for trial in self._space(task) if not made[trial]]
         if untried:
             return untried[0]
-        best = self._known.best(task)
-        again = Trial.of(task, best.config) if best is not None and best.gain > 1 else None
-        return again if again is not None and made[again] == 1 else None
+        return self._known.gains(task).unsure()
 
     def _measure(self, trial: Trial, builds: _Builds, runner: RequestRunner) -> Outcome:
         default = self._space(trial.task)[0]

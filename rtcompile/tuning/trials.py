@@ -59,12 +59,14 @@ class Outcome:
     """`seconds` a run of the kernel, or None and the `error`: build, crash, timeout or wrong.
 
     "lost" says that the machine that had the trial is gone; the trial was not spent.
-    `default_seconds`: of the task's default config, if the runner measured it in turns with this.
+    `default_seconds`: of the task's default config, if the runner measured it in turns with this;
+    `spread`: how far the ratio of the two may be off, as a share, if the runner says so.
     """
 
     seconds: float | None
     error: str = ""
     default_seconds: float | None = None
+    spread: float | None = None
 
 
 class Runner(Protocol):

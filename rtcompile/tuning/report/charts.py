@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rtcompile.tuning.report.comparison import said
 from rtcompile.tuning.report.history import EndToEnd, History
 from rtcompile.tuning.report.progress import Measured, Progress
 from rtcompile.tuning.report.svg import Frame, circle, drawing, line, path, rectangle, text
@@ -74,7 +75,7 @@ def pair_chart(pairs: Sequence[EndToEnd]) -> str:
             parts.append(rectangle(196, at + offset, width, 15, kind))
             value = f"{seconds * _MICRO:,.1f} µs"
             if kind == "after":
-                value += f", {pair.default / pair.tuned:.2f} times as fast"
+                value += f", {said(pair.default / pair.tuned, pair.noise)}"
             parts.append(text(202 + width, at + offset + 12, value, "value start"))
         at += 50
     return drawing(1100, at, "default and best, by request", parts)

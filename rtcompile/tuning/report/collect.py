@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rtcompile.targets import CpuTarget
-from rtcompile.tuning.chosen import MARGIN
+from rtcompile.tuning.gains import MARGIN
 from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.kernels.base import runs_of
 from rtcompile.tuning.machine import Machine
@@ -26,7 +26,7 @@ class Collector:
     """What a run of tuning `tasks` (with their calls in the model) on `machine` measures.
 
     `seconds`: until the last measurement. `earlier`: records of the logs; those of other machines
-    or tasks, or of configs that a kernel has no more, are left out.
+    or tasks, or of configs that a kernel has no more, are left out. `load`, `cores`: of `History`.
     """
 
     def __init__(
@@ -35,8 +35,11 @@ class Collector:
         target: CpuTarget,
         machine: Machine,
         earlier: Sequence[Record],
+        load: float = 0.0,
+        cores: int = 1,
     ) -> None:
         self.target, self.seconds = target, 0.0
+        self._load, self._cores = load, cores
         self._machine, self._begin = machine, time.monotonic()
         spaces = {t: KERNELS[t.kernel].configs(t, target.registers) for t in tasks}
         self._uses = [
@@ -76,4 +79,6 @@ class Collector:
             MARGIN,
             end_to_end,
             provenance,
+            self._load,
+            self._cores,
         )

@@ -10,6 +10,7 @@ from rtcompile.errors import OutputError, RtcompileError
 from rtcompile.output_file import write_atomically
 from rtcompile.targets import runs_here
 from rtcompile.tuning.report.collect import Collector
+from rtcompile.tuning.report.comparison import said
 from rtcompile.tuning.report.history import EndToEnd, History
 from rtcompile.tuning.report.page import render
 from rtcompile.tuning.report.whole_model import measure_whole_model
@@ -56,9 +57,10 @@ def _summary(history: History) -> list[str]:
         f"95 % of the gain after {reached} of {len(history.measured)} trials, "
         f"{history.moment(0.95):.0f} of {history.seconds:.0f} s ({spent} trials in this run)"
     ]
+    found += [history.note] if history.note else []
     return found + [
         f"request of {pair.label}: {pair.default * 1e6:.1f} µs with default configs, "
-        f"{pair.tuned * 1e6:.1f} tuned, {pair.default / pair.tuned:.2f} times as fast"
+        f"{pair.tuned * 1e6:.1f} tuned: {said(pair.default / pair.tuned, pair.noise)}"
         for pair in history.end_to_end
     ]
 

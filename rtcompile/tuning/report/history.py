@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from rtcompile.tuning.machine import Machine
+from rtcompile.tuning.report.comparison import loaded_note
 from rtcompile.tuning.report.progress import Measured, Progress, TaskUse
 from rtcompile.tuning.trials import Task
 
@@ -16,11 +18,15 @@ __all__ = ["EndToEnd", "History", "failures"]
 
 @dataclass(frozen=True)
 class EndToEnd:
-    """Seconds of a request of the whole model, built with default configs and with the best."""
+    """Seconds of a request of the whole model, built with default configs and with the best.
+
+    `noise`: how far the ratio of the two may be off, as a share.
+    """
 
     label: str
     default: float
     tuned: float
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class History:
     """A run: the model's tasks, the measurements in the order in which they came, the machine.
 
     `seconds` that the run took; `margin`: see `Progress`; `provenance`: what else the page names.
+    `load`: other processes that wanted to run as it began, on so many `cores`.
     """
 
     model: str
@@ -39,6 +46,8 @@ class History:
     margin: float = 1.0
     end_to_end: Sequence[EndToEnd] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
+    load: float = 0.0
+    cores: int = 1
 
     @cached_property
     def progress(self) -> dict[Task, Progress]:
@@ -71,6 +80,28 @@ class History:
                 current[task] = defaults[task] / next(steps[task])
             totals.append(sum(current.values()))
         return totals
+
+    @property
+    def gain_noise(self) -> float:
+        """What the gain of all kernels may be off by, as a share: that of each by its time."""
+        total = self.estimates[-1]
+        parts = [
+            p.noise * p.use.calls * p.default_seconds / p.gain
+            for p in self.progress.values()
+            if p.default_seconds is not None
+        ]
+        return sum(parts) / total if total else 0.0
+
+    @property
+    def drift(self) -> float:
+        """How much the kernels' default times differ from one measurement to the next, a share."""
+        drifts = [progress.drift for progress in self.progress.values() if progress.measured]
+        return statistics.median(drifts) if drifts else 0.0
+
+    @property
+    def note(self) -> str:
+        """That the machine was not quiet, if so."""
+        return loaded_note(self.drift, self.load, self.cores)
 
     @property
     def new(self) -> list[Measured]:

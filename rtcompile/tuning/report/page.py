@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from rtcompile.tuning.report.charts import estimate_chart, pair_chart, task_chart
+from rtcompile.tuning.report.comparison import said
 from rtcompile.tuning.report.history import History, failures
 from rtcompile.tuning.report.progress import Progress
 from rtcompile.tuning.report.style import STYLE
@@ -27,6 +28,7 @@ def render(history: History) -> str:
     """The page as a string of HTML."""
     title = f"Tuning {history.model} for {history.target}"
     sections = [
+        f'<p class="warning">{escape(history.note)}</p>' if history.note else "",
         _figures(history),
         _whole_model(history),
         _tasks(history),
@@ -48,10 +50,13 @@ def _figures(history: History) -> str:
     failed = sum(failures(new).values())
     reached = history.reaching(0.95)
     figures = [
-        (f"{totals[0] / totals[-1]:.2f} x" if totals[-1] else "-", "kernel time, default over best")
+        (
+            said(totals[0] / totals[-1], history.gain_noise) if totals[-1] else "-",
+            "kernel time, default over best",
+        )
     ]
     figures += [
-        (f"{pair.default / pair.tuned:.2f} x", f"whole request, {pair.label}")
+        (said(pair.default / pair.tuned, pair.noise), f"whole request, {pair.label}")
         for pair in history.end_to_end
     ]
     figures += [
@@ -116,7 +121,8 @@ def _kernel(progress: Progress) -> list[str]:
     times = ["-", "-", "-"]
     if default is not None:
         after = default / progress.gain
-        times = [f"{default * 1e6:.2f}", f"{after * 1e6:.2f}", f"{progress.gain:.2f} x"]
+        told = said(progress.gain, progress.noise) if progress.gain > 1 else "no change"
+        times = [f"{default * 1e6:.2f}", f"{after * 1e6:.2f}", told]
     counts = [str(len(progress.measured)), str(failed)]
     return [task_name(use.task), config, str(use.calls), *times, *counts]
 

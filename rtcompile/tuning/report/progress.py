@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rtcompile.tuning.chosen import default_seconds
+from rtcompile.tuning.gains import Gains
 from rtcompile.tuning.trials import Outcome, Task, Trial
 
 __all__ = ["Measured", "Progress", "TaskUse"]
@@ -43,17 +42,22 @@ class Progress:
     """A task's trials, in the order in which they came.
 
     Gains are times of the default over times of a config, of the same turns where they were
-    measured in turns; several of a config count with their geometric mean. A gain below `margin`
-    may be noise: then the default stays.
+    measured in turns. `Gains` says which config replaces the default; `margin` is its least noise.
     """
 
     def __init__(self, use: TaskUse, measured: Sequence[Measured], margin: float) -> None:
         self.use, self.measured = use, measured
         self._default_call = default_seconds(use.default, [(m.trial, m.outcome) for m in measured])
-        self.gains: list[float | None] = [self._gain(m) for m in measured]
-        self._found: dict[Trial, list[float]] = defaultdict(list)
-        self._margin = margin
-        self.best_gains = [self._take(m, g) for m, g in zip(measured, self.gains, strict=True)]
+        self._known = Gains(margin)
+        self.gains: list[float | None] = []
+        self.best_gains: list[float] = []
+        for one in measured:
+            before = one.outcome.default_seconds or self._default_call
+            seconds = one.outcome.seconds
+            self.gains.append(before / seconds if before and seconds else None)
+            if before:
+                self._known.add(one.trial, one.outcome, before)
+            self.best_gains.append(self.gain)
 
     @property
     def default_seconds(self) -> float | None:
@@ -63,27 +67,22 @@ class Progress:
     @property
     def gain(self) -> float:
         """The gain of the best config; 1 for the default."""
-        return self.best_gains[-1] if self.best_gains else 1.0
+        best = self._known.best()
+        return best[1].times if best else 1.0
+
+    @property
+    def noise(self) -> float:
+        """What the gain may be off by, as a share; 0 for the default."""
+        best = self._known.best()
+        return best[1].noise if best else 0.0
 
     @property
     def best(self) -> Trial:
-        """The best config, the default where none gains more than the margin."""
-        means = {trial: _mean(logarithms) for trial, logarithms in self._found.items()}
-        found = max(means, key=lambda trial: means[trial], default=self.use.default)
-        return found if means.get(found, 1.0) > self._margin else self.use.default
+        """The best config, the default where none gains more than the noise."""
+        best = self._known.best()
+        return best[0] if best else self.use.default
 
-    def _gain(self, measured: Measured) -> float | None:
-        seconds = measured.outcome.seconds
-        if seconds is None or self._default_call is None:
-            return None
-        return (measured.outcome.default_seconds or self._default_call) / seconds
-
-    def _take(self, measured: Measured, gain: float | None) -> float:
-        if gain is not None:
-            self._found[measured.trial].append(math.log(gain))
-        best = max(map(_mean, self._found.values()), default=1.0)
-        return best if best > self._margin else 1.0
-
-
-def _mean(logarithms: Sequence[float]) -> float:
-    return math.exp(sum(logarithms) / len(logarithms))
+    @property
+    def drift(self) -> float:
+        """How much the default's own times differ, as a share."""
+        return self._known.drift()

@@ -45,6 +45,7 @@ td code { font-size: 12px; overflow-wrap: anywhere; }
   vertical-align: -2px; margin-right: 5px; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0;
   font-size: 13.5px; } dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
+.warning { border-left: 4px solid var(--failed); padding-left: 12px; }
 .wide { overflow-x: auto; }
 @media print { body { padding: 0; } }
 """

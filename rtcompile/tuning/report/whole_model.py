@@ -8,15 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import runtime
-from rtcompile.bench.timing import side_by_side
 from rtcompile.conductor import build
 from rtcompile.options import BuildOptions
 from rtcompile.tuning.report.history import EndToEnd
-from rtcompile.tuning.requests import Requests
+from rtcompile.tuning.requests import Requests, time_in_turns
+from rtcompile.tuning.trials import Outcome
 
 __all__ = ["measure_whole_model"]
 
 _ROWS = (1, 100, 512)
+_TURNS = 25
 
 
 def measure_whole_model(
@@ -41,8 +42,14 @@ def measure_whole_model(
         found = []
         for count in rows:
             progress(f"measure requests of {count} rows")
-            calls = {name: requests.call(ranker, count) for name, ranker in rankers.items()}
-            taken = side_by_side(calls)
+            calls = [requests.call(rankers[name], count) for name in ("tuned", "default")]
+            taken = time_in_turns(calls, _TURNS)
             label = f"{count} {'row' if features is None else 'item'}{'s' if count > 1 else ''}"
-            found.append(EndToEnd(label, taken["default"] / 1e6, taken["tuned"] / 1e6))
+            found.append(end_to_end(label, taken))
     return found
+
+
+def end_to_end(label: str, outcome: Outcome) -> EndToEnd:
+    """The comparison that an outcome of the tuned model is, in turns with the default."""
+    assert outcome.seconds and outcome.default_seconds  # requests that fail raise
+    return EndToEnd(label, outcome.default_seconds, outcome.seconds, outcome.spread or 0.0)
