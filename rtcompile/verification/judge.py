@@ -11,7 +11,7 @@ amplifies rounding is not refused for what float32 cannot give.
     they differ, and the row overflows     ->   not settled: any answer will do
 
 An answer that a last place of the inputs decides (the index of the largest of two near equals) may
-be that of inputs a last place off.
+be that of inputs a last place off; where all inputs are integers, of weights a last place off.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rtcompile.verification.differences import TOLERANCE, differences
 from rtcompile.verification.draw_inputs import Batch
 from rtcompile.verification.float64 import Float64
 from rtcompile.verification.recorded import Answer
-from rtcompile.verification.reference import open_session
+from rtcompile.verification.reference import open_session, run_off_by_a_place
 
 __all__ = ["Asked", "Judge", "open_judge"]
 
@@ -64,11 +64,13 @@ class Asked:
 def open_judge(graph: ImportedGraph) -> Judge:
     """Of a graph's outputs. Rows out of the ordinary ask float64 too where that is cheap."""
     weights = sum(tensor.ByteSize() for tensor in graph.model.graph.initializer)
+    eager = weights <= _EAGER_BYTES
     return Judge(
         graph.outputs,
         partial(open_session(graph), graph.outputs),
         Float64(graph.model).run,
-        eager=weights <= _EAGER_BYTES,
+        eager,
+        partial(run_off_by_a_place, graph) if eager else None,
     )
 
 
@@ -77,6 +79,7 @@ class Judge:
 
     `run`: inputs -> outputs in ONNX Runtime. `exact`: the same in float64, or None where that
     cannot be had. `eager`: whether rows out of the ordinary are held to `exact` in any case.
+    `nudged`: (seed, inputs) -> outputs of weights that are a last place off.
     """
 
     def __init__(
@@ -85,8 +88,9 @@ class Judge:
         run: Callable[[Inputs], Sequence[Array]],
         exact: Callable[[Inputs], Sequence[Array] | None],
         eager: bool = False,
+        nudged: Callable[[int, Inputs], Sequence[Array]] | None = None,
     ) -> None:
-        self.run = run
+        self.run, self._run_nudged = run, nudged
         self._names, self._exact, self._eager = names, exact, eager
 
     def ask(self, batch: Batch) -> Asked | None:
@@ -191,12 +195,18 @@ class Judge:
             if still.any():
                 raise VerificationError(_message(name, right, other, still, allowed, batch))
 
+    def _moved(self, batch: Batch, seed: int) -> Sequence[Array]:
+        """The outputs for inputs a last place off; for ids, of weights that are."""
+        if self._run_nudged and all(a.dtype.kind != "f" for a in batch.inputs.values()):
+            return self._run_nudged(seed, batch.inputs)
+        return self.run(_off_by_a_place(batch.inputs, seed))
+
     def _nudged(self, batch: Batch, k: int, right: Array, got: Array, allowed: Array) -> Mask:
         """Where `got` is an answer to inputs that are a last place off."""
         low = high = right
         found = np.zeros(right.shape, bool)
         for seed in range(_NUDGES):
-            moved = self.run(_off_by_a_place(batch.inputs, seed))[k].reshape(right.shape)
+            moved = self._moved(batch, seed)[k].reshape(right.shape)
             found |= ~differ(moved, got, allowed)
             with np.errstate(invalid="ignore"):
                 low, high = np.minimum(low, moved), np.maximum(high, moved)

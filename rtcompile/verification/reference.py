@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime
+from onnx import numpy_helper
 
 from rtcompile.errors import ModelError
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.verification.exact_products import with_exact_products
 
-__all__ = ["Run", "open_reference", "open_session"]
+__all__ = ["Run", "open_reference", "open_session", "run_off_by_a_place"]
 
 Run = Callable[[Sequence[str], Mapping[str, npt.NDArray[Any]]], list[npt.NDArray[Any]]]
 
@@ -20,6 +23,22 @@ Run = Callable[[Sequence[str], Mapping[str, npt.NDArray[Any]]], list[npt.NDArray
 def open_session(graph: ImportedGraph) -> Run:
     """The original in ONNX Runtime: (output names, inputs) -> outputs. Both raise ModelError."""
     return open_reference(graph.model)
+
+
+def run_off_by_a_place(
+    graph: ImportedGraph, seed: int, inputs: Mapping[str, npt.NDArray[Any]]
+) -> list[npt.NDArray[Any]]:
+    """What the original answers with each of its weights some units in the last place off."""
+    model, rng = onnx.ModelProto(), np.random.default_rng(seed)
+    model.CopyFrom(graph.model)
+    for tensor in model.graph.initializer:
+        weights = numpy_helper.to_array(tensor)
+        if weights.dtype.kind == "f" and weights.ndim:
+            step = 4 * np.finfo(weights.dtype).eps * rng.choice([-1.0, 1.0], weights.shape)
+            with np.errstate(over="ignore", invalid="ignore"):
+                moved = (weights * (1 + step)).astype(weights.dtype)
+            tensor.CopyFrom(numpy_helper.from_array(moved, tensor.name))
+    return open_reference(model)(graph.outputs, inputs)
 
 
 def open_reference(model: Any) -> Run:
