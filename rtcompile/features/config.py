@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,17 @@ from rtcompile.features.combine_feature import combine_feature
 from rtcompile.features.combo_feature import combo_feature
 from rtcompile.features.context import Context
 from rtcompile.features.custom_feature import custom_feature
-from rtcompile.features.dialect import DIALECTS, Dialect
 from rtcompile.features.expr_feature import expr_feature
-from rtcompile.features.hashing import HASHES
 from rtcompile.features.id_feature import id_feature
 from rtcompile.features.kv_dot_product import kv_dot_product
 from rtcompile.features.lookup_feature import lookup_feature
 from rtcompile.features.match_feature import match_feature
 from rtcompile.features.overlap_feature import overlap_feature
-from rtcompile.features.pipeline_config import PipelineConfig, read_pipeline_config
 from rtcompile.features.plan import Feature, FeaturePlan, Sequence, Side
 from rtcompile.features.raw_feature import raw_feature
 from rtcompile.features.read_config import read_config, text_problems
 from rtcompile.features.regex_replace_feature import regex_replace_feature
 from rtcompile.features.schema import (
-    MOST_VALUES,
     BoolMaskSchema,
     CombineSchema,
     ComboSchema,
@@ -52,6 +48,7 @@ from rtcompile.features.schema import (
 )
 from rtcompile.features.text_normalizer import text_normalizer
 from rtcompile.features.tokenize_feature import tokenize_feature
+from rtcompile.features.top_level import read_top_level
 from rtcompile.features.validate import converted
 
 __all__ = ["SUPPORTED_TYPES", "load_config"]
@@ -78,13 +75,9 @@ SUPPORTED_TYPES: dict[str, tuple[type[FeatureSchema], Callable[..., Feature]]] =
 _UNKNOWN_TYPES = ("slice_feature", "bm25_feature", "str_replace_feature", "string_replace_feature")
 
 _SEQUENCE = "sequence_"
-_TOP_LEVEL = ("features", "hash", "dialect", "pipeline_config")
-# What to pass on from the data's columns, how a generator writes several values, and how EasyRec is
-# to train.
-_IGNORED = (
-    *("reserves", "multi_val_sep", "embedding_dim", "label_fields", "model_dir", "model_path"),
-    *("model_type", "num_steps", "train_path", "eval_path", "edit_config_json"),
-)
+
+# Of a message, and of a refusal.
+_LONGEST_PROBLEM, _MOST_PROBLEMS = 600, 100
 
 
 def load_config(
@@ -107,8 +100,15 @@ def load_config(
     problems: list[str] = []
     features = _features(content, folder, hash, problems)
     if problems:
-        raise ConfigError(problems, name)
+        raise ConfigError(_listed(problems), name)
     return FeaturePlan(tuple(feature for feature in features if not feature.stub), name)
+
+
+def _listed(problems: list[str]) -> list[str]:
+    """The problems, none longer than can be read, and no more of them."""
+    found = [p if len(p) <= _LONGEST_PROBLEM else f"{p[:_LONGEST_PROBLEM]}..." for p in problems]
+    left = len(found) - _MOST_PROBLEMS
+    return found if left <= 0 else [*found[:_MOST_PROBLEMS], f"and {left} more"]
 
 
 def _features(content: Any, folder: Path, hash: str | None, problems: list[str]) -> list[Feature]:
@@ -118,7 +118,7 @@ def _features(content: Any, folder: Path, hash: str | None, problems: list[str])
     problems.extend(text_problems(content))
     if problems:
         return []
-    top = _top_level(content, folder, hash, problems)
+    top = read_top_level(content, folder, hash, problems)
     features: list[Feature] = []
     known: dict[str, Feature] = {}
     broken: set[str] = set()
@@ -134,64 +134,14 @@ def _features(content: Any, folder: Path, hash: str | None, problems: list[str])
             pipeline=top.pipeline,
             embedding_dim=top.embedding_dim,
         )
-        features.extend(_entry(item, context))
-        known.update({feature.name: feature for feature in features})
+        found = _entry(item, context)
+        features.extend(found)
+        known.update({feature.name: feature for feature in found})
     for name, count in Counter(feature.name for feature in features).items():
         if count > 1:
             paths = ", ".join(f.path for f in features if f.name == name)
             problems.append(f"{paths}: the output name {name!r} is used {count} times")
     return features
-
-
-@dataclass(frozen=True)
-class _TopLevel:
-    """What the keys beside `features` say."""
-
-    hash: str
-    dialect: Dialect
-    pipeline: PipelineConfig | None
-    embedding_dim: int | None
-
-
-def _top_level(
-    content: Mapping[str, Any], folder: Path, hash: str | None, problems: list[str]
-) -> _TopLevel:
-    for key in content:
-        if key not in (*_TOP_LEVEL, *_IGNORED):
-            near = difflib.get_close_matches(str(key), _TOP_LEVEL, n=1)
-            problems.append(
-                f"{key}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
-            )
-    chosen = hash or content.get("hash", "murmur")
-    spoken = content.get("dialect", "pyfg")
-    for name, value, allowed in (("hash", chosen, HASHES), ("dialect", spoken, DIALECTS)):
-        if not isinstance(value, str) or value not in allowed:
-            problems.append(f"{name}: {value!r} is not allowed; use one of {', '.join(allowed)}")
-    dialect = DIALECTS.get(str(spoken), DIALECTS["pyfg"])
-    size = content.get("embedding_dim") if dialect.reads_pipeline else None
-    if size is not None and (not isinstance(size, int) or not 1 <= size <= MOST_VALUES):
-        problems.append(f"embedding_dim: {size!r} is not allowed: an integer from 1 is needed")
-        size = None
-    return _TopLevel(str(chosen), dialect, _pipeline(content, folder, dialect, problems), size)
-
-
-def _pipeline(
-    content: Mapping[str, Any], folder: Path, dialect: Dialect, problems: list[str]
-) -> PipelineConfig | None:
-    """EasyRec's pipeline.config, where the config names one."""
-    given = content.get("pipeline_config")
-    if given is None:
-        return None
-    pipeline: PipelineConfig | None = None
-    if not isinstance(given, str) or not given:
-        problems.append(f"pipeline_config: {given!r} is not allowed; a file's path is needed")
-    elif not dialect.reads_pipeline:
-        problems.append('pipeline_config: only with "dialect": "easyrec"')
-    else:
-        context = Context("", folder, "", [])
-        pipeline = context.attempt("pipeline_config", lambda: read_pipeline_config(folder / given))
-        problems.extend(problem.removeprefix(".") for problem in context.problems)
-    return pipeline
 
 
 def _entry(item: Any, context: Context) -> list[Feature]:

@@ -197,6 +197,16 @@ def test_what_is_hostile_is_named(tmp_path: Path, feature: dict[str, Any], messa
         load_config({"features": [feature]}, tmp_path)
 
 
+def test_refusals_do_not_repeat_megabytes() -> None:
+    long = "x" * 1_000_000
+    features = [{"feature_type": long, "feature_name": long, long: 1} for _ in range(200)]
+    with pytest.raises(ConfigError) as caught:
+        load_config({"features": features, long: 1, "hash": long, "dialect": [long]})
+    assert len(caught.value.problems) == 101
+    assert caught.value.problems[-1] == "and 103 more"
+    assert len(str(caught.value)) < 100_000
+
+
 def test_features_that_read_each_other_without_end() -> None:
     chain = [_id(feature_name="f0", hash_bucket_size=9)]
     for place in range(1, 400):
