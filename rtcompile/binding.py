@@ -179,10 +179,17 @@ class _Binder:
                 f"{'; in '.join(known)}"
             )
             return None
+        said = feature.embedding.dimension
+        if said is not None and said != dimension:
+            self.table_problems.append(
+                f"{feature.path} has embedding_dim {said}, but graph input {port.name!r} takes "
+                f"{dimension}"
+            )
         if found.shape[1] != dimension:
+            turned = found.shape[0] == dimension and found.shape[1] >= id_count(feature)
             self.table_problems.append(
                 f"table {name!r} has dimension {found.shape[1]}, but graph input {port.name!r} "
-                f"takes {dimension}"
+                f"takes {dimension}{'; is the table transposed?' if turned else ''}"
             )
         if found.shape[0] < id_count(feature):
             self.table_problems.append(
@@ -198,6 +205,13 @@ class _Binder:
             return self._refuse(port, f"but {feature.path} gives ids without a further axis")
         if port.dtype not in ("int32", "int64"):
             return self._refuse(port, "ids are int32 or int64")
+        width = 1 if feature.sequence is not None else port.row_elements
+        if feature.value_dim > width:
+            return self._refuse(
+                port,
+                f"{feature.path} has value_dim {feature.value_dim}, and {width} of the ids would "
+                "be kept: give the input as many places, or the feature a smaller value_dim",
+            )
         rows = self._graph_rows.get(port.name)
         if rows is not None and rows < id_count(feature):
             return self._refuse(

@@ -10,7 +10,7 @@ import numpy as np
 from rtcompile.features.column_specs import column_readers, column_spec
 from rtcompile.features.plan import Feature, FeaturePlan, Input, NumBuckets, Side, Vocabulary
 
-__all__ = ["generate_columns"]
+__all__ = ["generate_columns", "maker"]
 
 _MISSING = 0.1  # share of rows without a value
 _MOST_VALUES = 4
@@ -36,7 +36,7 @@ def generate_columns(
 def _row(readers: list[tuple[Feature, Input]], rng: np.random.Generator) -> Any:
     feature, column = readers[0]
     optional = all(f.default or f.sequence is not None for f, _ in readers)
-    make = _maker(readers, rng)
+    make = maker(readers, rng)
     if column.sequence and feature.sequence is not None:
         if rng.random() < _MISSING:
             return None
@@ -45,7 +45,7 @@ def _row(readers: list[tuple[Feature, Input]], rng: np.random.Generator) -> Any:
     return None if optional and rng.random() < _MISSING else make()
 
 
-def _maker(readers: list[tuple[Feature, Input]], rng: np.random.Generator) -> _Scalar:
+def maker(readers: list[tuple[Feature, Input]], rng: np.random.Generator) -> _Scalar:
     """A source of whole values, of the kind that the column's readers take."""
     feature, column = readers[0]
     kind = column_spec(feature, column).kind

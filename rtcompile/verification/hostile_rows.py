@@ -28,11 +28,14 @@ _EXTREMES = "extreme integers"
 _EVERYWHERE: dict[str, tuple[float, ...]] = {
     "zeros": (0.0,),
     "negative zeros": (-0.0,),
+    "NaN": (np.nan,),
+    "+inf": (np.inf,),
+    "-inf": (-np.inf,),
     "1e30": (1e30, -1e30),
     "denormals": (1e-40, -1e-40),
     "1e4": (1e4, -1e4),
 }
-_IN_ONE_PLACE: dict[str, float] = {}
+_IN_ONE_PLACE = {"a NaN": np.nan, "a +inf": np.inf, "a -inf": -np.inf}
 _IDS = ("first ids", "last ids", "half padding")
 _OVERFLOWS = ("1e30", "1e4", _EXTREMES)
 KINDS = (*_EVERYWHERE, *_IN_ONE_PLACE, *_IDS, _EXTREMES)

@@ -17,7 +17,7 @@ from rtcompile.errors import VerificationError
 from rtcompile.features.plan import ITEM_KEY, Feature, FeaturePlan, Side
 from rtcompile.loaded import loaded
 from rtcompile.verification.differences import ScoreDifference, Verification
-from rtcompile.verification.draw_inputs import ordinary
+from rtcompile.verification.draw_inputs import Batch
 from rtcompile.verification.feature_scores import Scores, reference_columns
 from rtcompile.verification.requests import (
     Columns,
@@ -94,9 +94,11 @@ class _Check:
         """Compare features and scores."""
         columns, scores = self.scores(request)
         inputs, count = self._kernels.inputs(columns, request.count), request.count
-        asked = self._kernels.judge.ask(ordinary(inputs, count))
+        asked = self._kernels.judge.ask(Batch(inputs, request.kinds, np.zeros(count, bool)))
         if asked is None:
             return
+        if asked.kept is not None:
+            scores = [array[list(asked.kept)] for array in scores]
         self.largest = max(self.largest, self._kernels.judge.hold(asked, scores))
         if self._true is not None:
             self.moved.add(self._true.of(columns, count), scores)

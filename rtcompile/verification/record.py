@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rtcompile.codegen.program import TILE
 from rtcompile.features.plan import FeaturePlan, Side
-from rtcompile.verification.draw_inputs import InputPlan, ordinary
+from rtcompile.verification.draw_inputs import Batch, InputPlan, ordinary
 from rtcompile.verification.feature_scores import Scores, reference_columns
 from rtcompile.verification.hostile_rows import with_hostile_rows
 from rtcompile.verification.judge import Judge
@@ -73,12 +75,13 @@ def _ranking_case(
     plan: FeaturePlan, scores: Scores, request: Request, exactly: bool
 ) -> Case | None:
     inputs = scores.inputs(reference_columns(plan, request), request.count)
-    found = scores.judge.expect(ordinary(inputs, request.count), exactly)
-    if found is None:
+    batch = Batch(inputs, request.kinds, np.zeros(request.count, bool))
+    found = scores.judge.expect(batch, exactly)
+    if found is None or found[0] is not batch:  # the original refuses a row of it
         return None
     said = {
         "user": request.user,
         "items": request.sides[Side.ITEM],
         "context": request.sides[Side.CONTEXT],
     }
-    return Case(("",) * request.count, said, found[1])
+    return Case(request.kinds, said, found[1])

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from rtcompile.codegen.program import TILE
+from rtcompile.features.edge_rows import EDGES, set_edge
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.plan import FeaturePlan, Side
 
 __all__ = ["Columns", "Request", "generated_requests", "real_requests"]
 
-_ITEM_COUNTS = (1, 7, TILE, TILE + 37)
+# How many items -> what is out of the ordinary in the user.
+_ITEM_COUNTS = {1: "empty", 7: "missing", TILE: "", TILE + 37: "full"}
 _REAL_REQUESTS = 50
 
 Columns = Mapping[str, Sequence[Any]]
@@ -22,10 +24,14 @@ Columns = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True)
 class Request:
-    """Raw columns by side, of a user one row, of items and context `count`."""
+    """Raw columns by side, of a user one row, of items and context `count`.
+
+    `kinds`: what is out of the ordinary in each item's row, "" for nothing.
+    """
 
     sides: Mapping[Side, Columns]
     count: int
+    kinds: tuple[str, ...]
 
     @property
     def user(self) -> dict[str, Any]:
@@ -34,14 +40,22 @@ class Request:
 
 
 def generated_requests(plan: FeaturePlan) -> Iterator[Request]:
-    """At item counts around the size of a tile."""
-    for count in _ITEM_COUNTS:
+    """At item counts around the size of a tile, with users and items at the edges of values."""
+    for count, user in _ITEM_COUNTS.items():
         rng = np.random.default_rng(count)
         sides = {
             side: generate_columns(plan, side, 1 if side is Side.USER else count, rng)
             for side in (Side.USER, Side.ITEM, Side.CONTEXT)
         }
-        yield Request(sides, count)
+        kinds = [""] * count
+        if user:
+            set_edge(plan, Side.USER, sides[Side.USER], 0, user, rng)
+            places = (0, *range(count - len(EDGES) + 1, count))
+            for row, edge in zip(places, EDGES, strict=True) if count > len(EDGES) else ():
+                kinds[row] = f"{edge} values"
+                for side in (Side.ITEM, Side.CONTEXT):
+                    set_edge(plan, side, sides[side], row, edge, rng)
+        yield Request(sides, count, tuple(kinds))
 
 
 def real_requests(plan: FeaturePlan, rows: Columns | None) -> Iterator[Request]:
@@ -50,5 +64,7 @@ def real_requests(plan: FeaturePlan, rows: Columns | None) -> Iterator[Request]:
         return
     for row in range(min(len(next(iter(rows.values()))), _REAL_REQUESTS)):
         yield Request(
-            {side: {name: [rows[name][row]] for name in plan.columns(side)} for side in Side}, 1
+            {side: {name: [rows[name][row]] for name in plan.columns(side)} for side in Side},
+            1,
+            ("",),
         )

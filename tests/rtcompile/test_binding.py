@@ -61,6 +61,7 @@ def _set(index: int, **keys: Any) -> Any:
         (lambda f: f.pop(0), ["graph input 'user_id', int64 [n]: no feature feeds it"]),
         (lambda f: f.pop(10), ["'hist__len', int64 [n, 1]: no feature", "'hist__price'"]),
         (_set(5, value_dim=2), ["'size', float32 [n, 3]: but features[5] has value_dim 2"]),
+        (_set(7, value_dim=3), ["'pair', int64 [n, 2]: features[7] has value_dim 3, and 2 of"]),
         (_set(0, num_buckets=21), ["its table has 20 rows, but features[0] has 21 ids"]),
         (_set(10, sequence_length=3), ["features[10].features[0] gives [n, 3, ...]"]),
         (_set(4, boundaries=None), ["'price', int64 [n]: but features[4] gives numbers, not"]),
@@ -85,6 +86,8 @@ def _tables(tmp_path: Path, **shapes: tuple[int, ...]) -> Path:
         ({"tag": (30, 8)}, "table 'words' is missing; give it with --embeddings"),
         ({"tag": (30, 7), "words": (4, 8)}, "table 'tag' has dimension 7, but .* takes 8"),
         ({"tag": (29, 8), "words": (4, 8)}, "table 'tag' has 29 rows, but .* has 30 ids"),
+        ({"tag": (8, 30), "words": (4, 8)}, "dimension 30, but .* takes 8; is the table transp"),
+        ({"tag": (30, 16), "words": (4, 8)}, "table 'tag' has dimension 16, but .* takes 8"),
         ({"tag": (30,)}, r"table 'tag' has shape \(30,\)"),
     ],
 )
@@ -93,6 +96,14 @@ def test_tables(
 ) -> None:
     with pytest.raises(EmbeddingsError, match=message):
         _build(model, tmp_path, embeddings=_tables(tmp_path, **shapes))
+
+
+def test_the_dimension_that_a_config_names(model: RankingModel, tmp_path: Path) -> None:
+    config = _changed(tmp_path, _set(2, embedding_dim=16))
+    with pytest.raises(
+        EmbeddingsError, match=r"features\[2\] has embedding_dim 16, but .*'tags' takes 8"
+    ):
+        _build(model, tmp_path, features=config)
 
 
 def test_embeddings_that_cannot_be_read(model: RankingModel, tmp_path: Path) -> None:

@@ -155,6 +155,22 @@ FAULTS: dict[str, tuple[Callable[[Any], None], str]] = {
         between("X", node("Max", ["OLD", "least"], ["low"]), node("Min", ["low", "most"], ["NEW"])),
         "instead of",
     ),
+    "NaN made 0": (
+        between(
+            "X",
+            node("IsNaN", ["OLD"], ["odd"]),
+            node("Where", ["odd", "none", "OLD"], ["NEW"]),
+        ),
+        r"instead of nan .*NaN",
+    ),
+    "infinity made large": (
+        between(
+            "X",
+            node("Max", ["OLD", "lowest"], ["low"]),
+            node("Min", ["low", "highest"], ["NEW"]),
+        ),
+        "inf",
+    ),
     "padding that leaks": (between("mask", node("Max", ["OLD", "leak"], ["NEW"])), "instead of"),
 }
 EXTRA = {
@@ -162,6 +178,9 @@ EXTRA = {
     "least": np.float32(-6),
     "most": np.float32(6),
     "leak": np.float32(1e-4),
+    "none": np.float32(0),
+    "lowest": np.finfo(np.float32).min,
+    "highest": np.finfo(np.float32).max,
 }
 
 
