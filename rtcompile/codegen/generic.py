@@ -5,7 +5,8 @@ batched products, concatenations) becomes a kernel with a pointer ABI:
 
     kernel(inputs..., outputs..., temporaries..., rows)
 
-1. element-wise blocks with one reader are inlined into it;
+1. element-wise blocks with one reader are inlined into it; where it reads them in several places,
+   only if they are small: a chain of such operators would double with each;
 2. each reduction is split into its initialisation and its update, and the loop over which most
    accesses are contiguous goes innermost, so that LLVM vectorises it: a dense loop nest is never
    left in the order of its definition;
@@ -138,6 +139,10 @@ _LOWERING = tvm.ir.transform.Sequential(
 )
 
 
+# Nodes of an expression that may be written out in several places.
+_MOST_COPIED = 16
+
+
 def _inline(schedule: Any, name: str) -> None:
     """Inline every block that writes element by element and has exactly one reader."""
     root = schedule.get_sblock("root", name)
@@ -145,10 +150,45 @@ def _inline(schedule: Any, name: str) -> None:
         consumers = schedule.get_consumers(block)
         if len(consumers) != 1 or _reduction_loops(schedule, block):
             continue
+        if not _may_be_copied(schedule.get(block), schedule.get(consumers[0])):
+            continue
         try:
             schedule.compute_inline(block)
         except s_tir.schedule.ScheduleError:
             continue  # not injective (a scatter, an opaque body): it stays a loop of its own
+
+
+def _may_be_copied(block: Any, reader: Any) -> bool:
+    """Whether a block's value is read in one place, or small enough to be computed in each."""
+    written = block.writes[0].source
+    loads: list[Any] = []
+    inside: list[Any] = []
+
+    def count_inside(call: Any) -> None:
+        for argument in call.args:
+            tvm_ffi.structural_walk(argument, (TensorLoad, inside.append), order="post")
+
+    walked = [(TensorLoad, loads.append), (tvm.ir.Call, count_inside)]
+    tvm_ffi.structural_walk(reader.body, walked, order="post")
+    # What TVM makes of tanh and its like reads the argument more than once.
+    places = sum(bool(load.source.same_as(written)) for load in loads + inside)
+    return places <= 1 or _nodes(block.body) <= _MOST_COPIED
+
+
+def _nodes(body: Any) -> int:
+    """Operators and loads of an expression; a function counts for several."""
+    found: list[Any] = []
+    kinds = [(kind, found.append) for kind in _OPERATORS]
+    tvm_ffi.structural_walk(body, kinds, order="post")
+    return sum(_FUNCTION if isinstance(node, tvm.ir.Call) else 1 for node in found)
+
+
+_FUNCTION = 8
+_OPERATORS = (
+    *(TensorLoad, tvm.ir.Call, tirx.Select, tirx.Cast, tirx.Max, tirx.Min),
+    *(tirx.Add, tirx.Sub, tirx.Mul, tirx.Div, tirx.FloorDiv, tirx.FloorMod),
+    *(tirx.And, tirx.Or, tirx.Not, tirx.LT, tirx.LE, tirx.GT, tirx.GE, tirx.EQ, tirx.NE),
+)
 
 
 def _reduction_loops(schedule: Any, block: Any) -> list[int]:
