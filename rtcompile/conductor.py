@@ -16,7 +16,15 @@ from relay_passes.report import Report
 from rtcompile.artifact import write_variants
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.compiler import FLOAT32_PLAN, Candidate, Compiler
-from rtcompile.errors import ConfigError, ModelError, TuningError, UnsupportedError
+from rtcompile.contained_build import build_contained
+from rtcompile.errors import (
+    ConfigError,
+    ModelError,
+    RtcompileError,
+    ToolchainError,
+    TuningError,
+    UnsupportedError,
+)
 from rtcompile.features.config import load_config
 from rtcompile.features.operators import CallLibrary
 from rtcompile.features.plan import FeaturePlan
@@ -25,13 +33,16 @@ from rtcompile.options import BuildOptions
 from rtcompile.provenance import describe_provenance, note_files
 from rtcompile.quantize.build import Quantization, build_quantized, has_a_budget, levels_of
 from rtcompile.quantize.imported import describe_imported
+from rtcompile.safe_graph import is_safe
+from rtcompile.scratch_folder import sigterm_unwinds
 from rtcompile.table_dtypes import table_dtypes
 from rtcompile.targets import CpuTarget, resolve_targets, runs_here
 from rtcompile.tuning.logs import Logs, packaged_logs, read_logs
 from rtcompile.verification.differences import Verification
 from rtcompile.verification.of_build import verify_build
+from runtime.errors import InferenceError
 
-__all__ = ["BuildResult", "build"]
+__all__ = ["BuildResult", "build", "build_here"]
 
 
 @dataclass(frozen=True)
@@ -62,9 +73,49 @@ def build(
 ) -> BuildResult:
     """Compile the ONNX model at `model` and write the artifact `output`.
 
-    Raises a subclass of RtcompileError; then nothing is written.
+    Where TVM may not survive the graph, another process does so. Raises a subclass of
+    RtcompileError; then nothing is written.
     """
     options = options or BuildOptions()
+    with sigterm_unwinds():
+        if is_safe(Path(model)):
+            return build_here(model, options, output=output, progress=progress)
+        result = build_contained(Path(model), options, Path(output), progress)
+        assert isinstance(result, BuildResult)
+        return result
+
+
+def build_here(
+    model: str | Path,
+    options: BuildOptions | None = None,
+    *,
+    output: str | Path,
+    progress: Callable[[str], None] = lambda step: None,
+) -> BuildResult:
+    """`build`, in this process whatever the graph is."""
+    steps = ["start"]
+
+    def say(step: str) -> None:
+        steps.append(step)
+        progress(step)
+
+    try:
+        return _whole_build(Path(model), options or BuildOptions(), Path(output), say)
+    except (RtcompileError, InferenceError, OSError):
+        raise
+    except Exception as error:  # of TVM, of its own; or no memory
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[-1][:300]}" if lines else type(error).__name__
+        raise ToolchainError(
+            f"{model}: the compiler failed in the step {steps[-1]!r}: {reason}; a graph that it "
+            "should know is worth a report, with what --debug says"
+        ) from error
+
+
+def _whole_build(
+    model: Path, options: BuildOptions, output: Path, progress: Callable[[str], None]
+) -> BuildResult:
+    """`build` for each target, one after the other, into one artifact."""
     targets = resolve_targets(options.targets)
     with recorded() as config_files:
         plan = _features(options)
@@ -77,12 +128,12 @@ def build(
     built = []
     for target in targets:
         say = partial(_say, progress, target.name if len(targets) > 1 else "")
-        candidate, result = _build(Path(model), plan, options, target, constants, say)
-        candidate.manifest["provenance"] = _provenance(Path(model), options, target, config_files)
+        candidate, result = _build(model, plan, options, target, constants, say)
+        candidate.manifest["provenance"] = _provenance(model, options, target, config_files)
         candidate.manifest["tags"] = dict(options.tags)
         built.append((candidate, result))
     progress("write the artifact")
-    write_variants(Path(output), [(c.manifest, c.sections) for c, _ in built])
+    write_variants(output, [(c.manifest, c.sections) for c, _ in built])
     return _all_of([result for _, result in built])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from rich.table import Table
@@ -16,6 +15,7 @@ from rtcompile.bench.peers import Peers
 from rtcompile.bench.tables import latency_table
 from rtcompile.console import console, output
 from rtcompile.errors import NetworkError
+from rtcompile.scratch_folder import scratch_folder
 
 __all__ = ["ROWS", "bench_models", "load_data", "run_demo"]
 
@@ -35,8 +35,8 @@ def load_data() -> Interactions:
 def run_demo(keep: Path | None, embedding_dtype: str = "fp32", quantize: str = "none") -> None:
     """Build, rank the test period's requests, print the comparison and the latencies."""
     data = load_data()
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        target = keep or Path(folder)
+    with scratch_folder() as folder:
+        target = keep or folder
         target.mkdir(parents=True, exist_ok=True)
         prepared = [_prepare(name, data, target, embedding_dtype, quantize) for name in NAMES]
         with console.status("ranking the test period"):

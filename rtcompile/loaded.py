@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import runtime
 from rtcompile.artifact import write_artifact
+from rtcompile.scratch_folder import scratch_folder
 
 __all__ = ["loaded"]
 
@@ -17,7 +16,7 @@ __all__ = ["loaded"]
 @contextmanager
 def loaded(manifest: dict[str, Any], sections: dict[str, bytes]) -> Iterator[runtime.Ranker]:
     """The parts of an artifact, loaded from a file that goes when it is no longer used."""
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        path = Path(folder) / "candidate.rtc"
+    with scratch_folder() as folder:
+        path = folder / "candidate.rtc"
         write_artifact(path, manifest, sections)
         yield runtime.load(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,6 +28,7 @@ from rtcompile.console import console, output
 from rtcompile.demo import ROWS, bench_models, load_data
 from rtcompile.errors import DataError, UnsupportedError
 from rtcompile.options import BuildOptions
+from rtcompile.scratch_folder import scratch_folder
 
 __all__ = ["run_bench"]
 
@@ -117,12 +117,12 @@ def _graphs(
 ) -> list[Latency]:
     found: list[Latency] = []
     with (
-        tempfile.TemporaryDirectory(prefix="rtcompile-") as folder,
+        scratch_folder() as folder,
         console.status(f"{what}: starting") as status,
     ):
-        for graph in graphs(what, models, Path(folder), status.update):
+        for graph in graphs(what, models, folder, status.update):
             say = (status.update, console.print)
-            taken = bench_graph(graph, counts, against, Path(folder), *say, build)
+            taken = bench_graph(graph, counts, against, folder, *say, build)
             found += taken
             ratios = [f"{one.best_ratio:.2f}x at {one.rows}" for one in taken if one.best_ratio]
             console.print(f"{graph.name}: {', '.join(ratios) or 'done'}")
@@ -182,13 +182,13 @@ def _demo(
 ) -> list[Latency]:
     data = load_data()
     found: list[Latency] = []
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+    with scratch_folder() as folder:
         for name in names:
             with console.status(f"{name}: building"):
-                exact = prepare(MOVIELENS[name], data, Path(folder))
+                exact = prepare(MOVIELENS[name], data, folder)
                 prepared = exact
                 if quantize != "none":
-                    into = Path(folder, quantize)
+                    into = folder / quantize
                     into.mkdir(exist_ok=True)
                     prepared = prepare(MOVIELENS[name], data, into, quantize=quantize)
             with console.status(f"{name}: measuring"):

@@ -6,12 +6,10 @@ one of ten thousand, which the caches hold. All in turns in one process.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import tvm_ffi
@@ -23,6 +21,7 @@ from rtcompile.codegen.module import compile_stages
 from rtcompile.codegen.program import KernelCall, Pointer, Port, Space, StageProgram
 from rtcompile.codegen.table_format import DTYPES
 from rtcompile.describe import describe_stage
+from rtcompile.scratch_folder import scratch_folder
 from rtcompile.table_dtypes import TableDtypes
 from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
@@ -114,12 +113,12 @@ def _lookup(table: np.ndarray, dtype: str) -> tuple[Callable[[np.ndarray], objec
     program.calls.append(KernelCall(shape.name, at, 1, (stored.rows, 0, 0, 1), with_start=True))
     data = constants.to_bytes()
     library = compile_stages([program], len(data), resolve_target("host"))
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        path = Path(folder) / "look_up.so"
+    with scratch_folder() as folder:
+        path = folder / "look_up.so"
         path.write_bytes(library)
         module = tvm_ffi.load_module(str(path))
         # As an artifact's: pages of a file, which are small ones.
-        held = Path(folder) / "constants"
+        held = folder / "constants"
         held.write_bytes(data)
         memory = np.memmap(held, np.uint8, "c")
     stage = Stage(module["look_up"], describe_stage(program), tvm_ffi.from_dlpack(memory))

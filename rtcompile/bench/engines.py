@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
 from rtcompile.errors import UnsupportedError
+from rtcompile.scratch_folder import scratch_folder
 
 __all__ = ["PACKAGES", "onnxruntime_int8_session", "onnxruntime_session", "openvino_request"]
 
@@ -32,8 +32,8 @@ def onnxruntime_int8_session(model: Path) -> Any:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        path = Path(folder) / "int8.onnx"
+    with scratch_folder() as folder:
+        path = folder / "int8.onnx"
         level = logging.root.level
         try:
             logging.root.setLevel(logging.ERROR)  # its advice on preprocessing

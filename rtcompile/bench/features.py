@@ -9,11 +9,9 @@ One thread, all in turns in one process.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +29,7 @@ from rtcompile.features.config import load_config
 from rtcompile.features.graph_inputs import pool
 from rtcompile.features.plan import FeaturePlan
 from rtcompile.features.reference import extract
+from rtcompile.scratch_folder import scratch_folder
 from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
 from runtime.extract import ColumnStage
@@ -96,8 +95,8 @@ class _Kernels:
 
 
 def _loaded(library: bytes) -> Any:
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        path = Path(folder) / "features.so"
+    with scratch_folder() as folder:
+        path = folder / "features.so"
         path.write_bytes(library)
         return tvm_ffi.load_module(str(path))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from rtcompile.bench.tuned import compare_tuned
 from rtcompile.console import console, output
 from rtcompile.errors import DataError
 from rtcompile.output_file import write_atomically
+from rtcompile.scratch_folder import scratch_folder
 
 __all__ = ["run_mode", "write_figures"]
 
@@ -36,14 +36,14 @@ def run_mode(
     measure, show = _mode(options)
     figures: list[Any] = []
     with (
-        tempfile.TemporaryDirectory(prefix="rtcompile-") as folder,
+        scratch_folder() as folder,
         console.status(f"{what}: starting") as status,
     ):
         for one in what.split(","):
             chosen = models if is_zoo(one) else ()
-            for subject in subjects(one, chosen, Path(folder), status.update):
-                lowered = subject.lowered(options.quantize, options.calibration, Path(folder))
-                figures += measure(lowered, counts or subject.rows, Path(folder), status.update)
+            for subject in subjects(one, chosen, folder, status.update):
+                lowered = subject.lowered(options.quantize, options.calibration, folder)
+                figures += measure(lowered, counts or subject.rows, folder, status.update)
     for table in show(figures):
         output.print(table)
     write_figures(options.json, [asdict(one) for one in figures])

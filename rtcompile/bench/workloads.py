@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from rtcompile.bench.latency import Latency, measure
 from rtcompile.bench.lower_precision import CALIBRATION_ROWS, lower_precision, write_requests
 from rtcompile.bench.peers import Peers
 from rtcompile.bench.usual_stack import UsualStack
+from rtcompile.scratch_folder import scratch_folder
 
 __all__ = ["Prepared", "bench_workload", "prepare"]
 
@@ -76,8 +76,8 @@ def bench_workload(
     quantize: str = "none",
 ) -> list[Latency]:
     """Latencies at `rows`, or at the workload's own row counts where none are given."""
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        prepared = prepare(name, Path(folder), progress=progress, quantize=quantize)
+    with scratch_folder() as folder:
+        prepared = prepare(name, folder, progress=progress, quantize=quantize)
         design = prepared.design
         progress("set the peers up")
         peers = Peers(prepared.usual, against, say, prepared.float32)

@@ -7,12 +7,10 @@ A unit is an IRModule that becomes an object file. Its functions call those of o
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import tvm
@@ -20,6 +18,7 @@ import tvm_ffi
 
 from rtcompile.codegen.tir_pipeline import PIPELINE
 from rtcompile.errors import ToolchainError
+from rtcompile.scratch_folder import scratch_folder
 from rtcompile.targets import CpuTarget
 
 __all__ = ["compile_module", "compile_units"]
@@ -73,8 +72,8 @@ def _object_file(unit: Any, target: CpuTarget) -> bytes:
     key = target.name, int(tvm_ffi.structural_hash(unit))
     found = _compiled.get(key, unit)
     if found is None:
-        with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-            path = Path(folder) / "unit.o"
+        with scratch_folder() as folder:
+            path = folder / "unit.o"
             compile_module(unit, target).write_to_file(str(path), "o")
             found = path.read_bytes()
         _compiled.put(key, unit, found)

@@ -14,11 +14,10 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from rtcompile.errors import ToolchainError
+from rtcompile.scratch_folder import scratch_folder
 from rtcompile.targets import CpuTarget
 
 __all__ = ["find_linker", "link"]
@@ -47,11 +46,11 @@ def link(linker: tuple[str, ...], objects: Sequence[bytes]) -> bytes:
 
     What TVM's runtime looks up is all that others see of it.
     """
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        files = [Path(folder) / f"{number}.o" for number in range(len(objects))]
+    with scratch_folder() as folder:
+        files = [folder / f"{number}.o" for number in range(len(objects))]
         for file, data in zip(files, objects, strict=True):
             file.write_bytes(data)
-        output, visible = Path(folder) / "module.so", Path(folder) / "visible.map"
+        output, visible = folder / "module.so", folder / "visible.map"
         visible.write_text("{ global: __tvm_ffi_*; local: *; };\n", "ascii")
         hidden = f"-Wl,--version-script={visible}"
         inputs = [str(file) for file in files]

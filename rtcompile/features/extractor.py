@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from rtcompile.describe import describe_columns
 from rtcompile.errors import DataError
 from rtcompile.features.config import load_config
 from rtcompile.features.plan import FeaturePlan
+from rtcompile.scratch_folder import scratch_folder
 from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
 from runtime.arrow_values import arrow_table, table_column
@@ -81,8 +81,8 @@ class FeatureExtractor:
 
     def _load(self, compiled: _Compiled) -> None:
         self._compiled = compiled
-        with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-            path = Path(folder) / "features.so"
+        with scratch_folder() as folder:
+            path = folder / "features.so"
             path.write_bytes(compiled.library)
             self._module = tvm_ffi.load_module(str(path))
         memory = aligned_empty(len(compiled.constants), "uint8")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.errors import RtcompileError
+from rtcompile.scratch_folder import scratch_folder
 from rtcompile.tuning.candidate_build import (
     Pair,
     Prepare,
@@ -187,8 +187,8 @@ class _Loaded:
             else:
                 self._arguments.append(argument)
         # A library's file may go as soon as it is loaded; its name must be new each time.
-        with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-            path = Path(folder) / "trial.so"
+        with scratch_folder() as folder:
+            path = folder / "trial.so"
             path.write_bytes(measurable.library)
             self._module = tvm_ffi.load_module(str(path))
         self._function = self._module[measurable.function]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -12,6 +11,7 @@ from pathlib import Path
 from rtcompile.bench.subjects import is_subject, subjects
 from rtcompile.console import console
 from rtcompile.errors import DataError
+from rtcompile.scratch_folder import scratch_folder
 from rtcompile.tuning.tune import TuneOptions
 
 __all__ = ["named_model"]
@@ -33,9 +33,9 @@ def named_model(
     if options.features is not None or options.embeddings is not None:
         raise DataError(f"{what}: has its own features and tables")
     names = [] if models is None else models.split(",")
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
+    with scratch_folder() as folder:
         with console.status(f"{what}: starting") as status:
-            found = list(islice(subjects(what, names, Path(folder), status.update), 2))
+            found = list(islice(subjects(what, names, folder, status.update), 2))
         if len(found) != 1:
             raise DataError(f"{what}: has several models: choose one with --models")
         given = found[0].options

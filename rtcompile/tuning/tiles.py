@@ -7,7 +7,6 @@ once more.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +14,7 @@ from typing import Protocol
 from rtcompile.artifact import write_variants
 from rtcompile.codegen.tile_rows import STAGE_TILE_KERNEL
 from rtcompile.compiler import Compiler
+from rtcompile.scratch_folder import scratch_folder
 from rtcompile.targets import CpuTarget
 from rtcompile.tuning.chosen import Known
 from rtcompile.tuning.kernels import KERNELS
@@ -64,8 +64,8 @@ class TileSearch:
     def run(self, runner: RequestRunner, progress: Callable[[str], None]) -> Iterator[Record]:
         """Measure what the logs lack; each record once it is in the log."""
         for task in self._tasks:
-            with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-                builds = _Builds(self._compiler, Path(folder))
+            with scratch_folder() as folder:
+                builds = _Builds(self._compiler, folder)
                 while (trial := self._next(task)) is not None:
                     progress(f"measure tiles of {trial.values['rows']} rows")
                     outcome = self._measure(trial, builds, runner)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import runtime
 from rtcompile.conductor import build
 from rtcompile.options import BuildOptions
+from rtcompile.scratch_folder import scratch_folder
 from rtcompile.tuning.report.history import EndToEnd
 from rtcompile.tuning.requests import Requests, time_in_turns
 from rtcompile.tuning.trials import Outcome
@@ -30,12 +30,12 @@ def measure_whole_model(
     """
     features = Path(options.features) if options.features else None
     requests = Requests(model, features)
-    with tempfile.TemporaryDirectory(prefix="rtcompile-") as folder:
-        none = Path(folder) / "logs"
+    with scratch_folder() as folder:
+        none = folder / "logs"
         none.mkdir()
         rankers = {}
         for name, logs in (("default", none), ("tuned", options.tuning_logs)):
-            path = Path(folder) / f"{name}.rtc"
+            path = folder / f"{name}.rtc"
             progress(f"build the model with {name} kernels")
             build(model, replace(options, tuning_logs=logs, verify=False), output=path)
             rankers[name] = runtime.load(path)
