@@ -229,7 +229,8 @@ class ItemTable:
             row, reason = self._first_refused(columns, len(keys), error)
             if row is None:
                 raise
-            named = f"items: row {row}, item {short_repr(keys[row])}: {reason}"
+            said = str(reason).removesuffix(" (row 0)")  # of a table of this item alone
+            named = f"items: row {row}, item {short_repr(keys[row])}: {said}"
             raise type(error)(named) from error
 
     def _make(

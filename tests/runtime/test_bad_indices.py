@@ -169,7 +169,8 @@ def test_raw_numbers_that_a_ranking_model_reads_tables_by(tmp_path: Path) -> Non
     with pytest.raises(runtime.UnknownIdError, match=r"^feature 'place': id 20 .*'U'.*\(row 1\)$"):
         ranker.rank({"age": 3}, ids, {"place": [5, 20]})
     for shown, error in ((50, "id 50 is outside table 'V'"), (0, "integer division by zero")):
-        with pytest.raises(runtime.RequestError, match=f"^feature 'shown': {error}"):
+        named = f"^items: row 1, item 'x': feature 'shown': {error}[^(]*$"
+        with pytest.raises(runtime.RequestError, match=named):
             ranker.items.upsert([{"item_id": "1", "shown": 2}, {"item_id": "x", "shown": shown}])
     assert len(ranker.items) == 40  # nothing was inserted
     (again,) = ranker.rank({"age": 30}, ids, places).values()
