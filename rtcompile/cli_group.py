@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import IO, NoReturn
 
 import click
 
-from rtcompile.errors import RtcompileError
+from rtcompile.errors import DataError, OutputError, RtcompileError
 from rtcompile.extras import missing_extra
 from runtime.errors import InferenceError
 from runtime.shorten import short_message
@@ -85,6 +86,11 @@ def told(error: Exception) -> tuple[str, int]:
         )
     if isinstance(error, ModuleNotFoundError) and (extra := missing_extra(error)):
         return f"error: {extra}", RtcompileError.exit_code
+    if isinstance(error, OSError) and error.strerror:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+        where = f"{error.filename}: " if error.filename else ""
+        code = (OutputError if full else DataError).exit_code
+        return f"error: {short_message(where + error.strerror)}", code
     what = short_message(f"{type(error).__name__}: {error}")
     return f"error: a fault of rtcompile's own: {what}; --debug shows where", _OWN_FAULT
 

@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from rtcompile.counts_summary import Counters
 from rtcompile.errors import DataError, OutputError
-from rtcompile.output_file import write_atomically
+from rtcompile.output_file import is_stream, write_atomically
 
 __all__ = ["SUFFIXES", "Parts", "write_part"]
 
@@ -43,6 +43,10 @@ class Parts:
     def __init__(self, output: Path, identity: str) -> None:
         if output.suffix not in SUFFIXES:
             raise DataError(f"{output}: features are written as {' or '.join(SUFFIXES)}")
+        if is_stream(output):
+            raise DataError(
+                f"{output}: a pipe or a device; features are put together from parts: give a file"
+            )
         self._output, self._identity = output, identity
         self.folder = output.with_name(f"{output.name}.parts")
 
@@ -90,7 +94,7 @@ class Parts:
                     for path in paths:
                         with path.open("rb") as part:
                             shutil.copyfileobj(part, whole)
-            temporary.replace(self._output)
+            temporary.replace(self._output.resolve())  # a link stays
             shutil.rmtree(self.folder)
         except OSError as error:
             raise OutputError(

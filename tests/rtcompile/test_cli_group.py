@@ -49,6 +49,8 @@ def test_every_class_has_an_exit_code_of_its_own() -> None:
     [
         (DataError("line 1: no"), 30, "error: line 1: no\n"),
         (runtime.errors.UnknownItemError("no item"), 85, "error: no item\n"),
+        (FileNotFoundError(2, "No such file", "a.rtc"), 30, "error: a.rtc: No such file\n"),
+        (OSError(28, "No space left"), 40, "error: No space left\n"),
         (KeyError("x"), 100, "error: a fault of rtcompile's own: KeyError: 'x'; --debug"),
         (RecursionError("deep"), 100, "RecursionError: deep"),
         (MemoryError(), 101, "error: not enough memory"),

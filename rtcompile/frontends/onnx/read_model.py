@@ -7,6 +7,7 @@ from typing import Any
 
 import onnx
 import onnx.inliner
+from google.protobuf import json_format, text_format
 from google.protobuf.message import DecodeError
 
 from rtcompile.errors import ModelError, UnsupportedError
@@ -16,6 +17,8 @@ __all__ = ["OPSETS", "read_model", "standard_opset"]
 
 OPSETS = range(7, 29)
 
+# Of the forms that a model's suffix names: binary, JSON, text.
+_NO_MODEL = (DecodeError, json_format.ParseError, text_format.ParseError)
 _STANDARD = ("", "ai.onnx")
 
 
@@ -31,7 +34,7 @@ def read_model(path: Path) -> Any:
     try:
         model = onnx.load(str(path))
         onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
+    except (*_NO_MODEL, onnx.checker.ValidationError, OSError, ValueError) as error:
         kind = looks_like(path)
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
