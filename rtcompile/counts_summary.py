@@ -33,7 +33,10 @@ def since(before: Counters, now: Counters) -> dict[str, dict[str, int]]:
 
 
 def summary(counters: Counters) -> list[str]:
-    """A line a feature that has a count; first those with the most values that were not read."""
+    """Nothing where all could be read: what is missing is as it should be. Else a line a feature
+    that has a count; first those with the most values that could not be."""
+    if not any(one["unparsed"] for one in counters.values()):
+        return []
     some = [(name, one) for name, one in counters.items() if any(one.values())]
     some.sort(key=lambda pair: (-pair[1]["unparsed"], -pair[1]["defaulted"]))
     lines = [

@@ -35,7 +35,7 @@ from tests.runtime.served_models import CASES, build_case, by_stages, context_of
 
 __all__ = ["Models", "fuzz"]
 
-_A_CHILD = 500  # requests
+_A_CHILD = 4000  # requests
 _ROWS = 6
 _MOST_KEPT = 2000  # items, before a child's tables are made anew
 
@@ -140,10 +140,8 @@ def _rank(compiled: runtime.Ranker, staged: runtime.Ranker, rng: random.Random) 
         ids = hostile_column(rng, ids)
     if where > 0.97:
         user = rng.choice([None, list(user), hostile_value(rng), {**user, hostile(rng): 1}])
-    once = [_outcome(lambda r=r: r.rank(user, ids, context)) for r in (compiled, compiled, staged)]
-    _check_same(once[0], once[2])
-    _check_same(once[1], once[2])
-    if rng.random() < 0.2:
+    _check_same(*[_outcome(lambda r=r: r.rank(user, ids, context)) for r in (compiled, staged)])
+    if rng.random() < 0.1:
         _outcome(lambda: compiled.extract(user, ids, context))
 
 

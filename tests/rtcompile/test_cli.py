@@ -189,3 +189,31 @@ def test_embedding_dtypes(model_path: Path, tmp_path: Path) -> None:
     assert table["note"] == "chosen by name"
     for wrong, code in (("table", 2), ("table=int7", 20), ("tables=int8", 22)):
         assert _run(*build, "--table-dtype", wrong, "-o", output).exit_code == code
+
+
+@pytest.mark.slow
+def test_what_became_of_values_is_told_or_an_error(
+    artifact: Path, model: RankingModel, catalog: Path, tmp_path: Path
+) -> None:
+    request = {"user": {**USER, "age": "old"}, "items": [1, 2], "context": {"position": [0, 1]}}
+    requests = _write(tmp_path / "requests.jsonl", [request])
+    rank = ["rank", artifact, "--items", catalog, "--requests", requests]
+    result = _run(*rank)
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 1
+    assert "feature 'age': 1 values could not be read, 1 places took the default" in result.stderr
+    strict = _run(*rank, "--strict")
+    assert strict.exit_code == 83
+    assert "line 1: feature 'age': user field 'age', row 0: 'old' cannot be read" in strict.stderr
+    assert not strict.stdout
+
+    rows = [{**USER, **row, "position": 3, "age": age} for row, age in zip(_rows(2), ("x", None))]  # noqa: B905
+    source, output = _write(tmp_path / "rows.jsonl", rows), tmp_path / "features.jsonl"
+    for config, code in ((artifact, 83), (model.features, 30)):
+        result = _run("extract", config, source, "-o", output)
+        assert "feature 'age': 1 values could not be read, 2 places" in result.stderr
+        output.unlink()
+        strict = _run("extract", config, source, "-o", output, "--strict")
+        assert strict.exit_code == code
+        assert "feature 'age'" in strict.stderr and "row 0: 'x' cannot be read" in strict.stderr
+        assert not output.exists()

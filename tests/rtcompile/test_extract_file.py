@@ -246,3 +246,31 @@ def test_an_extractor_travels(expected: Any) -> None:
     for name, column in extractor(table).items():
         assert column.values.tobytes() == again(table)[name].values.tobytes()
     assert again.digest() == extractor.digest()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_became_of_values_is_summed(folder: Path, tmp_path: Path, workers: int) -> None:
+    """Over chunks, workers, and the parts of a run that was interrupted."""
+    rows = [{**row, "price": "x" if i % 50 == 9 else row["price"]} for i, row in enumerate(_rows())]
+    source, output = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    missing = sum(row["price"] in (None, "x") for row in rows)
+    found: list[Any] = []
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    def run(**keys: Any) -> None:
+        extract_file(
+            folder / "fg.json", source, output, workers=workers, chunk_rows=60, **keys,
+            report=found.append,
+        )  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt):
+        run(progress=stop)
+    run()
+    assert found[-1]["price"] == {"defaulted": missing, "unparsed": 5}
+    with pytest.raises(
+        DataError, match=r"rows 1 to 60: feature 'price': column 'price', row 9: 'x'"
+    ):
+        run(strict=True)

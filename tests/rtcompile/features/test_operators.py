@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rtcompile.features import FeatureExtractor, compile_features
 from rtcompile.features.operators import Expr, KvDotProduct, Values
 from rtcompile.features.overlap_feature import METHODS
+from rtcompile.features.plan import Feature
 from rtcompile.features.reference import extract
 from rtcompile.features.reference_counts import counts
 
@@ -373,6 +374,11 @@ COLUMNS = {
 ENCODED = (Values, Expr, KvDotProduct)
 
 
+def _is_encoded(feature: Feature) -> bool:
+    inner = [read for read in feature.inputs if isinstance(read, Feature)]
+    return isinstance(feature.operator, ENCODED) or any(map(_is_encoded, inner))
+
+
 def _compare(extractor: FeatureExtractor, columns: dict[str, list[Any]]) -> None:
     before, expected = extractor.counters(), extract(extractor.plan, columns)
     found = extractor(columns)
@@ -381,7 +387,7 @@ def _compare(extractor: FeatureExtractor, columns: dict[str, list[Any]]) -> None
     counted, now = counts(extractor.plan, whole), extractor.counters()
     for feature in extractor.plan.features:
         kinds = ["defaulted"]
-        if whole == columns or not isinstance(feature.operator, ENCODED):
+        if whole == columns or not _is_encoded(feature):
             kinds.append("unparsed")
         for kind in kinds:
             more = now[feature.name][kind] - before[feature.name][kind]
