@@ -109,6 +109,6 @@ def may_lack(values: Values) -> bool:
     """Whether some value may be NaN, or no number."""
     try:
         total = values.sum() if isinstance(values, np.ndarray) else sum(values)
-        return isnan(total)
+        return total is np.ma.masked or isnan(total)
     except (TypeError, ValueError, OverflowError):
         return True

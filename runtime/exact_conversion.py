@@ -32,7 +32,7 @@ def array_of(value: object, name: str) -> npt.NDArray[Any]:
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         place = np.argwhere(np.ma.getmaskarray(value))[0]
         raise RequestError(f"input {name!r}{_row(place)}: masked; a model's input needs a value")
-    if not isinstance(value, np.ndarray) and array.dtype == np.float64 and array.size:
+    if not isinstance(value, np.ndarray) and array.dtype == np.float64:
         _check_listed(value, array, name)
     return array
 
@@ -89,14 +89,19 @@ def _lost_integers(array: npt.NDArray[Any], to: npt.NDArray[Any]) -> npt.NDArray
 
 
 def _check_listed(value: object, array: npt.NDArray[Any], name: str) -> None:
-    """Of lists numpy makes floats where some are; integers among them may have been rounded."""
-    if not (np.abs(array) >= _EXACT_INTEGERS).any():
+    """Of lists numpy makes floats where some are: of large integers too, and of masked places."""
+    doubtful = np.isnan(array) | (np.abs(array) >= _EXACT_INTEGERS)
+    if not doubtful.any():
         return
     given = np.asarray(value, dtype=object)
     if given.shape != array.shape:
         return
-    for place in np.argwhere(np.abs(array) >= _EXACT_INTEGERS):
+    for place in np.argwhere(doubtful):
         one, made = given[tuple(place)], array[tuple(place)]
+        if one is np.ma.masked:
+            raise RequestError(
+                f"input {name!r}{_row(place)}: masked; a model's input needs a value"
+            )
         if isinstance(one, int) and one != float(made):
             raise RequestError(
                 f"input {name!r}{_row(place)}: {one} cannot be converted to float64 without loss"

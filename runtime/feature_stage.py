@@ -17,6 +17,7 @@ from runtime.compiled_encoder import CompiledEncoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Word
 from runtime.errors import RequestError
 from runtime.items import Snapshot
+from runtime.plain_values import items_of
 from runtime.profile import KernelTime, Stopwatch, TimedEncoder
 from runtime.scratch import Scratch
 from runtime.serve_features import FeaturePlan, plan_features
@@ -223,13 +224,19 @@ def check_fields(side: str, given: object, wanted: Mapping[str, object]) -> Mapp
     """`given` as the mapping of fields that a side needs. Raises RequestError for any other."""
     if type(given) is not dict and not isinstance(given, Mapping):
         raise RequestError(f"{side}: a mapping of fields, not {type(given).__name__}")
-    if given.keys() == wanted.keys():
-        return given
-    missing = [name for name in wanted if name not in given]
-    surplus = [name for name in given if name not in wanted]
+    try:
+        # What is checked is what is read: of a mapping of another class, a copy.
+        fields = given if type(given) is dict else dict(items_of(given))
+        if fields.keys() == wanted.keys():
+            return fields
+        missing = [name for name in wanted if name not in fields]
+        surplus = [name for name in fields if name not in wanted]
+    except Exception as error:  # whatever the code of a foreign object raises
+        raise RequestError(f"{side}: {type(given).__name__} cannot be read: {error}") from error
     parts = [f"missing {first_few(missing, len(missing), 20)}"] if missing else []
     for name in surplus[:_NAMED]:
-        near = difflib.get_close_matches(str(name)[:_NEAR], missing or wanted, n=1)
+        text = str.__str__(name) if isinstance(name, str) else short_repr(name)
+        near = difflib.get_close_matches(text[:_NEAR], missing or wanted, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         parts.append(f"unknown {short_repr(name)}{hint}")
     if len(surplus) > _NAMED:

@@ -3,7 +3,7 @@
 features.parquet.parts/
     identity        what the parts were made of; other parts are thrown away
     000000, 000001  the parts, each written whole or not at all
-    000000.counts   what became of the values that a part was made of
+    counts-000000   what became of the values that a part was made of
 features.parquet    the parts one after another, once all are there
 """
 
@@ -80,7 +80,7 @@ class Parts:
         return [json.loads(path.read_text()) for path in paths if path.exists()]
 
     def _counters_path(self, index: int) -> Path:
-        return self.path(index).with_suffix(".counts")
+        return self.folder / f"counts-{index:06d}"
 
     def finish(self, count: int) -> None:
         """Put `count` parts together and remove them. Raises OutputError."""

@@ -216,6 +216,7 @@ def fuzz(
         at, problem = _child(rankers, at, end)
         if problem:
             problems.append(problem)
+            report(problem)
         report(f"{at - first} of {count} requests, {len(problems)} problems")
     return problems
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, UserDict, namedtuple
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
 
+from runtime.errors import RequestError
+from runtime.feature_stage import check_fields
 from runtime.item_index import item_key
 from runtime.plain_values import column_values, plain, scalar
 from runtime.raw_values import keys_and_values, number_of, pairs_of, text_of
@@ -211,3 +213,21 @@ def test_ids() -> None:
     for bad in (None, True, np.bool_(True), 1.5, [1], object()):
         with pytest.raises(TypeError, match="no item id"):
             item_key(bad)
+
+
+def test_fields_of_a_mapping_of_any_class() -> None:
+    class Broken(UserDict):  # type: ignore[type-arg]
+        def __iter__(self) -> Any:
+            raise SystemError("no keys")
+
+    class Lying(dict):  # type: ignore[type-arg]
+        def __getitem__(self, name: Any) -> Any:
+            raise OSError(name)
+
+    wanted = {"a": None}
+    found = check_fields("user", Lying(a=1), wanted)
+    assert type(found) is dict and found == {"a": 1}
+    assert check_fields("user", UserDict(a=1), wanted) == {"a": 1}
+    for bad in (Broken(a=1), {"a": 1, 10**5000: 2}, {"a": 1, Text("x"): 2}, {Number(3): 1}, [1]):
+        with pytest.raises(RequestError, match="user: "):
+            check_fields("user", bad, wanted)
