@@ -108,7 +108,8 @@ class NumberColumns:
 def may_lack(values: Values) -> bool:
     """Whether some value may be NaN, or no number."""
     try:
-        total = values.sum() if isinstance(values, np.ndarray) else sum(values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = values.sum() if isinstance(values, np.ndarray) else sum(values)
         return total is np.ma.masked or isnan(total)
     except (TypeError, ValueError, OverflowError):
         return True
