@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from relay_passes.binding_times import with_sides
-from relay_passes.errors import PassError
 from relay_passes.pipeline import simplify, to_kernels, to_stages
 from relay_passes.precision import PrecisionPlan
 from relay_passes.quantize_dense import describe_layers
@@ -32,7 +31,6 @@ from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.serve import served_stages
 from rtcompile.describe import describe_stage
 from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
-from rtcompile.errors import UnsupportedError
 from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import import_onnx
@@ -44,6 +42,7 @@ from rtcompile.targets import CpuTarget
 from rtcompile.tuning.chosen import Known, choices_of, describe_choices
 from rtcompile.tuning.logs import Logs
 from rtcompile.tuning.trials import Config, Task
+from rtcompile.unsupported_values import named_failures
 from rtcompile.verification.stored_tables import Original, table_digests, with_stored_tables
 
 __all__ = ["FLOAT32_PLAN", "Candidate", "Compiler"]
@@ -91,7 +90,7 @@ class Compiler:
         self.report.start("keep_outputs").applied = graph.left_out.operators
         progress("optimize the graph")
         bound: tuple[BoundInput, ...] = ()
-        try:
+        with named_failures(str(model), graph.module):
             simplified = simplify(graph.module, self.report)
             self.ports = network_ports(simplified["main"], graph.inputs, graph.outputs)
             if self.plan:
@@ -101,8 +100,6 @@ class Compiler:
                 if "staging" not in options.without:
                     simplified = with_sides(simplified, [BINDING_TIMES[b.side] for b in bound])
             self._staged = to_stages(simplified, self.report, options.without)
-        except PassError as error:
-            raise UnsupportedError(f"{model}: {error}") from error
         self._early_passes = tuple(self.report.passes)
         self.layers = {
             name: layer
@@ -166,10 +163,13 @@ class Compiler:
             precision = self.imported.plan if self.imported else FLOAT32_PLAN
         fusion = "fusion" not in self._options.without
         self.report = Report([*self._early_passes])
-        return [
-            replace(s, module=to_kernels(s.module, self.report, s.time.value, fusion, precision))
-            for s in self._staged
-        ]
+        with named_failures(str(self._model), *(s.module for s in self._staged)):
+            return [
+                replace(
+                    s, module=to_kernels(s.module, self.report, s.time.value, fusion, precision)
+                )
+                for s in self._staged
+            ]
 
     def _lower(
         self, staged: list[StageGraph], constants: ConstantStore, choices: Choices

@@ -6,16 +6,27 @@ is when it already is aligned, contiguous and of the right dtype, and copied oth
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tvm_ffi
 
-from runtime.errors import RequestError
+from runtime.errors import ArtifactError, RequestError
 from runtime.exact_conversion import array_of, check_convertible, copy_exactly
 
-__all__ = ["ALIGNMENT", "DTYPE_NAMES", "align", "aligned_block", "aligned_empty", "aligned_rows"]
+__all__ = [
+    "ALIGNMENT",
+    "DTYPE_NAMES",
+    "align",
+    "aligned_block",
+    "aligned_empty",
+    "aligned_rows",
+    "as_tensor",
+    "know_bfloat16",
+]
 
 ALIGNMENT = 64
 
@@ -25,6 +36,25 @@ _ITEM_BYTES = {
     **{"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8},
 }
 DTYPE_NAMES = tuple(_ITEM_BYTES)
+
+
+def know_bfloat16() -> None:
+    """Have numpy know the dtype "bfloat16", which a package of its own defines.
+
+    Raises ArtifactError where that is not installed.
+    """
+    try:
+        importlib.import_module("ml_dtypes")
+    except ImportError as error:
+        raise ArtifactError(
+            "the model has bfloat16 inputs or outputs, which numpy knows by the package ml_dtypes: "
+            "pip install ml_dtypes"
+        ) from error
+
+
+def as_tensor(array: npt.NDArray[Any]) -> Any:
+    """An array for a compiled function; bfloat16 as its bits, which DLPack of numpy lacks."""
+    return tvm_ffi.from_dlpack(array.view(np.uint16) if array.dtype.kind == "V" else array)
 
 
 def align(size: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tvm_ffi
 
-from runtime.arrays import aligned_block, aligned_empty
+from runtime.arrays import aligned_block, aligned_empty, as_tensor, know_bfloat16
 from runtime.brief_calls import Trials
 from runtime.errors import RequestError
 from runtime.helpers import Helpers
@@ -171,7 +171,7 @@ class Stage:
             self.call(rows, [table.tensor, *results.arguments])
             self._tables.append(table)
         else:
-            given = map(tvm_ffi.from_dlpack, _flat(inputs))
+            given = map(as_tensor, _flat(inputs))
             self.call(rows, [*given, *results.arguments])
         return self.shaped(rows, results.arrays, sizes)
 
@@ -239,7 +239,7 @@ class Stage:
             ]
         )
         if not self._output_table:
-            tensors = list(map(tvm_ffi.from_dlpack, arrays))
+            tensors = list(map(as_tensor, arrays))
             return Results(arrays, addresses, tensors, addresses, rows)
         table = aligned_empty(max(2 * len(arrays), 1), "int64")
         table[0 : 2 * len(arrays) : 2] = addresses
@@ -338,6 +338,8 @@ class Stage:
 
 
 def _port(description: dict[str, Any]) -> Port:
+    if description["dtype"] == "bfloat16":
+        know_bfloat16()
     return Port(
         description["name"],
         description["dtype"],

@@ -63,7 +63,7 @@ from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
 from rtcompile.codegen.spread_rows import RowForm, gather_rows_kernel, spread_rows_kernel
 from rtcompile.codegen.tile_rows import stage_tile_task, tile_rows
 from rtcompile.codegen.value_roots import VIEWS, Root, ValueRoots, is_observed
-from rtcompile.errors import UnsupportedError
+from rtcompile.errors import RtcompileError, UnsupportedError
 from rtcompile.tuning.trials import Task
 from runtime.status_plan import Status
 
@@ -353,7 +353,7 @@ class NetworkLowering:
 
     def _emit_generic(self, var: Any, value: Any) -> None:
         checked = [place for place, a in enumerate(value.args[1].fields) if self._is_checked(a)]
-        kernel, name = self._generic_kernel(value.args[0], tuple(checked))
+        kernel, name = self._kernel_of(var, value.args[0], tuple(checked))
         inputs = tuple(
             self.at(argument)
             for argument in value.args[1].fields
@@ -374,6 +374,21 @@ class NetworkLowering:
         if symbol == SPREAD:
             return self._is_checked(value.args[1].fields[0])
         return symbol.startswith(f"{CHECK_INDEX}.")
+
+    def _kernel_of(self, var: Any, global_var: Any, checked: tuple[int, ...]) -> tuple[Any, str]:
+        """`_generic_kernel`, or UnsupportedError that names the node where TVM has none."""
+        try:
+            return self._generic_kernel(global_var, checked)
+        except RtcompileError:
+            raise
+        except Exception as error:  # TVM's errors have no base class in common
+            lines = [line for line in str(error).splitlines() if line.strip()] or [
+                type(error).__name__
+            ]
+            raise UnsupportedError(
+                f"{global_var.name_hint} (node {var.name}) has no kernel in this form: "
+                f"{lines[0].strip()[:300]}"
+            ) from error
 
     def _generic_kernel(self, global_var: Any, checked: tuple[int, ...]) -> tuple[Any, str]:
         function = self._mod[global_var]

@@ -121,8 +121,13 @@ def stage_arrays(program: StageProgram, constants_bytes: int) -> list[Array]:
         if is_table:
             found.append((table, max(2 * len(ports), 1), "int64"))
         else:
-            found += [(_port(each, i), None, port.dtype) for i, port in enumerate(ports)]
+            found += [(_port(each, i), None, _bits_of(port.dtype)) for i, port in enumerate(ports)]
     return found
+
+
+def _bits_of(dtype: str) -> str:
+    """The dtype that an array is passed as: bfloat16 as its bits, which numpy can give away."""
+    return "uint16" if dtype == "bfloat16" else dtype
 
 
 def _port(space: str, index: int) -> str:

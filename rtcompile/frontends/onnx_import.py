@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onnx import TensorProto
 from tvm import tirx
 
 from rtcompile.errors import ModelError, UnsupportedError
@@ -86,8 +87,14 @@ def _input_shapes(model: Any, batch: Any) -> dict[str, list[Any]]:
             continue
         if not value.type.HasField("tensor_type"):
             raise UnsupportedError(f"input {value.name!r} is not a tensor")
+        if value.type.tensor_type.elem_type == TensorProto.STRING:
+            raise UnsupportedError(
+                f"input {value.name!r} is text: let a feature of the config turn it into numbers"
+            )
         shape: list[Any] = []
         for axis, extent in enumerate(value.type.tensor_type.shape.dim):
+            if axis and extent.HasField("dim_value") and not extent.dim_value:
+                raise UnsupportedError(f"input {value.name!r} is empty: its axis {axis} is 0")
             if extent.HasField("dim_value") and extent.dim_value > 0:
                 shape.append(int(extent.dim_value))
             elif axis == 0:

@@ -22,6 +22,10 @@ from tests.onnx_nodes.reference import Array, Evaluator, Feeds
 __all__ = ["Outcome", "Verdict", "judge"]
 
 
+# Relative and absolute, by the dtype of a result.
+_TOLERANCES = {"float16": (1e-2, 1e-3), "bfloat16": (4e-2, 1e-2)}
+
+
 class Outcome(Enum):
     """What may come of a test."""
 
@@ -139,8 +143,7 @@ def _difference(name: str, want: Array, got: Array) -> str:
         return f"{name}: shape {got.shape} instead of {want.shape}"
     if want.dtype.kind in "OUS":
         return "" if np.array_equal(want, got) else f"{name}: {got} instead of {want}"
-    half = got.dtype.itemsize <= 2 and got.dtype.kind not in "biu"
-    relative, absolute = (1e-2, 1e-3) if half else (1e-3, 1e-5)
+    relative, absolute = _TOLERANCES.get(got.dtype.name, (1e-3, 1e-5))
     if got.dtype.kind in "biu" and want.dtype.kind in "biu":
         same = want == got
     else:

@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rtcompile.frontends.onnx.cumulative import CUMULATIVE
 from rtcompile.frontends.onnx.elementwise import ELEMENTWISE
 from rtcompile.frontends.onnx.indexing import INDEXING
+from rtcompile.frontends.onnx.linear_models import LINEAR_MODELS
 from rtcompile.frontends.onnx.log_sum_exp import LOG_SUM_EXP
 from rtcompile.frontends.onnx.node import Node
+from rtcompile.frontends.onnx.normalization import NORMALIZATION
+from rtcompile.frontends.onnx.padding import PADDING
+from rtcompile.frontends.onnx.pooling import POOLING
 from rtcompile.frontends.onnx.recurrence import RECURRENCES
+from rtcompile.frontends.onnx.reductions import REDUCTIONS
+from rtcompile.frontends.onnx.scatter import SCATTER
+from rtcompile.frontends.onnx.selection import SELECTION
 from rtcompile.frontends.onnx.shapes import OWN, SHAPES
 from rtcompile.frontends.settle_shapes import DOMAIN
 
@@ -21,7 +29,11 @@ __all__ = ["CONVERTERS"]
 
 CONVERTERS: dict[tuple[str, str], Callable[[Node], Any]] = {
     ("", operator): converter
-    for family in (ELEMENTWISE, INDEXING, LOG_SUM_EXP, RECURRENCES, SHAPES)
+    for family in (
+        *(CUMULATIVE, ELEMENTWISE, INDEXING, NORMALIZATION, PADDING, POOLING, RECURRENCES),
+        *(LOG_SUM_EXP, REDUCTIONS, SCATTER, SELECTION, SHAPES),
+    )
     for operator, converter in family.items()
 }
+CONVERTERS |= {("ai.onnx.ml", operator): c for operator, c in LINEAR_MODELS.items()}
 CONVERTERS |= {(DOMAIN, operator): converter for operator, converter in OWN.items()}

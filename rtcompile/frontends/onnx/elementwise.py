@@ -70,13 +70,18 @@ def _modulo(node: Node) -> Any:
 
 
 def _shift(node: Node) -> Any:
-    """By the width of the type or more, nothing is left."""
-    make = relax.op.left_shift if node.text("direction", "") == "LEFT" else relax.op.right_shift
-    dtype = node.dtype(0)
+    """By the width of the type or more, nothing is left but the sign."""
+    left, dtype = node.text("direction", "") == "LEFT", node.dtype(0)
     bits = np.dtype(dtype).itemsize * 8
-    inside = node.emit(relax.op.less(node.tensor(1), node.scalar(bits, dtype)))
-    count = node.emit(relax.op.minimum(node.tensor(1), node.scalar(bits - 1, dtype)))
-    shifted = node.emit(make(node.tensor(0), count))
+    x, given = node.tensor(0), node.tensor(1)
+    inside = node.emit(relax.op.less(given, node.scalar(bits, dtype)))
+    if not dtype.startswith("uint"):
+        right = node.emit(relax.op.greater_equal(given, node.scalar(0, dtype)))
+        inside = node.emit(relax.op.logical_and(inside, right))
+    count = node.emit(relax.op.where(inside, given, node.scalar(bits - 1, dtype)))
+    shifted = node.emit((relax.op.left_shift if left else relax.op.right_shift)(x, count))
+    if not left and not dtype.startswith("uint"):
+        return shifted
     return relax.op.where(inside, shifted, node.scalar(0, dtype))
 
 
@@ -174,6 +179,7 @@ def _bitwise_not(node: Node) -> Any:
 
 
 ELEMENTWISE: dict[str, Callable[[Node], Any]] = {
+    "Add": _binary(relax.op.add),
     "BitShift": _shift,
     "BitwiseAnd": _binary(relax.op.bitwise_and),
     "BitwiseNot": _bitwise_not,
@@ -183,6 +189,7 @@ ELEMENTWISE: dict[str, Callable[[Node], Any]] = {
     "CastLike": _cast_like,
     "Celu": _celu,
     "Clip": _clip,
+    "Div": _binary(relax.op.divide),
     "Equal": _equal,
     "IsInf": _is_infinite,
     "LeakyRelu": _leaky,
@@ -190,9 +197,11 @@ ELEMENTWISE: dict[str, Callable[[Node], Any]] = {
     "Mean": _mean,
     "Min": _all_of(relax.op.minimum),
     "Mod": _modulo,
+    "Mul": _binary(relax.op.multiply),
     "Pow": _power,
     "Shrink": _shrink,
     "Sign": _sign,
+    "Sub": _binary(relax.op.subtract),
     "Sum": _all_of(relax.op.add),
     "ThresholdedRelu": _thresholded,
     "Where": _where,

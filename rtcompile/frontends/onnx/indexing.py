@@ -12,7 +12,7 @@ from rtcompile.errors import ModelError
 from rtcompile.frontends.onnx.node import Node
 from rtcompile.frontends.onnx.values import Known
 
-__all__ = ["INDEXING"]
+__all__ = ["INDEXING", "counted_from_end"]
 
 
 def _fixed(node: Node, axis: int) -> int:
@@ -23,7 +23,7 @@ def _fixed(node: Node, axis: int) -> int:
     return extent
 
 
-def _counted(node: Node, indices: Any, extents: Any) -> Any:
+def counted_from_end(node: Node, indices: Any, extents: Any) -> Any:
     """where(i < 0, i + extent, i); `extents` a number, or an array of the last axis."""
     dtype = str(indices.ty.dtype)
     if dtype.startswith("uint"):
@@ -38,7 +38,7 @@ def _gather(node: Node) -> Any:
     extent = _fixed(node, axis)
     known = node.known(1)
     if known is None:
-        return relax.op.take(node.tensor(0), _counted(node, node.tensor(1), extent), axis)
+        return relax.op.take(node.tensor(0), counted_from_end(node, node.tensor(1), extent), axis)
     outside = known[(known < -extent) | (known >= extent)]
     if outside.size:
         raise ModelError(f"a Gather takes element {outside[0]} of an axis that has {extent}")
@@ -52,7 +52,9 @@ def _gather_elements(node: Node) -> Any:
     for place, (ours, theirs) in enumerate(zip(node.shape(0), node.shape(1), strict=True)):
         if place != axis and isinstance(ours, int) != isinstance(theirs, int):
             node.refuse("a row reads a table by its own number in the request")
-    return relax.op.gather_elements(node.tensor(0), _counted(node, node.tensor(1), extent), axis)
+    return relax.op.gather_elements(
+        node.tensor(0), counted_from_end(node, node.tensor(1), extent), axis
+    )
 
 
 def _gather_nd(node: Node) -> Any:
@@ -61,16 +63,8 @@ def _gather_nd(node: Node) -> Any:
     if not isinstance(depth, int):
         node.refuse("the count of its indices is dynamic")
     extents = [_fixed(node, batch + place) for place in range(depth)]
-    indices = _counted(node, node.tensor(1), extents)
+    indices = counted_from_end(node, node.tensor(1), extents)
     return relax.op.gather_nd(node.tensor(0), indices, batch)
-
-
-def _array_feature_extractor(node: Node) -> Any:
-    """Columns of the last axis."""
-    columns = node.constant(1, "columns").ravel().astype(np.int64)
-    rank = len(node.shape(0))
-    taken = node.emit(relax.op.take(node.tensor(0), Known(columns).constant, rank - 1))
-    return taken if rank > 1 else node.reshape(taken, [1, len(columns)])
 
 
 INDEXING: dict[str, Callable[[Node], Any]] = {

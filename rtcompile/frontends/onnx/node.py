@@ -119,9 +119,13 @@ class Node:
         value = self.inputs[place]
         if isinstance(value, Known | Extents):
             return tuple(value.array.shape)
-        found = extents_of(self.tensor(place))
+        return self.extents_of(self.tensor(place))
+
+    def extents_of(self, tensor: Any) -> tuple[Any, ...]:
+        """Extents of a tensor: ints, and expressions over the batch."""
+        found = extents_of(tensor)
         if found is None:
-            self.refuse(f"the shape of its input {place} is not known when the model is built")
+            self.refuse("the shape of what it reads is not known when the model is built")
         return found
 
     def dtype(self, place: int) -> str:

@@ -13,7 +13,7 @@ from rtcompile.frontends.onnx.node import Node, element_type
 from rtcompile.frontends.onnx.values import Known, simplified
 from rtcompile.frontends.settle_shapes import ROWS
 
-__all__ = ["OWN", "SHAPES"]
+__all__ = ["OWN", "SHAPES", "flattened_at"]
 
 
 def _product(extents: Sequence[Any]) -> Any:
@@ -49,9 +49,13 @@ def _text(extents: Sequence[Any]) -> str:
 
 
 def _flatten(node: Node) -> Any:
-    extents = node.shape(0)
     axis = node.integer("axis", 1)
-    axis = axis + len(extents) if axis < 0 else axis
+    return flattened_at(node, axis + len(node.shape(0)) if axis < 0 else axis)
+
+
+def flattened_at(node: Node, axis: int) -> Any:
+    """The first input as a matrix: the axes in front of `axis`, and the others."""
+    extents = node.shape(0)
     both = [_product(extents[:axis]), _product(extents[axis:])]
     return node.reshape(node.tensor(0), [simplified(e) for e in both])
 
