@@ -59,9 +59,9 @@ class _Rewriter(relax.PyExprMutator):
         if array is None:
             return self._inner.get(operand)
         if array.size == 1:
-            return relax.const(array.reshape(()))
+            return relax.const(array.reshape(()), array.dtype.name)  # 0-d: without it int32
         if array.ndim in (2, 3) and array.shape[-1] == 1 and array.size == shape[1]:
-            return relax.const(np.ascontiguousarray(array.reshape(-1)))
+            return relax.const(np.ascontiguousarray(array.reshape(-1)), array.dtype.name)
         return None
 
 

@@ -35,12 +35,12 @@ _WORKLOADS = {
     "dlrm": {"lift_batch_matmuls", "gather_blocks"},
 }
 _DEEPCTR = {
-    "DCNMix": {"resolve_squeeze", "matvec_to_matmul", "view_reshapes", "lower_unit_axes"},
+    "DCNMix": {"matvec_to_matmul", "view_reshapes", "lower_unit_axes"},
     "xDeepFM": {"pointwise_conv_to_matmul", "sink_permutes", "fuse_outer_products"},
-    "AFN": {"raise_bounds", "fold_affines"},
+    "AFN": {"fold_affines"},
     "DIFM": {"scale_factors", "lift_batch_matmuls"},
 }
-_RECHUB = {"DIEN": {"slice_picks", "fold_affines"}, "GRU4Rec": {"raise_bounds", "slice_picks"}}
+_RECHUB = {"DIEN": {"slice_picks", "fold_affines"}, "GRU4Rec": {"slice_picks"}}
 
 
 def _fired(model: Path, options: BuildOptions) -> set[str]:

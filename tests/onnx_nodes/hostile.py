@@ -13,15 +13,25 @@ __all__ = ["hostile_rows"]
 _FLOATS = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0, -0.0, 1e-30, 0.5, -1.5, 2.5)
 
 
-def hostile_rows(rows: Mapping[str, Array], seed: int) -> list[dict[str, Array]]:
-    """Batches of one row each: floats first mixed into a row, then all of one kind; integers at
-    the ends of their type, one and zero. Booleans and texts stay as they are."""
+def hostile_rows(
+    rows: Mapping[str, Array], seed: int, integers: bool = True
+) -> list[dict[str, Array]]:
+    """Batches of one row each: floats mixed into a row, then all of one kind; integers at
+    the ends of their type, one and zero. Booleans and texts stay as they are, and without `integers`
+    these too."""
     rng = np.random.default_rng(seed)
     found = []
     for attempt in range(2 * len(_FLOATS)):
         value = _FLOATS[attempt % len(_FLOATS)]
         share = 0.3 if attempt < len(_FLOATS) else 1.0
-        found.append({n: _hurt(a, value, share, attempt, rng) for n, a in rows.items()})
+        found.append(
+            {
+                name: array[attempt % len(array)][None]
+                if array.dtype.kind in "iu" and not integers
+                else _hurt(array, value, share, attempt, rng)
+                for name, array in rows.items()
+            }
+        )
     return found
 
 

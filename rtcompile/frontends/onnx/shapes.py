@@ -246,7 +246,8 @@ def _space_to_depth(node: Node) -> Any:
     size = node.integer("blocksize", 1)
     split = [rows, channels, height // size, size, width // size, size]
     parts = node.reshape(node.tensor(0), split)
-    parts = node.emit(relax.op.permute_dims(parts, [0, 3, 5, 1, 2, 4]))
+    axes = [0, 3, 5, 1, 2, 4] if node.text("mode", "DCR") == "DCR" else [0, 1, 3, 5, 2, 4]
+    parts = node.emit(relax.op.permute_dims(parts, axes))
     return node.reshape(parts, [rows, channels * size**2, height // size, width // size])
 
 
