@@ -16,9 +16,8 @@ _FLOATS = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0, -0.0, 1e-30, 0.5, -1.5, 2.
 def hostile_rows(
     rows: Mapping[str, Array], seed: int, integers: bool = True
 ) -> list[dict[str, Array]]:
-    """Batches of one row each: floats mixed into a row, then all of one kind; integers at
-    the ends of their type, one and zero. Booleans and texts stay as they are, and without `integers`
-    these too."""
+    """Batches of one row: floats mixed into a row, then all of one kind; integers at the ends of
+    their type, one and zero. Booleans and texts stay, and without `integers` these too."""
     rng = np.random.default_rng(seed)
     found = []
     for attempt in range(2 * len(_FLOATS)):

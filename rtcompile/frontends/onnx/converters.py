@@ -20,6 +20,7 @@ from rtcompile.frontends.onnx.padding import PADDING
 from rtcompile.frontends.onnx.pooling import POOLING
 from rtcompile.frontends.onnx.recurrence import RECURRENCES
 from rtcompile.frontends.onnx.reductions import REDUCTIONS
+from rtcompile.frontends.onnx.resizing import RESIZING
 from rtcompile.frontends.onnx.scatter import SCATTER
 from rtcompile.frontends.onnx.selection import SELECTION
 from rtcompile.frontends.onnx.shapes import OWN, SHAPES
@@ -31,7 +32,7 @@ CONVERTERS: dict[tuple[str, str], Callable[[Node], Any]] = {
     ("", operator): converter
     for family in (
         *(CUMULATIVE, ELEMENTWISE, INDEXING, NORMALIZATION, PADDING, POOLING, RECURRENCES),
-        *(LOG_SUM_EXP, REDUCTIONS, SCATTER, SELECTION, SHAPES),
+        *(LOG_SUM_EXP, REDUCTIONS, RESIZING, SCATTER, SELECTION, SHAPES),
     )
     for operator, converter in family.items()
 }

@@ -21,7 +21,7 @@ TVM_CONVERTERS = (
     "Gelu", "Gemm", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish",
     "InstanceNormalization", "IsNaN", "LRN", "LayerNormalization", "Less", "LessOrEqual", "Log",
     "MatMul", "MatMulInteger", "Mish", "Neg", "Not", "Or", "PRelu", "QuantizeLinear",
-    "Reciprocal", "Relu", "Resize", "Round", "Selu", "Sigmoid", "Sin", "Sinh", "Softplus",
+    "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sin", "Sinh", "Softplus",
     "Softsign", "Sqrt", "Tan", "Tanh", "Xor",
 )  # fmt: skip
 
@@ -30,6 +30,8 @@ def convert_by_tvm(node: Node) -> Sequence[Value] | None:
     """The outputs of a node, by TVM's converter; None where that ignores a part of the node."""
     if node.operator == "LayerNormalization" and any(node.outputs[1:]):
         return None  # it gives the mean and the deviation as 0
+    if node.operator == "ConvTranspose" and "output_shape" in node.attributes:
+        node.refuse("output_shape is not supported: export the model with pads")
     converter = _get_convert_map()[node.operator].get_converter(node.opset)
     inputs = onnx_input()
     inputs.extend(
