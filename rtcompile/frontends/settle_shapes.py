@@ -130,7 +130,10 @@ class _Settled:
 
     def _slice(self, node: Any) -> bool:
         """x[0:n] of n rows is x."""
-        if not any(self._facts.reads_the_batch(name) for name in node.input[1:] if name):
+        bounds = [name for name in node.input[1:] if name]
+        if not any(self._facts.reads_the_batch(name) for name in bounds):
+            return False
+        if any(self._facts.lines(name) is None for name in bounds):
             return False
         steps = self._facts.constant(node.input[4]) if len(node.input) > 4 else np.ones(1)
         same = self._facts.shape(node.input[0]) == self._facts.shape(node.output[0]) is not None

@@ -24,6 +24,14 @@ __all__ = ["BATCHES", "Line", "ShapeFacts", "reads_of"]
 # from what only looks like one.
 BATCHES = (2, 3, 113)
 
+# A count beyond any that a graph compares its batch with: at it extents alone are looked at, no
+# tensor that grows with the batch.
+_FAR = 1_000_003
+_GROWING = frozenset(
+    {"ConstantOfShape", "CumSum", "Expand", "EyeLike", "OneHot", "Pad", "Range", "Tile", "Trilu"}
+)
+_FEW = 64
+
 # An extent a * n + b of n rows, as (a, b).
 Line = tuple[int, int]
 
@@ -65,13 +73,15 @@ class ShapeFacts:
             shapes, values = self._look(batch)
             self.shapes.append(shapes)
             self.values.append(values)
+        self._far_shapes, self._far = self._look(_FAR)
 
     def constant(self, name: str) -> npt.NDArray[Any] | None:
         """The value of `name` if it is the same at every batch."""
         found = self.at_each(name)
         if found is None or not all(_equal(found[0], other) for other in found[1:]):
             return None
-        return found[0]
+        far = self._far.get(name)
+        return found[0] if far is None or _equal(found[0], far) else None
 
     def at_each(self, name: str) -> list[npt.NDArray[Any]] | None:
         """The values of `name` at the `BATCHES`, where all are known."""
@@ -85,7 +95,9 @@ class ShapeFacts:
             return None
         if len({array.shape for array in found}) != 1:
             return None
-        return _lines([array.ravel().tolist() for array in found])
+        lines = _lines([array.ravel().tolist() for array in found])
+        far = self._far.get(name)
+        return lines if far is None or _reaches(lines, far.ravel().tolist()) else None
 
     def shape(self, name: str) -> list[Line] | None:
         """The extents of `name`, each a line over the batch; None where one is not known."""
@@ -97,7 +109,8 @@ class ShapeFacts:
         ]
         if len(known) != len(BATCHES) or len({len(f) for f in known}) != 1:
             return None
-        return _lines(known)
+        lines, far = _lines(known), self._far_shapes.get(name)
+        return lines if far is None or None in far or _reaches(lines, far) else None
 
     def rank(self, name: str) -> int | None:
         """How many axes `name` has, where that is known."""
@@ -122,8 +135,9 @@ class ShapeFacts:
                     extent.dim_value = batch
         values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
         while True:
-            shapes = self._infer(model)
-            found = _evaluated(model, shapes, values)
+            # Far out, shape inference would make arrays as long as the batch.
+            shapes = self._infer(model, data_prop=batch != _FAR)
+            found = _evaluated(model, shapes, values, small=batch == _FAR)
             if not found:
                 return shapes, values
             values.update(found)
@@ -136,9 +150,9 @@ class ShapeFacts:
             constants = (numpy_helper.from_array(a, name) for name, a in found.items())
             model.graph.initializer.extend(constants)
 
-    def _infer(self, model: Any) -> dict[str, tuple[int | None, ...]]:
+    def _infer(self, model: Any, data_prop: bool) -> dict[str, tuple[int | None, ...]]:
         try:
-            graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+            graph = onnx.shape_inference.infer_shapes(model, data_prop=data_prop).graph
         except (onnx.shape_inference.InferenceError, RuntimeError):
             graph = model.graph
         shapes: dict[str, tuple[int | None, ...]] = {}
@@ -179,6 +193,11 @@ def _lines(rows: Sequence[Sequence[int]]) -> list[Line] | None:
     return found
 
 
+def _reaches(lines: Sequence[Line] | None, far: Sequence[int | None]) -> bool:
+    """Whether lines go through the values at `_FAR` rows."""
+    return lines is not None and [slope * _FAR + start for slope, start in lines] == list(far)
+
+
 def _equal(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
     nan = a.dtype.kind == "f"
     return a.dtype == b.dtype and bool(np.array_equal(a, b, equal_nan=nan))
@@ -208,21 +227,24 @@ def _skeleton(model: Any) -> Any:
 
 
 def _evaluated(
-    model: Any, shapes: Mapping[str, Any], known: Mapping[str, Any]
+    model: Any, shapes: Mapping[str, Any], known: Mapping[str, Any], small: bool
 ) -> dict[str, npt.NDArray[Any]]:
-    """What follows from shapes and small constants, and is not among `known`."""
-    small = {t.name: t for t in model.graph.initializer}
+    """What follows from shapes and small constants, and is not among `known`; `small`: as far as
+    it has few elements."""
+    constants = {t.name: t for t in model.graph.initializer}
     feeds = _extents(model.graph.node, shapes, known)
-    reachable, nodes = {*small, *feeds}, []
+    reachable, nodes = {*constants, *feeds}, []
     for node in model.graph.node:
         reads = reads_of(node)
         if node.op_type in _EVALUATED and not node.domain and reads <= reachable:
-            if not _is_small(node, shapes):
+            if not _is_small(node, shapes, _FEW if small else _LARGEST):
+                continue
+            if small and node.op_type in _GROWING:
                 continue
             nodes.append(node)
             reachable.update(node.output)
     outputs = [name for node in nodes for name in node.output if name and name not in known]
-    return {**feeds, **_run(model, nodes, small, feeds, outputs)}
+    return {**feeds, **_run(model, nodes, constants, feeds, outputs)}
 
 
 def _extents(
@@ -245,11 +267,11 @@ def _extents(
     return {name: np.asarray(array, np.int64) for name, array in found.items()}
 
 
-def _is_small(node: Any, shapes: Mapping[str, Any]) -> bool:
+def _is_small(node: Any, shapes: Mapping[str, Any], most: int) -> bool:
     """As far as is known; positions along a batch have no known extent."""
     sizes = [shapes.get(name) for name in node.output]
     known = [np.prod(size, dtype=np.float64) for size in sizes if size and None not in size]
-    return all(size <= _LARGEST for size in known)
+    return all(size <= most for size in known)
 
 
 def _run(

@@ -25,6 +25,7 @@ _CONSTANTS = {
     "v1": np.array([1]),
     "v2": np.array([2]),
     "minus": np.array([-1]),
+    "many": np.array([2000]),
     "far": np.array([2**63 - 1]),
     "near": np.array([-(2**63) + 1]),
     "shift": np.array([1, 0, -1, 0]),
@@ -130,6 +131,17 @@ _MIXING = {
     "rows as time": (
         "GRU",
         "g (float[N,1,4] x) => (float[N,1,1,5] m) { m, h = GRU<hidden_size = 5>(x, gw, gr) }",
+    ),
+    "the first 2,000 rows": (
+        "Slice",
+        f"{_X} => (float[M,4] y) {{ s = Shape<start = 0, end = 1>(x) k = Min(s, many)"
+        " m = Slice(x, v0, k, v0) y = Relu(m) }",
+    ),
+    "another branch for many rows": (
+        "If",
+        f"{_X} => ({_Y}) {{ s = Shape<start = 0, end = 1>(x) c = Less(s, many)"
+        " m = If(c) <then_branch = t () => (float[N,4] a) { a = Relu(x) },"
+        " else_branch = e () => (float[N,4] b) { b = Neg(x) }> y = Abs(m) }",
     ),
     "numbered rows": (
         "Range",
