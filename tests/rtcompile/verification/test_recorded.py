@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,12 @@ def test_cases_are_read_as_they_were_packed(fields: dict[str, Any], rows: int) -
 def test_what_is_no_section(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
         unpack_cases(data)
+
+
+def test_a_serving_machine_can_verify() -> None:
+    code = "import rtcompile.verification.api, sys; print(' '.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"tvm", "onnx", "onnxruntime", "pyarrow", "click"}.intersection(run.stdout.split())
 
 
 ABLE = [name for name, target in TARGETS.items() if runs_here(target)]
