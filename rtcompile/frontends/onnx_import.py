@@ -24,6 +24,7 @@ from rtcompile.frontends.resolve_branches import resolve_branches
 from rtcompile.frontends.rewrite_einsum import rewrite_einsum
 from rtcompile.frontends.row_gathers import row_gathers
 from rtcompile.frontends.settle_shapes import settle_shapes
+from rtcompile.frontends.written_sequences import without_written_sequences
 
 __all__ = ["OPSETS", "ImportedGraph", "import_onnx"]
 
@@ -72,7 +73,7 @@ def _imported(whole: Any, outputs: Collection[str]) -> ImportedGraph:
 def _settled(model: Any, opset: int) -> tuple[Any, Any]:
     """(`model` with each row's own values read as such, the same without control flow and without
     computations on extents, as the importer takes it)."""
-    resolved = resolve_branches(model, opset)
+    resolved = without_written_sequences(resolve_branches(model, opset))
     by_row = row_gathers(resolved, opset)
     original = model if by_row is resolved else by_row
     return original, named_nodes(rewrite_einsum(settle_shapes(by_row, opset)))
