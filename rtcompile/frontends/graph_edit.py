@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from rtcompile.frontends.shape_facts import reads_of
 
-__all__ = ["GraphEdit", "named_nodes", "names_of", "needed_nodes", "with_nodes"]
+__all__ = ["GraphEdit", "names_of", "needed_nodes", "node_name", "with_nodes"]
 
 
 class GraphEdit:
@@ -83,15 +83,9 @@ def names_of(model: Any) -> set[str]:
     return found
 
 
-def named_nodes(model: Any) -> Any:
-    """`model` whose nodes without a name are called as what they compute."""
-    if all(node.name for node in model.graph.node):
-        return model
-    named = onnx.ModelProto()
-    named.CopyFrom(model)
-    for node in named.graph.node:
-        node.name = node.name or next((name for name in node.output if name), "")
-    return named
+def node_name(node: Any) -> str:
+    """What a node is called: by its name, or as what it computes."""
+    return str(node.name or next((name for name in node.output if name), ""))
 
 
 def needed_nodes(nodes: Iterable[Any], names: Iterable[str]) -> list[Any]:

@@ -15,7 +15,7 @@ from onnx import TensorProto
 from tvm import tirx
 
 from rtcompile.errors import ModelError, UnsupportedError
-from rtcompile.frontends.graph_edit import named_nodes
+from rtcompile.frontends.graph_edit import node_name
 from rtcompile.frontends.keep_outputs import LeftOut, keep_outputs
 from rtcompile.frontends.onnx.graph_importer import import_graph
 from rtcompile.frontends.onnx.read_model import OPSETS, read_model, standard_opset
@@ -64,7 +64,7 @@ def _imported(whole: Any, outputs: Collection[str]) -> ImportedGraph:
     batch = tirx.Var("n", "int64")
     shapes = _input_shapes(model, batch)
     # What is rewritten is told by the operator that the file has.
-    operators = {node.name: node.op_type for node in named_nodes(original).graph.node}
+    operators = {node_name(node): node.op_type for node in original.graph.node}
     module = import_graph(model, shapes, batch, operators)
     names = tuple(output.name for output in model.graph.output)
     return ImportedGraph(module, tuple(shapes), names, original, left_out, quantized)
@@ -76,7 +76,7 @@ def _settled(model: Any, opset: int) -> tuple[Any, Any]:
     resolved = without_written_sequences(resolve_branches(model, opset))
     by_row = row_gathers(resolved, opset)
     original = model if by_row is resolved else by_row
-    return original, named_nodes(rewrite_einsum(settle_shapes(by_row, opset)))
+    return original, rewrite_einsum(settle_shapes(by_row, opset))
 
 
 def _input_shapes(model: Any, batch: Any) -> dict[str, list[Any]]:

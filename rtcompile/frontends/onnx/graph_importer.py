@@ -20,6 +20,7 @@ from onnx import helper, numpy_helper
 from tvm import relax
 
 from rtcompile.errors import UnsupportedError
+from rtcompile.frontends.graph_edit import node_name
 from rtcompile.frontends.node_builder import NodeBuilder
 from rtcompile.frontends.onnx.constants import (
     NotComputable,
@@ -110,7 +111,7 @@ class _Importer:
         """Put the outputs of `nodes` into `scope`."""
         listed = list(nodes)
         for place, proto in enumerate(listed):
-            name = proto.name or f"#{place}"
+            name = node_name(proto) or f"#{place}"
             if not self._depth:
                 self._block.at(name, self._operators.get(name, proto.op_type))
             self._depth += 1
