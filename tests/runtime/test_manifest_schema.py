@@ -45,7 +45,8 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
     if isinstance(value, dict):
         entries = value.items()
     elif isinstance(value, list):
-        entries = enumerate(value[:2] + value[-1:] if len(value) > 3 else value)
+        places = range(len(value)) if len(value) < 4 else (0, 1, len(value) - 1)
+        entries = [(index, value[index]) for index in places]
     for key, one in entries:
         yield (*path, key)
         yield from _places(one, (*path, key))
