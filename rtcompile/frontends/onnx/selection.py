@@ -59,8 +59,11 @@ def _top_k_places(x: Any, axis: int, count: int, largest: bool) -> Any:
 
     def rank(*place: Any) -> Any:
         own, other = x[place], x[at(place, step)]
-        earlier = tirx.And(tirx.Not(before(own, other)), step < place[axis])
-        counts = tirx.Or(before(other, own), earlier)
+        # Not "neither comes before": a comparison that is negated loses its NaN when simplified.
+        same = own == other
+        if floats:
+            same = tirx.Or(same, tirx.And(tirx.isnan(own), tirx.isnan(other)))
+        counts = tirx.Or(before(other, own), tirx.And(same, step < place[axis]))
         return te.sum(tirx.Cast("int32", counts), axis=step)
 
     ranks = te.compute(x.shape, rank, name="ranks")
