@@ -1,13 +1,13 @@
 """ONNX in, Relax out.
 
-Opset 7 to 28. The first axis of every input is the batch where it is symbolic; all other extents
-are numbers. What cannot be imported is named: node, operator, reason.
+Opset 7 to 28. The first axis of every input is the batch where it is symbolic, or 1 in all of them;
+all other extents are numbers. What cannot be imported is named: node, operator, reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from onnx import TensorProto
 from tvm import tirx
 
 from rtcompile.errors import ModelError, UnsupportedError
+from rtcompile.frontends.fixed_batch import FIXED_BATCH, with_dynamic_batch
 from rtcompile.frontends.graph_edit import node_name
 from rtcompile.frontends.keep_outputs import LeftOut, keep_outputs
 from rtcompile.frontends.onnx.graph_importer import import_graph
@@ -34,7 +35,8 @@ class ImportedGraph:
     """A network as Relax. `inputs` and `outputs` are the graph's names, in its order.
 
     `left_out`: what it lacks of the file, since no one asked for it. `quantized`: what a model that
-    comes quantized was, whose float graph this is.
+    comes quantized was, whose float graph this is. `rewritings`: graphs before and after what says
+    otherwise which rows are read, for verification to compare.
     """
 
     module: Any
@@ -43,6 +45,7 @@ class ImportedGraph:
     model: Any  # the onnx.ModelProto, for verification and table names
     left_out: LeftOut
     quantized: QuantizedModel | None = None
+    rewritings: tuple[tuple[Any, Any], ...] = ()
 
 
 def import_onnx(path: Path, outputs: Collection[str] = ()) -> ImportedGraph:
@@ -59,15 +62,26 @@ def import_onnx(path: Path, outputs: Collection[str] = ()) -> ImportedGraph:
 
 def _imported(whole: Any, outputs: Collection[str]) -> ImportedGraph:
     kept, left_out = keep_outputs(whole, outputs)
-    original, quantized = float_graph(kept)
-    original, model = _settled(original, standard_opset(original))
+    free = with_dynamic_batch(kept, standard_opset(kept))
+    try:
+        graph = _imported_rows(free, left_out)
+    except UnsupportedError as error:
+        raise error if free is kept else UnsupportedError(f"{error}; {FIXED_BATCH}") from error
+    return graph if free is kept else replace(graph, rewritings=((kept, free), *graph.rewritings))
+
+
+def _imported_rows(kept: Any, left_out: LeftOut) -> ImportedGraph:
+    """Of a graph whose batch is dynamic."""
+    floats, quantized = float_graph(kept)
+    original, model = _settled(floats, standard_opset(floats))
     batch = tirx.Var("n", "int64")
     shapes = _input_shapes(model, batch)
     # What is rewritten is told by the operator that the file has.
     operators = {node_name(node): node.op_type for node in original.graph.node}
     module = import_graph(model, shapes, batch, operators)
     names = tuple(output.name for output in model.graph.output)
-    return ImportedGraph(module, tuple(shapes), names, original, left_out, quantized)
+    rewritings = () if original is floats else ((floats, original),)
+    return ImportedGraph(module, tuple(shapes), names, original, left_out, quantized, rewritings)
 
 
 def _settled(model: Any, opset: int) -> tuple[Any, Any]:

@@ -17,6 +17,7 @@ from rtcompile.verification.network import verify_network
 from rtcompile.verification.ranking import verify_ranking, verify_ranking_rounding
 from rtcompile.verification.record import record_network, record_ranking
 from rtcompile.verification.recorded import SECTION
+from rtcompile.verification.rewritings import verify_rewritings
 from rtcompile.verification.rounding import ROUNDINGS, verify_rounding
 
 __all__ = ["verify_build"]
@@ -41,6 +42,7 @@ def verify_build(
     original = stored or compiler.original
     rows = _real_rows(compiler, options)
     found, section = None, None
+    verify_rewritings(compiler.original.graph, compiler.ports[0])
     lower = compiler.imported is not None or candidate is not checked
     if compiler.plan is None:
         judge, model = open_judge(original.graph), compiler.original.graph.model
