@@ -15,6 +15,8 @@ import onnx
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from rtcompile.verification.exact_deviations import EXACT_DEVIATIONS
+
 __all__ = ["Float64", "run_in_float64"]
 
 Array = npt.NDArray[Any]
@@ -43,7 +45,9 @@ class Float64:
         }
         try:
             if self._evaluator is None:
-                self._evaluator = ReferenceEvaluator(_widened(self._model))
+                self._evaluator = ReferenceEvaluator(
+                    _widened(self._model), new_ops=EXACT_DEVIATIONS
+                )
             with np.errstate(all="ignore"):
                 found: list[Array] = self._evaluator.run(None, given)
         except Exception:  # of no public base class: an operator that it lacks, or has in float32

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rtcompile.frontends.onnx.cumulative import CUMULATIVE
+from rtcompile.frontends.onnx.deviations import DEVIATIONS
 from rtcompile.frontends.onnx.elementwise import ELEMENTWISE
 from rtcompile.frontends.onnx.indexing import INDEXING
 from rtcompile.frontends.onnx.linear_models import LINEAR_MODELS
@@ -31,8 +32,8 @@ __all__ = ["CONVERTERS"]
 CONVERTERS: dict[tuple[str, str], Callable[[Node], Any]] = {
     ("", operator): converter
     for family in (
-        *(CUMULATIVE, ELEMENTWISE, INDEXING, NORMALIZATION, PADDING, POOLING, RECURRENCES),
-        *(LOG_SUM_EXP, REDUCTIONS, RESIZING, SCATTER, SELECTION, SHAPES),
+        *(CUMULATIVE, DEVIATIONS, ELEMENTWISE, INDEXING, NORMALIZATION, PADDING, POOLING),
+        *(RECURRENCES, LOG_SUM_EXP, REDUCTIONS, RESIZING, SCATTER, SELECTION, SHAPES),
     )
     for operator, converter in family.items()
 }

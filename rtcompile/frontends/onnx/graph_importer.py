@@ -178,9 +178,7 @@ class _Importer:
         if converter is not None:
             return _listed(converter(node))
         if domain == "" and proto.op_type in TVM_CONVERTERS:
-            by_tvm = convert_by_tvm(node)
-            if by_tvm is not None:
-                return by_tvm
+            return convert_by_tvm(node)
         if proto.op_type in REFUSED:
             raise NoConverterError(f"{node.operator}: {REFUSED[proto.op_type]}")
         body = function_body(node, proto, opsets)

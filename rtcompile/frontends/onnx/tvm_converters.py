@@ -10,6 +10,7 @@ from typing import Any
 from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map, onnx_input
 
+from rtcompile.frontends.onnx.deviations import layer_normalization
 from rtcompile.frontends.onnx.node import Node
 from rtcompile.frontends.onnx.values import Value
 
@@ -26,10 +27,10 @@ TVM_CONVERTERS = (
 )  # fmt: skip
 
 
-def convert_by_tvm(node: Node) -> Sequence[Value] | None:
-    """The outputs of a node, by TVM's converter; None where that ignores a part of the node."""
+def convert_by_tvm(node: Node) -> Sequence[Value]:
+    """The outputs of a node, by TVM's converter."""
     if node.operator == "LayerNormalization" and any(node.outputs[1:]):
-        return None  # it gives the mean and the deviation as 0
+        return layer_normalization(node)  # TVM gives the mean and the deviation as 0
     if node.operator == "ConvTranspose" and "output_shape" in node.attributes:
         node.refuse("output_shape is not supported: export the model with pads")
     converter = _get_convert_map()[node.operator].get_converter(node.opset)
