@@ -38,9 +38,7 @@ from relay_passes.matvec_to_matmul import matvec_to_matmul
 from relay_passes.pointwise_conv_to_matmul import pointwise_conv_to_matmul
 from relay_passes.precision import PrecisionPlan
 from relay_passes.quantize_dense import quantize_dense
-from relay_passes.raise_bounds import raise_bounds
 from relay_passes.report import PassReport, Report
-from relay_passes.resolve_squeeze import resolve_squeeze
 from relay_passes.scale_factors import scale_factors
 from relay_passes.share_values import share_values
 from relay_passes.sink_permutes import sink_permutes
@@ -108,8 +106,6 @@ def legalize_apart(mod: IRModule, report: PassReport) -> IRModule:
 
 
 SIMPLIFY: tuple[GraphPass, ...] = (
-    # Before anything that asks for shapes.
-    resolve_squeeze,
     # While each call stands for one node of the file, by whose name it is refused.
     check_row_independence,
     # Before all that have templates, which are of float32.
@@ -122,7 +118,6 @@ SIMPLIFY: tuple[GraphPass, ...] = (
     slice_picks,
     canonicalize,
     fold_checks,
-    raise_bounds,
     pointwise_conv_to_matmul,
     matvec_to_matmul,
     # Before the dense layers: a matmul must see through squeeze and expand_dims.

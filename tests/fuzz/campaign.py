@@ -29,7 +29,7 @@ import onnx
 import runtime
 from rtcompile import BuildOptions, build
 from rtcompile.errors import RtcompileError
-from tests.fuzz.draw import LARGE_ROWS, ROWS, draw_graph, draw_inputs
+from tests.fuzz.draw import ROWS, draw_graph, draw_inputs
 from tests.fuzz.graph import Graph, model_of
 from tests.fuzz.judge import Judges, disagreement
 
@@ -136,9 +136,8 @@ def _disagreement(seed: int, graph: Graph, scores: dict[int, Arrays]) -> str:
         if not found:
             return ""
         for index, value in enumerate(graph.outputs):
-            theirs, large = [f[index] for f in found], rows == LARGE_ROWS
-            got = scores[rows][value.name]
-            reason = disagreement(got, theirs, value.dtype, scale, large)
+            theirs, got = [f[index] for f in found], scores[rows][value.name]
+            reason = disagreement(got, theirs, value.dtype, scale, judges.overflows(scale))
             if reason:
                 return f"{value.name} at {rows} rows: {reason}"
     return ""

@@ -14,16 +14,16 @@ from tests.fuzz.patterns import PATTERNS
 from tests.fuzz.reducing import REDUCING
 from tests.fuzz.shaping import SHAPING
 
-__all__ = ["LARGE_ROWS", "ROWS", "draw_graph", "draw_inputs"]
+__all__ = ["ROWS", "draw_graph", "draw_inputs"]
 
 ROWS = (1, 2, 7, 65)
 
 # What hurts, by the count of rows. Where numbers are so large that their products have no place in
 # a float32, the order of sums decides between infinity and NaN.
-LARGE_ROWS = 7
+_LARGE_ROWS = 7
 _INFINITE = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-45, 88.5, -104.0)
 _LARGE = (0.0, -0.0, 1e30, -1e30, 3.4e38, -3.4e38, 1e-40, 2e9, 1e19)
-_HOSTILE = {1: (0.0,), 2: _INFINITE, LARGE_ROWS: _LARGE, 65: _INFINITE}
+_HOSTILE = {1: (0.0,), 2: _INFINITE, _LARGE_ROWS: _LARGE, 65: _INFINITE}
 
 _MOST_STEPS = 7
 

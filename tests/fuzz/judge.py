@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from rtcompile.verification.float64 import run_in_float64
@@ -25,6 +26,7 @@ Array = npt.NDArray[Any]
 
 _MOVED = 3e-6
 _BEYOND = 1e36  # from where float32 may overflow on the way
+_ADDENDS = 100  # of a sum
 _RELATIVE, _ABSOLUTE = 2e-4, 2e-5
 _OF_SCALE = 3e-6  # what a sum of some tens may lose of its largest addend
 
@@ -35,6 +37,7 @@ class Judges:
     def __init__(self, model: Any, steps: Any) -> None:
         """`steps`: the model with every value as an output."""
         self._model, self._steps = model, steps
+        self._weight = _largest_weight(model)
         self._evaluator = ReferenceEvaluator(model)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
@@ -57,6 +60,15 @@ class Judges:
                 largest = np.maximum(largest, finite.max(1))
         return largest
 
+    def overflows(self, scale: Array) -> Array:
+        """By row, whether float32 may overflow in a sum of products, and so by its order.
+
+        A product is of two numbers of the row, of which `scale` is the largest, or of one of them
+        and a weight.
+        """
+        with np.errstate(over="ignore"):
+            return np.asarray(scale * np.maximum(scale, self._weight) * _ADDENDS > _BEYOND)
+
     def outputs(self, inputs: Mapping[str, Array]) -> list[list[Array]]:
         """By judge, by output."""
         found = []
@@ -75,6 +87,13 @@ class Judges:
         return found
 
 
+def _largest_weight(model: Any) -> float:
+    """The largest finite number among a model's constants."""
+    arrays = [numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
+    floats = [abs(a[np.isfinite(a)]).max(initial=0) for a in arrays if a.dtype.kind == "f"]
+    return float(max(floats, default=0))
+
+
 def _moved(inputs: Mapping[str, Array], factor: float) -> dict[str, Array]:
     return {
         name: (array * factor).astype(array.dtype) if array.dtype.kind == "f" else array
@@ -83,12 +102,12 @@ def _moved(inputs: Mapping[str, Array], factor: float) -> dict[str, Array]:
 
 
 def disagreement(
-    got: Array, judges: Sequence[Array], dtype: str, scale: Array, large: bool = False
+    got: Array, judges: Sequence[Array], dtype: str, scale: Array, overflows: Array
 ) -> str:
     """How an output differs from what all judges have; "" where it does not.
 
-    `scale`: by row, the largest number on the way to it. `large`: inputs are so large that the
-    order of sums decides what is no finite number.
+    `scale`: by row, the largest number on the way to it. `overflows`: by row, whether the order of
+    sums decides what is a finite number; where `got` or a judge has none there, all will do.
     """
     if str(got.dtype) != dtype:
         return f"dtype {got.dtype} instead of {dtype}"
@@ -107,12 +126,13 @@ def disagreement(
         if dtype.startswith("float"):
             stacked = np.stack([np.where(np.isfinite(w), w, np.nan) for w in wide])
             low, high = np.nanmin(stacked, 0), np.nanmax(stacked, 0)
-            of_row = scale.reshape(-1, *[1] * (got.ndim - 1)) * _OF_SCALE
+            by_row = (-1, *[1] * (got.ndim - 1))
+            of_row = scale.reshape(by_row) * _OF_SCALE
             room = _ABSOLUTE + of_row + _RELATIVE * np.maximum(abs(low), abs(high))
             fine |= (values >= low - room) & (values <= high + room)
             fine |= (high > _BEYOND) | (low < -_BEYOND)
-            if large:
-                fine |= ~np.isfinite(np.stack(wide)).all(0)
+            infinite = ~np.isfinite(np.stack([values, *wide])).all(0)
+            fine |= infinite & overflows.reshape(by_row)
     if fine.all():
         return ""
     at = tuple(int(i) for i in np.argwhere(~fine)[0])
