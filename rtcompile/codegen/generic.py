@@ -33,6 +33,7 @@ from tvm.ir.expr import TensorLoad
 from relay_passes.exact_llvm import exact_llvm
 from relay_passes.exact_values import exact_values, extern_names
 from rtcompile.codegen.bounded_accesses import with_bounded_accesses
+from rtcompile.codegen.safe_divisors import with_safe_divisors
 from rtcompile.codegen.vector_math import with_vector_math
 
 __all__ = [
@@ -116,7 +117,7 @@ def lower_generic(
     function = function.with_attr("global_symbol", name)
     schedule = s_tir.Schedule(tvm.IRModule({name: function}))
     _inline(schedule, name)
-    exact = exact_values(schedule.mod[name])
+    exact = exact_values(with_safe_divisors(schedule.mod[name]))
     schedule = s_tir.Schedule(tvm.IRModule({name: exact}))
     for block in schedule.get_child_blocks(schedule.get_sblock("root", name)):
         _schedule_block(schedule, block, config)

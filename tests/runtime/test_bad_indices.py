@@ -91,6 +91,33 @@ def test_places_of_several_axes(tmp_path: Path) -> None:
             ranker.predict({"x": x, "i": np.array([[1, 2], bad])})
 
 
+_ELEMENTS = "(float[N, 4] x, int32[N, 2] i, float[N, 2] u) => (float[N, 4] y)"
+_ND = "(float[N, 2, 4] z, float[2, 4] x, int64[3, 2] i, float[3] u) => (float[N, 2, 4] y)"
+
+
+@pytest.mark.parametrize("reduction", ["none", "add", "max"])
+def test_nothing_is_written_outside(tmp_path: Path, reduction: str) -> None:
+    body = f'{{ y = ScatterElements<axis=1, reduction="{reduction}">(x, i, u) }}'
+    ranker, x = _ranker(tmp_path, f"{_ELEMENTS} {body}"), np.zeros((2, 4), np.float32)
+    feeds = {"x": x, "u": np.ones((2, 2), np.float32)}
+    got = ranker.predict({**feeds, "i": np.array([[0, 3], [-4, -1]], np.int32)})["y"]
+    assert got.tolist() == [[1, 0, 0, 1]] * 2
+    for bad in (4, -5, np.iinfo(np.int32).min):
+        with pytest.raises(runtime.UnknownIdError, match=rf"^input 'i': id {bad} .*\(row 1\)"):
+            ranker.predict({**feeds, "i": np.array([[0, 1], [2, bad]], np.int32)})
+
+
+def test_a_place_outside_one_axis_is_no_place_of_the_next(tmp_path: Path) -> None:
+    ranker = _ranker(tmp_path, f"{_ND} {{ w = ScatterND(x, i, u) y = Add(z, w) }}")
+    zero = np.zeros((1, 2, 4), np.float32)
+    feeds = {"z": zero, "x": zero[0], "u": np.array([1, 2, 3], np.float32)}
+    got = ranker.predict({**feeds, "i": np.array([[0, 0], [1, 3], [-1, -4]])})["y"]
+    assert got[0].tolist() == [[1, 0, 0, 0], [3, 0, 0, 2]]
+    for bad in ([0, 4], [2, 0], [1, -5]):
+        with pytest.raises(runtime.UnknownIdError, match=r"^input 'i': id .* is 2 x 4"):
+            ranker.predict({**feeds, "i": np.array([[0, 0], bad, [1, 1]])})
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
 def test_what_is_no_number_is_no_id(tmp_path: Path, bad: float) -> None:
     body = "{ a = Cast<to=7>(f) k = Add(a, one) y = Gather(T, k) }"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from tvm import relax
 
+from relay_passes.checked_values import CHECK_INDEX
 from rtcompile.errors import ModelError
 from rtcompile.frontends.onnx.node import Node
 from rtcompile.frontends.onnx.values import Known
 
-__all__ = ["INDEXING", "counted_from_end"]
+__all__ = ["INDEXING", "checked_index", "counted_from_end"]
 
 
 def _fixed(node: Node, axis: int) -> int:
@@ -31,6 +32,18 @@ def counted_from_end(node: Node, indices: Any, extents: Any) -> Any:
     below = node.emit(relax.op.less(indices, node.scalar(0, dtype)))
     from_end = node.emit(relax.op.add(indices, Known(np.asarray(extents, dtype)).constant))
     return node.emit(relax.op.where(below, from_end, indices))
+
+
+def checked_index(node: Node, indices: Any, extents: Sequence[int], wraps: bool = True) -> Any:
+    """int64 indices, each in [0, extent) of its place of the last axis; else the request's error.
+
+    `extents`: one for all, or one for each place. `wraps`: negative ones count from the end.
+    For what becomes TIR at once: the indices of operators of Relax are found by a pass.
+    """
+    extent = "x".join(map(str, extents if len(set(extents)) > 1 else extents[:1]))
+    symbol = f"{CHECK_INDEX}.{extent}.{'wrap' if wraps else 'plain'}.{node.operator}"
+    ty = relax.TensorType(indices.ty.shape, "int64")
+    return node.emit(relax.op.call_dps_packed(symbol, relax.Tuple([indices]), out_ty=ty))
 
 
 def _gather(node: Node) -> Any:

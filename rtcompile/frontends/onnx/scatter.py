@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tvm import relax, te, tirx
 
-from rtcompile.frontends.onnx.indexing import counted_from_end
+from rtcompile.frontends.onnx.indexing import checked_index
 from rtcompile.frontends.onnx.node import Node
 from rtcompile.frontends.onnx.values import Known
 
@@ -132,7 +132,7 @@ def _scatter_elements(node: Node) -> Any:
     for place, (all_of, some) in enumerate(zip(extents, written, strict=True)):
         if place != axis and isinstance(all_of, int) != isinstance(some, int):
             node.refuse("rows write to a tensor that all rows share, or to some of the rows")
-    indices = counted_from_end(node, node.tensor(1), extents[axis])
+    indices = checked_index(node, node.tensor(1), [extents[axis]])
     return _scattered(node, (node.tensor(0), indices, node.tensor(2)), axis, _reduction(node))
 
 
@@ -150,7 +150,7 @@ def _scatter_nd(node: Node) -> Any:
         node.refuse("it writes to other rows of a request by their number")
     count = int(np.prod(shape[:-1]))
     steps = np.array([int(np.prod(leading[at + 1 :])) for at in range(depth)], np.int64)
-    indices = counted_from_end(node, node.cast(node.tensor(1), "int64"), leading)
+    indices = checked_index(node, node.tensor(1), leading)
     scaled = node.emit(relax.op.multiply(indices, Known(steps).constant))
     flat = node.reshape(
         node.emit(relax.op.sum(scaled, [len(shape) - 1])), [count, *[1] * len(rest)]
@@ -175,6 +175,8 @@ def _tensor_scatter(node: Node) -> Any:
         places = node.emit(relax.op.add(node.cast(start, "int64"), places))
     if node.text("mode", "linear") == "circular":
         places = node.emit(relax.op.floor_mod(places, node.scalar(length, "int64")))
+    else:
+        places = checked_index(node, places, [length], wraps=False)
     places = node.emit(relax.op.broadcast_to(places, relax.ShapeExpr(list(update))))
     return _scattered(node, (node.tensor(0), places, node.tensor(1)), axis, _LAST)
 
