@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from rtcompile.verification.exact_deviations import EXACT_DEVIATIONS
@@ -62,7 +62,10 @@ def _widened(model: Any) -> Any:
     graph = wide.graph
     for tensor in graph.initializer:
         _widen(tensor)
+    opset = max((o.version for o in wide.opset_import if o.domain in ("", "ai.onnx")), default=0)
     for node in graph.node:
+        if node.op_type == "GroupNormalization" and opset >= 21:
+            _compute_in_double(node)
         for attribute in node.attribute:
             if attribute.name == "value" and attribute.HasField("t"):
                 _widen(attribute.t)
@@ -72,6 +75,13 @@ def _widened(model: Any) -> Any:
         if value.type.tensor_type.elem_type == TensorProto.FLOAT:
             value.type.tensor_type.elem_type = TensorProto.DOUBLE
     return wide
+
+
+def _compute_in_double(node: Any) -> None:
+    """The type that its definition casts to."""
+    kept = [attribute for attribute in node.attribute if attribute.name != "stash_type"]
+    del node.attribute[:]
+    node.attribute.extend([*kept, helper.make_attribute("stash_type", TensorProto.DOUBLE)])
 
 
 def _widen(tensor: Any) -> None:

@@ -8,22 +8,18 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
 import runtime
 from rtcompile import BuildOptions, build
 from rtcompile.errors import RtcompileError
 from runtime.errors import RequestError
+from tests.onnx_nodes.agreement import Panel, difference
 from tests.onnx_nodes.hostile import hostile_rows
 from tests.onnx_nodes.rebatch import RowCase, row_case
-from tests.onnx_nodes.reference import Array, Evaluator, Feeds
+from tests.onnx_nodes.reference import Evaluator, Feeds
 
 __all__ = ["Outcome", "Verdict", "judge"]
-
-
-# Relative and absolute, by the dtype of a result.
-_TOLERANCES = {"float16": (1e-2, 1e-3), "bfloat16": (4e-2, 1e-2)}
 
 
 # Whose reference reads, or loops, outside of its operand where an index is far off.
@@ -113,53 +109,16 @@ def _compare(case: RowCase, ranker: Any) -> str:
 
 
 def _differs(judges: dict[str, Evaluator], ranker: Any, names: list[str], feeds: Feeds) -> str:
-    wanted: dict[str, list[Array]] = {}
-    for who, evaluate in judges.items():
-        try:
-            wanted[who] = evaluate(feeds)
-        except Exception:  # it has no answer for these values
-            continue
-    if not wanted:
+    panel = Panel(judges, feeds)
+    first = next(panel.said(), None)
+    if first is None:  # nobody has an answer for these values
         return ""
     answer = ranker.predict(dict(feeds))
-    problems = []
     for place, name in enumerate(names):
-        for want in wanted.values():
-            problem = _difference(name, np.asarray(want[place]), answer[name])
-            if not problem:
-                break
-            problems.append(problem)
-        else:
-            return problems[-1]
-    dtype = _dtypes(wanted, names)
-    for name in names:
-        if name in dtype and dtype[name] != answer[name].dtype:
-            return f"{name}: {answer[name].dtype} instead of {dtype[name]}"
+        problem = difference(name, place, answer[name], panel)
+        if problem:
+            return problem
+    for name, want in zip(names, first[1], strict=True):
+        if first[0] != "float64" and want.dtype != answer[name].dtype:
+            return f"{name}: {answer[name].dtype} instead of {want.dtype}"
     return ""
-
-
-def _dtypes(wanted: dict[str, list[Array]], names: list[str]) -> dict[str, Any]:
-    for who in ("onnxruntime", "reference"):
-        if who in wanted:
-            pairs = zip(names, wanted[who], strict=True)
-            return {name: np.asarray(array).dtype for name, array in pairs}
-    return {}
-
-
-def _difference(name: str, want: Array, got: Array) -> str:
-    if want.shape != got.shape:
-        return f"{name}: shape {got.shape} instead of {want.shape}"
-    if want.dtype.kind in "OUS":
-        return "" if np.array_equal(want, got) else f"{name}: {got} instead of {want}"
-    relative, absolute = _TOLERANCES.get(got.dtype.name, (1e-3, 1e-5))
-    if got.dtype.kind in "biu" and want.dtype.kind in "biu":
-        same = want == got
-    else:
-        with np.errstate(all="ignore"):
-            rounded = want.astype(got.dtype) if want.dtype.itemsize > got.dtype.itemsize else want
-            wide, other = rounded.astype(np.float64), got.astype(np.float64)
-            same = np.isclose(other, wide, rtol=relative, atol=absolute, equal_nan=True)
-    if same.all():
-        return ""
-    at = tuple(int(i) for i in np.argwhere(~same)[0])
-    return f"{name}{list(at)}: {got[at]} instead of {want[at]} ({(~same).sum()} of {same.size})"

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
+from onnx.inliner import inline_selected_functions
 from onnx.reference import ReferenceEvaluator
 
 from rtcompile.verification.float64 import run_in_float64
@@ -32,6 +33,9 @@ def evaluators(model: onnx.ModelProto) -> dict[str, Evaluator]:
     found: dict[str, Evaluator] = {}
     with contextlib.suppress(Exception):  # of no public base class: it has no such operator
         found["reference"] = _reference(model)
+    defined = _definition(model)
+    if defined is not None:
+        found["definition"] = defined
     found["float64"] = lambda feeds: _in_float64(model, feeds)
     if not any(node.op_type in _RAISES_SIGNALS for node in model.graph.node):
         session = _session(model)
@@ -48,6 +52,20 @@ def _reference(model: onnx.ModelProto) -> Evaluator:
             return list(evaluator.run(None, dict(feeds)))
 
     return run
+
+
+def _definition(model: onnx.ModelProto) -> Evaluator | None:
+    """onnx's evaluator on the bodies of the operators that ONNX defines by others, if there are."""
+    operators = [(node.domain, node.op_type) for node in model.graph.node]
+    try:
+        inlined = inline_selected_functions(
+            model, operators, exclude=False, inline_schema_functions=True
+        )
+        if [(node.domain, node.op_type) for node in inlined.graph.node] == operators:
+            return None
+        return _reference(inlined)
+    except Exception:  # of no public base class: a body that needs types which are not known
+        return None
 
 
 def _in_float64(model: onnx.ModelProto, feeds: Feeds) -> list[Array]:

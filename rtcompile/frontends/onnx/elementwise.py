@@ -10,6 +10,7 @@ import numpy as np
 from tvm import relax
 
 from rtcompile.frontends.onnx.node import Node, element_type
+from rtcompile.frontends.onnx.values import Known
 
 __all__ = ["ELEMENTWISE"]
 
@@ -55,18 +56,40 @@ def _clip(node: Node) -> Any:
 
 
 def _power(node: Node) -> Any:
-    """In the base's element type; integers by float64, whose powers are exact up to 2**53."""
-    dtype = node.dtype(0)
-    wide = dtype if dtype.startswith(("float", "bfloat")) else "float64"
+    """In the base's element type. Integers by float64, whose powers are exact up to 2**53; so are
+    integer exponents that float32 would round, since whether they are odd is the result's sign."""
+    dtype, wide = node.dtype(0), "float64"
+    if dtype.startswith(("float", "bfloat")) and not _is_rounded(node, 1, dtype):
+        wide = dtype
     base, exponent = (node.cast(node.tensor(place), wide) for place in (0, 1))
     return node.cast(node.emit(relax.op.power(base, exponent)), dtype)
 
 
+def _is_rounded(node: Node, place: int, dtype: str) -> bool:
+    """Whether an integer operand may be none of the values of a float type."""
+    given = node.dtype(place)
+    if given.startswith(("float", "bfloat")) or given == "bool" or dtype == "float64":
+        return False
+    exact = {"float32": 2**24, "float16": 2**11, "bfloat16": 2**8}[dtype]
+    value = node.inputs[place]
+    if isinstance(value, Known):
+        return bool((np.abs(value.array.astype(np.float64)) > exact).any())
+    return bool(np.iinfo(given).max > exact)
+
+
 def _modulo(node: Node) -> Any:
-    """With fmod, or of floats, the sign is the dividend's, else the divisor's."""
+    """With fmod the sign is the dividend's, else the divisor's. Of floats that is computed from the
+    first: -1 modulo infinity is infinity, where -1 - floor(-1 / inf) * inf would be NaN."""
+    x, by, dtype = node.tensor(0), node.tensor(1), node.dtype(0)
     if node.integer("fmod", 0):
-        return relax.op.mod(node.tensor(0), node.tensor(1))
-    return relax.op.floor_mod(node.tensor(0), node.tensor(1))
+        return relax.op.mod(x, by)
+    if not dtype.startswith(("float", "bfloat")):
+        return relax.op.floor_mod(x, by)
+    zero, rest = node.scalar(0, dtype), node.emit(relax.op.mod(x, by))
+    below = [node.emit(relax.op.less(value, zero)) for value in (rest, by)]
+    apart = node.emit(relax.op.logical_xor(*below))
+    apart = node.emit(relax.op.logical_and(apart, node.emit(relax.op.not_equal(rest, zero))))
+    return relax.op.where(apart, node.emit(relax.op.add(rest, by)), rest)
 
 
 def _shift(node: Node) -> Any:

@@ -3,7 +3,8 @@
     y[.., i, ..] = sum over taps k of x[.., at[i, k], ..] * weight[i, k]
 
 Places and weights come of onnx's own evaluator, asked for the rows of a unit matrix, so that every
-mode and every way to count coordinates is the specification's.
+mode and every way to count coordinates is the specification's. A place that it reads with a weight
+of 0 is a tap too: an infinity or NaN there is NaN in the result, as in ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -49,12 +50,15 @@ def _resize(node: Node) -> Any:
                 continue
             node.refuse("it resizes the batch; give scales, and 1 for the first axis")
         if value != (extent if by_size else 1):
-            found = _along(node, found, axis, _matrix(node, extent, value, by_size, old))
+            found = _along(node, found, axis, *_matrix(node, extent, value, by_size, old))
     return found
 
 
-def _matrix(node: Node, extent: int, value: Any, by_size: bool, old: bool) -> np.ndarray:
-    """The result of a unit matrix, [places, extent]."""
+def _matrix(
+    node: Node, extent: int, value: Any, by_size: bool, old: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """[places, extent]: the result of a unit matrix, and whether a weight of 0 is among those that
+    a place reads another with."""
     attributes = {n: v for n, v in node.attributes.items() if n in _KEPT}
     if old:
         attributes["coordinate_transformation_mode"] = "asymmetric"
@@ -67,28 +71,56 @@ def _matrix(node: Node, extent: int, value: Any, by_size: bool, old: bool) -> np
             [helper.make_node("Resize", inputs, ["y"], **attributes)],
             "axis",
             [
-                helper.make_tensor_value_info("x", 1, [extent, extent]),
-                helper.make_tensor_value_info(name, 7 if by_size else 1, [2]),
+                helper.make_tensor_value_info("x", 1, [extent]),
+                helper.make_tensor_value_info(name, 7 if by_size else 1, [1]),
             ],
             [helper.make_tensor_value_info("y", 1, None)],
         ),
         opset_imports=[helper.make_opsetid("", 19)],
     )
-    wanted = np.array([extent, value], np.int64) if by_size else np.array([1, value], np.float32)
-    feeds = {"x": np.eye(extent, dtype=np.float32), name: wanted}
-    matrix: np.ndarray = np.asarray(ReferenceEvaluator(model).run(None, feeds)[0]).T
-    return matrix
+    wanted = np.array([value], np.int64 if by_size else np.float32)
+    evaluator = ReferenceEvaluator(model)
+
+    def resized(x: np.ndarray) -> np.ndarray:
+        return np.asarray(evaluator.run(None, {"x": x, name: wanted})[0])
+
+    units = np.eye(extent, dtype=np.float32)
+    with np.errstate(invalid="ignore"):
+        zeros = [np.isnan(resized(np.where(unit, np.float32(np.inf), unit))) for unit in units]
+    return np.stack([resized(unit) for unit in units], axis=1), np.stack(zeros, axis=1)
 
 
-def _along(node: Node, x: Any, axis: int, matrix: np.ndarray) -> Any:
+def _taps(matrix: np.ndarray, zeros: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[places, taps]: what each reads, and by which weight.
+
+    A place with fewer taps than others reads its heaviest in several shares: by a weight of 0 that
+    would be NaN of an infinity.
+    """
+    found = []
+    for weights, by_zero in zip(matrix, zeros, strict=True):
+        taps = [(int(at), float(weights[at])) for at in np.flatnonzero(weights)]
+        found.append(taps + [(int(at), 0.0) for at in np.flatnonzero(by_zero)] or [(0, 0.0)])
+    count = max(map(len, found))
+    shared = [_shared(taps, count) for taps in found]
+    order = np.array([[at for at, _ in taps] for taps in shared], np.int64)
+    return order, np.array([[weight for _, weight in taps] for taps in shared], np.float32)
+
+
+def _shared(taps: list[tuple[int, float]], count: int) -> list[tuple[int, float]]:
+    """As many taps as `count`, the heaviest of `taps` in equal shares."""
+    at, weight = max(taps, key=lambda tap: abs(tap[1]))
+    others = [tap for tap in taps if tap[0] != at or tap[1] != weight]
+    shares = count - len(others)
+    return [(at, weight / shares)] * shares + others
+
+
+def _along(node: Node, x: Any, axis: int, matrix: np.ndarray, zeros: np.ndarray) -> Any:
     """The sum of taps along an axis."""
     dtype, rank = str(x.ty.dtype), len(node.extents_of(x))
-    taps = max(int((matrix != 0).sum(axis=1).max()), 1)
-    order = np.argsort(matrix == 0, axis=1, kind="stable")[:, :taps]
-    weights = np.take_along_axis(matrix, order, axis=1)
+    order, weights = _taps(matrix, zeros)
     total = None
-    for tap in range(taps):
-        places = Known(np.ascontiguousarray(order[:, tap]).astype(np.int64)).constant
+    for tap in range(order.shape[1]):
+        places = Known(np.ascontiguousarray(order[:, tap])).constant
         part = node.emit(relax.op.take(x, places, axis))
         if not (weights[:, tap] == 1).all():
             column = [-1 if at == axis else 1 for at in range(rank)]

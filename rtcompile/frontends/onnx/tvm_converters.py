@@ -11,6 +11,9 @@ from tvm import relax
 from tvm.relax.frontend.onnx.onnx_frontend import _get_convert_map, onnx_input
 
 from rtcompile.frontends.onnx.deviations import layer_normalization
+from rtcompile.frontends.onnx.dilated_transposed_convolution import (
+    dilated_transposed_convolution,
+)
 from rtcompile.frontends.onnx.node import Node
 from rtcompile.frontends.onnx.values import Value
 
@@ -33,6 +36,8 @@ def convert_by_tvm(node: Node) -> Sequence[Value]:
         return layer_normalization(node)  # TVM gives the mean and the deviation as 0
     if node.operator == "ConvTranspose" and "output_shape" in node.attributes:
         node.refuse("output_shape is not supported: export the model with pads")
+    if node.operator == "ConvTranspose" and max(node.integers("dilations") or [1]) > 1:
+        return [dilated_transposed_convolution(node)]
     converter = _get_convert_map()[node.operator].get_converter(node.opset)
     inputs = onnx_input()
     inputs.extend(
