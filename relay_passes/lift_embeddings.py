@@ -75,6 +75,9 @@ class _Rewriter(relax.PyExprMutator):
             return super().visit_call_(op)
         if constant_array(ids) is not None:
             return super().visit_call_(op)  # a constant: folded later
+        if all(isinstance(extent, int) for extent in shape_of(ids) or ()):
+            self._report.refused.append("take by ids that all rows share")
+            return super().visit_call_(op)
         self._report.applied += 1
         source, _ = self._ids.unwrapped(ids, matrix.shape[:1])
         name, column = EMBEDDING_LOOKUP, self._ids.of(source)

@@ -128,7 +128,7 @@ class _Matcher:
         """Whether a value has one row, and so is known before the items' scores."""
         is_param = any(value.same_as(param) for param in self._params)
         extents = shape_of(value) if is_param else None
-        return extents is not None and extents[0] == 1
+        return extents is not None and extents[:1] == (1,)
 
     def _scoring(self, masked: _Masked) -> _Scoring | None:
         last = self._behind_steps(masked)

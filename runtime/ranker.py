@@ -286,7 +286,8 @@ class Ranker:
         """Run a graph that was built without features on its own inputs.
 
         `inputs`: graph input name -> array [rows, ...] of a convertible dtype; all with the same
-        row count. Returns graph output name -> array [rows, ...], in the graph's order.
+        row count. One that all rows share is given once: a number for an input of rank 0.
+        Returns graph output name -> array [rows, ...], in the graph's order.
         Raises RequestError for wrong names, dtypes or shapes, UnknownIdError for an id outside its
         table.
         """

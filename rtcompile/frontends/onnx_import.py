@@ -121,7 +121,9 @@ def _input_shapes(model: Any, batch: Any) -> dict[str, list[Any]]:
                 )
         shapes[value.name] = shape
     if not any(shape and not isinstance(shape[0], int) for shape in shapes.values()):
+        told = ", ".join(f"{name!r} of {shape}" for name, shape in shapes.items())
         raise UnsupportedError(
-            "no input has a dynamic first axis; export the model with a dynamic batch"
+            f"no input has a dynamic first axis, so nothing says how many rows there are ({told}); "
+            "export the model with a dynamic batch"
         )
     return shapes

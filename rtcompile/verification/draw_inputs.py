@@ -87,8 +87,8 @@ class InputPlan:
         if not np.issubdtype(port.dtype, np.floating):
             least = int(port.name in self.uses.divisors)
             most = self.ids.whole.get(port.name, 2) + least
-            return rng.integers(least, most, shape).astype(port.dtype)
-        values = rng.normal(size=shape)
+            return np.asarray(rng.integers(least, most, shape)).astype(port.dtype)
+        values = np.asarray(rng.normal(size=shape))
         for column, table_rows in columns.items():
             values[:, column] = rng.integers(0, table_rows, rows)
         return values.astype(port.dtype)

@@ -333,7 +333,7 @@ def _off_by_a_place(inputs: Inputs, seed: int) -> dict[str, Array]:
         if array.dtype.kind == "f":
             step = 4 * np.finfo(array.dtype).eps * rng.choice([-1.0, 1.0], array.shape)
             with np.errstate(over="ignore", invalid="ignore"):
-                found[name] = (array * (1 + step)).astype(array.dtype)
+                found[name] = np.asarray(array * (1 + step)).astype(array.dtype)
     return found
 
 
