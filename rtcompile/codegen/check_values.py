@@ -8,7 +8,7 @@
             if not good(given[i]):  status = (code, check, given[i], start + i / factor)
 
     index     id = given + (given < 0 ? extent : 0);  good: 0 <= id < extent;  safe: id or 0
-    number    good: an int64 can hold it;  safe: the integer, or 0
+    number    good: its integer can hold it;  safe: the integer, or 0
     divisor   good: not 0;  safe: given, or 1 for 0 (and for -1, where it is a unit)
 
 `extent` is that of the index's place of the last axis. The first report of a request stays.
@@ -112,7 +112,9 @@ class _NumberCheck:
         self._shape = shape
 
     def __call__(self, value: Any, column: int) -> Checked:
-        wide, limit = tirx.Cast("float64", value), tirx.const(float(1 << 63), "float64")
+        # Fewer than 32 bits are the last ones of an int32, unsigned 32 bits those of an int64.
+        bits = 63 if self._shape.result in ("int64", "uint64", "uint32") else 31
+        wide, limit = tirx.Cast("float64", value), tirx.const(float(1 << bits), "float64")
         # TVM negates a comparison as if there were no NaN.
         wide = tirx.Select(tirx.isnan(wide), limit, wide)
         good = tirx.And(wide >= -limit, wide < limit)

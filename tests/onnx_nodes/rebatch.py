@@ -41,8 +41,9 @@ def row_case(model: onnx.ModelProto, data: Sequence[Any]) -> RowCase | None:
         n: np.asarray(v) if isinstance(v, np.generic) else v
         for n, v in zip(names, data, strict=False)
     }
+    shaped = {v.name for v in model.graph.input if v.type.tensor_type.shape.dim}  # no optional ones
     tried = None
-    for chosen in _choices(given):
+    for chosen in _choices({name: given[name] for name in given if name in shaped}):
         batched = _rebatched(model, given, chosen)
         rows = {name: given[name] for name in chosen}
         judges = evaluators(batched)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx.parser
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
 import rtcompile
 import runtime
@@ -156,6 +156,16 @@ def test_an_index_that_no_request_can_read_is_refused(tmp_path: Path) -> None:
     text = "(float[N, 8] x) => (float[N, 1] y) { y = Gather<axis=1>(x, i) }"
     with pytest.raises(rtcompile.errors.RtcompileError, match="9 of an axis that has 8"):
         _ranker(tmp_path, text, i=nine)
+
+
+@pytest.mark.parametrize("to", [TensorProto.INT32, TensorProto.INT16, TensorProto.UINT8])
+def test_a_number_that_its_integer_cannot_hold_is_no_id(tmp_path: Path, to: int) -> None:
+    body = f"{{ c = Cast<to={to}>(f) k = Cast<to=7>(c) y = Gather(T, k) }}"
+    ranker = _ranker(tmp_path, f"(double[N] f) => (float[N] y) {body}", T=_table(9))
+    assert ranker.predict({"f": np.array([2.9, 4])})["y"].tolist() == [2, 4]
+    for bad in (2.0**31, 2.0**32, 1e18, -(2.0**40)):  # whose last bits are those of 0
+        with pytest.raises(runtime.UnknownIdError, match=r"^input 'f': .* no id of table 'T'"):
+            ranker.predict({"f": np.array([1, bad])})
 
 
 _FEATURES = [
