@@ -128,7 +128,7 @@ def test_what_is_no_number_is_no_id(tmp_path: Path, bad: float) -> None:
         ranker.predict({"f": np.array([1, bad], np.float32)})
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint8"])
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint8", "uint64"])
 @pytest.mark.parametrize("operator", ["Div", "Mod", "Mod<fmod=1>"])
 def test_a_divisor_of_zero_is_named(tmp_path: Path, dtype: str, operator: str) -> None:
     text = f"({dtype}[N] a, {dtype}[N] b) => ({dtype}[N] y) {{ y = {operator}(a, b) }}"
@@ -156,6 +156,17 @@ def test_an_index_that_no_request_can_read_is_refused(tmp_path: Path) -> None:
     text = "(float[N, 8] x) => (float[N, 1] y) { y = Gather<axis=1>(x, i) }"
     with pytest.raises(rtcompile.errors.RtcompileError, match="9 of an axis that has 8"):
         _ranker(tmp_path, text, i=nine)
+
+
+@pytest.mark.parametrize("stored", ["int8", "int4", "fp16", "bf16"])
+def test_an_id_outside_of_a_table_of_few_bits_is_named(tmp_path: Path, stored: Any) -> None:
+    model = _model(tmp_path, f"(int32[N] i) => (float[N, 64] y) {_GATHER}", T=_table(500, 64))
+    options = rtcompile.BuildOptions(verify=False, embedding_dtype=stored)
+    rtcompile.build(model, options, output=tmp_path / "m.rtc")
+    ranker = runtime.load(tmp_path / "m.rtc")
+    for bad in (500, -501, np.iinfo(np.int32).max, np.iinfo(np.int32).min):
+        with pytest.raises(runtime.UnknownIdError, match=rf"^input 'i': id {bad} .*'T'.*\(row 1"):
+            ranker.predict({"i": np.array([-500, bad], np.int32)})
 
 
 @pytest.mark.parametrize("to", [TensorProto.INT32, TensorProto.INT16, TensorProto.UINT8])
