@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from onnx import numpy_helper
 from rtcompile.errors import ModelError
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.verification.exact_products import with_exact_products
+from rtcompile.verification.large_tables import without_tables
 
 __all__ = ["Run", "open_reference", "open_session", "run_off_by_a_place"]
 
@@ -50,17 +52,24 @@ def open_reference(model: Any) -> Run:
     options.log_severity_level = 4  # what it raises is said once
     # Quantize and dequantize pairs stay operators on floats, as ONNX defines them.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
-    exact = with_exact_products(model).SerializeToString()
+    exact, tables = without_tables(with_exact_products(model))
     try:
-        session = onnxruntime.InferenceSession(exact, options)
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in tables.values()]
+        if tables:
+            options.add_external_initializers(list(tables), values)
+        session = onnxruntime.InferenceSession(exact.SerializeToString(), options)
     except Exception as error:  # its exceptions share no public base class
         raise ModelError(f"ONNX Runtime cannot load the model: {error}") from error
 
-    def run(names: Sequence[str], inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        try:
-            found: list[npt.NDArray[Any]] = session.run(list(names), dict(inputs))
-        except Exception as error:
-            raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
-        return found
+    return partial(_run, session, values)
 
-    return run
+
+def _run(
+    session: Any, _tables: Sequence[Any], names: Sequence[str], inputs: Mapping[str, Any]
+) -> list[npt.NDArray[Any]]:
+    """`_tables`: what the session reads where it lies, and so must live as long."""
+    try:
+        found: list[npt.NDArray[Any]] = session.run(list(names), dict(inputs))
+    except Exception as error:
+        raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
+    return found

@@ -17,6 +17,9 @@ __all__ = ["OPSETS", "read_model", "standard_opset"]
 
 OPSETS = range(7, 29)
 
+# With room for what is no table.
+_LARGEST_MESSAGE = 2**31 - 2**24
+
 # Of the forms that a model's suffix names: binary, JSON, text.
 _NO_MODEL = (DecodeError, json_format.ParseError, text_format.ParseError)
 _STANDARD = ("", "ai.onnx")
@@ -33,7 +36,7 @@ def read_model(path: Path) -> Any:
         raise ModelError(f"{path}: no such file")
     try:
         model = onnx.load(str(path))
-        onnx.checker.check_model(model)
+        _check(model, path)
     except (*_NO_MODEL, onnx.checker.ValidationError, OSError, ValueError) as error:
         kind = looks_like(path)
         lines = str(error).strip().splitlines()
@@ -48,6 +51,15 @@ def read_model(path: Path) -> Any:
 def standard_opset(model: Any) -> int:
     """The version of ONNX's own operator set that a model imports."""
     return next(int(e.version) for e in model.opset_import if e.domain in _STANDARD)
+
+
+def _check(model: Any, path: Path) -> None:
+    """By the file where the model, its tables among it, is larger than a protobuf message may be.
+
+    Raises onnx.checker.ValidationError.
+    """
+    weights = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    onnx.checker.check_model(str(path) if weights > _LARGEST_MESSAGE else model)
 
 
 def _without_functions(model: Any) -> Any:
