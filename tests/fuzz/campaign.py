@@ -4,7 +4,7 @@
 
 says after each build how far it is, and of each failure the seed and the smallest graph. A graph is
 its seed: `--first SEED --graphs 1` runs it again, and a campaign goes on with the seed that it
-stopped at.
+stopped at. `--dtypes float32,float64,int8,uint8,bool` draws other graphs: types are part of a seed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import runtime
 from rtcompile import BuildOptions, build
 from rtcompile.errors import RtcompileError
 from tests.fuzz.draw import ROWS, draw_graph, draw_inputs
-from tests.fuzz.graph import Graph, model_of
+from tests.fuzz.graph import DTYPES, Graph, model_of
 from tests.fuzz.judge import Judges, disagreement
 
 __all__ = ["Campaign", "Failure", "graph_of", "run_graphs"]
@@ -61,14 +61,14 @@ class Campaign:
     failures: list[Failure] = field(default_factory=list)
 
 
-def graph_of(seed: int) -> Graph:
+def graph_of(seed: int, dtypes: tuple[str, ...] = DTYPES) -> Graph:
     """The graph that a seed stands for."""
-    return draw_graph(Random(seed), f"g{seed}_")
+    return draw_graph(Random(seed), f"g{seed}_", dtypes)
 
 
-def run_graphs(seeds: Sequence[int], campaign: Campaign) -> None:
+def run_graphs(seeds: Sequence[int], campaign: Campaign, dtypes: tuple[str, ...] = DTYPES) -> None:
     """Build the graphs of all seeds in one, or in halves where that fails."""
-    graphs = {seed: graph_of(seed) for seed in seeds}
+    graphs = {seed: graph_of(seed, dtypes) for seed in seeds}
     with tempfile.TemporaryDirectory(prefix="rtcompile-fuzz-") as folder:
         _run(graphs, campaign, Path(folder))
 
@@ -148,11 +148,14 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--graphs", type=int, default=20000)
     parser.add_argument("--a-build", type=int, default=_A_BUILD)
+    parser.add_argument("--dtypes", default=",".join(DTYPES))
     args = parser.parse_args()
+    dtypes = tuple(args.dtypes.split(","))
     campaign, start = Campaign(), time.monotonic()
     for first in range(args.first, args.first + args.graphs, args.a_build):
         known = len(campaign.failures)
-        run_graphs(range(first, min(first + args.a_build, args.first + args.graphs)), campaign)
+        seeds = range(first, min(first + args.a_build, args.first + args.graphs))
+        run_graphs(seeds, campaign, dtypes)
         for failure in campaign.failures[known:]:
             print(failure, flush=True)
         seconds = time.monotonic() - start

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.fuzz.elementwise import ELEMENTWISE
-from tests.fuzz.graph import Graph, Value
+from tests.fuzz.graph import DTYPES, Graph, Value
 from tests.fuzz.patterns import PATTERNS
 from tests.fuzz.reducing import REDUCING
 from tests.fuzz.shaping import SHAPING
@@ -28,9 +28,9 @@ _HOSTILE = {1: (0.0,), 2: _INFINITE, _LARGE_ROWS: _LARGE, 65: _INFINITE}
 _MOST_STEPS = 7
 
 
-def draw_graph(random: Random, prefix: str = "") -> Graph:
+def draw_graph(random: Random, prefix: str = "", dtypes: tuple[str, ...] = DTYPES) -> Graph:
     """A graph of up to seven steps: operators alone, and some that go together."""
-    graph = Graph(random, prefix)
+    graph = Graph(random, prefix, dtypes)
     for _ in range(random.randint(1, _MOST_STEPS)):
         kind = graph.choose(
             (ELEMENTWISE, ELEMENTWISE, ELEMENTWISE, SHAPING, SHAPING, REDUCING, REDUCING, PATTERNS)

@@ -16,11 +16,12 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["FLOATS", "INTEGERS", "OPSET", "Graph", "Value"]
+__all__ = ["DTYPES", "FLOATS", "INTEGERS", "OPSET", "Graph", "Value"]
 
 OPSET = 20
 FLOATS = ("float32",)
 INTEGERS = ("int32", "int64")
+DTYPES = (*FLOATS, *INTEGERS, "bool")
 _TYPES = {
     **{"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE},
     **{"float16": TensorProto.FLOAT16, "bool": TensorProto.BOOL},
@@ -47,7 +48,7 @@ class Graph:
 
     random: Random
     prefix: str = ""
-    dtypes: tuple[str, ...] = FLOATS + INTEGERS + ("bool",)
+    dtypes: tuple[str, ...] = DTYPES
     inputs: list[Value] = field(default_factory=list)
     constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     nodes: list[Any] = field(default_factory=list)
