@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
+
+from rtcompile.frontends.onnx.read_model import UNREADABLE
 
 __all__ = ["is_safe"]
 
@@ -50,7 +51,7 @@ def is_safe(path: Path) -> bool:
         if path.stat().st_size > _MOST_BYTES:
             return False
         model = onnx.load(str(path), load_external_data=False)
-    except (OSError, DecodeError, ValueError):
+    except UNREADABLE:
         return True
     graph = model.graph
     if model.functions or len(graph.node) > _MOST_NODES or graph.sparse_initializer:

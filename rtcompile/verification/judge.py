@@ -9,6 +9,10 @@ amplifies rounding is not refused for what float32 cannot give.
     ONNX Runtime and float64 agree         ->   the answer must be theirs
     they differ, NaN or infinite in one    ->   float64 is right, for rows without huge numbers
     they differ, and the row overflows     ->   not settled: any answer will do
+    the row has an infinity in it          ->   NaN and infinity count as one: inf - inf is NaN,
+                                                and the order of a sum decides whether it arises
+    float64 cannot be had                  ->   a NaN for a row with NaN or an infinity will do:
+                                                ONNX Runtime has kernels that make a number of it
 
 An answer that a last place of the inputs decides (the index of the largest of two near equals) may
 be that of inputs a last place off; where all inputs are integers, of weights a last place off.
@@ -187,11 +191,13 @@ class Judge:
             if exact is None:
                 allowed = _rows(one, batch.rows, TOLERANCE * _scale(one, batch))
                 still = wrong[k] & differ(one, other, allowed)
+                still &= ~(_isnan(other) & _odd(one, batch, "NaN", "inf"))
                 right = one
             else:
                 right = _in_dtype(exact[k], one.dtype).reshape(one.shape)
                 allowed = _allowed(one, right, batch)
                 still = _undecided(one, right, other, allowed, wrong[k], batch)
+            still &= ~(_odd(one, batch, "inf") & ~_isfinite(right) & ~_isfinite(other))
             if still.any():
                 nudged = self._nudged(batch, k, right, other, allowed)
                 still &= ~nudged | _kinds_differ(one, right)
@@ -228,8 +234,21 @@ def _swallowed(batch: Batch, want: Sequence[Array]) -> list[int]:
 
 def _doubted(want: Array, batch: Batch) -> Mask:
     """Numbers that ONNX Runtime has for a row with a NaN in it."""
-    odd = _of_rows(np.array(["NaN" in kind for kind in batch.kinds]), want, batch.rows)
-    return np.asarray(_rows(want, batch.rows, odd) & ~np.isnan(want))
+    return np.asarray(_odd(want, batch, "NaN") & ~np.isnan(want))
+
+
+def _odd(want: Array, batch: Batch, *words: str) -> Mask:
+    """The values of rows whose inputs have one of these in them."""
+    rows = np.array([any(word in kind for word in words) for kind in batch.kinds], bool)
+    return np.asarray(_rows(want, batch.rows, _of_rows(rows, want, batch.rows)))
+
+
+def _isnan(values: Array) -> Mask:
+    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
+
+
+def _isfinite(values: Array) -> Mask:
+    return np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
 
 
 def _of(

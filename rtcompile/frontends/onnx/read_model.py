@@ -13,15 +13,15 @@ from google.protobuf.message import DecodeError
 from rtcompile.errors import ModelError, UnsupportedError
 from rtcompile.frontends.onnx.file_kinds import looks_like
 
-__all__ = ["OPSETS", "read_model", "standard_opset"]
+__all__ = ["OPSETS", "UNREADABLE", "read_model", "standard_opset"]
 
 OPSETS = range(7, 29)
 
 # With room for what is no table.
 _LARGEST_MESSAGE = 2**31 - 2**24
 
-# Of the forms that a model's suffix names: binary, JSON, text.
-_NO_MODEL = (DecodeError, json_format.ParseError, text_format.ParseError)
+# What reading a file that is no model raises: binary, JSON or text, as its suffix says.
+UNREADABLE = (DecodeError, json_format.ParseError, text_format.ParseError, OSError, ValueError)
 _STANDARD = ("", "ai.onnx")
 
 
@@ -37,7 +37,7 @@ def read_model(path: Path) -> Any:
     try:
         model = onnx.load(str(path))
         _check(model, path)
-    except (*_NO_MODEL, onnx.checker.ValidationError, OSError, ValueError) as error:
+    except (*UNREADABLE, onnx.checker.ValidationError) as error:
         kind = looks_like(path)
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
