@@ -141,7 +141,10 @@ def _walk(views: Views, found: Found, keys: list[Key]) -> None:
     if len(keys) == 1:
         find_in_map(found, bad, table, *keys[0])
     else:
-        hit = lambda first, second, value: found.set(*value)  # noqa: E731
+
+        def hit(first: Any, second: Any, value: Any) -> None:
+            found.set(*value)
+
         each_match(table, False, keys[0], keys[1], bad, hit)
     _tell_bad(views, found.here, bad)
 
