@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm_ffi
 
 from runtime.errors import ArtifactError, RequestError
 from runtime.exact_conversion import array_of, check_convertible, copy_exactly
+from runtime.ffi import tvm_ffi
 
 __all__ = [
     "ALIGNMENT",

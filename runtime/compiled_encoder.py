@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm_ffi
 
 from runtime.arrays import align, aligned_empty
 from runtime.column_spec import ColumnSpec
 from runtime.encode import Columns, Encoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode
+from runtime.ffi import tvm_ffi
 from runtime.input_table import address
 from runtime.unparsed import UnparsedValues
 from runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm_ffi
 
 from runtime.column_spec import read_specs
 from runtime.columns import Column
 from runtime.encode import Encoder
 from runtime.encoded import Encoded
+from runtime.ffi import tvm_ffi
 from runtime.scratch import Scratch
 from runtime.stage import Stage
 from runtime.unparsed import UnparsedValues

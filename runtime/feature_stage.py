@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm_ffi
 
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec, read_specs
 from runtime.compiled_encoder import CompiledEncoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Word
 from runtime.errors import RequestError
+from runtime.ffi import tvm_ffi
 from runtime.items import Snapshot
 from runtime.plain_values import items_of
 from runtime.profile import KernelTime, Stopwatch, TimedEncoder

@@ -13,10 +13,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import tvm_ffi
 
 from runtime.arrays import aligned_empty
 from runtime.compiled_encoder import CompiledEncoder
+from runtime.ffi import tvm_ffi
 
 __all__ = ["KernelTime", "Profile", "Stopwatch", "TimedEncoder", "nanoseconds_a_tick", "step_times"]
 

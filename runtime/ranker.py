@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-import tvm_ffi
 
 from runtime.arrays import aligned_empty, aligned_rows
 from runtime.artifact import Artifact, damaged, read_artifact
 from runtime.columns import Column
 from runtime.errors import ArtifactError, RequestError
 from runtime.feature_stage import check_fields
+from runtime.ffi import tvm_ffi
 from runtime.input_table import address
 from runtime.items import ItemTable
 from runtime.log_lines import Difference, differences, row_values, to_lines

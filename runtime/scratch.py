@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import tvm_ffi
-
 from runtime.arrays import aligned_empty
+from runtime.ffi import tvm_ffi
 
 __all__ = ["HEADER", "Scratch", "ScratchMemory"]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm_ffi
 
 from runtime.arrays import aligned_block, aligned_empty, as_tensor, know_bfloat16
 from runtime.brief_calls import Trials
 from runtime.errors import RequestError
+from runtime.ffi import tvm_ffi
 from runtime.helpers import Helpers
 from runtime.input_table import InputTable, address
 from runtime.inputs_in_place import InputsInPlace

@@ -44,9 +44,13 @@ def test_the_runtime_pulls_in_nothing_heavy() -> None:
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    # torch is left out: where it is installed, tvm_ffi itself imports it.
-    heavy = {"tvm", "onnx", "onnxruntime", "rtcompile", "relay_passes", "pyarrow", "click"}
+    heavy = {"tvm", "onnx", "onnxruntime", "rtcompile", "relay_passes", "pyarrow", "click", "torch"}
     assert not heavy.intersection(output)
+
+
+def test_one_module_imports_tvm_ffi() -> None:
+    modules = {path.name for path in (_ROOT / "runtime").rglob("*.py")}
+    assert {n for n in modules if "tvm_ffi" in _imports(_ROOT / "runtime" / n)} == {"ffi.py"}
 
 
 def test_all_is_what_the_runtime_exposes() -> None:
