@@ -6,7 +6,7 @@
 An id's text is compared, not its hash alone. An id that is removed keeps its slot, without a place.
 Requests may look ids up without Python's lock, also while another thread enters some: they see each
 id with the place that it had or has.
-`item_index_plan.py` says how the two sides meet.
+`abi/item_index.py` says how the two sides meet.
 """
 
 from __future__ import annotations
@@ -18,20 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.item_index import DIGITS_BYTES, Action, IdList, Index, Outcome, Slot
+from runtime.abi.layout import Words
 from runtime.arrays import aligned_block, aligned_empty
 from runtime.input_table import address
-from runtime.item_index_plan import (
-    DIGITS_BYTES,
-    SLOT_WORDS,
-    Action,
-    Ids,
-    Index,
-    Outcome,
-    Slot,
-)
 from runtime.plain_values import scalar
 from runtime.python_objects import python_objects
 from runtime.shorten import short_repr
+from runtime.struct_memory import allocate
 from runtime.value_bytes import PADDING, SPARE
 
 __all__ = ["ItemIndex", "ItemPlaces", "item_key"]
@@ -55,29 +49,30 @@ class ItemPlaces:
         arrays, addresses = aligned_block(
             [
                 (digits + DIGITS_BYTES * ids + PADDING, "uint8"),
-                *((count, "int64") for count in (ids, ids, Ids.WORDS)),
+                *((count, "int64") for count in (ids, ids, IdList.WORDS)),
             ]
         )
         text, places, hashes, words = addresses
-        self._places, self._words, self._capacity = arrays[1], arrays[3], capacity
-        self._words[:] = 0
-        self.words, self.words_at, self.address = self._words.data, words, places
-        for place, word in (
-            (Ids.PYTHON, python_objects() or 0),
-            (Ids.BEGIN, text),
-            (Ids.END, text + capacity),
-            (Ids.ROOM, ids),
-            (Ids.PLACES, places),
-            (Ids.HASHES, hashes),
-            (Ids.DIGITS, digits),
+        self._places, self._capacity = arrays[1], capacity
+        arrays[3][:] = 0
+        self.words: Words = arrays[3].data
+        self.words_at, self.address = words, places
+        for field, word in (
+            (IdList.PYTHON, python_objects() or 0),
+            (IdList.BEGIN, text),
+            (IdList.END, text + capacity),
+            (IdList.ROOM, ids),
+            (IdList.PLACES, places),
+            (IdList.HASHES, hashes),
+            (IdList.DIGITS, digits),
         ):
-            self.words[place] = word
+            self.words[field] = word
         self._text = arrays[0].data
 
     @property
     def count(self) -> int:
         """Of the ids."""
-        return int(self.words[Ids.COUNT])
+        return self.words[IdList.COUNT]
 
     @property
     def values(self) -> npt.NDArray[np.int64]:
@@ -86,10 +81,10 @@ class ItemPlaces:
 
     def set(self, places: Sequence[int]) -> None:
         """Enter places as they are."""
-        if len(places) > self.words[Ids.ROOM]:
+        if len(places) > self.words[IdList.ROOM]:
             self._make_room(len(places), self._capacity)
         self._places[: len(places)] = places
-        self.words[Ids.COUNT] = len(places)
+        self.words[IdList.COUNT] = len(places)
 
     def write(self, keys: Sequence[str]) -> None:
         """Enter ids as compiled code would write them."""
@@ -98,10 +93,10 @@ class ItemPlaces:
         written = b"".join((b"[", _COUNT.pack(len(keys)), *parts))
         size = len(written)
         needed = size + SPARE
-        if needed > self._capacity or len(keys) > self.words[Ids.ROOM]:
+        if needed > self._capacity or len(keys) > self.words[IdList.ROOM]:
             self._make_room(len(keys) + len(keys) // 4, needed + needed // 4)
         self._text[:size] = written
-        self.words[Ids.WRITTEN] = size
+        self.words[IdList.WRITTEN] = size
 
 
 class ItemIndex:
@@ -114,11 +109,10 @@ class ItemIndex:
         function.release_gil = False
         self._function = function
         slots = 1 << (2 * max(capacity, 1) - 1).bit_length()
-        self._slots = aligned_empty(SLOT_WORDS * slots, "int64")
+        self._slots = aligned_empty(Slot.WORDS * slots, "int64")
         self._slots[:] = 0
-        words = aligned_empty(Index.WORDS, "int64")
-        words[:] = 0
-        self._words, self.address = words.data, address(words)
+        index = allocate(Index)
+        self._words, self.address = index.words, index.address
         self._words[Index.SLOTS], self._words[Index.LAST] = address(self._slots), slots - 1
         # All that there were: a request may still read an old one.
         self._texts = [aligned_empty(PADDING, "uint8")]
@@ -126,7 +120,7 @@ class ItemIndex:
         self._words[Index.TEXT] = self._words[Index.NEW_TEXT]
 
     def __len__(self) -> int:
-        return int(self._words[Index.LIVE])
+        return self._words[Index.LIVE]
 
     def find(self, ids: Sequence[object], places: ItemPlaces) -> int:
         """Enter the places of a list or tuple of ids into `places`. Returns how many have none.
@@ -134,13 +128,13 @@ class ItemIndex:
         Raises TypeError for what can be no id.
         """
         self._run(Action.FIND, ids, places)
-        return int(places.words[Ids.MISSING])
+        return places.words[IdList.MISSING]
 
     def remove(self, ids: Sequence[object]) -> int:
         """Take the places of ids. Returns how many had one."""
         places = ItemPlaces()
         self._run(Action.REMOVE, ids, places)
-        return len(ids) - int(places.words[Ids.MISSING])
+        return len(ids) - places.words[IdList.MISSING]
 
     def enter(self, ids: Sequence[str], first: int) -> None:
         """Give the ids the places from `first` on, whether or not they have one; one by one."""
@@ -150,14 +144,15 @@ class ItemIndex:
 
     def live(self) -> tuple[list[str], npt.NDArray[np.int64]]:
         """The ids that have a place, and their places, in the order of these."""
-        slots = self._slots.reshape(-1, SLOT_WORDS)
-        taken = slots[(slots[:, Slot.HASH] != 0) & (slots[:, Slot.PLACE] >= 0)]
-        taken = taken[np.argsort(taken[:, Slot.PLACE])]
+        slots = self._slots.reshape(-1, Slot.WORDS)
+        taken = slots[(slots[:, Slot.HASH] != 0) & (slots[:, Slot.VALUE] >= 0)]
+        taken = taken[np.argsort(taken[:, Slot.VALUE])]
         text = self._texts[-1].tobytes()
-        begins, sizes = taken[:, Slot.PIECE] >> 32, taken[:, Slot.PIECE] & 0xFFFFFFFF
+        keys = taken[:, Slot.KEYS]
+        begins, sizes = keys >> 32, keys & 0xFFFFFFFF
         pieces = zip(begins.tolist(), (begins + sizes).tolist(), strict=True)
         ids = [text[begin:end].decode("utf-8", "surrogatepass") for begin, end in pieces]
-        return ids, taken[:, Slot.PLACE]
+        return ids, taken[:, Slot.VALUE]
 
     def _run(self, action: int, ids: Sequence[object], memory: ItemPlaces, first: int = 0) -> None:
         given = id(ids) if python_objects() is not None else 0
@@ -165,11 +160,11 @@ class ItemIndex:
             memory.write(list(map(item_key, ids)))
         while True:
             self._function(action, given, first, memory.words_at, self.address)
-            outcome = memory.words[Ids.OUTCOME]
+            outcome = memory.words[IdList.OUTCOME]
             if outcome == Outcome.DONE:
                 return
             if outcome == Outcome.TEXT:
-                self._make_room(memory.words[Ids.WRITTEN])
+                self._make_room(memory.words[IdList.WRITTEN])
             else:
                 memory.write(list(map(item_key, ids)))
             given = 0

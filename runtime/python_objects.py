@@ -1,24 +1,14 @@
 """Where Python keeps what compiled code needs to read Python's values by itself.
 
 Compiled code reads and makes values through functions of Python's and numpy's C interfaces, whose
-addresses it is given, so that a library needs no symbol of theirs. Of the layout of
-objects it relies on this, by words of 8 bytes, which is tried when an artifact is loaded:
-
-    any object     1: its type
-    list, tuple    2: how many values; 3: the address of the first, or the first of a tuple's
-    numpy array    2: the address of its values; 3: how many axes, int32; 4, 5: the addresses of
-                   their lengths and of the bytes between their values; 7: the dtype's
-    dtype          3: from the lowest byte up its kind, a letter, and the order of its bytes
-    float          2: its value
-    int            2: how many digits, and its sign; 3: the lowest digit, int32
-    str            2: how many characters; 4: bits, which say whether it is ASCII in one piece
-
-Where that is not so, or a function is missing, or there is no global lock, `python_objects` gives
-None, and `marshal` does the work. Of a str the rest depends on the version of Python, and is found
-out: which bits, and how far behind the object's address the text is. Where it cannot be, each str
-is asked for its text. So are ints for their value, but for small ones, if it is found out how these
-look. Where a dtype has the size of a value depends on numpy's version: where it is not found,
-arrays are left to the runtime.
+addresses it is given, so that a library needs no symbol of theirs. How objects lie
+`abi/python_objects.py` says; that is tried when an artifact is loaded. Where it is not so, or a
+function is missing, or there is no global lock, `python_objects` gives None, and `marshal` does the
+work. Of a str the rest depends on the version of Python, and is found out: which bits, and how far
+behind the object's address the text is. Where it cannot be, each str is asked for its text. So are
+ints for their value, but for small ones, if it is found out how these look. Where a dtype
+has the size of a value depends on numpy's version: where it is not found, arrays are left to the
+runtime.
 """
 
 from __future__ import annotations
@@ -26,75 +16,65 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
+from collections.abc import Mapping
 from types import MethodType
 from typing import Any
 
 import numpy as np
 
-from runtime.arrays import aligned_empty
+from runtime.abi.layout import Field
+from runtime.abi.python_objects import (
+    INT32,
+    ORDER_SHIFT,
+    ArrayObject,
+    DtypeObject,
+    FloatObject,
+    IntObject,
+    ListObject,
+    Object,
+    PythonApi,
+    StrObject,
+    TupleObject,
+)
 from runtime.input_table import address
+from runtime.struct_memory import allocate
 
-__all__ = [
-    "ARRAY_AXES",
-    "ARRAY_DATA",
-    "ARRAY_DTYPE",
-    "ARRAY_LENGTHS",
-    "ARRAY_STEPS",
-    "COUNT",
-    "DTYPE_KIND",
-    "FIRST",
-    "INT_DIGIT",
-    "INT_SIZE",
-    "ORDER_SHIFT",
-    "REAL",
-    "TEXT_BITS",
-    "TYPE",
-    "Known",
-    "arrays_are_known",
-    "python_objects",
-]
+__all__ = ["arrays_are_known", "python_objects"]
 
-TYPE = 1  # of any object
-COUNT, FIRST = 2, 3  # of a list or tuple; COUNT of a str too
-TEXT_BITS = 4
-REAL = 2  # of a float
-INT_SIZE, INT_DIGIT = 2, 3
-_INT32, _NO_SIZE = (1 << 32) - 1, -(1 << 62)
-_METHOD_CALL = 5  # of a bound method, in Python 3.10
-# Of a numpy array, and of its dtype.
-ARRAY_DATA, ARRAY_AXES, ARRAY_LENGTHS, ARRAY_STEPS, ARRAY_DTYPE = 2, 3, 4, 5, 7
-DTYPE_KIND, ORDER_SHIFT = 3, 16
+_NO_SIZE = -(1 << 62)
+_METHOD_CALL = 5  # of a bound method, in Python 3.10: the word with what calls it
 _DTYPE_SIZES = (32, 40)  # bytes behind the address of a dtype, in numpy 1 and 2
 
-
-class Known:
-    """Places of addresses, of the single objects, of types, and of functions, and of numbers."""
-
-    NONE, TRUE, FALSE = 0, 1, 2
-    STR, INT, FLOAT, LIST, TUPLE, DICT = 3, 4, 5, 6, 7, 8
-    AS_UTF8, AS_INTEGER, DICT_SIZE, DICT_ITEM = 9, 10, 11, 12
-    CLEAR = 13  # of the error that is pending
-    SAVE, RESTORE = 14, 15  # give up the lock, take it again
-    INC_REF, DEC_REF = 16, 17
-    CALL_EMPTY = 18  # an object, without arguments
-    APPEND, NEW_DICT, SET_ITEM = 19, 20, 21
-    NEW_ARRAY = 22
-    CALL_METHOD = 23  # one bound to an object, with arguments in an array
-    # A str whose TEXT_BITS have these as wanted is ASCII, and so far behind its address.
-    BITS, BITS_WANTED, TEXT_AT = 24, 25, 26
-    # The INT_SIZE of an int above 0 that has one digit, and that of 0.
-    INT_ONE, INT_ZERO = 27, 28
-    # The type of arrays, 0 where they are left; bytes behind a dtype's address to its int32 size.
-    ARRAY, DTYPE_SIZE = 29, 30
-    ALL = 31
-
-
-_OBJECTS: tuple[object, ...] = (None, True, False, str, int, float, list, tuple, dict)
-_FUNCTIONS = (
-    *("PyUnicode_AsUTF8AndSize", "PyLong_AsLongLongAndOverflow"),
-    *("PyDict_Size", "PyDict_GetItemWithError", "PyErr_Clear"),
-    *("PyEval_SaveThread", "PyEval_RestoreThread", "Py_IncRef", "Py_DecRef"),
-    *("PyObject_CallNoArgs", "PyList_Append", "PyDict_New", "PyDict_SetItem"),
+_OBJECTS: Mapping[Field, object] = {
+    PythonApi.NONE: None,
+    PythonApi.TRUE: True,
+    PythonApi.FALSE: False,
+    PythonApi.STR: str,
+    PythonApi.INT: int,
+    PythonApi.FLOAT: float,
+    PythonApi.LIST: list,
+    PythonApi.TUPLE: tuple,
+    PythonApi.DICT: dict,
+}
+_FUNCTIONS = {
+    PythonApi.AS_UTF8: "PyUnicode_AsUTF8AndSize",
+    PythonApi.AS_INTEGER: "PyLong_AsLongLongAndOverflow",
+    PythonApi.DICT_SIZE: "PyDict_Size",
+    PythonApi.DICT_ITEM: "PyDict_GetItemWithError",
+    PythonApi.CLEAR: "PyErr_Clear",
+    PythonApi.SAVE: "PyEval_SaveThread",
+    PythonApi.RESTORE: "PyEval_RestoreThread",
+    PythonApi.INC_REF: "Py_IncRef",
+    PythonApi.DEC_REF: "Py_DecRef",
+    PythonApi.CALL_EMPTY: "PyObject_CallNoArgs",
+    PythonApi.APPEND: "PyList_Append",
+    PythonApi.NEW_DICT: "PyDict_New",
+    PythonApi.SET_ITEM: "PyDict_SetItem",
+}
+_FOUND_OUT = (
+    *(PythonApi.BITS, PythonApi.BITS_WANTED, PythonApi.TEXT_AT),
+    *(PythonApi.INT_ONE, PythonApi.INT_ZERO),
+    *(PythonApi.ARRAY, PythonApi.DTYPE_SIZE),
 )
 # Of numpy's C interface: the functions in its table, and the versions of its binary interface in
 # which they are there. `NEW_ARRAY` is PyArray_Empty.
@@ -103,19 +83,23 @@ _NUMPY_VERSION, _NUMPY_EMPTY, _NUMPY_VERSIONS = 0, 184, (0x01000009, 0x02000000)
 
 @functools.cache
 def python_objects() -> int | None:
-    """Where the addresses of Known lie, int64; None where compiled code may not read objects."""
+    """Where the words of PythonApi lie; None where compiled code may not read objects."""
     if sys.implementation.name != "cpython" or "t" in sys.abiflags or not _layout_is_known():
         return None
-    functions = [*map(_function, _FUNCTIONS), _numpy_empty(), _method_call()]
-    if None in functions:
-        return None
-    _kept[:] = [*map(id, _OBJECTS), *functions, *_ascii_text(), *_small_ints(), *_arrays()]
-    return address(_kept)
+    functions = {field: _function(name) for field, name in _FUNCTIONS.items()}
+    functions |= {PythonApi.NEW_ARRAY: _numpy_empty(), PythonApi.CALL_METHOD: _method_call()}
+    objects = {field: id(one) for field, one in _OBJECTS.items()}
+    found = dict(zip(_FOUND_OUT, (*_ascii_text(), *_small_ints(), *_arrays()), strict=True))
+    for field, value in (objects | functions | found).items():
+        if value is None:
+            return None
+        _kept.words[field] = value
+    return _kept.address
 
 
 def arrays_are_known() -> bool:
     """Whether compiled code may read numpy's arrays too."""
-    return python_objects() is not None and _kept[Known.ARRAY] != 0
+    return python_objects() is not None and _kept.words[PythonApi.ARRAY] != 0
 
 
 def _function(name: str) -> int | None:
@@ -147,17 +131,20 @@ def _numpy_empty() -> int | None:
 
 
 def _layout_is_known() -> bool:
-    if object.__basicsize__ != 16 or any(_word(id(o), TYPE) != id(type(o)) for o in _OBJECTS):
+    if object.__basicsize__ != 16 or any(
+        _word(id(o), Object.TYPE) != id(type(o)) for o in _OBJECTS.values()
+    ):
         return False
     values: list[Any] = ["a", 1 << 40, 0.1]
     pair, array = tuple(values), np.zeros((2, 3), np.float32)
-    places = _word(id(values), FIRST) or id(values)
-    of_list = [_word(id(values), COUNT), *(_word(places, k) for k in range(3))]
-    of_tuple = [_word(id(pair), place) for place in range(COUNT, FIRST + 3)]
+    places = _word(id(values), ListObject.FIRST) or id(values)
+    of_list = [_word(id(values), ListObject.COUNT), *(_word(places, k) for k in range(3))]
+    of_tuple = [_word(id(pair), TupleObject.COUNT)]
+    of_tuple += [_word(id(pair), TupleObject.VALUES.at(k)) for k in range(3)]
     wanted = [3, *map(id, values)]
-    real = ctypes.c_double.from_address(id(values[2]) + 8 * REAL).value
+    real = ctypes.c_double.from_address(id(values[2]) + FloatObject.VALUE.byte).value
     is_real = real == values[2]
-    is_array = _word(id(array), ARRAY_DATA) == address(array)
+    is_array = _word(id(array), ArrayObject.DATA) == address(array)
     return of_list == of_tuple == wanted and is_real and is_array
 
 
@@ -168,16 +155,16 @@ class _Text(str):
 
 
 def _ascii_text() -> tuple[int, int, int]:
-    """What Known has from BITS on; (0, 1, 0), which no str is like, where it cannot be found."""
+    """PythonApi's BITS, BITS_WANTED and TEXT_AT; as of no str, where they cannot be found."""
     # Three that differ in what they are alone: no literals, which Python may share.
     text, latin = ("".join([letter, "bc"]) for letter in "aé")
-    bits, *others = (_word(id(one), TEXT_BITS) or 0 for one in (text, latin, _Text(text)))
+    bits, *others = (_word(id(one), StrObject.BITS) or 0 for one in (text, latin, _Text(text)))
     # The lowest ones: those above may be of memory that no one has written.
     is_ascii, is_whole = ((bits ^ other) & -(bits ^ other) for other in others)
     wanted = is_ascii | is_whole
     at = sys.getsizeof(text) - len(text) - 1  # there is a 0 behind
     is_there = ctypes.string_at(id(text) + at, len(text)) == text.encode()
-    is_counted = _word(id(text), COUNT) == len(text)
+    is_counted = _word(id(text), StrObject.COUNT) == len(text)
     has_bits = all(bit and bits & bit for bit in (is_ascii, is_whole)) and is_ascii != is_whole
     if is_there and is_counted and has_bits:
         return wanted, wanted, at
@@ -185,20 +172,20 @@ def _ascii_text() -> tuple[int, int, int]:
 
 
 def _small_ints() -> tuple[int, int]:
-    """What Known has from INT_ONE on; what no int has where they do not look as expected."""
+    """PythonApi's INT_ONE and INT_ZERO; as of no int, where these do not look as expected."""
     most = (1 << 30) - 1
     ones, others = (1, 77, most), (-1, -77, most + 1, -most - 1, 1 << 70)
-    sizes = {_word(id(one), INT_SIZE) for one in ones}
-    digits = [ctypes.c_int32.from_address(id(one) + 8 * INT_DIGIT).value for one in ones]
-    zero = _word(id(0), INT_SIZE)
+    sizes = {_word(id(one), IntObject.SIZE) for one in ones}
+    digits = [ctypes.c_int32.from_address(id(one) + IntObject.DIGIT.byte).value for one in ones]
+    zero = _word(id(0), IntObject.SIZE)
     known = len(sizes) == 1 and digits == list(ones)
-    if not known or sizes & {_word(id(one), INT_SIZE) for one in others} or zero in sizes:
+    if not known or sizes & {_word(id(one), IntObject.SIZE) for one in others} or zero in sizes:
         return _NO_SIZE, _NO_SIZE
     return sizes.pop() or 0, zero or 0
 
 
 def _arrays() -> tuple[int, int]:
-    """What Known has from ARRAY on."""
+    """PythonApi's ARRAY and DTYPE_SIZE; 0 where they are not found."""
     table = np.zeros((3, 7), "S7")
     tried = [np.zeros(5, code) for code in ("f4", "f8", "i1", "u8", "?", "S9", "U3", ">i4")]
     tried += [table[:, 2], table[1, ::-2]]
@@ -210,14 +197,15 @@ def _arrays() -> tuple[int, int]:
 
 def _is_as_told(array: np.ndarray, size_at: int) -> bool:
     """Whether an array of one axis lies as the layout above has it."""
-    dtype, words = array.dtype, [_word(id(array), place) or 0 for place in range(ARRAY_DTYPE + 1)]
-    if words[ARRAY_DTYPE] != id(dtype) or words[ARRAY_AXES] & _INT32 != array.ndim:
+    dtype = array.dtype
+    words = {field: _word(id(array), field) or 0 for field in ArrayObject.FIELDS}
+    if words[ArrayObject.DTYPE] != id(dtype) or words[ArrayObject.AXES] & INT32 != array.ndim:
         return False
-    told = _word(id(dtype), DTYPE_KIND) or 0
+    told = _word(id(dtype), DtypeObject.KIND) or 0
     letters = bytes([told & 0xFF, told >> ORDER_SHIFT & 0xFF]).decode("latin1")
-    length, step = (_word(words[place], 0) for place in (ARRAY_LENGTHS, ARRAY_STEPS))
+    length, step = (_word(words[field], 0) for field in (ArrayObject.LENGTHS, ArrayObject.STEPS))
     size = ctypes.c_int32.from_address(id(dtype) + size_at).value
-    found = (words[TYPE], letters, length, ctypes.c_int64(step or 0).value, size)
+    found = (words[Object.TYPE], letters, length, ctypes.c_int64(step or 0).value, size)
     wanted = (dtype.kind + dtype.byteorder, len(array), array.strides[0], dtype.itemsize)
     return found == (id(np.ndarray), *wanted)
 
@@ -226,4 +214,4 @@ def _word(at: int, place: int) -> int | None:
     return ctypes.c_void_p.from_address(at + 8 * place).value
 
 
-_kept = aligned_empty(Known.ALL, "int64")
+_kept = allocate(PythonApi)

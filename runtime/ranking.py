@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.item_index import ITEM_INDEX
+from runtime.abi.value_bytes import WRITE
 from runtime.columns import Column
 from runtime.counters import counters_of
 from runtime.errors import RequestError
@@ -17,7 +19,6 @@ from runtime.feature_stage import FeatureStage, check_fields, served_plans, wher
 from runtime.input_table import address
 from runtime.item_ids import as_ids
 from runtime.item_index import ItemIndex
-from runtime.item_index_plan import ITEM_INDEX
 from runtime.item_stage import ItemStage
 from runtime.items import ItemTable, Snapshot
 from runtime.network import Network
@@ -29,7 +30,7 @@ from runtime.serve import Server
 from runtime.shorten import first_few
 from runtime.stage import Results, Stage
 from runtime.unparsed import UnparsedValues
-from runtime.value_bytes import WRITE, ValueWriter
+from runtime.value_bytes import ValueWriter
 from runtime.value_plan import ENCODE
 
 __all__ = ["Ranking"]

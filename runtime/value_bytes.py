@@ -1,7 +1,7 @@
 """A request's values in one place, side by side, as `marshal` writes them: what is read of Python.
 
 The bytes tell the type of every value, and compiled code reads them without Python's lock. They
-come from compiled code too (`rtcompile/codegen/write_objects.py`), which knows numpy's arrays
+come from compiled code too (`rtcompile/codegen/entry/value_bytes.py`), which knows numpy's arrays
 besides. Where that cannot be, or meets a value that it does not know, they come from `marshal`. The
 format of its version 2 is Python's own business, so both are tried when an artifact is loaded.
 """
@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from runtime.abi.value_bytes import ValueBuffer
 from runtime.arrays import aligned_empty
 from runtime.input_table import address
 from runtime.python_objects import arrays_are_known, python_objects
+from runtime.struct_memory import allocate
 
-__all__ = ["FORMAT_IS_KNOWN", "PADDING", "SPARE", "WRITE", "Room", "ValueBytes", "ValueWriter"]
-
-WRITE = "write"  # the function's name in the module
+__all__ = ["FORMAT_IS_KNOWN", "PADDING", "SPARE", "ValueBytes", "ValueWriter"]
 
 _VERSION = 2
 _SAMPLE = (None, True, False, -3, 1 << 40, -1.5, "\u00fc", ["a", [("b",)]], -(1 << 62))
@@ -35,26 +35,22 @@ _HEAD = 8  # at most what compiled code writes more than marshal before the valu
 SPARE = 64  # more than what compiled code needs behind the last value, to write all of them
 
 
-class Room:
-    """Words that the runtime and the compiled writer share; addresses but for WRITTEN."""
-
-    PYTHON = 0  # those of `python_objects.py`
-    BEGIN = 1
-    END = 2  # of what may be written
-    WRITTEN = 3  # bytes that were; 0 where they could not be
-    ALL = 4  # of them
-
-
 class ValueBytes:
-    """Room for `capacity` bytes. They lie at `pointer`; `words`: those of Room, at `address`."""
+    """Room for `capacity` bytes. They lie at `pointer`; `words`: of ValueBuffer, at `address`."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.array = aligned_empty(capacity + PADDING, "uint8")
         self.pointer = address(self.array)
-        words = aligned_empty(Room.ALL, "int64")
-        words[:] = python_objects() or 0, self.pointer, self.pointer + capacity, 0
-        self.words, self.address = words.data, address(words)
+        buffer = allocate(
+            ValueBuffer,
+            given={
+                ValueBuffer.PYTHON: python_objects() or 0,
+                ValueBuffer.BEGIN: self.pointer,
+                ValueBuffer.END: self.pointer + capacity,
+            },
+        )
+        self.words, self.address = buffer.words, buffer.address
         self._data = self.array.data
 
     def put(self, written: bytes) -> None:
@@ -98,7 +94,7 @@ class ValueWriter:
     def _compiled(self, values: object, room: ValueBytes) -> int:
         """How many bytes compiled code wrote; 0 where it could not."""
         self._function(id(values), room.address)
-        return int(room.words[Room.WRITTEN])
+        return room.words[ValueBuffer.WRITTEN]
 
 
 def _marshalled(values: Any) -> bytes | None:

@@ -27,13 +27,14 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.entry.python_entry import ENTRY_ARGUMENTS, kept_words
+from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.python_calls import call_python
-from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS, kept_words
 from rtcompile.codegen.serve import SERVE_REQUEST
-from runtime.python_objects import ARRAY_DATA, COUNT, Known
+from rtcompile.codegen.structs import field_at
+from runtime.abi.python_objects import ArrayObject, ListObject, PythonApi
 from runtime.serve_plan import Answer, Outcome, Word
 
 __all__ = ["ANSWER", "ANSWER_REQUEST", "answer_function", "answer_request"]
@@ -53,8 +54,8 @@ def answer_function() -> Any:
         call_with_barriers(ANSWER_REQUEST, [*request, at, result])
         with T.If(made[0] == 0), T.Then():
             python = values_at(T.Bind(values_at(at, "int64")[Word.PYTHON]), "int64")
-            none = T.Bind(python[Known.NONE])
-            call_python(T.Bind(python[Known.INC_REF]), none)
+            none = T.Bind(python[PythonApi.NONE])
+            call_python(T.Bind(python[PythonApi.INC_REF]), none)
             T.buffer_store(made, none, [0])
     return builder.get()
 
@@ -67,19 +68,19 @@ def answer_request(outputs: int) -> Any:
         names = ("user", "items", "context", "words", "result")
         user, items, context, at, result = (T.arg(name, T.int64()) for name in names)
         words = values_at(at, "int64")
-        rows = T.Bind(values_at(items, "int64")[COUNT])
+        rows = T.Bind(field_at(items, ListObject.COUNT))
         T.buffer_store(words, i64(Outcome.UNREAD), [Word.OUTCOME])
         with T.If(rows <= words[Word.ROOM]), T.Then():
             T.buffer_store(words, rows, [Word.ROWS])
             python = values_at(T.Bind(words[Word.PYTHON]), "int64")
-            found = call_python(T.Bind(python[Known.NEW_DICT]))
+            found = call_python(T.Bind(python[PythonApi.NEW_DICT]))
             with T.If(_has_arrays(found, words, python, rows, outputs)), T.Then():
                 call_with_barriers(SERVE_REQUEST, [user, items, context, at])
             with T.If(words[Word.OUTCOME] == Outcome.DONE):
                 with T.Then():
                     T.buffer_store(values_at(result, "int64"), found, [0])
                 with T.Else(), T.If(found != 0), T.Then():
-                    call_python(T.Bind(python[Known.DEC_REF]), found)
+                    call_python(T.Bind(python[PythonApi.DEC_REF]), found)
     return builder.get()
 
 
@@ -89,7 +90,12 @@ def _has_arrays(found: Any, words: Any, python: Any, rows: Any, outputs: int) ->
     answers = values_at(T.Bind(words[Word.ANSWERS]), "int64")
     new, enter, release, clear = (
         T.Bind(python[function])
-        for function in (Known.NEW_ARRAY, Known.SET_ITEM, Known.DEC_REF, Known.CLEAR)
+        for function in (
+            PythonApi.NEW_ARRAY,
+            PythonApi.SET_ITEM,
+            PythonApi.DEC_REF,
+            PythonApi.CLEAR,
+        )
     )
     for first in range(0, outputs * Answer.WORDS, Answer.WORDS):
         with T.If(made.get() != 0), T.Then():
@@ -99,12 +105,12 @@ def _has_arrays(found: Any, words: Any, python: Any, rows: Any, outputs: int) ->
             )
             with T.If(answers[first + Answer.BY_ROWS] != 0), T.Then():
                 T.buffer_store(values_at(extents, "int64"), rows, [0])
-            call_python(T.Bind(python[Known.INC_REF]), dtype)  # which the next one takes
+            call_python(T.Bind(python[PythonApi.INC_REF]), dtype)  # which the next one takes
             array = call_python(new, dimensions, extents, dtype, i64(0))
             made.set(array)
             with T.If(array != 0), T.Then():
                 failed = call_python(enter, found, T.Bind(answers[first + Answer.NAME]), array)
-                T.buffer_store(answers, values_at(array, "int64")[ARRAY_DATA], [first + Answer.TO])
+                T.buffer_store(answers, field_at(array, ArrayObject.DATA), [first + Answer.TO])
                 call_python(release, array)
                 with T.If(tirx.Cast("int32", failed) != 0), T.Then():
                     made.set(i64(0))

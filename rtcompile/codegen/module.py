@@ -16,8 +16,11 @@ import tvm
 
 from rtcompile.codegen.answer import ANSWER, ANSWER_REQUEST, answer_function, answer_request
 from rtcompile.codegen.compile_units import compile_units
+from rtcompile.codegen.entry.item_index import LOOK_UP_ITEMS, item_index_main, look_up_items
+from rtcompile.codegen.entry.python_entry import entry_llvm, entry_symbol
+from rtcompile.codegen.entry.python_objects import PYTHON_LLVM
+from rtcompile.codegen.entry.value_bytes import write_function, write_functions
 from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main, encode_values
-from rtcompile.codegen.features.item_index import LOOK_UP_ITEMS, item_index_main, look_up_items
 from rtcompile.codegen.features.shared_table import SHARED_LLVM
 from rtcompile.codegen.internal import (
     address_llvm,
@@ -28,8 +31,6 @@ from rtcompile.codegen.internal import (
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.python_calls import PYTHON_LLVM
-from rtcompile.codegen.python_entry import entry_llvm, entry_symbol
 from rtcompile.codegen.python_turn import turn_llvm
 from rtcompile.codegen.rank_entry import RANK, rank_function
 from rtcompile.codegen.serve import (
@@ -49,13 +50,12 @@ from rtcompile.codegen.stage_main import (
 )
 from rtcompile.codegen.word_atomics import atomics_llvm
 from rtcompile.codegen.wrapping import with_wrapping
-from rtcompile.codegen.write_objects import write_function, write_functions
 from rtcompile.targets import CpuTarget
-from runtime.item_index_plan import ITEM_INDEX
+from runtime.abi.item_index import ITEM_INDEX
+from runtime.abi.value_bytes import WRITE
 from runtime.rank_plan import ADDRESSES
 from runtime.serve_plan import SERVE
 from runtime.team_plan import HELPER_AT
-from runtime.value_bytes import WRITE
 from runtime.value_plan import ENCODE
 
 __all__ = ["compile_stages", "stages_to_units", "values_unit"]

@@ -20,24 +20,25 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.python_calls import call_python
 from rtcompile.codegen.python_turn import ask_for_lock, give_turn, has_lock, take_turn
-from runtime.python_objects import Known
+from rtcompile.codegen.structs import Struct
+from runtime.abi.python_objects import PythonApi
 
 __all__ = ["without_lock"]
 
 
 @contextmanager
-def without_lock(releases: Any, python: Any, turn: Any) -> Iterator[None]:
-    """Emit the body without the lock, where `releases`. `python`: the buffer of Known."""
+def without_lock(releases: Any, python: Struct, turn: Any) -> Iterator[None]:
+    """Emit the body without the lock, where `releases`. `python`: the buffer of PythonApi."""
     thread = Cell("int64", i64(0))
     with T.If(releases != 0), T.Then():
-        thread.set(call_python(T.Bind(python[Known.SAVE])))
+        thread.set(call_python(T.Bind(python[PythonApi.SAVE])))
     give_turn(turn)
     yield
     take_turn(turn)
     with T.If(releases != 0), T.Then():
         ask_for_lock(turn)
-        call_python(T.Bind(python[Known.RESTORE]), T.Bind(thread.get()))
+        call_python(T.Bind(python[PythonApi.RESTORE]), T.Bind(thread.get()))
         has_lock(turn)

@@ -25,13 +25,14 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.answer import ANSWER_REQUEST
+from rtcompile.codegen.entry.python_entry import ENTRY_ARGUMENTS, kept_words
+from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.python_calls import call_python
-from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS, kept_words
+from rtcompile.codegen.structs import field_at
+from runtime.abi.python_objects import ListObject, Object, PythonApi, TupleObject
 from runtime.brief_calls import LEAST_LONG, MOST
-from runtime.python_objects import COUNT, FIRST, TYPE, Known
 from runtime.rank_plan import Current, Entry
 from runtime.serve_plan import Word
 
@@ -62,21 +63,23 @@ class _Rank:
         known, context = self._are_known()
         with T.If(known), T.Then():
             user, items = T.Bind(given[0]), T.Bind(given[1])
-            kind = T.Bind(values_at(items, "int64")[TYPE])
-            is_list, is_tuple = (kind == self._python[place] for place in (Known.LIST, Known.TUPLE))
+            kind = T.Bind(field_at(items, Object.TYPE))
+            is_list, is_tuple = (
+                kind == self._python[place] for place in (PythonApi.LIST, PythonApi.TUPLE)
+            )
             idle = self._words_at(Entry.IDLE)
-            with T.If(tirx.And(tirx.Or(is_list, is_tuple), idle[COUNT] > 0)), T.Then():
+            with T.If(tirx.And(tirx.Or(is_list, is_tuple), idle[ListObject.COUNT] > 0)), T.Then():
                 pop = T.Bind(self._entry[Entry.POP])
-                memory = call_python(T.Bind(self._python[Known.CALL_EMPTY]), pop)
+                memory = call_python(T.Bind(self._python[PythonApi.CALL_EMPTY]), pop)
                 with T.If(memory != 0):
                     with T.Then():
                         self._answer(user, items, context, memory)
                         self._give_back(memory)
                     with T.Else():
-                        call_python(T.Bind(self._python[Known.CLEAR]))
+                        call_python(T.Bind(self._python[PythonApi.CLEAR]))
         T.evaluate(T.call_extern("void", wrapping.BARRIER))
         with T.If(result[0] == 0), T.Then():
-            call = T.Bind(self._python[Known.CALL_METHOD])
+            call = T.Bind(self._python[PythonApi.CALL_METHOD])
             otherwise = T.Bind(self._entry[Entry.ELSE])
             found = call_python(call, otherwise, self._arguments, self._count, self._names)
             T.buffer_store(result, found, [0])
@@ -87,17 +90,17 @@ class _Rank:
         known, named, context = Cell("int32", 1), Cell("int64", i64(0)), Cell("int64", i64(0))
         names, given = values_at(self._names, "int64"), values_at(self._arguments, "int64")
         with T.If(self._names != 0), T.Then():
-            named.set(names[COUNT])
+            named.set(names[TupleObject.COUNT])
         total = T.Bind(self._count + named.get())
         for place in range(_ARGUMENTS):
             is_named = tirx.And(self._count <= place, place < total)
             with T.If(is_named), T.Then():
-                name = T.Bind(names[FIRST + place - self._count])
+                name = T.Bind(names[TupleObject.VALUES + place - self._count])
                 with T.If(name != self._entry[Entry.NAMES + place]), T.Then():
                     known.set(0)
         with T.If(total == _ARGUMENTS), T.Then():
             last = T.Bind(given[_ARGUMENTS - 1])
-            with T.If(last != self._python[Known.NONE]), T.Then():
+            with T.If(last != self._python[PythonApi.NONE]), T.Then():
                 context.set(last)
         enough = tirx.And(total >= _ARGUMENTS - 1, total <= _ARGUMENTS)
         is_given = tirx.Cast("int64", context.get() != 0)
@@ -108,22 +111,25 @@ class _Rank:
     def _answer(self, user: Any, items: Any, context: Any, memory: Any) -> None:
         at, current = kept_words(memory), self._words_at(Entry.CURRENT)
         words = values_at(at, "int64")
-        brief, rows = self._words_at(Entry.BRIEF), T.Bind(values_at(items, "int64")[COUNT])
+        brief, rows = (
+            self._words_at(Entry.BRIEF),
+            T.Bind(field_at(items, ListObject.COUNT)),
+        )
         is_tried = T.Bind(tirx.Or(rows <= brief[MOST], rows >= brief[LEAST_LONG]))
         version = T.Bind(current[Current.VERSION])
         has_items = tirx.And(version != 0, words[Word.VERSION] == version)
         with T.If(tirx.And(is_tried, has_items)), T.Then():
             state = T.Bind(current[Current.OBJECT])
-            call_python(T.Bind(self._python[Known.INC_REF]), state)
+            call_python(T.Bind(self._python[PythonApi.INC_REF]), state)
             call_with_barriers(ANSWER_REQUEST, [user, items, context, at, self._result])
-            call_python(T.Bind(self._python[Known.DEC_REF]), state)
+            call_python(T.Bind(self._python[PythonApi.DEC_REF]), state)
 
     def _give_back(self, memory: Any) -> None:
         idle, python = T.Bind(self._entry[Entry.IDLE]), self._python
-        failed = call_python(T.Bind(python[Known.APPEND]), idle, memory)
+        failed = call_python(T.Bind(python[PythonApi.APPEND]), idle, memory)
         with T.If(tirx.Cast("int32", failed) != 0), T.Then():  # there is no memory to keep it
-            call_python(T.Bind(python[Known.CLEAR]))
-        call_python(T.Bind(python[Known.DEC_REF]), memory)
+            call_python(T.Bind(python[PythonApi.CLEAR]))
+        call_python(T.Bind(python[PythonApi.DEC_REF]), memory)
 
     def _words_at(self, place: int) -> Any:
         return values_at(T.Bind(self._entry[place]), "int64")

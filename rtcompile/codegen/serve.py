@@ -39,7 +39,8 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.item_index import LOOK_UP_ITEMS
+from rtcompile.codegen.entry.item_index import LOOK_UP_ITEMS
+from rtcompile.codegen.entry.value_bytes import write_object
 from rtcompile.codegen.features.marshalled import Marshalled
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
@@ -48,12 +49,11 @@ from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.python_lock import without_lock
 from rtcompile.codegen.serve_features import RequestFeatures, release_stored
 from rtcompile.codegen.stage_main import stage_rows_name
-from rtcompile.codegen.write_objects import write_object
+from runtime.abi.item_index import Action, IdList
+from runtime.abi.item_index import Outcome as Found
+from runtime.abi.value_bytes import ValueBuffer
 from runtime.brief_calls import MOST
-from runtime.item_index_plan import Action, Ids
-from runtime.item_index_plan import Outcome as Found
 from runtime.serve_plan import SERVE, Answer, Features, Outcome, Word
-from runtime.value_bytes import Room
 
 __all__ = [
     "SERVE_REQUEST",
@@ -185,11 +185,11 @@ class _Request:
             at = T.Bind(self._words[Word.IDS])
             write_object(self._ids, at)
             items = values_at(at, "int64")
-            with T.If(items[Room.WRITTEN] == 0):
+            with T.If(items[ValueBuffer.WRITTEN] == 0):
                 with T.Then():
                     self._say(i64(Outcome.UNREAD))
                 with T.Else():
-                    text = values_at(T.Bind(items[Room.BEGIN]), "uint8")
+                    text = values_at(T.Bind(items[ValueBuffer.BEGIN]), "uint8")
                     # Python's arrays have as many rows: the list may have changed since.
                     count = Marshalled(text, i64(0)).count()
                     with T.If(count != self._words[Word.ROWS]), T.Then():
@@ -200,7 +200,7 @@ class _Request:
             items, index = T.Bind(self._words[Word.IDS]), T.Bind(self._words[Word.INDEX])
             call_with_barriers(LOOK_UP_ITEMS, [i64(Action.FIND), i64(0), items, index])
             told = values_at(items, "int64")
-            bad = tirx.Or(told[Ids.OUTCOME] != Found.DONE, told[Ids.MISSING] != 0)
+            bad = tirx.Or(told[IdList.OUTCOME] != Found.DONE, told[IdList.MISSING] != 0)
             with T.If(bad), T.Then():
                 self._say(i64(Outcome.UNREAD))
 
@@ -209,7 +209,7 @@ class _Request:
         self._look_up()
         with self._if_done(), T.If(self._ids != 0), T.Then():
             held.set(self._words_at(Word.STORED)[0])
-            places = T.Bind(self._words_at(Word.IDS)[Ids.PLACES])
+            places = T.Bind(self._words_at(Word.IDS)[IdList.PLACES])
             self._features[_CONTEXT].hold(T.Bind(held.get()), python, places)
 
     def _encode(self) -> None:

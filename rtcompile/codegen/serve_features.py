@@ -19,18 +19,18 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.entry.python_objects import call_python
+from rtcompile.codegen.entry.value_bytes import ANY_ROWS, write_fields
 from rtcompile.codegen.features.encode_values import ENCODE_VALUES
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import pointer_to, values_at
-from rtcompile.codegen.python_calls import call_python
-from rtcompile.codegen.write_objects import ANY_ROWS, write_fields
+from runtime.abi.python_objects import PythonApi
+from runtime.abi.value_bytes import ValueBuffer
 from runtime.encoded import COLUMN_WORDS
 from runtime.encoded import Word as Column
-from runtime.python_objects import Known
 from runtime.scratch import HEADER
 from runtime.serve_plan import Features, Outcome, Part, Stored
-from runtime.value_bytes import Room
 from runtime.value_plan import State
 
 __all__ = ["RequestFeatures", "release_stored"]
@@ -54,13 +54,13 @@ class RequestFeatures:
             )
             each = rows if part == Features.CONTEXT else ANY_ROWS
             write_fields(fields, count, names, values, each)
-            done.set(values_at(values, "int64")[Room.WRITTEN])
+            done.set(values_at(values, "int64")[ValueBuffer.WRITTEN])
         return T.Bind(done.get() != 0)
 
     def hold(self, block: Any, python: Any, ids_places: Any) -> None:
         """Emit the descriptors of the items' columns. `block`: the address of words of Stored."""
         stored = values_at(block, "int64")
-        call_python(T.Bind(python[Known.INC_REF]), T.Bind(stored[Stored.OBJECT]))
+        call_python(T.Bind(python[PythonApi.INC_REF]), T.Bind(stored[Stored.OBJECT]))
         T.buffer_store(self._words, T.Bind(stored[Stored.LONGEST]), [Features.LONGEST])
         columns, places = self._at(Features.COLUMNS), self._at(Features.ITEM_PLACES)
         with T.serial(T.Bind(self._words[Features.ITEMS])) as k:
@@ -118,4 +118,4 @@ def release_stored(block: Any, python: Any) -> None:
     """Emit that the request is done with what `hold` has held, unless that is 0."""
     with T.If(block != 0), T.Then():
         stored = values_at(block, "int64")
-        call_python(T.Bind(python[Known.DEC_REF]), T.Bind(stored[Stored.OBJECT]))
+        call_python(T.Bind(python[PythonApi.DEC_REF]), T.Bind(stored[Stored.OBJECT]))

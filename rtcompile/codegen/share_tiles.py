@@ -42,11 +42,11 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
+from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import Space, StageProgram
-from rtcompile.codegen.python_calls import call_python
 from rtcompile.codegen.stage_main import stage_arrays, stage_rows_name, stage_tiles_name
 from rtcompile.codegen.word_atomics import await_change, bit_length, now, set_word, swap_word
 from runtime.status_plan import Status

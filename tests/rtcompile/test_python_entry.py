@@ -13,11 +13,11 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
 from rtcompile.codegen.compile_units import compile_units
+from rtcompile.codegen.entry.python_entry import ENTRY_ARGUMENTS, entry_llvm, entry_symbol
 from rtcompile.codegen.internal import addresses_function
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.module import _unit
 from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.python_entry import ENTRY_ARGUMENTS, entry_llvm, entry_symbol
 from rtcompile.targets import resolve_target
 from runtime.arrays import aligned_empty
 from runtime.input_table import address

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime.abi.value_bytes import WRITE
 from runtime.column_spec import ColumnSpec
 from runtime.compiled_encoder import CompiledEncoder
 from runtime.encode import Encoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Word
 from runtime.errors import RequestError
-from runtime.value_bytes import WRITE, ValueWriter
+from runtime.value_bytes import ValueWriter
 from runtime.value_plan import ENCODE
 from tests.runtime.functions import value_functions
 

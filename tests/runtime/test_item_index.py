@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime.abi.item_index import ITEM_INDEX, Action, IdList, Outcome
 from runtime.item_index import ItemIndex, ItemPlaces, item_key
-from runtime.item_index_plan import ITEM_INDEX, Action, Ids, Outcome
 from tests.runtime.functions import value_functions
 
 _CAPACITY = 4000
@@ -142,13 +142,13 @@ def test_it_holds_as_many_ids_as_it_says() -> None:
 @pytest.mark.parametrize("spare", range(0, 48, 3))
 def test_ids_that_just_fit_are_read_by_compiled_code(spare: int) -> None:
     index, places = _index(), ItemPlaces()
-    capacity = places.words[Ids.END] - places.words[Ids.BEGIN]
+    capacity = places.words[IdList.END] - places.words[IdList.BEGIN]
     ids = ["x" * 32 for _ in range((capacity - 5 - spare) // 37)]
     ids.append("y" * (capacity - 5 - spare - 37 * len(ids) - 5))
     assert index.find(ids, places) == len(ids)  # grows where it must
     index._run(Action.FIND, ids, places)
     index._function(Action.FIND, id(ids), 0, places.words_at, index.address)
-    assert places.words[Ids.OUTCOME] == Outcome.DONE
+    assert places.words[IdList.OUTCOME] == Outcome.DONE
 
 
 def test_texts_of_any_size() -> None:

@@ -14,8 +14,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runtime import python_objects as python_objects_module
+from runtime.abi.value_bytes import WRITE, ValueBuffer
 from runtime.python_objects import _ascii_text, python_objects
-from runtime.value_bytes import WRITE, Room, ValueBytes, ValueWriter
+from runtime.value_bytes import ValueBytes, ValueWriter
 from tests.runtime.functions import value_functions
 
 _VERSION = 2
@@ -51,7 +52,7 @@ def _written(function: Any, values: object, capacity: int) -> bytes:
     room.array[:] = _GUARD
     function(id(values), room.address)
     assert (room.array[capacity:] == _GUARD).all()
-    return room.array[: room.words[Room.WRITTEN]].tobytes()
+    return room.array[: room.words[ValueBuffer.WRITTEN]].tobytes()
 
 
 @given(values=_NESTED)

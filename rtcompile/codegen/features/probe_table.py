@@ -1,14 +1,10 @@
 """The probe table of a map that all rows share: made once a request, then asked for each key.
 
-An open-addressing table in the scratch, at most half full. A slot is words of int64:
-
-    hash                       0 for an empty slot
-    first key, second key      (first byte << 32) + size, in the map's text
-    value                      the same; or a float64, parsed while the table is made
-
-A map of one level has no second key. Of equal keys the first counts. The descriptor of the map's
-column says where the table is and how large: ROWS is its address, NUMBERS the last slot. PLACES is
-1 where an entry of the map cannot be read, else 0.
+An open-addressing table in the scratch, at most half full. Its slots are those of
+`runtime/abi/item_index.py`. The value of one is a piece of the map's text, as the keys are; or a
+float64, parsed while the table is made. A map of one level has no second key. Of equal keys the
+first counts. The descriptor of the map's column says where the table is and how large: ROWS is its
+address, NUMBERS the last slot. PLACES is 1 where an entry of the map cannot be read, else 0.
 """
 
 from __future__ import annotations
@@ -36,8 +32,9 @@ from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import split_text
 from rtcompile.codegen.pointers import ANY, prefetch, values_at
+from rtcompile.codegen.structs import Struct
+from runtime.abi.item_index import Slot
 from runtime.encoded import COLUMN_WORDS, Mode, Word
-from runtime.item_index_plan import SLOT_WORDS
 
 __all__ = [
     "MOST_BYTES_A_VALUE",
@@ -55,7 +52,7 @@ __all__ = [
 ]
 
 # A table has less than 4 slots an entry, and at most an entry a value, or a separator, or a column.
-MOST_BYTES_A_VALUE = 4 * 8 * SLOT_WORDS
+MOST_BYTES_A_VALUE = 4 * 8 * Slot.WORDS
 TABLE_KINDS = ("map", "map_number", "nested_text", "nested_number")
 
 # The bits of a NaN that no text spells: the value is no number.
@@ -89,14 +86,14 @@ class Searched:
         slot = Cell("int64", hashed & self._last)
         found, held = Cell("int64", i64(-1)), Cell("int32", 0)
         with T.While(found.get() < 0):
-            at = T.Bind(slot.get() * SLOT_WORDS)
+            at = T.Bind(slot.get() * Slot.WORDS)
             here = self._hash_at(at)
             with T.If(here == i64(0)), T.Then():
                 found.set(at)
             with T.If(here == hashed), T.Then():
                 different = Cell("uint64", tirx.const(0, "uint64"))
                 for place, (text, begin, size) in enumerate(keys):
-                    first, length = unpack(self._words[at + 1 + place])
+                    first, length = unpack(self.slot(at)[Slot.KEYS.at(place)])
                     with T.If(length == size):
                         with T.Then():
                             compare_bytes(different, (self.text_now(), first), (text, begin), size)
@@ -114,22 +111,26 @@ class Searched:
 
     def word(self, at: Any) -> Any:
         """The value of a slot that is taken."""
-        return T.Bind(self._words[at + 3])
+        return T.Bind(self.slot(at)[Slot.VALUE])
 
     def set_word(self, at: Any, word: Any) -> None:
         """Change it."""
-        T.buffer_store(self._words, word, [at + 3])
+        self.slot(at)[Slot.VALUE] = word
 
     def prefetch(self, hashed: Any) -> None:
         """Fetch the slot where the search for a hash begins; nothing waits for it."""
-        prefetch(self._words, (hashed & self._last) * SLOT_WORDS)
+        prefetch(self._words, (hashed & self._last) * Slot.WORDS)
+
+    def slot(self, at: Any) -> Struct:
+        """That which begins at a word."""
+        return Struct(Slot, self._words, at)
 
     def _hash_at(self, at: Any) -> Any:
-        return T.Bind(self._words[at])
+        return T.Bind(self.slot(at)[Slot.HASH])
 
     def _set_keys(self, at: Any, keys: tuple[Piece, ...]) -> None:
         for place, key in enumerate(keys):
-            T.buffer_store(self._words, pack(key), [at + 1 + place])
+            self.slot(at)[Slot.KEYS.at(place)] = pack(key)
 
 
 class ProbeTable(Searched):
@@ -148,15 +149,15 @@ class ProbeTable(Searched):
 
     def holds(self, at: Any) -> Any:
         """Whether a slot is taken."""
-        return T.Bind(self._words[at] != i64(0))
+        return T.Bind(self.slot(at)[Slot.HASH] != i64(0))
 
     def text(self, at: Any) -> Piece:
         """The value of a slot, as text; nothing where the slot is empty."""
-        return unpack(T.Bind(tirx.Select(self.holds(at), self._words[at + 3], i64(0))))
+        return unpack(T.Bind(tirx.Select(self.holds(at), self.slot(at)[Slot.VALUE], i64(0))))
 
     def number(self, at: Any) -> tuple[Any, Any]:
         """(the value of a slot as a number, whether it is one)."""
-        word = T.Bind(self._words[at + 3])
+        word = T.Bind(self.slot(at)[Slot.VALUE])
         valid = T.Bind(tirx.And(self.holds(at), word != i64(NO_NUMBER)))
         return T.Bind(T.reinterpret("float64", word)), valid
 
@@ -166,14 +167,14 @@ class ProbeTable(Searched):
         hashed = hash_keys(named)
         at, _ = self.search(hashed, *named)
         with T.If(tirx.Not(self.holds(at))), T.Then():
-            T.buffer_store(self._words, hashed, [at])
+            self.slot(at)[Slot.HASH] = hashed
             self._set_keys(at, keys)
             self.set_word(at, value())
 
     def clear(self) -> None:
         """Empty every slot."""
         with T.serial(T.Bind(self._last + 1)) as k:
-            T.buffer_store(self._words, i64(0), [k * SLOT_WORDS])
+            self.slot(k * Slot.WORDS)[Slot.HASH] = i64(0)
 
 
 def hash_keys(keys: Sequence[Key]) -> Any:
@@ -225,7 +226,7 @@ def _make(kind: str, view: InputView, columns: Any, number: Any, scratch: Scratc
     pairs = _most_pairs(kind, view)
     bits = T.call_llvm_pure_intrin("int64", "llvm.ctlz", pairs * 2, tirx.const(False, "bool"))
     slots = T.Bind(i64(1) << (i64(64) - T.Bind(bits)))
-    address, last = scratch.reserve(slots * (8 * SLOT_WORDS)), T.Bind(slots - 1)
+    address, last = scratch.reserve(slots * (8 * Slot.WORDS)), T.Bind(slots - 1)
     first = T.Bind(number * i64(COLUMN_WORDS))
     T.buffer_store(columns, address, [first + Word.ROWS])
     T.buffer_store(columns, last, [first + Word.NUMBERS])

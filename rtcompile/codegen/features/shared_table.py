@@ -20,6 +20,9 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.probe_table import Piece, Searched
 from rtcompile.codegen.pointers import values_at
+from rtcompile.codegen.structs import Struct
+from runtime.abi.item_index import Slot
+from runtime.abi.layout import Field
 
 __all__ = ["SHARED_LLVM", "SharedTable", "acquire", "release"]
 
@@ -38,9 +41,9 @@ define void @{_RELEASE}(ptr %to, i64 %word) {{
 
 
 class SharedTable(Searched):
-    """Of one key a slot. `text`: (buffer, place) of the address of the keys' text."""
+    """Of one key a slot. `text`: the struct and its field with the address of the keys' text."""
 
-    def __init__(self, address: Any, last: Any, text: tuple[Any, int]) -> None:
+    def __init__(self, address: Any, last: Any, text: tuple[Struct, Field]) -> None:
         super().__init__(address, last, None)
         self._text_at = text
 
@@ -52,25 +55,25 @@ class SharedTable(Searched):
         """Take an empty slot."""
         self._set_keys(at, (key,))
         super().set_word(at, value)
-        release(self._words, at, hashed)
+        release(self.slot(at), Slot.HASH, hashed)
 
     def set_word(self, at: Any, word: Any) -> None:
         """See Searched."""
-        release(self._words, at + 3, word)
+        release(self.slot(at), Slot.VALUE, word)
 
     def word(self, at: Any) -> Any:
         """See Searched."""
-        return acquire(self._words, at + 3)
+        return acquire(self.slot(at), Slot.VALUE)
 
     def _hash_at(self, at: Any) -> Any:
-        return acquire(self._words, at)
+        return acquire(self.slot(at), Slot.HASH)
 
 
-def acquire(words: Any, at: Any) -> Any:
-    """A word, before anything that is read behind this."""
-    return T.Bind(T.call_extern("int64", _ACQUIRE, T.address_of(words[at])))
+def acquire(struct: Struct, field: Field) -> Any:
+    """A field, before anything that is read behind this."""
+    return T.Bind(T.call_extern("int64", _ACQUIRE, T.address_of(struct[field])))
 
 
-def release(words: Any, at: Any, word: Any) -> None:
-    """Emit the store of a word, after anything that was stored before it."""
-    T.evaluate(T.call_extern("void", _RELEASE, T.address_of(words[at]), word))
+def release(struct: Struct, field: Field, word: Any) -> None:
+    """Emit the store of a field, after anything that was stored before it."""
+    T.evaluate(T.call_extern("void", _RELEASE, T.address_of(struct[field]), word))

@@ -14,21 +14,31 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
+from rtcompile.codegen.entry.python_objects import CALL_INTO, call_python
+from rtcompile.codegen.entry.write_array import array_length, write_array
 from rtcompile.codegen.features.marshalled import HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
 from rtcompile.codegen.pointers import prefetch, values_at
-from rtcompile.codegen.python_calls import CALL_INTO, call_python
-from rtcompile.codegen.write_array import array_length, write_array
-from runtime.python_objects import COUNT, FIRST, INT_DIGIT, INT_SIZE, REAL, TEXT_BITS, TYPE, Known
+from rtcompile.codegen.structs import Struct, field_at, struct_at
+from runtime.abi.layout import Field
+from runtime.abi.python_objects import (
+    INT32,
+    FloatObject,
+    IntObject,
+    ListObject,
+    Object,
+    PythonApi,
+    StrObject,
+    TupleObject,
+)
+from runtime.abi.value_bytes import ValueBuffer
 from runtime.serve_plan import Names
-from runtime.value_bytes import Room
 
 __all__ = ["ObjectWriter"]
 
 _DEPTH = 8  # of lists in lists; deeper ones are left to marshal
 _SPARE = 32  # bytes that any value but a text fits into
 _DIGIT_BITS = 15
-_INT32 = (1 << 32) - 1
 _FETCHED = (0, 56)  # bytes of an object: its head, and the text of a short string
 _FRAME = 2  # words of the stack: where the next value of a list or tuple is, how many are left
 _STEP = 16  # bytes; shorter texts are copied by one load and one store
@@ -36,13 +46,13 @@ _PAGE = 4096
 
 
 class ObjectWriter:
-    """`at`: bytes so far; below 0 once something could not be written."""
+    """`buffer`: a ValueBuffer. `at`: bytes so far; below 0 once something could not be written."""
 
-    def __init__(self, words: Any) -> None:
-        python = values_at(T.Bind(words[Room.PYTHON]), "int64")
-        self._known = [T.Bind(python[place]) for place in range(Known.ALL)]
-        begin, end = T.Bind(words[Room.BEGIN]), T.Bind(words[Room.END])
-        self._words, self._bytes, self._begin = words, values_at(begin, "uint8"), begin
+    def __init__(self, buffer: Struct) -> None:
+        python = buffer.follow(ValueBuffer.PYTHON)
+        self._known = {field: T.Bind(python[field]) for field in PythonApi.FIELDS}
+        begin, end = T.Bind(buffer[ValueBuffer.BEGIN]), T.Bind(buffer[ValueBuffer.END])
+        self._buffer, self._bytes, self._begin = buffer, values_at(begin, "uint8"), begin
         self._room = T.Bind(end - begin - _SPARE)
         self._at, self._depth = Cell("int64", i64(0)), Cell("int64", i64(0))
         self._stack = T.alloc_buffer((_FRAME * (_DEPTH + 1),), "int64")
@@ -50,7 +60,7 @@ class ObjectWriter:
 
     def finish(self) -> None:
         """Say how many bytes were written, 0 where they could not be."""
-        T.buffer_store(self._words, tirx.max(self._at.get(), i64(0)), [Room.WRITTEN])
+        self._buffer[ValueBuffer.WRITTEN] = tirx.max(self._at.get(), i64(0))
         T.evaluate(T.call_extern("void", wrapping.BARRIER))
 
     def write(self, value: Any) -> None:
@@ -63,23 +73,23 @@ class ObjectWriter:
     def write_dict(self, fields: Any, wanted: Any, names: Any, rows: Any) -> None:
         """See `write_fields`."""
         known, count = self._known, T.Bind(names[Names.COUNT])
-        is_dict = self._type(fields) == known[Known.DICT]
+        is_dict = self._type(fields) == known[PythonApi.DICT]
         with T.If(tirx.Or(self._room < 0, tirx.Not(is_dict))):
             with T.Then():
                 self._fail()
             with T.Else():
                 self._head("(", wanted)
-                size = call_python(known[Known.DICT_SIZE], fields)
+                size = call_python(known[PythonApi.DICT_SIZE], fields)
                 with T.If(size != names[Names.SIZE]), T.Then():
                     self._fail()
         number = Cell("int64", i64(0))
         with T.While(tirx.And(number.get() < count, self._at.get() >= 0)):
             name = T.Bind(names[number.get() + Names.FIRST])
             number.add(i64(1))
-            value = call_python(known[Known.DICT_ITEM], fields, name)
+            value = call_python(known[PythonApi.DICT_ITEM], fields, name)
             with T.If(value == 0):
                 with T.Then():
-                    call_python(known[Known.CLEAR])  # of keys that cannot be compared
+                    call_python(known[PythonApi.CLEAR])  # of keys that cannot be compared
                     self._fail()
                 with T.Else():
                     with T.If(tirx.And(rows >= 0, self._count(value) != rows)), T.Then():
@@ -90,10 +100,10 @@ class ObjectWriter:
     def _count(self, value: Any) -> Any:
         """Emit how many values a list, a tuple or an array has; -1 of any other object."""
         kind, known, count = self._type(value), self._known, Cell("int64", i64(-1))
-        with T.If(tirx.Or(kind == known[Known.LIST], kind == known[Known.TUPLE])):
+        with T.If(tirx.Or(kind == known[PythonApi.LIST], kind == known[PythonApi.TUPLE])):
             with T.Then():
-                count.set(values_at(value, "int64")[COUNT])
-            with T.Else(), T.If(kind == known[Known.ARRAY]), T.Then():
+                count.set(field_at(value, ListObject.COUNT))
+            with T.Else(), T.If(kind == known[PythonApi.ARRAY]), T.Then():
                 count.set(array_length(value))
         return T.Bind(count.get())
 
@@ -115,7 +125,7 @@ class ObjectWriter:
                 current.set(values_at(item, "int64")[0])
 
     def _type(self, value: Any) -> Any:
-        return T.Bind(values_at(value, "int64")[TYPE])
+        return T.Bind(field_at(value, Object.TYPE))
 
     def _value(self, value: Any) -> None:
         kind = self._type(value)
@@ -126,7 +136,7 @@ class ObjectWriter:
         with T.If(self._at.get() > self._room):
             with T.Then():
                 self._fail()
-            with T.Else(), T.If(kind == self._known[Known.STR]):
+            with T.Else(), T.If(kind == self._known[PythonApi.STR]):
                 with T.Then():
                     self._text(value)
                 with T.Else():
@@ -134,19 +144,19 @@ class ObjectWriter:
 
     def _other(self, value: Any, kind: Any) -> None:
         known = self._known
-        with T.If(kind == known[Known.LIST]):
+        with T.If(kind == known[PythonApi.LIST]):
             with T.Then():
-                self._sequence("[", value, T.Bind(values_at(value, "int64")[FIRST]))
-            with T.Else(), T.If(kind == known[Known.INT]):
+                self._sequence("[", value, T.Bind(field_at(value, ListObject.FIRST)))
+            with T.Else(), T.If(kind == known[PythonApi.INT]):
                 with T.Then():
                     self._integer(value)
-                with T.Else(), T.If(kind == known[Known.FLOAT]):
+                with T.Else(), T.If(kind == known[PythonApi.FLOAT]):
                     with T.Then():
                         self._real(value)
-                    with T.Else(), T.If(kind == known[Known.TUPLE]):
+                    with T.Else(), T.If(kind == known[PythonApi.TUPLE]):
                         with T.Then():
-                            self._sequence("(", value, value + 8 * FIRST)
-                        with T.Else(), T.If(kind == known[Known.ARRAY]):
+                            self._sequence("(", value, value + TupleObject.VALUES.byte)
+                        with T.Else(), T.If(kind == known[PythonApi.ARRAY]):
                             with T.Then():
                                 self._array(value)
                             with T.Else():
@@ -154,7 +164,7 @@ class ObjectWriter:
 
     def _array(self, value: Any) -> None:
         T.buffer_store(self._out, self._at.get(), [0])
-        size_at = self._known[Known.DTYPE_SIZE]
+        size_at = self._known[PythonApi.DTYPE_SIZE]
         write_array(value, size_at, self._begin, self._room, self._out)
         self._at.set(self._out[0])
         with T.If(self._at.get() < 0), T.Then():
@@ -163,7 +173,7 @@ class ObjectWriter:
     def _single(self, value: Any) -> None:
         """None, True or False."""
         before = T.Bind(self._at.get())
-        for place, letter in ((Known.NONE, "N"), (Known.TRUE, "T"), (Known.FALSE, "F")):
+        for place, letter in ((PythonApi.NONE, "N"), (PythonApi.TRUE, "T"), (PythonApi.FALSE, "F")):
             with T.If(value == self._known[place]), T.Then():
                 self._tag(letter)
                 self._at.set(before + 1)
@@ -171,15 +181,15 @@ class ObjectWriter:
             self._fail()
 
     def _text(self, value: Any) -> None:
-        words = values_at(value, "int64")
-        bits = T.Bind(words[TEXT_BITS] & self._known[Known.BITS])
+        text_object = struct_at(StrObject, value)
+        bits = T.Bind(text_object[StrObject.BITS] & self._known[PythonApi.BITS])
         text, size = Cell("int64", i64(0)), Cell("int64", i64(0))
-        with T.If(bits == self._known[Known.BITS_WANTED]):
+        with T.If(bits == self._known[PythonApi.BITS_WANTED]):
             with T.Then():
-                text.set(value + self._known[Known.TEXT_AT])
-                size.set(words[COUNT])
+                text.set(value + self._known[PythonApi.TEXT_AT])
+                size.set(text_object[StrObject.COUNT])
             with T.Else():
-                text.set(self._call_into(Known.AS_UTF8, value))
+                text.set(self._call_into(PythonApi.AS_UTF8, value))
                 size.set(self._out[0])
         self._text_of(T.Bind(text.get()), T.Bind(size.get()))
 
@@ -187,7 +197,7 @@ class ObjectWriter:
         """Emit the writing of bytes; 0 is the address of none."""
         with T.If(text == 0):
             with T.Then():
-                call_python(self._known[Known.CLEAR])
+                call_python(self._known[PythonApi.CLEAR])
                 self._fail()
             with T.Else(), T.If(size > self._room - self._at.get()):
                 with T.Then():
@@ -214,7 +224,10 @@ class ObjectWriter:
             with T.Then():
                 self._fail()
             with T.Else():
-                count, items = T.Bind(values_at(value, "int64")[COUNT]), values_at(first, "int64")
+                count, items = (
+                    T.Bind(field_at(value, ListObject.COUNT)),
+                    values_at(first, "int64"),
+                )
                 self._head(tag, count)
                 with T.serial(count) as k:
                     item = values_at(T.Bind(items[k]), "uint8")
@@ -240,10 +253,10 @@ class ObjectWriter:
         return T.Bind(number.get())
 
     def _number_or_stop(self, value: Any, kind: Any, number: Cell, going: Cell) -> None:
-        with T.If(kind == self._known[Known.FLOAT]):
+        with T.If(kind == self._known[PythonApi.FLOAT]):
             with T.Then():
                 self._real(value)
-            with T.Else(), T.If(kind == self._known[Known.INT]):
+            with T.Else(), T.If(kind == self._known[PythonApi.INT]):
                 with T.Then():
                     self._integer(value)
                 with T.Else():
@@ -251,12 +264,12 @@ class ObjectWriter:
                     going.set(0)
 
     def _integer(self, value: Any) -> None:
-        words = values_at(value, "int64")
-        size = T.Bind(words[INT_SIZE])
-        one, zero = (self._known[place] for place in (Known.INT_ONE, Known.INT_ZERO))
+        integer = struct_at(IntObject, value)
+        size = T.Bind(integer[IntObject.SIZE])
+        one, zero = (self._known[field] for field in (PythonApi.INT_ONE, PythonApi.INT_ZERO))
         with T.If(tirx.Or(size == one, size == zero)):
             with T.Then():
-                digit = T.Bind(words[INT_DIGIT] & _INT32)  # of 0 it may be anything
+                digit = T.Bind(integer[IntObject.DIGIT] & INT32)  # of 0 it may be anything
                 self._head("i", T.Bind(tirx.Select(size == one, digit, i64(0))))
             with T.Else():
                 self._large_integer(value)
@@ -264,7 +277,7 @@ class ObjectWriter:
     def _large_integer(self, value: Any) -> None:
         """One of several digits, or below 0."""
         T.buffer_store(self._out, i64(0), [0])  # of which an int is written
-        number = self._call_into(Known.AS_INTEGER, value)
+        number = self._call_into(PythonApi.AS_INTEGER, value)
         short = T.Bind(tirx.Cast("int64", tirx.Cast("int32", number)) == number)
         with T.If(self._out[0] != 0):
             with T.Then():
@@ -292,7 +305,7 @@ class ObjectWriter:
         self._at.add(2 * found)
 
     def _real(self, value: Any) -> None:
-        number = T.Bind(values_at(value, "int64")[REAL])
+        number = T.Bind(field_at(value, FloatObject.VALUE))
         self._tag("g")
         self._store(T.reinterpret("uint8x8", number), 8, self._at.get() + 1)
         self._at.add(i64(9))
@@ -310,7 +323,7 @@ class ObjectWriter:
     def _store(self, lanes: Any, count: int, at: Any) -> None:
         T.buffer_store(self._bytes, lanes, [_bytes(at, count)])
 
-    def _call_into(self, function: int, value: Any) -> Any:
+    def _call_into(self, function: Field, value: Any) -> Any:
         """Emit a call whose second result goes to `_out`."""
         out = T.address_of(self._out[0])
         found = T.Bind(T.call_extern("int64", CALL_INTO, self._known[function], value, out))

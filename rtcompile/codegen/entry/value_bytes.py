@@ -14,7 +14,7 @@
         else, or where there is no room: at = 0; break
 
 It writes the same bytes in a third of the time: marshal makes an object of each string's bytes.
-Whoever calls it holds Python's lock. `runtime/python_objects.py` says where Python's things lie.
+Whoever calls it holds Python's lock. `runtime/abi/python_objects.py` says how objects lie.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from typing import Any
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.entry.object_writer import ObjectWriter
+from rtcompile.codegen.entry.write_array import write_array_function
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.internal import call_with_barriers
-from rtcompile.codegen.object_writer import ObjectWriter
 from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.write_array import write_array_function
-from runtime.value_bytes import WRITE
+from rtcompile.codegen.structs import struct_at
+from runtime.abi.value_bytes import WRITE, ValueBuffer
 
 __all__ = ["ANY_ROWS", "write_fields", "write_function", "write_functions", "write_object"]
 
@@ -56,7 +57,7 @@ def write_functions() -> dict[str, Any]:
             T.func_name(name)
             T.func_attr({"tirx.is_scheduled": True})
             given = [T.arg(one, T.int64()) for one in names]
-            writer = ObjectWriter(values_at(given[-1], "int64"))
+            writer = ObjectWriter(struct_at(ValueBuffer, given[-1]))
             if name == _OBJECT:
                 writer.write(given[0])
             else:
@@ -68,7 +69,7 @@ def write_functions() -> dict[str, Any]:
 
 
 def write_object(value: Any, words: Any) -> None:
-    """Emit the writing of an object. `value`: its address; `words`: that of words of Room."""
+    """Emit the writing of an object. `value`: its address; `words`: that of a ValueBuffer."""
     call_with_barriers(_OBJECT, [value, words])
 
 

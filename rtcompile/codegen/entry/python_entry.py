@@ -22,8 +22,8 @@ from typing import Any
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.internal import address_llvm, symbol_of
-from rtcompile.codegen.pointers import values_at
-from runtime.python_objects import ARRAY_DATA, FIRST
+from rtcompile.codegen.structs import field_at
+from runtime.abi.python_objects import ArrayObject, TupleObject
 
 __all__ = ["ENTRY_ARGUMENTS", "entry_llvm", "entry_symbol", "kept_words"]
 
@@ -77,8 +77,8 @@ def entry_llvm(names: Sequence[str], machine: str) -> str:
 
 def kept_words(pair: Any) -> Any:
     """Emit where the values of an array lie that is the first value of a tuple: its address."""
-    array = T.Bind(values_at(pair, "int64")[FIRST])
-    return T.Bind(values_at(array, "int64")[ARRAY_DATA])
+    array = T.Bind(field_at(pair, TupleObject.VALUES))
+    return T.Bind(field_at(array, ArrayObject.DATA))
 
 
 def _entry(name: str, machine: str) -> str:

@@ -18,7 +18,7 @@
 ids. So a new slot's hash is stored last, where its text and place are there to be seen, and a place
 where its item is (`SharedTable`). The slots are a probe table (`probe_table.py`); all fetches of
 slots are under way before the first is waited for.
-`runtime/item_index_plan.py` describes the words.
+`runtime/abi/item_index.py` has the structs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.entry.value_bytes import write_object
 from rtcompile.codegen.features.format_number import write_digits
 from rtcompile.codegen.features.marshalled import HEAD_BYTES, Leaf, Marshalled
 from rtcompile.codegen.features.probe_table import hash_keys, pack, unpack
@@ -36,9 +37,8 @@ from rtcompile.codegen.features.shared_table import SharedTable, release
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.value_sink import copy_text
 from rtcompile.codegen.internal import call_internal
-from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.write_objects import write_object
-from runtime.item_index_plan import DIGITS_BYTES, ITEM_INDEX, Action, Ids, Index, Outcome
+from rtcompile.codegen.structs import Struct, struct_at
+from runtime.abi.item_index import DIGITS_BYTES, ITEM_INDEX, Action, IdList, Index, Outcome
 
 __all__ = ["LOOK_UP_ITEMS", "item_index_main", "look_up_items"]
 
@@ -53,25 +53,25 @@ def look_up_items() -> Any:
         T.func_name(LOOK_UP_ITEMS)
         T.func_attr({"tirx.is_scheduled": True})
         action, first, words_at, index_at = (T.arg(name, T.int64()) for name in _SCALARS)
-        words, index = values_at(words_at, "int64"), values_at(index_at, "int64")
-        text = values_at(T.Bind(words[Ids.BEGIN]), "uint8")
+        given, index = struct_at(IdList, words_at), struct_at(Index, index_at)
+        text = given.values(IdList.BEGIN, "uint8")
         reader = Marshalled(text, i64(0))
         count = Cell("int64", i64(0))
         outcome = Cell("int64", i64(Outcome.UNWRITTEN))
-        with T.If(words[Ids.WRITTEN] > 0), T.Then():
+        with T.If(given[IdList.WRITTEN] > 0), T.Then():
             count.set(reader.count())
-            few = count.get() <= words[Ids.ROOM]
+            few = count.get() <= given[IdList.ROOM]
             outcome.set(tirx.Select(few, i64(Outcome.DONE), i64(Outcome.ROOM)))
-            texts = T.Bind(index[Index.TEXT_BYTES] + words[Ids.WRITTEN])
+            texts = T.Bind(index[Index.TEXT_BYTES] + given[IdList.WRITTEN])
             with T.If(tirx.And(action == Action.ENTER, texts > index[Index.TEXT_ROOM])), T.Then():
                 outcome.set(i64(Outcome.TEXT))
-        T.buffer_store(words, count.get(), [Ids.COUNT])
+        given[IdList.COUNT] = count.get()
         with T.If(outcome.get() == Outcome.DONE), T.Then():
-            look = _LookUp(reader, words, index, T.Bind(count.get()))
+            look = _LookUp(reader, given, index, T.Bind(count.get()))
             look.hash_all(outcome)
             with T.If(outcome.get() == Outcome.DONE), T.Then():
                 look.look_up_all(action, first)
-        T.buffer_store(words, outcome.get(), [Ids.OUTCOME])
+        given[IdList.OUTCOME] = outcome.get()
     return builder.get()
 
 
@@ -91,14 +91,14 @@ def item_index_main() -> Any:
 class _LookUp:
     """Of `count` ids, whose list `reader` stands at."""
 
-    def __init__(self, reader: Marshalled, words: Any, index: Any, count: Any) -> None:
-        self._reader, self._words, self._index, self._count = reader, words, index, count
+    def __init__(self, reader: Marshalled, given: Struct, index: Struct, count: Any) -> None:
+        self._reader, self._given, self._index, self._count = reader, given, index, count
         slots, last = T.Bind(index[Index.SLOTS]), T.Bind(index[Index.LAST])
         self._table = SharedTable(slots, last, (index, Index.TEXT))
-        self._hashes = values_at(T.Bind(words[Ids.HASHES]), "int64")
+        self._hashes = given.values(IdList.HASHES, "int64")
         # At first, where their texts are.
-        self._places = values_at(T.Bind(words[Ids.PLACES]), "int64")
-        self._digits = T.Bind(words[Ids.DIGITS])
+        self._places = given.values(IdList.PLACES, "int64")
+        self._digits = T.Bind(given[IdList.DIGITS])
 
     def hash_all(self, outcome: Cell) -> None:
         """Emit the hashes and the texts of all ids, or say that some have none."""
@@ -155,12 +155,12 @@ class _LookUp:
                         table.set_word(at, i64(-1))
                         live.add(i64(-1))
         with T.If(action != Action.FIND), T.Then():  # which may run beside another
-            T.buffer_store(self._index, live.get(), [Index.LIVE])
-        T.buffer_store(self._words, missing.get(), [Ids.MISSING])
+            self._index[Index.LIVE] = live.get()
+        self._given[IdList.MISSING] = missing.get()
 
     def _keep(self, at: Any, hashed: Any, piece: tuple[Any, Any], place: Any) -> None:
         """A new id: its text goes behind the others."""
         end = T.Bind(self._index[Index.TEXT_BYTES])
         copy_text(self._reader.data, *piece, self._table.text_now(), end)
         self._table.enter(at, hashed, (end, piece[1]), place)
-        T.buffer_store(self._index, end + piece[1], [Index.TEXT_BYTES])
+        self._index[Index.TEXT_BYTES] = end + piece[1]

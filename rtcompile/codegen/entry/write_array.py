@@ -25,15 +25,8 @@ from rtcompile.codegen.features.marshalled import ARRAY_HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import values_at
-from runtime.python_objects import (
-    ARRAY_AXES,
-    ARRAY_DATA,
-    ARRAY_DTYPE,
-    ARRAY_LENGTHS,
-    ARRAY_STEPS,
-    DTYPE_KIND,
-    ORDER_SHIFT,
-)
+from rtcompile.codegen.structs import field_at, struct_at
+from runtime.abi.python_objects import INT32, ORDER_SHIFT, ArrayObject, DtypeObject
 
 __all__ = ["array_length", "write_array", "write_array_function"]
 
@@ -41,7 +34,6 @@ _WRITE = "write_array"
 
 _LANES = 16
 _ASCII = 128
-_INT32 = (1 << 32) - 1
 _COPIED = (4, 8)  # widths that a single load and a store copy
 
 
@@ -79,9 +71,9 @@ def write_array_function() -> dict[str, Any]:
 
 def array_length(value: Any) -> Any:
     """Emit how many values the array at an address has; -1 if it has not one axis."""
-    words, count = values_at(value, "int64"), Cell("int64", i64(-1))
-    with T.If((words[ARRAY_AXES] & _INT32) == 1), T.Then():  # of no axis there are no lengths
-        count.set(values_at(T.Bind(words[ARRAY_LENGTHS]), "int64")[0])
+    array, count = struct_at(ArrayObject, value), Cell("int64", i64(-1))
+    with T.If((array[ArrayObject.AXES] & INT32) == 1), T.Then():  # of no axis there are no lengths
+        count.set(array.values(ArrayObject.LENGTHS, "int64")[0])
     return T.Bind(count.get())
 
 
@@ -89,9 +81,9 @@ class _Array:
     """Its parts, bound; `width`: bytes of a value as it is written."""
 
     def __init__(self, value: Any, size_at: Any) -> None:
-        words = values_at(value, "int64")
-        dtype = T.Bind(words[ARRAY_DTYPE])
-        told = T.Bind(values_at(dtype, "int64")[DTYPE_KIND])
+        array = struct_at(ArrayObject, value)
+        dtype = T.Bind(array[ArrayObject.DTYPE])
+        told = T.Bind(field_at(dtype, DtypeObject.KIND))
         self._kind = T.Bind(told & 0xFF)
         order = T.Bind((told >> ORDER_SHIFT) & 0xFF)
         own = values_at(dtype + size_at, "int32")
@@ -102,9 +94,9 @@ class _Array:
         native = tirx.Or(order == ord("="), order == ord("|"))
         known = tirx.And(native, self._has_known_kind())
         self.is_known = T.Bind(tirx.And(self.count >= 0, known))
-        self._data, step = T.Bind(words[ARRAY_DATA]), Cell("int64", i64(0))
+        self._data, step = T.Bind(array[ArrayObject.DATA]), Cell("int64", i64(0))
         with T.If(self.count >= 0), T.Then():
-            step.set(values_at(T.Bind(words[ARRAY_STEPS]), "int64")[0])
+            step.set(array.values(ArrayObject.STEPS, "int64")[0])
         self._step = T.Bind(step.get())
 
     def _has_known_kind(self) -> Any:

@@ -1,0 +1,1 @@
+"""The ABI: every memory layout that compiled code and the runtime share, one file a function."""
