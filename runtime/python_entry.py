@@ -29,8 +29,8 @@ class _Definition(ctypes.Structure):
 def python_function(
     name: str, module: str, doc: str, at: int, words: npt.NDArray[np.int64], *kept: object
 ) -> Callable[..., Any]:
-    """A function of `module` whose code lies at `at`: `rtcompile/codegen/python_entry.py` says what
-    of.
+    """A function of `module` whose code lies at `at`. Of what kind that is,
+    `rtcompile/codegen/entry/python_entry.py` says.
 
     Its first argument is a tuple of the array `words` and of what is `kept` as long as it.
     """

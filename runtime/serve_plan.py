@@ -30,7 +30,7 @@ class Word:
     ROWS = 1  # of the cross stage
     WHOLE = 2  # whether the cross stage is to run
     READS = 3  # whether it was called with Python's lock, and may give that up
-    IDS = 4  # words of `item_index_plan.Ids`
+    IDS = 4  # words of `abi.item_index.IdList`
     INDEX = 5  # and of `Index`
     STORED = 6  # a word: the address of words of Stored
     CONSTANTS = 7

@@ -1,4 +1,4 @@
-"""The walk over Python's values that `write_objects.py` emits, and what it writes of each type.
+"""The walk over Python's values that `value_bytes.py` emits, and what it writes of each type.
 
 A list's texts and numbers are written in a loop of their own, up to the first other value; what is
 left of it waits on a stack of a few words, since compiled code does not call itself.
