@@ -31,9 +31,10 @@ from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.serve import served_stages
 from rtcompile.describe import describe_stage
 from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
+from rtcompile.errors import UnsupportedError
 from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.frontends.id_inputs import id_columns
-from rtcompile.frontends.onnx_import import import_onnx
+from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
 from rtcompile.quantize.imported import ImportedLayers, imported_layers
 from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
@@ -92,8 +93,11 @@ class Compiler:
         bound: tuple[BoundInput, ...] = ()
         with named_failures(str(model), graph.module):
             simplified = simplify(graph.module, self.report)
-            self.ports = network_ports(simplified["main"], graph.inputs, graph.outputs)
+            self.ports = network_ports(
+                simplified["main"], graph.inputs, graph.outputs, graph.ragged
+            )
             if self.plan:
+                _check_no_bags(graph)
                 tables = _tables(options, graph.model)
                 rows, unread = id_columns(graph.model).whole, graph.left_out.inputs
                 bound = bind(self.plan, self.ports[0], tables, rows, unread)
@@ -200,6 +204,16 @@ class Compiler:
             "left_out": asdict(self.original.graph.left_out),
             "provenance": {},  # of what is to be written; see `provenance.py`
         }
+
+
+def _check_no_bags(graph: ImportedGraph) -> None:
+    """Raise UnsupportedError for inputs that offsets cut into bags: a feature is one input."""
+    for one in graph.ragged:
+        raise UnsupportedError(
+            f"input {one.offsets!r} cuts {one.flat[0]!r} into bags by offsets, which no feature "
+            "gives: give the graph the pooled embedding [rows, d] of a feature as an input, with "
+            "its table by embeddings, or build the graph without features"
+        )
 
 
 def _tables(options: BuildOptions, model: Any) -> list[EmbeddingTables]:

@@ -54,13 +54,18 @@ def describe_stage(program: StageProgram) -> dict[str, Any]:
 
 
 def describe_port(port: Port) -> dict[str, Any]:
-    """Name, element type, extents behind the rows."""
-    return {
+    """Name, element type, extents behind the rows; of flat inputs and offsets, what they are."""
+    found = {
         "name": port.name,
         "dtype": port.dtype,
         "shape": list(port.shape),
         "per_request": port.per_request,
     }
+    if port.flat:
+        found["flat"] = True
+    if port.cuts:
+        found |= {"cuts": list(port.cuts), "last_offset": port.last_offset}
+    return found
 
 
 def _counts(feature: Feature, column: Input) -> bool:

@@ -7,7 +7,7 @@ Entries that are not named here are let through: they are for people and tools.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -140,7 +140,8 @@ _COLUMN = _record(
 )
 _SIZES = _list(_whole())
 _PORT = _record(
-    {"name": _text(), "dtype": _text(*DTYPE_NAMES), "shape": _SIZES, "per_request": _flag}
+    {"name": _text(), "dtype": _text(*DTYPE_NAMES), "shape": _SIZES, "per_request": _flag},
+    {"flat": _flag, "cuts": _list(_text()), "last_offset": _flag},
 )
 _FEATURE = _record(
     {
@@ -258,10 +259,23 @@ def check_manifest(manifest: Any, constants_bytes: int) -> None:
         elif is_ranking:
             required |= _SOURCES
         _record(required, _PROBES)(stage, f"stages.{name}")
+        _check_cuts(stage["inputs"], f"stages.{name}.inputs")
     if "cross" not in stages:
         raise ManifestError("stages.cross: is missing")
     if is_ranking:
         _check_references(manifest, stages)
+
+
+def _check_cuts(inputs: Sequence[Mapping[str, Any]], path: str) -> None:
+    flat = {port["name"] for port in inputs if port.get("flat")}
+    for index, port in enumerate(inputs):
+        if port.get("flat") and not (port["per_request"] and port["shape"] == []):
+            raise ManifestError(f"{path}[{index}]: flat inputs are shared, and have no extents")
+        for name in port.get("cuts", ()):
+            if name not in flat:
+                raise ManifestError(f"{path}[{index}].cuts: no flat input is {short_repr(name)}")
+        if port.get("cuts") and (port["dtype"], port["shape"]) != ("int64", [2]):
+            raise ManifestError(f"{path}[{index}]: bounds are int64 [2]")
 
 
 def _check_references(manifest: Mapping[str, Any], stages: Mapping[str, Any]) -> None:

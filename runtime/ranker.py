@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from runtime.arrays import aligned_empty, aligned_rows
+from runtime.arrays import aligned_empty
 from runtime.artifact import Artifact, damaged, read_artifact
 from runtime.columns import Column
 from runtime.errors import ArtifactError, RequestError
 from runtime.feature_stage import check_fields
 from runtime.ffi import tvm_ffi
+from runtime.graph_inputs import graph_inputs
 from runtime.input_table import address
 from runtime.items import ItemTable
 from runtime.log_lines import Difference, differences, row_values, to_lines
@@ -286,7 +287,9 @@ class Ranker:
         """Run a graph that was built without features on its own inputs.
 
         `inputs`: graph input name -> array [rows, ...] of a convertible dtype; all with the same
-        row count. One that all rows share is given once: a number for an input of rank 0.
+        row count. One that all rows share is given once: a number for an input of rank 0. One that
+        offsets cut into bags is flat: of as many values as there are, whose bags begin at the
+        offsets.
         Returns graph output name -> array [rows, ...], in the graph's order.
         Raises RequestError for wrong names, dtypes or shapes, UnknownIdError for an id outside its
         table.
@@ -296,23 +299,5 @@ class Ranker:
         given = check_fields("inputs", inputs, self._input_names)
         found = self._stage.answer_given(given)
         if found is None:
-            found = self._stage.answer(*self._converted(given))
+            found = self._stage.answer(*graph_inputs(self._stage.inputs, given))
         return dict(zip(self._output_names, found, strict=True))
-
-    def _converted(self, given: Mapping[str, object]) -> tuple[int, list[npt.NDArray[Any]]]:
-        """How many rows the inputs have, and aligned arrays of them. Raises RequestError."""
-        arrays: list[npt.NDArray[Any]] = []
-        rows: int | None = None
-        for port in self._stage.inputs:
-            if port.per_request:
-                value = given[port.name]
-                arrays.append(aligned_rows(value, port.name, port.dtype, port.shape, shared=True))
-                continue
-            array = aligned_rows(given[port.name], port.name, port.dtype, port.shape)
-            if rows is not None and array.shape[0] != rows:
-                raise RequestError(
-                    f"input {port.name!r}: {array.shape[0]} rows beside {rows} of the inputs before"
-                )
-            rows = array.shape[0]
-            arrays.append(array)
-        return rows or 0, arrays

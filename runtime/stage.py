@@ -32,12 +32,19 @@ FEWEST_ROWS = 64
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output: [rows, *shape] of `dtype`, or [*shape] when it is `per_request`."""
+    """An input or output: [rows, *shape] of `dtype`, or [*shape] when it is `per_request`.
+
+    What is `flat` has as many values as there are; offsets `cuts` such inputs into a part a row,
+    with a `last_offset` behind the last row's or without.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     per_request: bool
+    flat: bool = False
+    cuts: tuple[str, ...] = ()
+    last_offset: bool = False
 
     @cached_property
     def row_elements(self) -> int:
@@ -345,4 +352,7 @@ def _port(description: dict[str, Any]) -> Port:
         description["dtype"],
         tuple(description["shape"]),
         description["per_request"],
+        description.get("flat", False),
+        tuple(description.get("cuts", ())),
+        description.get("last_offset", False),
     )

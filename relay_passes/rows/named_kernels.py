@@ -8,6 +8,7 @@ from typing import Any
 from tvm import relax
 
 from relay_passes.checked_values import CHECKS
+from relay_passes.embedding_bags import EMBEDDING_BAG
 from relay_passes.matching import kernel_symbol
 from relay_passes.rows.layouts import FIXED, Layout, MixedError, Rows
 from relay_passes.rows.operands import Layouts, rows_among
@@ -30,6 +31,12 @@ def _looked_up(call: Any, operands: Sequence[Any]) -> Layout:
     return found[0] if found else FIXED
 
 
+def _bag(call: Any, operands: Sequence[Any]) -> Layout:
+    """A row of bounds says what a row of the result is of; all rows share the ids."""
+    layout: Layout = operands[1][2]
+    return layout
+
+
 def _looked_over(call: Any, operands: Sequence[Any]) -> Layout:
     """A check gives the value that it is given, or one that does no harm."""
     layout: Layout = operands[1][0]
@@ -49,6 +56,7 @@ def _recurrence(call: Any, operands: Sequence[Any]) -> Layouts:
 
 
 _KERNELS: dict[str, Callable[[Any, Sequence[Any]], Layouts]] = {
+    EMBEDDING_BAG: _bag,
     "rtc.embedding_lookup": _looked_up,
     "rtc.recurrence": _recurrence,
     **dict.fromkeys(CHECKS, _looked_over),

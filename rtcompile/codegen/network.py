@@ -3,7 +3,8 @@
 The graph is Relax in A-normal form. Every binding is one of
     call_tir(kernel, inputs)                        a legalised, fused kernel
     call_dps_packed("rtc.NAME", operands)           a template: `lower_dense.py`, `lower_calls.py`,
-                                                    `lower_lookup.py`, `lower_quantized.py`
+                                                    `lower_lookup.py`, `lower_bags.py`,
+                                                    `lower_quantized.py`
     reshape(x), tuples and their items              no code: another name for the same memory
 Anything else is refused by name.
 """
@@ -40,6 +41,7 @@ from rtcompile.codegen.generic import (
 )
 from rtcompile.codegen.level_order import by_level
 from rtcompile.codegen.loop_calls import loop_calls
+from rtcompile.codegen.lower_bags import BAG_LOWERINGS
 from rtcompile.codegen.lower_calls import TEMPLATES
 from rtcompile.codegen.lower_checks import CHECK_LOWERINGS
 from rtcompile.codegen.lower_dense import DENSE_LAYERS
@@ -69,7 +71,10 @@ from runtime.status_plan import Status
 
 __all__ = ["NetworkLowering", "Source", "lower_network"]
 
-_LOWERINGS = {**DENSE_LAYERS, **TEMPLATES, **LOOKUPS, **QUANTIZED, **TRIMMED, **CHECK_LOWERINGS}
+_LOWERINGS = {
+    **{**DENSE_LAYERS, **TEMPLATES, **LOOKUPS, **BAG_LOWERINGS},
+    **{**QUANTIZED, **TRIMMED, **CHECK_LOWERINGS},
+}
 
 
 # Of a digest in hex.

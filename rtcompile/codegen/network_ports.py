@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tvm import relax
@@ -10,20 +12,36 @@ from relay_passes.matching import static_int
 from rtcompile.codegen.program import TILE, Port
 from rtcompile.codegen.row_shape import evaluate_extent
 from rtcompile.errors import UnsupportedError
+from rtcompile.frontends.ragged_bags import RaggedInput
 
 __all__ = ["network_ports"]
 
 
 def network_ports(
-    function: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]
+    function: Any,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    ragged: Sequence[RaggedInput] = (),
 ) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     """Ports of a function's parameters and results, named in order."""
     ret = function.ret_ty
     results = list(ret.fields) if isinstance(ret, relax.TupleType) else [ret]
     return (
-        tuple(map(_port, inputs, [param.ty for param in function.params])),
+        tuple(
+            _with_bags(_port(name, param.ty), ragged)
+            for name, param in zip(inputs, function.params, strict=True)
+        ),
         tuple(map(_port, outputs, results)),
     )
+
+
+def _with_bags(port: Port, ragged: Sequence[RaggedInput]) -> Port:
+    for one in ragged:
+        if port.name == one.offsets:
+            return replace(port, cuts=one.flat, last_offset=one.last)
+        if port.name in one.flat:
+            return replace(port, shape=(), flat=True)
+    return port
 
 
 def _port(name: str, ty: Any) -> Port:

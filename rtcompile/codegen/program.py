@@ -68,13 +68,18 @@ class Port:
     """An input or output of a stage: `name`, `dtype`, and the extents behind the row axis.
 
     `row_elements` is the product of these extents. The buffer holds rows x row_elements values, or
-    one row for all when `per_request` is set.
+    one row for all when `per_request` is set. What is `flat` has values of all rows behind one
+    another, as many as there are; int64 [2] that `cuts` flat inputs says where a row's lie, which a
+    caller gives as offsets, with a `last_offset` behind the last row's or without.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     per_request: bool = False
+    flat: bool = False
+    cuts: tuple[str, ...] = ()
+    last_offset: bool = False
 
     @property
     def row_elements(self) -> int:

@@ -1,8 +1,8 @@
 """Which inputs of an ONNX graph are ids, and of how large a table.
 
-An input is a whole of ids where it feeds a Gather's indices, perhaps through Cast, Squeeze,
-Unsqueeze or Reshape; a column of a float matrix is one where a Slice of width one feeds such a
-chain, as deepctr-torch exports it.
+An input is a whole of ids where it feeds the indices of a Gather or of bags, perhaps through Cast,
+Squeeze, Unsqueeze or Reshape; a column of a float matrix is one where a Slice of width one feeds
+such a chain, as deepctr-torch exports it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from onnx import numpy_helper
+
+from rtcompile.frontends.bag_function import BAGS
 
 __all__ = ["IdInputs", "id_columns"]
 
@@ -28,7 +30,7 @@ class IdInputs:
 
 
 def id_columns(model: Any) -> IdInputs:
-    """Trace the indices of every Gather on a constant back to the graph's inputs."""
+    """Trace the indices of every look-up in a constant back to the graph's inputs."""
     graph = model.graph
     producers = {output: node for node in graph.node for output in node.output}
     constants = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
@@ -39,7 +41,8 @@ def id_columns(model: Any) -> IdInputs:
             constants[node.output[0]] = list(node.attribute[0].t.dims)
     found = IdInputs()
     for node in graph.node:
-        if node.op_type == "Gather" and node.input[0] in constants:
+        gathers = node.op_type == "Gather" or node.op_type in BAGS
+        if gathers and node.input[0] in constants:
             extents = constants[node.input[0]]
             axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
             if extents:

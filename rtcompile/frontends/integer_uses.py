@@ -11,6 +11,8 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
+from rtcompile.frontends.bag_function import BAGS
+
 __all__ = ["IntegerUses", "integer_uses"]
 
 # Operator -> the inputs that are indices or extents.
@@ -35,6 +37,7 @@ _INDICES = {
     "CumSum": (1,),
     "Split": (1,),
     "Loop": (0,),
+    **dict.fromkeys(BAGS, (1, 2)),
 }
 _DIVIDES = ("Div", "Mod")
 # What these give does not grow with what they read.

@@ -21,6 +21,7 @@ from rtcompile.frontends.keep_outputs import LeftOut, keep_outputs
 from rtcompile.frontends.onnx.graph_importer import import_graph
 from rtcompile.frontends.onnx.read_model import OPSETS, read_model, standard_opset
 from rtcompile.frontends.quantized.graph import QuantizedModel, float_graph
+from rtcompile.frontends.ragged_bags import RaggedInput, with_bags
 from rtcompile.frontends.resolve_branches import resolve_branches
 from rtcompile.frontends.rewrite_einsum import rewrite_einsum
 from rtcompile.frontends.row_gathers import row_gathers
@@ -36,7 +37,8 @@ class ImportedGraph:
 
     `left_out`: what it lacks of the file, since no one asked for it. `quantized`: what a model that
     comes quantized was, whose float graph this is. `rewritings`: graphs before and after what says
-    otherwise which rows are read, for verification to compare.
+    otherwise which rows are read, for verification to compare. `ragged`: the inputs that are cut
+    into bags; in `model` their offsets are bounds.
     """
 
     module: Any
@@ -46,6 +48,7 @@ class ImportedGraph:
     left_out: LeftOut
     quantized: QuantizedModel | None = None
     rewritings: tuple[tuple[Any, Any], ...] = ()
+    ragged: tuple[RaggedInput, ...] = ()
 
 
 def import_onnx(path: Path, outputs: Collection[str] = ()) -> ImportedGraph:
@@ -62,6 +65,10 @@ def import_onnx(path: Path, outputs: Collection[str] = ()) -> ImportedGraph:
 
 def _imported(whole: Any, outputs: Collection[str]) -> ImportedGraph:
     kept, left_out = keep_outputs(whole, outputs)
+    bags, ragged = with_bags(kept, standard_opset(kept))
+    if ragged:
+        found = _imported_rows(bags, left_out, ragged)
+        return replace(found, rewritings=((kept, bags), *found.rewritings))
     free = with_dynamic_batch(kept, standard_opset(kept))
     try:
         graph = _imported_rows(free, left_out)
@@ -70,18 +77,22 @@ def _imported(whole: Any, outputs: Collection[str]) -> ImportedGraph:
     return graph if free is kept else replace(graph, rewritings=((kept, free), *graph.rewritings))
 
 
-def _imported_rows(kept: Any, left_out: LeftOut) -> ImportedGraph:
+def _imported_rows(
+    kept: Any, left_out: LeftOut, ragged: tuple[RaggedInput, ...] = ()
+) -> ImportedGraph:
     """Of a graph whose batch is dynamic."""
     floats, quantized = float_graph(kept)
     original, model = _settled(floats, standard_opset(floats))
     batch = tirx.Var("n", "int64")
-    shapes = _input_shapes(model, batch)
+    shapes = _input_shapes(model, batch, {name for one in ragged for name in one.flat})
     # What is rewritten is told by the operator that the file has.
     operators = {node_name(node): node.op_type for node in original.graph.node}
     module = import_graph(model, shapes, batch, operators)
     names = tuple(output.name for output in model.graph.output)
     rewritings = () if original is floats else ((floats, original),)
-    return ImportedGraph(module, tuple(shapes), names, original, left_out, quantized, rewritings)
+    return ImportedGraph(
+        module, tuple(shapes), names, original, left_out, quantized, rewritings, ragged
+    )
 
 
 def _settled(model: Any, opset: int) -> tuple[Any, Any]:
@@ -93,7 +104,8 @@ def _settled(model: Any, opset: int) -> tuple[Any, Any]:
     return original, rewrite_einsum(settle_shapes(by_row, opset))
 
 
-def _input_shapes(model: Any, batch: Any) -> dict[str, list[Any]]:
+def _input_shapes(model: Any, batch: Any, flat: Collection[str]) -> dict[str, list[Any]]:
+    """`flat`: inputs that all rows share, of any length; nothing in the graph reads it."""
     initializers = {tensor.name for tensor in model.graph.initializer}
     initializers.update(sparse.values.name for sparse in model.graph.sparse_initializer)
     shapes: dict[str, list[Any]] = {}
@@ -108,9 +120,11 @@ def _input_shapes(model: Any, batch: Any) -> dict[str, list[Any]]:
             )
         shape: list[Any] = []
         for axis, extent in enumerate(value.type.tensor_type.shape.dim):
-            if axis and extent.HasField("dim_value") and not extent.dim_value:
+            if value.name in flat:
+                shape.append(1)
+            elif axis and extent.HasField("dim_value") and not extent.dim_value:
                 raise UnsupportedError(f"input {value.name!r} is empty: its axis {axis} is 0")
-            if extent.HasField("dim_value") and extent.dim_value > 0:
+            elif extent.HasField("dim_value") and extent.dim_value > 0:
                 shape.append(int(extent.dim_value))
             elif axis == 0:
                 shape.append(batch)

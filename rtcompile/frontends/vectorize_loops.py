@@ -9,7 +9,8 @@ Both of torch's exporters write nn.EmbeddingBag so: with a scan output, or with 
 loop inserts into. The counters and bounds of every turn are computed (`loop_turns`); a slice that
 takes the turn's equal share of a tensor is a reshape of it, and an operator on a value a turn is
 the same operator one axis further back (`lift_operators`). What reads another turn's values is
-refused, and so are bags whose bounds are data.
+refused, and so are bags whose bounds are data (those of an EmbeddingBag are no loop any more:
+`ragged_bags`).
 """
 
 from __future__ import annotations

@@ -76,6 +76,11 @@ class InputPlan:
         integers = [port for port in self.ports if np.dtype(port.dtype).kind in "iu"]
         return [p.name for p in integers if p.name not in taken and not p.per_request]
 
+    @property
+    def ragged(self) -> bool:
+        """Whether there are inputs that offsets cut into bags."""
+        return any(port.flat for port in self.ports)
+
     def draw(self, rows: int, seed: int) -> dict[str, Array]:
         """`rows` usual rows: numbers from a normal distribution, ids within their tables."""
         rng = np.random.default_rng(seed)
@@ -83,6 +88,10 @@ class InputPlan:
 
     def _draw(self, port: Any, rows: int, rng: np.random.Generator) -> Array:
         shape = port.shape if port.per_request else (rows, *port.shape)
+        if port.flat:
+            shape = (_flat_values(rows),)
+        if port.cuts:
+            return _bounds(rows, rng)
         columns = self.ids.columns.get(port.name, {})
         if not np.issubdtype(port.dtype, np.floating):
             least = int(port.name in self.uses.divisors)
@@ -92,6 +101,18 @@ class InputPlan:
         for column, table_rows in columns.items():
             values[:, column] = rng.integers(0, table_rows, rows)
         return values.astype(port.dtype)
+
+
+def _flat_values(rows: int) -> int:
+    """How many values flat inputs have: never as many as there are rows."""
+    return 3 * rows + 2
+
+
+def _bounds(rows: int, rng: np.random.Generator) -> Array:
+    """int64 [rows, 2]: bags behind one another that cover all values, empty ones among them."""
+    inner = np.sort(rng.integers(0, _flat_values(rows) + 1, rows - 1))
+    ends = np.append(inner, _flat_values(rows))
+    return np.stack([np.append(0, ends[:-1]), ends], axis=1)
 
 
 def generate_inputs(model: Any, ports: Any, rows: int, seed: int) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 A batch that was fixed at 1 is compared row by row. Where a row's place is counted from its own
 start (`frontends/row_gathers.py`), rows of a negative place are left out: there the two differ by
-meaning.
+meaning. Bags are cut by offsets in the file's graph, by bounds in the other.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import helper
 
 from rtcompile.errors import VerificationError
 from rtcompile.frontends.onnx_import import ImportedGraph
@@ -31,8 +32,9 @@ def verify_rewritings(graph: ImportedGraph, ports: Sequence[Any]) -> None:
     """`ports`: of the graph's inputs. Raises VerificationError that names the output."""
     for before, after in graph.rewritings:
         inputs = InputPlan.of(graph.model, ports).draw(_ROWS, seed=_ROWS)
+        inputs |= {one.offsets: _full_bags(inputs[one.flat[0]]) for one in graph.ragged}
         got, compared = _by_row(after, graph.outputs, inputs)
-        want = _as_written(before, graph.outputs, inputs)
+        want = _as_written(before, graph.outputs, _with_offsets(before, graph, inputs))
         for name, one, other in zip(graph.outputs, want, got, strict=True):
             if one.shape != other.shape:
                 raise VerificationError(
@@ -45,6 +47,25 @@ def verify_rewritings(graph: ImportedGraph, ports: Sequence[Any]) -> None:
                     f"output {name!r} of the graph with each row read by itself is not that of the "
                     "file's own graph: the artifact was not written"
                 )
+
+
+def _full_bags(flat: Array) -> Array:
+    """int64 [rows, 2]: bags of a value at least, as some graphs have no answer for one of none."""
+    starts = np.arange(_ROWS) * (len(flat) // _ROWS)
+    return np.stack([starts, np.append(starts[1:], len(flat))], axis=1)
+
+
+def _with_offsets(model: Any, graph: ImportedGraph, inputs: Mapping[str, Array]) -> dict[str, Any]:
+    """`inputs` with offsets in place of bounds where a graph takes these."""
+    types = {value.name: value.type.tensor_type for value in model.graph.input}
+    found = dict(inputs)
+    for one in graph.ragged:
+        if len(types[one.offsets].shape.dim) == 1:
+            bounds = inputs[one.offsets]
+            offsets = np.append(bounds[:, 0], bounds[-1:, 1] if one.last else [])
+            dtype = helper.tensor_dtype_to_np_dtype(types[one.offsets].elem_type)
+            found[one.offsets] = offsets.astype(dtype)
+    return found
 
 
 def _as_written(model: Any, names: Sequence[str], inputs: Mapping[str, Array]) -> list[Array]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rtcompile.frontends.onnx.bags import BAG_CONVERTERS
 from rtcompile.frontends.onnx.cumulative import CUMULATIVE
 from rtcompile.frontends.onnx.deviations import DEVIATIONS
 from rtcompile.frontends.onnx.elementwise import ELEMENTWISE
@@ -38,4 +39,4 @@ CONVERTERS: dict[tuple[str, str], Callable[[Node], Any]] = {
     for operator, converter in family.items()
 }
 CONVERTERS |= {("ai.onnx.ml", operator): c for operator, c in LINEAR_MODELS.items()}
-CONVERTERS |= {(DOMAIN, operator): converter for operator, converter in OWN.items()}
+CONVERTERS |= {(DOMAIN, operator): c for operator, c in {**OWN, **BAG_CONVERTERS}.items()}
