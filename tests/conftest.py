@@ -23,8 +23,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests marked `long` out, unless `-m` names the mark."""
+    """Leave the tests marked `long` out, unless `-m` names the mark: they have no time limit."""
     if "long" in config.option.markexpr:
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))
         return
     chosen = [item for item in items if item.get_closest_marker("long") is None]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
