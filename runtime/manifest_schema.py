@@ -7,6 +7,7 @@ Entries that are not named here are let through: they are for people and tools.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -51,6 +52,11 @@ def _text(*allowed: str) -> Check:
 def _bytes(value: Any, path: str) -> None:
     if not isinstance(value, str) or any(ord(character) > 255 for character in value):
         _refuse(path, "text of bytes", value)
+
+
+def _number(value: Any, path: str) -> None:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        _refuse(path, "a number", value)
 
 
 def _flag(value: Any, path: str) -> None:
@@ -162,13 +168,18 @@ def _source(value: Any, path: str) -> None:
     _whole()(value[1], f"{path}[1]")
 
 
+# What an index or a divisor is checked against, for the message where it fails.
+_LOOKUP = _record(
+    {"table": _text(), "places": _SIZES, "origins": _list(_text()), "unsigned": _flag}
+)
 _NETWORK = {
     "inputs": _list(_PORT),
     "outputs": _list(_PORT),
     "workspace_bytes": _whole(64),
     "tile_rows": _whole(1),
-    "lookups": _list(_record({"table": _text()})),
+    "lookups": _list(_LOOKUP),
     "features": _list(_text()),
+    "single_row": _flag,
     "input_table": _flag,
     "output_table": _flag,
     "calibration_words": _whole(),
@@ -225,7 +236,19 @@ _CHOSEN = _record(
         ),
         "provenance": _record({}),
     },
-    {"tags": _table(_text()), "precision": _record({"layers": _list(_record({}))})},
+    {
+        "tags": _table(_text()),
+        "precision": _record({"layers": _list(_record({}))}),
+        "verification": _record(
+            {
+                "verified": _flag,
+                "rows": _whole(),
+                "largest_difference": _optional(_number),
+                "carried_bytes": _whole(),
+                "slack": _number,
+            }
+        ),
+    },
 )
 
 

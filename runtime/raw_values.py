@@ -176,9 +176,11 @@ def pairs_of(
     """
     pairs = _listed_pairs(value)
     if pairs is not None:
-        weighed = ((text_of(key), weight) for key, weight in pairs)
-        found = [(key, _weight(weight, unparsed)) for key, weight in weighed if key]
-        return [(key, weight) for key, weight in found if not math.isnan(weight)]
+        found = [(text_of(key), weight) for key, weight in pairs]
+        for weight in (weight for key, weight in found if not key and text_of(weight)):
+            unparsed(weight)
+        weighed = [(key, _weight(weight, unparsed)) for key, weight in found if key]
+        return [(key, weight) for key, weight in weighed if not math.isnan(weight)]
     tokens = (
         texts_of(parts_of(value)) if is_list(value) else split_values(text_of(value), separator)
     )
@@ -210,14 +212,14 @@ def _weight(value: object, unparsed: Unparsed) -> float:
 def keys_and_values(value: object) -> list[bytes]:
     """Keys and values of a map in turn: of a map, of pairs, or of texts "key:value".
 
-    A text that cannot be read stands behind an empty key, for who looks a key up in vain.
+    What cannot be read stands behind an empty key, for who looks a key up in vain.
     """
     found: list[bytes] = []
     pairs = _listed_pairs(value)
     if pairs is not None:
         for key, one in pairs:
-            if (name := text_of(key)) and (text := text_of(one)):
-                found += (name, text)
+            if text := text_of(one):
+                found += (text_of(key), text)
         return found
     texts = texts_of(parts_of(value)) if is_list(value) else text_of(value).split(VALUE_SEPARATOR)
     for text in texts:

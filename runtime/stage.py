@@ -299,7 +299,7 @@ class Stage:
     def error_of(self, words: memoryview) -> RequestError:
         """What a status says: a RequestError or UnknownIdError."""
         told = words[: len(Status.REPORT)].tolist()
-        if told[Status.CODE] in (Code.UNPARSED, Code.UNEQUAL):
+        if told[Status.CODE] in (Code.UNPARSED, Code.UNEQUAL, Code.NO_ID):
             return unparsed_error(self._tallied[told[Status.NUMBER]], words)
         return refusal(told, self._lookups, self._features, self._single_row)
 

@@ -32,6 +32,8 @@ class Code:
     DIVISION_BY_ZERO = 4
     # A value cannot be read, or a sequence has fewer elements than others: where that is strict.
     UNPARSED, UNEQUAL = 5, 6
+    # A number that is to be an id is no int64; strict too. GIVEN has its bits.
+    NO_ID = 7
 
 
 class Tallied:

@@ -6,6 +6,7 @@ goes on without them, with its default where nothing is left.
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -31,6 +32,9 @@ def unparsed_error(feature: str, words: memoryview) -> RequestError:
             f"feature {feature!r}: row {row}: {size} elements beside {words[Tallied.TEXT]} of what "
             "they belong to"
         )
+    if words[Status.CODE] == Code.NO_ID:
+        number = struct.unpack("d", struct.pack("q", words[Status.GIVEN]))[0]
+        return RequestError(f"feature {feature!r}: row {row}: {number:.9g} is no 64-bit integer")
     shown = bytes(words[Tallied.TEXT :][: min(size, Tallied.TEXT_BYTES)].tolist())
     text = f"{short_repr(shown.decode('utf-8', 'backslashreplace'))}"
     more = f"... ({size:,} bytes)" if size > len(shown) else ""

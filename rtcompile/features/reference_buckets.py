@@ -11,18 +11,19 @@ from rtcompile.features.hashing import HASHES
 from rtcompile.features.numbers import parse_int
 from rtcompile.features.plan import Boundaries, Feature, HashBucket, NumBuckets, Vocabulary
 
-__all__ = ["bucketize"]
+__all__ = ["bucketize", "is_int64"]
 
 
 def bucketize(feature: Feature, value: bytes | float) -> int:
     """The id of one value: bytes for an id feature, a number for a raw one.
 
     num_buckets: a number loses its fraction; an integer outside [0, buckets) stays as it is, and a
-    look-up by it reports it. NaN is above no boundary: bucket 0.
+    look-up by it reports it; a default that no int64 holds is 0. NaN is above no boundary, and in
+    bucket 0.
     """
     by = feature.bucketizer
     if isinstance(value, float) and isinstance(by, NumBuckets):
-        return _cut(value)
+        return int(value) if is_int64(value) else 0
     if isinstance(by, Boundaries):
         assert isinstance(value, float)
         edges = [float(np.float32(edge)) for edge in by.values]
@@ -37,9 +38,9 @@ def bucketize(feature: Feature, value: bytes | float) -> int:
     return parse_int(value) or 0
 
 
-def _cut(value: float) -> int:
-    """A number without its fraction; 0 for what no int64 holds."""
-    return int(value) if -(2.0**63) <= value < 2.0**63 else 0
+def is_int64(value: float) -> bool:
+    """Whether an int64 holds a number without its fraction."""
+    return -(2.0**63) <= value < 2.0**63
 
 
 _VOCABULARIES: dict[int, tuple[Vocabulary, dict[bytes, int]]] = {}

@@ -28,6 +28,7 @@ from rtcompile.features.operators import (
 )
 from rtcompile.features.plan import Feature, FeaturePlan, Input, NumBuckets
 from rtcompile.features.reference_cells import Cells, element_cells, spreads
+from rtcompile.features.reference_numbers import normalized
 from rtcompile.features.reference_operators import (
     input_numbers,
     input_tokens,
@@ -41,10 +42,10 @@ from rtcompile.features.reference_operators import (
 from rtcompile.features.values import (
     Raw,
     elements,
-    is_list,
+    joined,
     key_values,
     split,
-    to_bytes,
+    token_texts,
     unread_entries,
     weighted_tokens,
 )
@@ -96,8 +97,8 @@ def _missing(feature: Feature, cells: Cells) -> int:
     numbers = list(number_values(feature, cells))
     if feature.exact:
         numbers = (numbers + [None] * feature.value_dim)[: feature.value_dim]
-        return sum(n is None or math.isnan(n) for n in numbers)
-    return int(all(n is None or math.isnan(n) for n in numbers))
+        return sum(normalized(feature, n) is None for n in numbers)
+    return int(all(normalized(feature, n) is None for n in numbers))
 
 
 def _unequal_members(
@@ -135,8 +136,7 @@ def _lengths(feature: Feature, row: Cells) -> dict[str, tuple[int, bool]]:
 
 
 def _is_empty(value: Raw) -> bool:
-    parts = value if is_list(value) else [value]
-    return not any(map(to_bytes, parts))  # type: ignore[call-overload]
+    return not joined(value)
 
 
 # -- values that cannot be read -------------------------------------------------------------------
@@ -174,6 +174,8 @@ def _unread(feature: Feature, cells: Cells, first: bool) -> list[Raw]:
         weighted_tokens(raw, feature.separator, feature.kv_separator, found.append)
     if not feature.numeric and isinstance(feature.bucketizer, NumBuckets):
         found += _no_integers(feature, (token for token, _ in text_values(feature, cells)))
+    elif isinstance(feature.bucketizer, NumBuckets):
+        found += _no_ids(feature, number_values(feature, cells))
     return found
 
 
@@ -205,6 +207,18 @@ def _no_integers(feature: Feature, tokens: Iterable[bytes]) -> list[Raw]:
     return found
 
 
+def _no_ids(feature: Feature, numbers: Iterable[float | None]) -> list[Raw]:
+    kept, found = 0, list[Raw]()
+    for number in numbers:
+        if feature.value_dim and kept >= feature.value_dim:
+            break
+        is_id = normalized(feature, number) is not None
+        if not is_id and number is not None and not math.isnan(number):
+            found.append(number)
+        kept += feature.exact or is_id
+    return found
+
+
 def _no_numbers(feature: Feature, index: int, cells: Cells, first: bool) -> list[Raw]:
     """Tokens of an input that are no numbers."""
     read = feature.inputs[index]
@@ -217,8 +231,7 @@ def _no_numbers(feature: Feature, index: int, cells: Cells, first: bool) -> list
         raw = raw_value(read, cells)
         if isinstance(raw, bool | int | float):
             return []
-        whole = is_list(raw)
-        parts = list(map(to_bytes, raw)) if whole else split(to_bytes(raw), feature.separator)  # type: ignore[call-overload]
+        parts = token_texts(raw, feature.separator)
     return [part for part in parts if part and parse_float(part) is None]
 
 
@@ -267,7 +280,7 @@ def _unread_look_ups(feature: Feature, cells: Cells) -> list[Raw]:
             if feature.numeric and number is None:
                 found += [value] if value else []
             elif feature.numeric:
-                kept += feature.exact or not math.isnan(number or 0.0)
+                kept += feature.exact or normalized(feature, number) is not None
             elif not isinstance(feature.bucketizer, NumBuckets) or parse_int(value) is not None:
                 kept += bool(value) or _shows(feature)
     return found

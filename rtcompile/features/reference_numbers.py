@@ -11,10 +11,12 @@ from rtcompile.features.plan import (
     Log10Normalizer,
     MinMaxNormalizer,
     Normalizer,
+    NumBuckets,
     ZScoreNormalizer,
 )
+from rtcompile.features.reference_buckets import is_int64
 
-__all__ = ["default_numbers", "finish", "normalize"]
+__all__ = ["default_numbers", "finish", "normalize", "normalized"]
 
 
 def finish(feature: Feature, given: list[float | None]) -> list[float]:
@@ -25,13 +27,19 @@ def finish(feature: Feature, given: list[float | None]) -> list[float]:
     default = default_numbers(feature)
     if feature.exact:
         given = (given + [None] * feature.value_dim)[: feature.value_dim]
-        return [
-            d if g is None or math.isnan(g) else normalize(feature.normalizer, g)
-            for g, d in zip(given, default, strict=True)
-        ]
-    present = [g for g in given if g is not None and not math.isnan(g)]
-    values = [normalize(feature.normalizer, g) for g in present] or default
-    return values[: feature.value_dim or None]
+        found = [normalized(feature, g) for g in given]
+        return [d if f is None else f for f, d in zip(found, default, strict=True)]
+    present = [f for g in given if (f := normalized(feature, g)) is not None]
+    return (present or default)[: feature.value_dim or None]
+
+
+def normalized(feature: Feature, given: float | None) -> float | None:
+    """A number after the feature's normalizer; None where it has no value, or is to be an id and no
+    int64 holds it."""
+    if given is None or math.isnan(given):
+        return None
+    found = normalize(feature.normalizer, given)
+    return found if not isinstance(feature.bucketizer, NumBuckets) or is_int64(found) else None
 
 
 def default_numbers(feature: Feature) -> list[float]:

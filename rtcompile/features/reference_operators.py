@@ -42,6 +42,7 @@ from rtcompile.features.values import (
     Raw,
     as_float,
     is_list,
+    joined,
     key_values,
     map_entries,
     split,
@@ -212,15 +213,14 @@ def input_tokens(feature: Feature, index: int, cells: Cells, keep: bool = False)
     if not keep:
         return tokens(raw, feature.separator)
     if is_list(raw):
-        return [to_bytes(part) for part in raw]  # type: ignore[attr-defined]
+        return [to_bytes(part) for part in raw]
     text = to_bytes(raw)
     return split(text, feature.separator) if text else []
 
 
 def _text_of(feature: Feature, index: int, cells: Cells) -> bytes:
     """An input as one text."""
-    raw = raw_value(_column(feature, index), cells)
-    return b"".join(map(to_bytes, raw)) if is_list(raw) else to_bytes(raw)  # type: ignore[call-overload]
+    return joined(raw_value(_column(feature, index), cells))
 
 
 def input_value(feature: Feature, index: int, cells: Cells) -> Raw:
@@ -237,7 +237,7 @@ def input_numbers(feature: Feature, index: int, cells: Cells) -> list[float | No
     if isinstance(raw, bool | int | float):
         return [as_float(raw)]
     if is_list(raw):
-        return [parse_float(to_bytes(part)) for part in raw]  # type: ignore[attr-defined]
+        return [parse_float(to_bytes(part)) for part in raw]
     return [parse_float(token) for token in tokens(raw, feature.separator)]
 
 
@@ -267,7 +267,7 @@ def map_text(feature: Feature, cells: Cells) -> bytes:
     entries = map_entries(raw)
     if entries is not None:
         return b"|".join(to_bytes(k) + b"^" + to_bytes(v) for k, v in entries if to_bytes(k))
-    return b"|".join(map(to_bytes, raw)) if is_list(raw) else to_bytes(raw)  # type: ignore[call-overload]
+    return joined(raw, b"|")
 
 
 def _match_cells(feature: Feature, cells: Cells) -> tuple[bytes, list[bytes], list[bytes]]:

@@ -12,8 +12,8 @@ weighted features a mapping, or a list of pairs, of value and weight.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
 
 from rtcompile.features.numbers import format_integer, parse_float
 
@@ -24,11 +24,13 @@ __all__ = [
     "elements",
     "ignore",
     "is_list",
+    "joined",
     "key_values",
     "map_entries",
     "pairs_of",
     "split",
     "to_bytes",
+    "token_texts",
     "tokens",
     "unread_entries",
     "weighted_tokens",
@@ -44,7 +46,7 @@ def ignore(value: Raw) -> None:
     """Nobody asks."""
 
 
-def is_list(value: Raw) -> bool:
+def is_list(value: Raw) -> TypeGuard[Sequence[Raw]]:
     """Whether a value is several."""
     return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
 
@@ -67,8 +69,19 @@ def to_bytes(value: Raw) -> bytes:
 
 def tokens(value: Raw, separator: bytes) -> list[bytes]:
     """The values of a row or element."""
-    parts = map(to_bytes, value) if is_list(value) else split(to_bytes(value), separator)  # type: ignore[call-overload]
-    return [token for token in parts if token]
+    return [token for token in token_texts(value, separator) if token]
+
+
+def token_texts(value: Raw, separator: bytes) -> list[bytes]:
+    """The parts of a list or a text, empty ones too."""
+    if is_list(value):
+        return [to_bytes(part) for part in value]
+    return split(to_bytes(value), separator)
+
+
+def joined(value: Raw, between: bytes = b"") -> bytes:
+    """A value as one text; of a list the parts one after another."""
+    return between.join(map(to_bytes, value)) if is_list(value) else to_bytes(value)
 
 
 def split(text: bytes, separator: bytes) -> list[bytes]:
@@ -91,9 +104,13 @@ def weighted_tokens(
     if entries is not None:
         for key, given in entries:
             weight = as_float(given)
+            if not to_bytes(key):
+                if to_bytes(given):
+                    unparsed(given)
+                continue
             if math.isnan(weight) and to_bytes(given):
                 weight = _weight(to_bytes(given), unparsed)
-            if to_bytes(key) and not math.isnan(weight):
+            if not math.isnan(weight):
                 found.append((to_bytes(key), weight))
         return found
     for token in tokens(value, separator):
@@ -128,7 +145,7 @@ def map_entries(value: Raw) -> list[tuple[Raw, Raw]] | None:
     """Keys and values of a map, of a list of pairs, or of maps of "key" and "value"; else None."""
     if isinstance(value, Mapping):
         return list(value.items())
-    parts: list[Any] = list(value) if is_list(value) else []  # type: ignore[call-overload]
+    parts: list[Any] = list(value) if is_list(value) else []
     if parts and all(isinstance(p, tuple) and len(p) == 2 for p in parts):
         return parts
     if parts and all(isinstance(p, Mapping) and set(p) == {"key", "value"} for p in parts):
@@ -143,7 +160,7 @@ def elements(value: Raw, delimiter: bytes, length: int) -> list[Raw]:
     or missing sequence has one element, which is empty and so takes the feature's default.
     """
     if is_list(value):
-        found: list[Raw] = list(value)  # type: ignore[call-overload]
+        found: list[Raw] = list(value)
     else:
         text = to_bytes(value)
         found = list(text.split(delimiter)) if text else []
@@ -166,20 +183,23 @@ def key_values(value: Raw, separator: bytes, pair: bytes) -> dict[bytes, bytes]:
 def unread_entries(value: Raw, separator: bytes, pair: bytes) -> list[bytes]:
     """What cannot be read of a map."""
     parts = _parts(value, separator)
-    if map_entries(parts) is not None:
-        return []
-    cut = [(part, *part.partition(pair)) for part in map(to_bytes, parts) if part]  # type: ignore[call-overload]
+    entries = map_entries(parts)
+    if entries is not None:
+        return [to_bytes(given) for key, given in entries if not to_bytes(key) and to_bytes(given)]
+    cut = [(part, *part.partition(pair)) for part in map(to_bytes, parts) if part]
     return [part for part, key, marker, _ in cut if not (key and marker)]
 
 
-def _parts(value: Raw, separator: bytes) -> Raw:
-    return value if isinstance(value, Mapping) or is_list(value) else tokens(value, separator)
+def _parts(value: Raw, separator: bytes) -> Iterable[Raw]:
+    if isinstance(value, Mapping) or is_list(value):
+        return value
+    return tokens(value, separator)
 
 
-def pairs_of(value: Raw, pair: bytes) -> list[tuple[bytes, bytes]]:
+def pairs_of(value: Iterable[Raw], pair: bytes) -> list[tuple[bytes, bytes]]:
     """Keys and values: of a mapping, of pairs, or of texts that have `pair` between them."""
     entries = map_entries(value)
     if entries is not None:
         return [(to_bytes(k), to_bytes(v)) for k, v in entries]
-    cut = [to_bytes(part).partition(pair) for part in value]  # type: ignore[attr-defined]
+    cut = [to_bytes(part).partition(pair) for part in value]
     return [(key, text) for key, marker, text in cut if marker]

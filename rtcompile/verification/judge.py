@@ -31,11 +31,26 @@ import numpy.typing as npt
 from rtcompile.errors import ModelError, VerificationError
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.verification.compare import differ
-from rtcompile.verification.differences import TOLERANCE, differences
+from rtcompile.verification.differences import TOLERANCE
 from rtcompile.verification.draw_inputs import Batch
 from rtcompile.verification.float64 import Float64
 from rtcompile.verification.recorded import Answer
 from rtcompile.verification.reference import open_session, run_off_by_a_place
+from rtcompile.verification.row_values import (
+    TIMES,
+    allowed_off,
+    for_each_value,
+    in_dtype,
+    is_finite,
+    is_nan,
+    kinds_differ,
+    largest_difference,
+    least_off,
+    of_rows,
+    off_by_a_place,
+    scale_of_rows,
+    where_rows_have,
+)
 
 __all__ = ["Asked", "Judge", "open_judge"]
 
@@ -43,11 +58,6 @@ Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 Inputs = Mapping[str, Array]
 
-# Units in the last place, of the largest value of a row, that an output may always be off. Sums of
-# float32 are taken in another order, and exponentials are approximated; a half has fewer places.
-_PLACES = {"float16": 4.0, "float32": 16.0, "float64": 16.0}
-# How many times the error of ONNX Runtime another one may be: both are sums of many small ones.
-_TIMES = 8.0
 _NUDGES = 3
 # What another machine may be off where float64 was not asked, relative to a row's largest value, or
 # to the other number: ONNX Runtime's sigmoid is off by units in the last place of 1, not of itself.
@@ -134,7 +144,7 @@ class Judge:
             _same_form(name, one, other, batch.rows)
             want[k] = one.reshape(other.shape)
         wrong = [
-            differ(one, other, _least(one, batch)) for one, other in zip(want, got, strict=True)
+            differ(one, other, least_off(one, batch)) for one, other in zip(want, got, strict=True)
         ]
         if any(mask.any() for mask in wrong):
             self._settle(batch, want, got, wrong)
@@ -142,7 +152,8 @@ class Judge:
             # ONNX Runtime has kernels that make a number of NaN: is it one by right?
             self._settle(batch.take(rows), *_of(rows, batch.rows, want, got))
         return max(
-            (_largest(one, other, batch) for one, other in zip(want, got, strict=True)), default=0.0
+            (largest_difference(one, other, batch) for one, other in zip(want, got, strict=True)),
+            default=0.0,
         )
 
     def expect(self, batch: Batch, exactly: bool) -> tuple[Batch, dict[str, Answer]] | None:
@@ -158,29 +169,29 @@ class Judge:
         # An index of near equals may be another elsewhere: ids alone do not tell.
         chosen = any(want.dtype.kind != "f" for want in asked.want)
         nudge = partial(self._moved, batch, 0)
-        moved = nudge() if exactly or chosen else self.run(_off_by_a_place(batch.inputs, 0))
+        moved = nudge() if exactly or chosen else self.run(off_by_a_place(batch.inputs, 0))
         answers = {}
         for k, (name, want) in enumerate(zip(self._names, asked.want, strict=True)):
-            right = want if exact is None else _in_dtype(exact[k], want.dtype).reshape(want.shape)
+            right = want if exact is None else in_dtype(exact[k], want.dtype).reshape(want.shape)
             allowed = self._open_where_unsettled(want, right, moved[k].reshape(want.shape), batch)
             if exact is None and want.dtype.kind == "f":
-                scale = np.maximum(_scale(want, batch), _UNASKED_FROM)
-                fixed = _rows(want, batch.rows, _UNASKED * scale)
+                scale = np.maximum(scale_of_rows(want, batch), _UNASKED_FROM)
+                fixed = for_each_value(want, batch.rows, _UNASKED * scale)
                 allowed = np.maximum(allowed, np.where(_doubted(want, batch), np.inf, fixed))
             answers[name] = Answer(right, allowed.astype(np.float32))
         return batch, answers
 
     def _open_where_unsettled(self, want: Array, right: Array, moved: Array, batch: Batch) -> Array:
         """How far off values may be; infinite where a last place decides, or float32 overflows."""
-        allowed = _allowed(want, right, batch)
+        allowed = allowed_off(want, right, batch)
         if want.dtype.kind != "f":
             return np.where((want != right) | (want != moved), np.inf, allowed)
-        overflow = _rows(want, batch.rows, _of_rows(batch.overflow, want, batch.rows))
-        unsettled = _kinds_differ(right, moved) | (_kinds_differ(want, right) & overflow)
+        overflow = for_each_value(want, batch.rows, of_rows(batch.overflow, want, batch.rows))
+        unsettled = kinds_differ(right, moved) | (kinds_differ(want, right) & overflow)
         with np.errstate(invalid="ignore", over="ignore"):
             spread = np.abs(right.astype(np.float64) - moved.astype(np.float64))
         spread = np.where(np.isfinite(spread), spread, 0.0)
-        return np.where(unsettled, np.inf, allowed + _TIMES * spread)
+        return np.where(unsettled, np.inf, allowed + TIMES * spread)
 
     def _settle(
         self, batch: Batch, want: Sequence[Array], got: Sequence[Array], wrong: list[Mask]
@@ -189,18 +200,18 @@ class Judge:
         exact = self._exact(batch.inputs)
         for k, (name, one, other) in enumerate(zip(self._names, want, got, strict=True)):
             if exact is None:
-                allowed = _rows(one, batch.rows, TOLERANCE * _scale(one, batch))
+                allowed = for_each_value(one, batch.rows, TOLERANCE * scale_of_rows(one, batch))
                 still = wrong[k] & differ(one, other, allowed)
-                still &= ~(_isnan(other) & _odd(one, batch, "NaN", "inf"))
+                still &= ~(is_nan(other) & where_rows_have(one, batch, "NaN", "inf"))
                 right = one
             else:
-                right = _in_dtype(exact[k], one.dtype).reshape(one.shape)
-                allowed = _allowed(one, right, batch)
+                right = in_dtype(exact[k], one.dtype).reshape(one.shape)
+                allowed = allowed_off(one, right, batch)
                 still = _undecided(one, right, other, allowed, wrong[k], batch)
-            still &= ~(_odd(one, batch, "inf") & ~_isfinite(right) & ~_isfinite(other))
+            still &= ~(where_rows_have(one, batch, "inf") & ~is_finite(right) & ~is_finite(other))
             if still.any():
                 nudged = self._nudged(batch, k, right, other, allowed)
-                still &= ~nudged | _kinds_differ(one, right)
+                still &= ~nudged | kinds_differ(one, right)
             if still.any():
                 raise VerificationError(_message(name, right, other, still, allowed, batch))
 
@@ -208,7 +219,7 @@ class Judge:
         """The outputs for inputs a last place off; for ids, of weights that are."""
         if self._run_nudged and all(a.dtype.kind != "f" for a in batch.inputs.values()):
             return self._run_nudged(seed, batch.inputs)
-        return self.run(_off_by_a_place(batch.inputs, seed))
+        return self.run(off_by_a_place(batch.inputs, seed))
 
     def _nudged(self, batch: Batch, k: int, right: Array, got: Array, allowed: Array) -> Mask:
         """Where `got` is an answer to inputs that are a last place off."""
@@ -234,21 +245,7 @@ def _swallowed(batch: Batch, want: Sequence[Array]) -> list[int]:
 
 def _doubted(want: Array, batch: Batch) -> Mask:
     """Numbers that ONNX Runtime has for a row with a NaN in it."""
-    return np.asarray(_odd(want, batch, "NaN") & ~np.isnan(want))
-
-
-def _odd(want: Array, batch: Batch, *words: str) -> Mask:
-    """The values of rows whose inputs have one of these in them."""
-    rows = np.array([any(word in kind for word in words) for kind in batch.kinds], bool)
-    return np.asarray(_rows(want, batch.rows, _of_rows(rows, want, batch.rows)))
-
-
-def _isnan(values: Array) -> Mask:
-    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
-
-
-def _isfinite(values: Array) -> Mask:
-    return np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
+    return np.asarray(where_rows_have(want, batch, "NaN") & ~np.isnan(want))
 
 
 def _of(
@@ -275,93 +272,13 @@ def _same_form(name: str, want: Array, got: Array, rows: int) -> None:
         )
 
 
-def _places(dtype: np.dtype[Any]) -> float:
-    return _PLACES[dtype.name] * float(np.finfo(dtype).eps) / 2
-
-
-def _by_row(array: Array, rows: int) -> Array:
-    """[rows, ...] as [rows, values]; what has another first axis as one row."""
-    return array.reshape(rows if array.ndim and len(array) == rows else 1, -1)
-
-
-def _scale(want: Array, batch: Batch) -> Array:
-    """float64 [rows]: the largest finite value of a row, at least that of a usual row."""
-    values = np.abs(_by_row(want, batch.rows).astype(np.float64))
-    each = np.max(values, axis=1, initial=0.0, where=np.isfinite(values))
-    usual = each[~batch.hostile] if len(each) == batch.rows else each
-    return np.asarray(np.maximum(each, np.median(usual) if usual.size else 0.0))
-
-
-def _rows(want: Array, rows: int, values: Array) -> Array:
-    """A value a row, for every value of the row."""
-    spread = np.broadcast_to(values[:, None], _by_row(want, rows).shape)
-    return np.asarray(spread.reshape(want.shape))
-
-
-def _least(want: Array, batch: Batch) -> Array:
-    """How far off values may be whatever the graph is: float64, of the shape of `want`."""
-    if want.dtype.kind != "f":
-        return np.zeros(want.shape)
-    return _rows(want, batch.rows, _places(want.dtype) * _scale(want, batch))
-
-
-def _allowed(want: Array, right: Array, batch: Batch) -> Array:
-    """The same, with what float32 is off on the row, or on the worst of the ordinary ones."""
-    if want.dtype.kind != "f":
-        return np.zeros(want.shape)
-    with np.errstate(invalid="ignore", over="ignore"):
-        off = np.abs(want.astype(np.float64) - right.astype(np.float64))
-    each = np.max(_by_row(np.where(np.isfinite(off), off, 0.0), batch.rows), axis=1, initial=0.0)
-    usual = each[~batch.hostile] if len(each) == batch.rows else each
-    conditioned = np.maximum(each, np.max(usual, initial=0.0))
-    return _least(right, batch) + _rows(want, batch.rows, _TIMES * conditioned)
-
-
-def _kinds_differ(one: Array, other: Array) -> Mask:
-    """Where one is NaN or infinite and the other is not, or is so otherwise."""
-    if one.dtype.kind != "f":
-        return np.zeros(one.shape, bool)
-    finite = np.isfinite(one) & np.isfinite(other)
-    return np.asarray(~(finite | (one == other) | (np.isnan(one) & np.isnan(other))))
-
-
 def _undecided(
     want: Array, right: Array, got: Array, allowed: Array, wrong: Mask, batch: Batch
 ) -> Mask:
     """Where `got` is what neither reference says, or not what float64 says of NaN and infinity."""
-    conflict = _kinds_differ(want, right)
-    overflow = _rows(want, batch.rows, _of_rows(batch.overflow, want, batch.rows))
+    conflict = kinds_differ(want, right)
+    overflow = for_each_value(want, batch.rows, of_rows(batch.overflow, want, batch.rows))
     return np.asarray(differ(right, got, allowed) & (wrong | conflict) & ~(conflict & overflow))
-
-
-def _of_rows(mask: Mask, want: Array, rows: int) -> Mask:
-    """A mask of the batch's rows, or of the one row of what has none."""
-    return mask if len(_by_row(want, rows)) == rows else np.asarray([mask.any()])
-
-
-def _in_dtype(exact: Array, dtype: np.dtype[Any]) -> Array:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(exact).astype(dtype)
-
-
-def _off_by_a_place(inputs: Inputs, seed: int) -> dict[str, Array]:
-    rng = np.random.default_rng(seed)
-    found = {}
-    for name, array in inputs.items():
-        found[name] = array
-        if array.dtype.kind == "f":
-            step = 4 * np.finfo(array.dtype).eps * rng.choice([-1.0, 1.0], array.shape)
-            with np.errstate(over="ignore", invalid="ignore"):
-                found[name] = np.asarray(array * (1 + step)).astype(array.dtype)
-    return found
-
-
-def _largest(want: Array, got: Array, batch: Batch) -> float:
-    if want.dtype.kind != "f" or not want.size:
-        return 0.0
-    if want.ndim and len(want) == batch.rows:
-        want, got = want[~batch.hostile], got[~batch.hostile]
-    return float(np.max(differences(want, got), initial=0.0))
 
 
 def _message(name: str, right: Array, got: Array, wrong: Mask, allowed: Array, batch: Batch) -> str:

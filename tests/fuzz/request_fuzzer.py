@@ -2,9 +2,10 @@
 
     python -m tests.fuzz.request_fuzzer --requests 1000000 [--seed 0] [--models FOLDER]
 
-A request is drawn by its number, so that a run goes on with `--seed` where another one ended, and
-one that failed is tried again with `--seed N --requests 1`. The parent starts a child for some
-hundred of them; one that dies of a signal, or finds a difference, says which number it was at.
+A request is drawn by its number, so one that failed is tried again with `--seed N --requests 1`.
+The parent starts a child for some thousands of them; one that dies of a signal, or finds a
+difference, says which number it was at. With `--models` a run that was interrupted goes on where
+it was when it is started again with the same numbers.
 
 Of each request with features the answers of a ranker that reads it in compiled code and of one that
 goes stage by stage are the same to the bit, or errors of one class. Of items, what is computed of
@@ -29,6 +30,7 @@ import numpy as np
 import rtcompile
 import runtime
 from tests.fuzz.hostile_values import hostile_column, hostile_value
+from tests.fuzz.progress import Progress
 from tests.onnx_models import two_input_model
 from tests.ranking_model import items
 from tests.runtime.served_models import CASES, build_case, by_stages, context_of, load_case, user_of
@@ -70,6 +72,7 @@ class Rankers:
     def __init__(self, models: Models) -> None:
         self.pairs = [(load_case(path), by_stages(path)) for path in models.paths]
         self.graph = runtime.load(models.graph)
+        self.of_users = {id(one): set(one.extract(user_of(one))) for one, _ in self.pairs}
 
 
 class DifferenceError(Exception):
@@ -120,7 +123,7 @@ def _one(rankers: Rankers, number: int) -> None:
         return
     compiled, staged = rng.choice(rankers.pairs)
     if kind < 0.3:
-        _upsert(compiled, staged, rng, number)
+        _upsert(rankers, compiled, staged, rng, number)
     else:
         _rank(compiled, staged, rng)
 
@@ -156,7 +159,11 @@ def hostile(rng: random.Random) -> Any:
 
 
 def _upsert(
-    compiled: runtime.Ranker, staged: runtime.Ranker, rng: random.Random, number: int
+    rankers: Rankers,
+    compiled: runtime.Ranker,
+    staged: runtime.Ranker,
+    rng: random.Random,
+    number: int,
 ) -> None:
     count = rng.randrange(1, 4)
     table: dict[str, Any] = {name: values[:count] for name, values in items(20).items()}
@@ -181,7 +188,7 @@ def _upsert(
     kept = _outcome(lambda: compiled.extract(user, table["id"], context))
     rows = _outcome(lambda: compiled.extract_rows(flat, count))
     if isinstance(kept, Mapping) and isinstance(rows, Mapping):
-        users = set(compiled.extract(user))
+        users = rankers.of_users[id(compiled)]
         _check_same(*({n: c for n, c in one.items() if n not in users} for one in (kept, rows)))
     else:
         _check_same(kept, rows)
@@ -205,20 +212,14 @@ def _predict(ranker: runtime.Ranker, rng: random.Random) -> None:
 # -- many ------------------------------------------------------------------------------------------
 
 
-def fuzz(
-    models: Models, first: int, count: int, report: Callable[[str], None] = lambda text: None
-) -> list[str]:
+def fuzz(models: Models, first: int, count: int, progress: Progress | None = None) -> list[str]:
     """Try requests `first` to `first + count`. Returns what went wrong, a line each."""
-    rankers, problems = Rankers(models), list[str]()
-    at = first
-    while at < first + count:
-        end = min(at + _A_CHILD, first + count)
-        at, problem = _child(rankers, at, end)
-        if problem:
-            problems.append(problem)
-            report(problem)
-        report(f"{at - first} of {count} requests, {len(problems)} problems")
-    return problems
+    rankers, progress = Rankers(models), progress or Progress(first, count)
+    end = first + count
+    while progress.next < end:
+        at, problem = _child(rankers, progress.next, min(progress.next + _A_CHILD, end))
+        progress.add(at, problem)
+    return progress.problems
 
 
 def _child(rankers: Rankers, begin: int, end: int) -> tuple[int, str]:
@@ -258,9 +259,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="Number of the first request.")
     parser.add_argument("--models", type=Path, help="Folder that keeps the artifacts.")
     given = parser.parse_args()
+    first, count = given.seed, given.requests
+    kept = given.models and given.models / f"requests-{first}-{count}.json"
     with tempfile.TemporaryDirectory() as temporary:
         models = Models.build(given.models or Path(temporary))
-        problems = fuzz(models, given.seed, given.requests, lambda text: print(text, flush=True))
+        progress = Progress(first, count, kept, lambda text: print(text, flush=True))
+        problems = fuzz(models, first, count, progress)
     print("\n".join(problems) or "no problem")
     return bool(problems)
 

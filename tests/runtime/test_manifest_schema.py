@@ -88,6 +88,11 @@ def _is_refused_by_name_or_loads(artifact: Artifact, manifest: Any, folder: Path
         (("fields", "item"), {"a": 1}, r"fields\.item: a list is needed"),
         (("serve",), ["nothing"], r"serve\[0\]: there is no stage 'nothing'"),
         (("target", "features"), "avx", r"target\.features: a list is needed"),
+        (("stages", "user", "single_row"), 1, r"stages\.user\.single_row: true or false"),
+        (("stages", "user", "lookups", 0, "places"), ["x"], r"lookups\[0\]\.places\[0\]: an int"),
+        (("stages", "cross", "lookups", 0, "origins"), "x", r"lookups\[0\]\.origins: a list"),
+        (("stages", "cross", "lookups", 0), {"table": "x"}, r"lookups\[0\]\.places: is missing"),
+        (("verification", "slack"), "much", r"verification\.slack: a number is needed"),
     ],
 )
 def test_a_wrong_entry_is_named(
@@ -98,7 +103,11 @@ def test_a_wrong_entry_is_named(
 
 
 @pytest.mark.parametrize(
-    "place", [("kind",), ("stages", "cross"), ("stages", "user", "columns"), ("fields", "user")]
+    "place",
+    [
+        *(("kind",), ("stages", "cross"), ("stages", "user", "columns"), ("fields", "user")),
+        *(("stages", "cross", "single_row"), ("stages", "user", "lookups")),
+    ],
 )
 def test_a_missing_entry_is_named(
     artifact: Artifact, tmp_path: Path, place: tuple[Any, ...]

@@ -3,7 +3,7 @@
 text      token -> bucket -> sink; without a token the default's ids
 numbers   number -> normalize -> bucket or as it is -> sink; `exact`: value_dim of them, the
           default's in place of each that is missing; else the default's where there is none;
-          defaults are not normalized
+          defaults are not normalized; a number that is to be an id and is no int64 is missing
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rtcompile.codegen.features.bucketize import (
     probe_vocabulary,
 )
 from rtcompile.codegen.features.inputs import Views
-from rtcompile.codegen.features.normalize import normalized
+from rtcompile.codegen.features.normalize import is_int64, normalized
 from rtcompile.codegen.features.tir import Cell, f64, i64
 from rtcompile.features.plan import Boundaries, HashBucket, NumBuckets, Vocabulary
 
@@ -121,6 +121,8 @@ class Numbers:
     def put(self, number: Any, valid: Any) -> None:
         """Take a number, or a place that has none."""
         here = T.Bind(tirx.And(valid, tirx.Not(tirx.isnan(number))))
+        if isinstance(self._views.feature.bucketizer, NumBuckets):
+            here = self._is_id(number, here)
         if not self._exact:
             with T.If(tirx.And(self.wanted(), here)), T.Then():
                 self._emit(self._normalized(number))
@@ -130,6 +132,13 @@ class Numbers:
                 self._views.kernel.tally.defaults_if(T.Bind(tirx.Not(here)))
             default = T.Bind(self._views.constant("defaults")[self._count.get()])
             self._emit(T.Bind(tirx.Select(here, self._normalized(number), default)))
+
+    def _is_id(self, number: Any, here: Any) -> Any:
+        """Whether a number that is `here` is an id; counted where not."""
+        fits = T.Bind(is_int64(self._normalized(number)))
+        with T.If(tirx.And(tirx.And(self.wanted(), here), tirx.Not(fits))), T.Then():
+            self._views.kernel.tally.no_id(number)
+        return T.Bind(tirx.And(here, fits))
 
     def close(self) -> None:
         """End an entry: the default's numbers in place of those that did not come."""
@@ -183,7 +192,6 @@ class NumberEnd:
             single = T.Bind(tirx.Cast("float32", value))
             self._sink.put(boundary_count(edges, count, single), None)
         else:
-            limit = 2.0**63
-            fits = tirx.And(value >= f64(-limit), value < f64(limit))
-            safe = T.Bind(tirx.Select(fits, value, f64(0.0)))
+            # A default may be anything.
+            safe = T.Bind(tirx.Select(is_int64(value), value, f64(0.0)))
             self._sink.put(T.Bind(tirx.Cast("int64", safe)), None)

@@ -60,8 +60,12 @@ def _number(condition: Any) -> Any:
 
 def _integer(x: Any) -> Any:
     """x cut to an int64; 0 where it is none."""
-    fits = tirx.And(x >= f64(-(2.0**63)), x < f64(2.0**63))
-    return T.Bind(tirx.Cast("int64", T.Bind(tirx.Select(fits, x, f64(0.0)))))
+    return T.Bind(tirx.Cast("int64", T.Bind(tirx.Select(is_int64(x), x, f64(0.0)))))
+
+
+def is_int64(x: Any) -> Any:
+    """Whether an int64 holds x without its fraction."""
+    return tirx.And(x >= f64(-(2.0**63)), x < f64(2.0**63))
 
 
 def _bits(value: Any) -> Any:

@@ -21,7 +21,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.status import report
+from rtcompile.codegen.status import number_bits, report
 from runtime.status_plan import Code, Status, Tallied
 
 __all__ = ["Tally"]
@@ -63,7 +63,7 @@ class Tally:
     def unparsed(self, text: Any, begin: Any, size: Any) -> None:
         """text[begin:][:size] cannot be read."""
         self._unparsed.add(self._weight())
-        with self._first_offender(Code.UNPARSED):
+        with self._first_offender(Code.UNPARSED, i64(0)):
             shown = T.Bind(tirx.min(size, i64(Tallied.TEXT_BYTES)))
             T.buffer_store(self._status, size, [Tallied.SIZE])
             with T.serial(shown) as k:
@@ -73,19 +73,25 @@ class Tally:
     def unequal(self, fewer: Any, more: Any) -> None:
         """A sequence, or a mask, has `fewer` elements beside one of `more`."""
         self._unparsed.add(self._weight())
-        with self._first_offender(Code.UNEQUAL):
+        with self._first_offender(Code.UNEQUAL, i64(0)):
             T.buffer_store(self._status, fewer, [Tallied.SIZE])
             T.buffer_store(self._status, more, [Tallied.TEXT])
 
+    def no_id(self, number: Any) -> None:
+        """No integer holds the number that is to be an id."""
+        self._unparsed.add(self._weight())
+        with self._first_offender(Code.NO_ID, number_bits(number)):
+            pass
+
     @contextmanager
-    def _first_offender(self, code: int) -> Iterator[None]:
+    def _first_offender(self, code: int, given: Any) -> Iterator[None]:
         """Emit what is told of it inside."""
         status = self._status
         first = tirx.And(status[Tallied.STRICT] != 0, status[Status.CODE] == 0)
         with T.If(T.Bind(first)), T.Then():
             row = self.row if self._first_of is None else self._first_of(self.row)
             yield
-            report(status, code, self._number, i64(0), self._start + row)
+            report(status, code, self._number, given, self._start + row)
 
     def finish(self) -> None:
         """Emit the additions, at the kernel's end."""

@@ -66,6 +66,25 @@ FEATURES: list[dict[str, Any]] = [
     ],
     _feature("lookup_feature", "each", **LOOKUP, combiner="", boundaries=[0, 1, 2.5]),
     _feature("lookup_feature", "pair", **LOOKUP, combiner="", value_dim=2, default_value="1,2"),
+    # Numbers that are to be ids, and may be beyond int64.
+    _feature("lookup_feature", "ids", **LOOKUP, combiner="", num_buckets=50, default_value="1"),
+    _feature(
+        "lookup_feature",
+        "two_ids",
+        **LOOKUP,
+        combiner="",
+        num_buckets=50,
+        value_dim=2,
+        default_value="1,2",
+    ),
+    _feature(
+        "expr_feature",
+        "computed_id",
+        expression="a * 1e18",
+        variables=["user:a"],
+        num_buckets=10,
+        default_value="2",
+    ),
     _feature(
         "combo_feature",
         "combo_prefixed",
