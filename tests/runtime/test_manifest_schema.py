@@ -90,8 +90,8 @@ def _is_refused_by_name_or_loads(artifact: Artifact, manifest: Any, folder: Path
         (("target", "features"), "avx", r"target\.features: a list is needed"),
         (("stages", "user", "single_row"), 1, r"stages\.user\.single_row: true or false"),
         (("stages", "user", "lookups", 0, "places"), ["x"], r"lookups\[0\]\.places\[0\]: an int"),
-        (("stages", "cross", "lookups", 0, "origins"), "x", r"lookups\[0\]\.origins: a list"),
-        (("stages", "cross", "lookups", 0), {"table": "x"}, r"lookups\[0\]\.places: is missing"),
+        (("stages", "user", "lookups", 0, "origins"), "x", r"lookups\[0\]\.origins: a list"),
+        (("stages", "user", "lookups", 0), {"table": "x"}, r"lookups\[0\]\.places: is missing"),
         (("verification", "slack"), "much", r"verification\.slack: a number is needed"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -217,3 +218,46 @@ def test_features_of_one_shape_share_a_kernel() -> None:
     loops = [call for call in [*program.prologue, *program.calls] if isinstance(call, CallLoop)]
     assert [loop.count for loop in loops] == [7, 50, 50, 50]
     assert len(program.prologue) == 3
+
+
+IDS_OF_NUMBERS = {
+    "feature_type": "expr_feature",
+    "feature_name": "ids",
+    "expression": "a * 10",
+    "variables": ["user:a"],
+    "num_buckets": 100,
+    "default_value": "3",
+}
+
+
+def test_a_number_beyond_int64_is_no_id() -> None:
+    extractor = compile_features({"features": [IDS_OF_NUMBERS]})
+    given = [1.59, 1e30, -math.inf, None, "1e300"]
+    assert extractor({"a": given})["ids"].values.tolist() == [15, 3, 3, 3, 3]
+    assert extractor.counters()["ids"] == {"defaulted": 4, "unparsed": 3}
+    strict = compile_features({"features": [IDS_OF_NUMBERS]}, strict=True)
+    with pytest.raises(DataError, match=r"'ids': row 1: 1e\+31 is no 64-bit integer"):
+        strict({"a": given})
+
+
+def test_a_map_without_a_key_is_counted() -> None:
+    weighed = {
+        "feature_type": "kv_dot_product",
+        "feature_name": "dot",
+        "query": "user:a",
+        "document": "user:b",
+        "separator": ",",
+    }
+    looked_up = {
+        "feature_type": "lookup_feature",
+        "feature_name": "found",
+        "map": "user:a",
+        "key": "user:key",
+        "need_discrete": False,
+    }
+    extractor = compile_features({"features": [weighed, looked_up]})
+    maps = [{"": 3, "x": 2}, {None: 3}, [("", "7")], {"": None}, ":3"]
+    found = extractor({"a": maps, "b": [{"x": 2}] * 5, "key": ["y"] * 5})
+    assert found["dot"].values.ravel().tolist() == [4, 0, 0, 0, 0]
+    counted = {name: counts["unparsed"] for name, counts in extractor.counters().items()}
+    assert counted == {"dot": 4, "found": 4}
