@@ -1,0 +1,101 @@
+"""Every code block of README and docs runs, but for the few that say that they cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rtcompile.features.config import load_config
+from tests.docs.blocks import ROOT, RUN, SHOWN, Page, blocks_of, pages
+from tests.docs.workshop import make_workshop
+
+# Pages whose blocks need more than `all` brings: they have a test of their own.
+_ELSEWHERE = ("docs/tutorial.md",)
+# What cannot run in a test: it installs, listens for ever, needs another machine, or was printed.
+_MOST_SHOWN = 20
+
+_PAGES = [page.relative_to(ROOT).as_posix() for page in pages()]
+_RUNNING = [
+    name
+    for name in _PAGES
+    if name not in _ELSEWHERE
+    and any(block.language in ("python", "sh") for block in blocks_of(ROOT / name))
+]
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("workshop")
+    make_workshop(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the tutorial's files, and of the repository's models, to run in."""
+    found = tmp_path / "page"
+    shutil.copytree(workshop, found)
+    (found / "models").symlink_to(ROOT / "models")
+    monkeypatch.chdir(found)
+    before = set(sys.modules)
+    yield found
+    for name in set(sys.modules) - before:  # of files that a page wrote
+        if str(found) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def _sets_up(text: str) -> bool:
+    """Whether a block makes an environment: the README's two commands, which CI runs."""
+    return text.lstrip().startswith("#") and "python3 -m venv" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _RUNNING)
+def test_the_blocks_of_a_page_run(name: str, folder: Path) -> None:
+    page = Page(folder)
+    for block in blocks_of(ROOT / name):
+        if not _sets_up(block.text):
+            page.run(block)
+
+
+@pytest.mark.parametrize("name", _PAGES)
+def test_blocks_are_of_known_languages(name: str) -> None:
+    for block in blocks_of(ROOT / name):
+        assert block.language in (*RUN, *SHOWN), block.place
+
+
+def test_few_blocks_are_only_shown() -> None:
+    shown = [b.place for name in _PAGES for b in blocks_of(ROOT / name) if b.language in SHOWN]
+    assert len(shown) <= _MOST_SHOWN, shown
+
+
+def test_data_blocks_are_what_they_say() -> None:
+    for name in _PAGES:
+        for block in blocks_of(ROOT / name):
+            if block.language == "yaml":
+                pytest.importorskip("yaml").safe_load(block.text)
+            if block.language != "json":
+                continue
+            value = json.loads(block.text)
+            if isinstance(value, dict) and "features" in value:
+                load_config(value)
+
+
+@pytest.mark.long
+def test_the_two_commands_work_as_pasted(tmp_path: Path) -> None:
+    """In a fresh clone. The tests are only collected: they are running already."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+    block = next(b for b in blocks_of(ROOT / "README.md") if _sets_up(b.text))
+    environment = {**os.environ, "PYTEST_ADDOPTS": "--collect-only -p no:xdist -o addopts="}
+    environment.pop("VIRTUAL_ENV", None)
+    subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.text], cwd=clone, env=environment, check=True
+    )
