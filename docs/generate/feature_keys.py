@@ -58,7 +58,7 @@ def _keys(schema: type[BaseModel], inherited: Mapping[str, FieldInfo]) -> Iterat
     rows = []
     for name, field in schema.model_fields.items():
         same = inherited.get(name)
-        if name == "feature_type" or (same is not None and repr(same) == repr(field)):
+        if same is not None and repr(same) == repr(field):
             continue
         alias = field.validation_alias
         spellings = [str(c) for c in alias.choices] if isinstance(alias, AliasChoices) else [name]

@@ -94,6 +94,7 @@ class FeatureSchema(_Schema):
     """What every feature type has."""
 
     feature_type: str
+    """One of the types below, perhaps behind `sequence_`."""
     feature_name: str = Field(min_length=1)
     """The output's name, and the graph input's that takes it."""
     default_value: Annotated[str | None, BeforeValidator(_text_of_number)] = None

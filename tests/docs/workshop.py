@@ -46,11 +46,12 @@ def make_workshop(folder: Path) -> None:
 def _write_network(folder: Path) -> None:
     random = np.random.default_rng(0)
     constants = {
-        f"tables.{name}": random.normal(size=(rows, _WIDTH)).astype(np.float32) / 4
+        f"tables.{name}.weight": random.normal(size=(rows, _WIDTH)).astype(np.float32) / 4
         for name, rows in _ROWS.items()
     }
     nodes = [
-        helper.make_node("Gather", [f"tables.{name}", name], [f"{name}_vector"]) for name in _ROWS
+        helper.make_node("Gather", [table, name], [f"{name}_vector"])
+        for table, name in zip(constants, _ROWS, strict=True)
     ]
     constants["axis"] = np.array([1], np.int64)
     parts = [*(f"{name}_vector" for name in _ROWS), "interests", "age", "affinity"]
