@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["EMBEDDING_BAG", "BagForm"]
+__all__ = ["EMBEDDING_BAG", "BagForm", "RaggedInput"]
 
 EMBEDDING_BAG = "rtc.embedding_bag"
 
@@ -37,3 +37,13 @@ class BagForm:
         """The form that `name` says."""
         mode, padding, empty = name.removeprefix(f"{EMBEDDING_BAG}.").split(".", 2)
         return BagForm(mode, None if padding == "none" else int(padding), float(empty))
+
+
+@dataclass(frozen=True)
+class RaggedInput:
+    """An input of offsets, and the flat ones that it cuts into bags. `last`: whether its last entry
+    is the end of the last bag, as `include_last_offset` has it, and no bag's start."""
+
+    offsets: str
+    flat: tuple[str, ...]
+    last: bool

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rtcompile.output_file import write_atomically
-from rtcompile.verification.recorded import SECTION
-from runtime.artifact import HEADER, MAGIC, PAGE, SCHEMA_VERSION
+from runtime.artifact import HEADER, MAGIC, PAGE, SCHEMA_VERSION, VERIFICATION
 
 __all__ = ["write_artifact", "write_variants"]
 
@@ -65,8 +64,8 @@ def write_variants(path: Path, variants: Sequence[Parts]) -> None:
     shared = variants[-1][1]["constants"]
     sections, described = {"constants": shared}, []
     # The answers are the original's, whatever the target.
-    if SECTION in variants[-1][1]:
-        sections[SECTION] = variants[-1][1][SECTION]
+    if VERIFICATION in variants[-1][1]:
+        sections[VERIFICATION] = variants[-1][1][VERIFICATION]
     for own, parts in variants:
         name, constants = own["target"]["name"], parts["constants"]
         entry = {k: v for k, v in own.items() if k not in manifest or manifest[k] != v}

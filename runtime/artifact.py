@@ -47,6 +47,7 @@ __all__ = [
     "MAGIC",
     "PAGE",
     "SCHEMA_VERSION",
+    "VERIFICATION",
     "Artifact",
     "FileState",
     "damaged",
@@ -56,6 +57,7 @@ __all__ = [
 
 MAGIC = b"RTCOMPIL"
 SCHEMA_VERSION = 17
+VERIFICATION = "verification"  # the section's name
 PAGE = 4096
 HEADER = struct.Struct("<8sIIQ32s8s")
 

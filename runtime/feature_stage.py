@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec, read_specs
+from runtime.column_store import StoredColumns
 from runtime.compiled_encoder import CompiledEncoder
 from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Word
 from runtime.errors import RequestError
 from runtime.ffi import tvm_ffi
-from runtime.items import Snapshot
 from runtime.plain_values import items_of
 from runtime.profile import KernelTime, Stopwatch, TimedEncoder
 from runtime.scratch import Scratch
@@ -111,21 +111,22 @@ class FeatureStage:
         self,
         user: Mapping[str, object],
         context: Mapping[str, Sequence[object]],
-        items: Snapshot,
+        stored: StoredColumns,
+        places: int,
         rows: int,
         results: Results,
     ) -> None:
         """`fill`, of columns of every side: of the request's user, of its items, of each row."""
         columns = self._idle.pop() if self._idle else _Columns(len(self._specs))
         words = columns.words
-        bound, shared, lent = items.stored.longest, 0, []
+        bound, shared, lent = stored.longest, 0, []
         for part in self._parts:
             encoded = part.encode(user, context, rows)
             words[part.places] = encoded.columns.reshape(-1, COLUMN_WORDS)
             bound, shared = bound + encoded.bound, shared + encoded.shared
             lent.append((part, encoded))
-        words[self._items] = items.stored.descriptors
-        words[self._items, Word.PLACES] = items.places.address
+        words[self._items] = stored.descriptors
+        words[self._items, Word.PLACES] = places
         scratch = self.scratch.take(bound, shared, rows)
         self.stage.call(rows, (columns.tensor, scratch.tensor, *results.arguments))
         self.scratch.give_back(scratch)

@@ -288,7 +288,7 @@ class Ranking:
         results: Results,
     ) -> None:
         if stage.is_mixed:
-            stage.fill_mixed(user, columns, items, rows, results)
+            stage.fill_mixed(user, columns, items.stored, items.places.address, rows, results)
         else:
             stage.fill(columns, rows, results)
 

@@ -16,11 +16,12 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.quantize.histogram import PREFIX_BINS, PREFIX_SHIFT
-
-__all__ = ["OBSERVE", "OBSERVED_WORDS", "observe_kernel"]
+__all__ = ["OBSERVE", "OBSERVED_WORDS", "PREFIX_BINS", "PREFIX_SHIFT", "observe_kernel"]
 
 OBSERVE = "observe_rows"
+
+PREFIX_SHIFT = 17
+PREFIX_BINS = 1 << (32 - PREFIX_SHIFT)
 
 OBSERVED_WORDS = 1 + PREFIX_BINS // 2
 

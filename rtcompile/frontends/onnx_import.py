@@ -14,6 +14,7 @@ from typing import Any
 from onnx import TensorProto
 from tvm import tirx
 
+from relay_passes.embedding_bags import RaggedInput
 from rtcompile.errors import ModelError, UnsupportedError
 from rtcompile.frontends.fixed_batch import FIXED_BATCH, with_dynamic_batch
 from rtcompile.frontends.graph_edit import node_name
@@ -21,7 +22,7 @@ from rtcompile.frontends.keep_outputs import LeftOut, keep_outputs
 from rtcompile.frontends.onnx.graph_importer import import_graph
 from rtcompile.frontends.onnx.read_model import OPSETS, read_model, standard_opset
 from rtcompile.frontends.quantized.graph import QuantizedModel, float_graph
-from rtcompile.frontends.ragged_bags import RaggedInput, with_bags
+from rtcompile.frontends.ragged_bags import with_bags
 from rtcompile.frontends.resolve_branches import resolve_branches
 from rtcompile.frontends.rewrite_einsum import rewrite_einsum
 from rtcompile.frontends.row_gathers import row_gathers

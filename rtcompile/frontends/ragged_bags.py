@@ -25,6 +25,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from relay_passes.embedding_bags import RaggedInput
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.bag_function import BAGS, NO_PADDING, WEIGHTED, bag_function
 from rtcompile.frontends.graph_edit import needed_nodes, node_name, with_nodes
@@ -32,7 +33,7 @@ from rtcompile.frontends.loop_turns import attributes_of, constant_of
 from rtcompile.frontends.settle_shapes import DOMAIN
 from rtcompile.frontends.shape_facts import reads_of
 
-__all__ = ["RaggedInput", "with_bags"]
+__all__ = ["with_bags"]
 
 Array = npt.NDArray[Any]
 
@@ -42,16 +43,6 @@ _MOST_ELEMENTS, _FEW_ROWS = 1 << 22, 64
 # Ids a bag: what has none apart, as some graphs have no answer for it.
 _FULL = (3, 5, 1, 4, 2, 6)
 _WITH_EMPTY = (0, 3, 0, 0, 5, 1, 0)
-
-
-@dataclass(frozen=True)
-class RaggedInput:
-    """An input of offsets, and the flat ones that it cuts into bags. `last`: whether its last entry
-    is the end of the last bag, as `include_last_offset` has it, and no bag's start."""
-
-    offsets: str
-    flat: tuple[str, ...]
-    last: bool
 
 
 @dataclass(frozen=True)

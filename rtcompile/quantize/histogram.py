@@ -12,10 +12,9 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PREFIX_BINS", "PREFIX_SHIFT", "Histogram"]
+from rtcompile.codegen.observe_rows import PREFIX_BINS, PREFIX_SHIFT
 
-PREFIX_SHIFT = 17
-PREFIX_BINS = 1 << (32 - PREFIX_SHIFT)
+__all__ = ["Histogram"]
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -16,9 +16,9 @@ from rtcompile.verification.judge import open_judge
 from rtcompile.verification.network import verify_network
 from rtcompile.verification.ranking import verify_ranking, verify_ranking_rounding
 from rtcompile.verification.record import record_network, record_ranking
-from rtcompile.verification.recorded import SECTION
 from rtcompile.verification.rewritings import verify_rewritings
 from rtcompile.verification.rounding import ROUNDINGS, verify_rounding
+from runtime.artifact import VERIFICATION
 
 __all__ = ["verify_build"]
 
@@ -62,7 +62,7 @@ def verify_build(
         found = _verify_rounding(compiler, candidate, options, found)
         moved = found.file_rounding
     if section is not None:
-        candidate.sections[SECTION] = section
+        candidate.sections[VERIFICATION] = section
     candidate.manifest["verification"] = {
         "verified": found is not None,
         "rows": found.rows if found else 0,

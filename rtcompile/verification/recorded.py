@@ -21,9 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SECTION", "Answer", "Case", "pack_cases", "unpack_cases"]
+__all__ = ["Answer", "Case", "pack_cases", "unpack_cases"]
 
-SECTION = "verification"
 _FORMAT = 1
 
 Array = npt.NDArray[Any]

@@ -12,8 +12,8 @@ import numpy as np
 import runtime
 from rtcompile.errors import DataError, VerificationError
 from rtcompile.verification.compare import differ
-from rtcompile.verification.recorded import SECTION, Case, unpack_cases
-from runtime.artifact import read_artifact, read_section
+from rtcompile.verification.recorded import Case, unpack_cases
+from runtime.artifact import VERIFICATION, read_artifact, read_section
 from runtime.machine import what_lacks
 from runtime.ranker import load_target
 
@@ -39,7 +39,7 @@ def verify_recorded(path: Path, targets: Sequence[str] = ()) -> list[TargetCheck
     Raises VerificationError where a score is not what it must be, TargetError where this machine
     can run none of them, DataError where the artifact carries nothing, ArtifactError.
     """
-    section = read_section(path, SECTION)
+    section = read_section(path, VERIFICATION)
     if section is None:
         raise DataError(
             f"{path}: carries nothing to be verified by, as it was built with --no-verify; give "
@@ -48,7 +48,7 @@ def verify_recorded(path: Path, targets: Sequence[str] = ()) -> list[TargetCheck
     try:
         cases = unpack_cases(section)
     except ValueError as error:
-        raise runtime.ArtifactError(f"{path}: section {SECTION!r} {error}") from error
+        raise runtime.ArtifactError(f"{path}: section {VERIFICATION!r} {error}") from error
     checks = [
         TargetCheck(name, lacks) if lacks else _verify_target(path, name, cases)
         for name, lacks in chosen_targets(path, targets).items()

@@ -11,8 +11,9 @@ import pytest
 
 import rtcompile
 import runtime
+from relay_passes.embedding_bags import RaggedInput
 from rtcompile.errors import UnsupportedError
-from rtcompile.frontends.ragged_bags import RaggedInput, with_bags
+from rtcompile.frontends.ragged_bags import with_bags
 from rtcompile.options import BuildOptions
 from tests.rtcompile.frontends.graphs import Array, graph
 

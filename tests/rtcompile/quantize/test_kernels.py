@@ -27,10 +27,10 @@ from rtcompile.codegen.dense_int8 import (
 )
 from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
-from rtcompile.codegen.observe_rows import OBSERVED_WORDS, observe_kernel
+from rtcompile.codegen.observe_rows import OBSERVED_WORDS, PREFIX_BINS, observe_kernel
 from rtcompile.codegen.panels import pack_columns
 from rtcompile.codegen.quantize_rows import QuantizeShape, padded_depth, quantize_kernel
-from rtcompile.quantize.histogram import PREFIX_BINS, Histogram
+from rtcompile.quantize.histogram import Histogram
 from rtcompile.targets import TARGETS, cpu_flags
 from tests.rtcompile.kernels import compiled
 

@@ -21,9 +21,9 @@ from rtcompile.artifact import write_artifact
 from rtcompile.cli import main
 from rtcompile.errors import DataError, VerificationError
 from rtcompile.targets import TARGETS, runs_here
-from rtcompile.verification.recorded import SECTION, Answer, Case, pack_cases, unpack_cases
+from rtcompile.verification.recorded import Answer, Case, pack_cases, unpack_cases
 from rtcompile.verification.replay_recorded import TargetCheck
-from runtime.artifact import read_artifact, read_section
+from runtime.artifact import VERIFICATION, read_artifact, read_section
 from tests.onnx_models import two_input_model
 from tests.ranking_model import small_ranking_model
 
@@ -107,11 +107,11 @@ def test_what_is_carried_is_small_and_the_same_for_the_same_model(tmp_path: Path
     sections = []
     for name in ("a.rtc", "b.rtc"):
         result = rtcompile.build(model, output=tmp_path / name)
-        sections.append(read_section(tmp_path / name, SECTION))
+        sections.append(read_section(tmp_path / name, VERIFICATION))
     assert sections[0] == sections[1]
     assert 0 < result.manifest["verification"]["carried_bytes"] < 50_000
     result = rtcompile.build(model, rtcompile.BuildOptions(verify=False), output=tmp_path / "c.rtc")
-    assert read_section(tmp_path / "c.rtc", SECTION) is None
+    assert read_section(tmp_path / "c.rtc", VERIFICATION) is None
     with pytest.raises(DataError, match="built with --no-verify; give"):
         rtcompile.verify(tmp_path / "c.rtc")
     assert "--no-verify" in CliRunner().invoke(main, ["inspect", str(tmp_path / "c.rtc")]).output
@@ -122,10 +122,10 @@ def _with_constants(path: Path, change: Any) -> None:
     artifact = read_artifact(path)
     constants = np.array(artifact.constants)
     change(constants.view(np.float32))
-    section = read_section(path, SECTION)
+    section = read_section(path, VERIFICATION)
     assert section is not None
     manifest = {k: v for k, v in artifact.manifest.items() if k not in ("sections", "file_bytes")}
-    sections = {"module": artifact.module, "constants": constants.tobytes(), SECTION: section}
+    sections = {"module": artifact.module, "constants": constants.tobytes(), VERIFICATION: section}
     write_artifact(path, manifest, sections)
 
 
