@@ -6,6 +6,7 @@
                                  with the lowest finite number
     max_pool                     what pads is -inf, not the lowest finite number; a NaN is passed
                                  over, as by ONNX's evaluator and by ONNX Runtime
+    take                         as TVM's, without its warning (`legalize_take.py`)
     x * 0.0, 0.0 / x, x + 0.0    computed: a number that TVM sees, it folds. -0.0 + 0.0 is 0.0,
                                  inf * 0.0 NaN
 
@@ -21,6 +22,7 @@ import numpy as np
 import tvm_ffi
 from tvm import te, tirx, topi
 
+from relay_passes.legalize_take import legalize_take
 from relay_passes.matching import constant_array, dtype_of
 
 __all__ = ["EXACT_LEGALIZATIONS"]
@@ -151,6 +153,7 @@ def _is_zero(argument: Any) -> bool:
 
 EXACT_LEGALIZATIONS: dict[str, Legalize] = {
     "relax.sign": _sign,
+    "relax.take": legalize_take,
     "relax.argmax": _arg_extreme(largest=True),
     "relax.argmin": _arg_extreme(largest=False),
     **{f"relax.nn.max_pool{d}d": _max_pool for d in (1, 2, 3)},
