@@ -20,6 +20,7 @@ from rtcompile.frontends.fixed_batch import FIXED_BATCH, with_dynamic_batch
 from rtcompile.frontends.graph_edit import node_name
 from rtcompile.frontends.keep_outputs import LeftOut, keep_outputs
 from rtcompile.frontends.onnx.graph_importer import import_graph
+from rtcompile.frontends.onnx.node import element_type, is_computable
 from rtcompile.frontends.onnx.read_model import OPSETS, read_model, standard_opset
 from rtcompile.frontends.quantized.graph import QuantizedModel, float_graph
 from rtcompile.frontends.ragged_bags import with_bags
@@ -118,6 +119,12 @@ def _input_shapes(model: Any, batch: Any, flat: Collection[str]) -> dict[str, li
         if value.type.tensor_type.elem_type == TensorProto.STRING:
             raise UnsupportedError(
                 f"input {value.name!r} is text: let a feature of the config turn it into numbers"
+            )
+        dtype = element_type(value.type.tensor_type.elem_type)
+        if not is_computable(dtype):
+            raise UnsupportedError(
+                f"input {value.name!r}: tensors of {dtype} are not supported: export the model "
+                "with int8 or float32 in its place"
             )
         shape: list[Any] = []
         for axis, extent in enumerate(value.type.tensor_type.shape.dim):

@@ -12,7 +12,7 @@ import onnx
 
 import runtime
 from rtcompile import BuildOptions, build
-from rtcompile.errors import RtcompileError
+from rtcompile.errors import RtcompileError, ToolchainError
 from runtime.errors import RequestError
 from tests.onnx_nodes.agreement import Panel, difference
 from tests.onnx_nodes.hostile import hostile_rows
@@ -66,11 +66,13 @@ def _compiled(model: onnx.ModelProto, folder: Path) -> tuple[Outcome, str, Any]:
     onnx.save(model, str(folder / "m.onnx"))
     try:
         build(folder / "m.onnx", BuildOptions(verify=False), output=folder / "m.rtc")
+        return Outcome.AGREES, "", runtime.load(folder / "m.rtc")
+    except ToolchainError as error:  # what TVM said, or how it ended: no reason of ours
+        return Outcome.FOREIGN, _reason(error, folder), None
     except RtcompileError as error:
         return Outcome.REFUSED, _reason(error, folder), None
     except Exception as error:
         return Outcome.FOREIGN, f"{type(error).__name__}: {str(error)[:2000]}", None
-    return Outcome.AGREES, "", runtime.load(folder / "m.rtc")
 
 
 def _reason(error: Exception, folder: Path) -> str:

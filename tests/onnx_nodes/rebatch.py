@@ -37,10 +37,7 @@ class RowCase:
 def row_case(model: onnx.ModelProto, data: Sequence[Any]) -> RowCase | None:
     """The graph over rows with the best choice of inputs, or None where no input can be rows."""
     names = [value.name for value in model.graph.input]
-    given = {
-        n: np.asarray(v) if isinstance(v, np.generic) else v
-        for n, v in zip(names, data, strict=False)
-    }
+    given = {name: _array(value) for name, value in zip(names, data, strict=False)}
     shaped = {v.name for v in model.graph.input if v.type.tensor_type.shape.dim}  # no optional ones
     tried = None
     for chosen in _choices({name: given[name] for name in given if name in shaped}):
@@ -55,6 +52,13 @@ def row_case(model: onnx.ModelProto, data: Sequence[Any]) -> RowCase | None:
                 tried = tried or RowCase(batched, rows, False, judges)
                 break
     return tried
+
+
+def _array(value: Any) -> Any:
+    """A tensor as an array: onnx has some as scalars, and those of types of its own as protos."""
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value)
+    return np.asarray(value) if isinstance(value, np.generic) else value
 
 
 def _choices(given: dict[str, Any]) -> Iterator[list[str]]:

@@ -59,13 +59,21 @@ def _definition(model: onnx.ModelProto) -> Evaluator | None:
     operators = [(node.domain, node.op_type) for node in model.graph.node]
     try:
         inlined = inline_selected_functions(
-            model, operators, exclude=False, inline_schema_functions=True
+            _with_a_type_of_nothing(model), operators, exclude=False, inline_schema_functions=True
         )
         if [(node.domain, node.op_type) for node in inlined.graph.node] == operators:
             return None
         return _reference(inlined)
     except Exception:  # of no public base class: a body that needs types which are not known
         return None
+
+
+def _with_a_type_of_nothing(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The inliner asks for the type of an optional input that is left out, whose name is empty."""
+    typed = onnx.ModelProto()
+    typed.CopyFrom(model)
+    typed.graph.value_info.append(onnx.helper.make_tensor_value_info("", 1, None))
+    return typed
 
 
 def _in_float64(model: onnx.ModelProto, feeds: Feeds) -> list[Array]:

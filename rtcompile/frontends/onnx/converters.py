@@ -13,6 +13,7 @@ from rtcompile.frontends.onnx.bags import BAG_CONVERTERS
 from rtcompile.frontends.onnx.cumulative import CUMULATIVE
 from rtcompile.frontends.onnx.deviations import DEVIATIONS
 from rtcompile.frontends.onnx.elementwise import ELEMENTWISE
+from rtcompile.frontends.onnx.exponential_units import EXPONENTIAL_UNITS
 from rtcompile.frontends.onnx.indexing import INDEXING
 from rtcompile.frontends.onnx.linear_models import LINEAR_MODELS
 from rtcompile.frontends.onnx.log_sum_exp import LOG_SUM_EXP
@@ -35,6 +36,7 @@ CONVERTERS: dict[tuple[str, str], Callable[[Node], Any]] = {
     for family in (
         *(CUMULATIVE, DEVIATIONS, ELEMENTWISE, INDEXING, NORMALIZATION, PADDING, POOLING),
         *(RECURRENCES, LOG_SUM_EXP, REDUCTIONS, RESIZING, SCATTER, SELECTION, SHAPES),
+        EXPONENTIAL_UNITS,
     )
     for operator, converter in family.items()
 }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from rtcompile.frontends.onnx.node import Node, element_type
+from rtcompile.frontends.onnx.node import Node, element_type, is_computable
 from rtcompile.frontends.onnx.values import Known
 
 __all__ = ["ELEMENTWISE"]
@@ -162,22 +162,11 @@ def cast_to(node: Node, dtype: str) -> Any:
     x, source = node.tensor(0), node.dtype(0)
     if dtype == source:
         return x
-    if dtype.startswith(("float8", "float4", "int4", "uint4", "int2", "uint2")):
+    if not is_computable(dtype):
         node.refuse(f"tensors of {dtype} are not supported")
     if dtype == "bool":
         return relax.op.not_equal(x, node.scalar(0, source))
     return relax.op.astype(x, dtype)
-
-
-def _celu(node: Node) -> Any:
-    """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
-    x, dtype, alpha = node.tensor(0), node.dtype(0), node.number("alpha", 1.0)
-    zero = node.scalar(0, dtype)
-    low = node.emit(relax.op.divide(x, node.scalar(alpha, dtype)))
-    low = node.emit(relax.op.subtract(node.emit(relax.op.exp(low)), node.scalar(1, dtype)))
-    low = node.emit(relax.op.multiply(low, node.scalar(alpha, dtype)))
-    low = node.emit(relax.op.minimum(low, zero))
-    return relax.op.add(node.emit(relax.op.maximum(x, zero)), low)
 
 
 def _thresholded(node: Node) -> Any:
@@ -210,7 +199,6 @@ ELEMENTWISE: dict[str, Callable[[Node], Any]] = {
     "BitwiseXor": _binary(relax.op.bitwise_xor),
     "Cast": _cast,
     "CastLike": _cast_like,
-    "Celu": _celu,
     "Clip": _clip,
     "Div": _binary(relax.op.divide),
     "Equal": _equal,

@@ -32,7 +32,13 @@ from rtcompile.frontends.onnx.constants import (
 from rtcompile.frontends.onnx.converters import CONVERTERS
 from rtcompile.frontends.onnx.extent_arithmetic import EXTENT_OPERATORS
 from rtcompile.frontends.onnx.function_bodies import function_body, has_body
-from rtcompile.frontends.onnx.node import NoConverterError, Node, NodeError, element_type
+from rtcompile.frontends.onnx.node import (
+    NoConverterError,
+    Node,
+    NodeError,
+    element_type,
+    is_computable,
+)
 from rtcompile.frontends.onnx.refused_operators import REFUSED
 from rtcompile.frontends.onnx.tvm_converters import TVM_CONVERTERS, convert_by_tvm
 from rtcompile.frontends.onnx.values import Extents, Known, Value
@@ -105,6 +111,11 @@ class _Importer:
             raise UnsupportedError(f"output {name!r} is the count of rows of a request")
         if isinstance(value, Known) and value.array.dtype.kind in "OUS":
             raise UnsupportedError(f"output {name!r} is text: keep the other outputs")
+        if isinstance(value, Known) and not is_computable(value.array.dtype.name):
+            raise UnsupportedError(
+                f"output {name!r}: tensors of {value.array.dtype.name} are not supported: keep the "
+                "other outputs"
+            )
         return value.constant if isinstance(value, Known) else value
 
     def _convert(self, nodes: Iterable[Any], scope: Scope, opsets: Opsets) -> None:

@@ -13,8 +13,9 @@ from tvm import relax
 
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.onnx.values import Extents, Known, Value, as_value, extents_of
+from runtime.arrays import DTYPE_NAMES
 
-__all__ = ["NoConverterError", "Node", "NodeError", "element_type"]
+__all__ = ["NoConverterError", "Node", "NodeError", "element_type", "is_computable"]
 
 
 class NodeError(UnsupportedError):
@@ -24,6 +25,11 @@ class NodeError(UnsupportedError):
 def element_type(number: int) -> str:
     """The dtype of an element type of ONNX, such as "float32"."""
     return str(np.dtype(helper.tensor_dtype_to_np_dtype(number)).name)
+
+
+def is_computable(dtype: str) -> bool:
+    """Whether there are tensors of an element type: not of fewer than 8 bits, float8 or complex."""
+    return dtype in DTYPE_NAMES
 
 
 class NoConverterError(NodeError):
@@ -80,6 +86,8 @@ class Node:
         if isinstance(value, Known):
             if value.array.dtype.kind in "OUS":
                 self.refuse("texts cannot be computed with")
+            if not is_computable(value.array.dtype.name):
+                self.refuse(f"tensors of {value.array.dtype.name} are not supported")
             return value.constant
         return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from tvm import relax
@@ -47,8 +48,28 @@ def _lp(node: Node) -> Any:
     return relax.op.where(empty, zero, found)
 
 
+def _local_response(node: Node) -> Any:
+    """x / (bias + alpha / size * s) ** beta; s is the sum of squares of `size` channels around."""
+    x, dtype, extents = node.tensor(0), node.dtype(0), node.shape(0)
+    size, rank = node.integer("size", 1), len(node.shape(0))
+    before = (size - 1) // 2
+    widths = [0, 0, before, size - 1 - before, *[0, 0] * (rank - 2)]
+    padded = node.emit(relax.op.nn.pad(node.emit(relax.op.multiply(x, x)), widths))
+    parts = [
+        node.emit(relax.op.strided_slice(padded, [1], [first], [first + extents[1]]))
+        for first in range(size)
+    ]
+    total = reduce(lambda a, b: node.emit(relax.op.add(a, b)), parts)
+    scale = node.scalar(node.number("alpha", 1e-4) / size, dtype)
+    total = node.emit(relax.op.multiply(total, scale))
+    total = node.emit(relax.op.add(total, node.scalar(node.number("bias", 1.0), dtype)))
+    power = node.emit(relax.op.power(total, node.scalar(node.number("beta", 0.75), dtype)))
+    return relax.op.divide(x, power)
+
+
 NORMALIZATION: dict[str, Callable[[Node], Any]] = {
     "LogSoftmax": _softmax(relax.op.nn.log_softmax),
+    "LRN": _local_response,
     "LpNormalization": _lp,
     "Softmax": _softmax(relax.op.nn.softmax),
 }

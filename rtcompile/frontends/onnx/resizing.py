@@ -4,7 +4,8 @@
 
 Places and weights come of onnx's own evaluator, asked for the rows of a unit matrix, so that every
 mode and every way to count coordinates is the specification's. A place that it reads with a weight
-of 0 is a tap too: an infinity or NaN there is NaN in the result, as in ONNX Runtime.
+of 0 is a tap too: an infinity or NaN there is NaN in the result, as in ONNX Runtime. Mode "nearest"
+copies: its taps are one a place, and what lies beside it is not read.
 """
 
 from __future__ import annotations
@@ -85,9 +86,12 @@ def _matrix(
         return np.asarray(evaluator.run(None, {"x": x, name: wanted})[0])
 
     units = np.eye(extent, dtype=np.float32)
+    matrix = np.stack([resized(unit) for unit in units], axis=1)
+    if node.text("mode", "nearest") == "nearest":
+        return matrix, np.zeros(matrix.shape, bool)
     with np.errstate(invalid="ignore"):
         zeros = [np.isnan(resized(np.where(unit, np.float32(np.inf), unit))) for unit in units]
-    return np.stack([resized(unit) for unit in units], axis=1), np.stack(zeros, axis=1)
+    return matrix, np.stack(zeros, axis=1)
 
 
 def _taps(matrix: np.ndarray, zeros: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,11 +21,11 @@ __all__ = ["TVM_CONVERTERS", "convert_by_tvm"]
 
 TVM_CONVERTERS = (
     "Abs", "Acos", "Acosh", "And", "Asin", "Asinh", "Atan", "Atanh", "BatchNormalization", "Ceil",
-    "Conv", "ConvTranspose", "Cos", "Cosh", "DequantizeLinear", "Elu", "Erf", "Exp", "Floor",
+    "Conv", "ConvTranspose", "Cos", "Cosh", "DequantizeLinear", "Erf", "Exp", "Floor",
     "Gelu", "Gemm", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish",
-    "InstanceNormalization", "IsNaN", "LRN", "LayerNormalization", "Less", "LessOrEqual", "Log",
+    "InstanceNormalization", "IsNaN", "LayerNormalization", "Less", "LessOrEqual", "Log",
     "MatMul", "MatMulInteger", "Mish", "Neg", "Not", "Or", "PRelu", "QuantizeLinear",
-    "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sin", "Sinh", "Softplus",
+    "Reciprocal", "Relu", "Round", "Sigmoid", "Sin", "Sinh", "Softplus",
     "Softsign", "Sqrt", "Tan", "Tanh", "Xor",
 )  # fmt: skip
 
