@@ -6,8 +6,8 @@
     Einsum("b..ik,b..jk->b..ij", a, b)   ->   MatMul(a, Transpose(b))
     Einsum("bhd,bmd->bhmd", a, b)        ->   Mul(Unsqueeze(a, 2), Unsqueeze(b, 1))
 
-The importer turns an Einsum into loops at once; these are what the passes know. Any other Einsum is
-left to the importer.
+These become nodes that other rewritings know. Any other Einsum is left to the importer
+(`onnx/einsum.py`).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Any
 from rtcompile.frontends.onnx.bags import BAG_CONVERTERS
 from rtcompile.frontends.onnx.cumulative import CUMULATIVE
 from rtcompile.frontends.onnx.deviations import DEVIATIONS
+from rtcompile.frontends.onnx.einsum import EINSUM
 from rtcompile.frontends.onnx.elementwise import ELEMENTWISE
 from rtcompile.frontends.onnx.exponential_units import EXPONENTIAL_UNITS
 from rtcompile.frontends.onnx.indexing import INDEXING
@@ -36,7 +37,7 @@ CONVERTERS: dict[tuple[str, str], Callable[[Node], Any]] = {
     for family in (
         *(CUMULATIVE, DEVIATIONS, ELEMENTWISE, INDEXING, NORMALIZATION, PADDING, POOLING),
         *(RECURRENCES, LOG_SUM_EXP, REDUCTIONS, RESIZING, SCATTER, SELECTION, SHAPES),
-        EXPONENTIAL_UNITS,
+        *(EINSUM, EXPONENTIAL_UNITS),
     )
     for operator, converter in family.items()
 }
