@@ -48,6 +48,7 @@ _SHARED |= {
     "exact_llvm",
     "exact_values",
     "index_source",
+    "legalize_take",
     "static_values",
     "value_ranges",
     "pieces",
