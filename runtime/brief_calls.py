@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import sys
 
-from runtime.arrays import aligned_empty
-from runtime.input_table import address
+from runtime.abi.brief_calls import BriefRows
+from runtime.struct_memory import allocate
 
-__all__ = ["LEAST_LONG", "MOST", "BriefCalls", "Trials"]
-
-MOST, LEAST_LONG = 0, 1  # words of BriefCalls
+__all__ = ["BriefCalls", "Trials"]
 
 _TRIALS, _BRIEF = 16, 10_000  # calls; nanoseconds
 
@@ -50,13 +48,13 @@ class BriefCalls:
 
     def __init__(self) -> None:
         self._trials: dict[int, Trials] = {}  # by the bits of the count of rows
-        array = aligned_empty(2, "int64")
-        array[:] = -1, sys.maxsize
-        self.words, self.address = array.data, address(array)
+        given = {BriefRows.MOST: -1, BriefRows.LEAST_LONG: sys.maxsize}
+        brief = allocate(BriefRows, given=given)
+        self.words, self.address = brief.words, brief.address
 
     def is_untried(self, rows: int) -> bool:
         """Whether a call of so many rows is to be timed."""
-        return bool(self.words[MOST] < rows < self.words[LEAST_LONG])
+        return self.words[BriefRows.MOST] < rows < self.words[BriefRows.LEAST_LONG]
 
     def note(self, rows: int, nanoseconds: int) -> None:
         """A call of untried rows took so long."""
@@ -65,6 +63,8 @@ class BriefCalls:
         if not trials.note(nanoseconds):
             return
         if trials.brief:
-            self.words[MOST] = max(self.words[MOST], (1 << bits) - 1)
+            self.words[BriefRows.MOST] = max(self.words[BriefRows.MOST], (1 << bits) - 1)
         else:
-            self.words[LEAST_LONG] = min(self.words[LEAST_LONG], (1 << bits) >> 1)
+            self.words[BriefRows.LEAST_LONG] = min(
+                self.words[BriefRows.LEAST_LONG], (1 << bits) >> 1
+            )

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.status import Probe
 from runtime.arrays import aligned_empty
 from runtime.compiled_encoder import CompiledEncoder
 from runtime.ffi import tvm_ffi
@@ -23,7 +24,6 @@ __all__ = ["KernelTime", "Profile", "Stopwatch", "TimedEncoder", "nanoseconds_a_
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-WORDS_A_STEP = 2
 _CALIBRATION = 0.02  # seconds
 
 
@@ -102,12 +102,13 @@ def step_times(
 ) -> list[KernelTime]:
     """One entry a kernel, in the order of their first calls. `words`: the counts, one a workspace;
     they are cleared."""
-    total = np.zeros((len(probes), WORDS_A_STEP), np.int64)
+    total = np.zeros((len(probes), Probe.WORDS), np.int64)
     for counted in words:
         total += counted.reshape(total.shape)
         counted[:] = 0
     found: dict[str, KernelTime] = {}
-    for probe, (ticks, runs) in zip(probes, total.tolist(), strict=True):
+    for probe, counts in zip(probes, total.tolist(), strict=True):
+        ticks, runs = counts[Probe.TICKS], counts[Probe.RUNS]
         kernel = probe["kernel"]
         before = found.get(kernel, KernelTime(stage, kernel, 0, 0.0))
         calls = before.calls + runs * probe["calls"]

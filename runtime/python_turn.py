@@ -3,8 +3,8 @@
 A thread that comes back from compiled code takes Python's lock. Where another one has it, Python
 puts the thread to sleep, and to wake it takes longer than the Python of a whole request: two
 threads that rank small requests would do less than one. So the thread first waits its turn awake,
-in compiled code (`rtcompile/codegen/python_turn.py`), as long as a word of the process says that
-another one that ranks runs Python.
+in compiled code (`rtcompile/codegen/entry/python_turn.py`), as long as a word of the process says
+that another one that ranks runs Python.
 
 The word counts: it is odd from where a thread came back until it, or another, is in compiled code
 again. A thread that went on to something else leaves it odd, so a wait in which the count stands
@@ -18,24 +18,22 @@ from __future__ import annotations
 
 import os
 
-from runtime.arrays import aligned_empty
-from runtime.input_table import address
+from runtime.abi.python_turn import Turn
+from runtime.struct_memory import allocate
 
 __all__ = ["TURN", "PythonTurn"]
 
 
 class PythonTurn:
-    """`words`: the turn, and how many threads wait. They lie at `address`, alone in their lines."""
+    """`words`: of a Turn. They lie at `address`, alone in their cache lines."""
 
     def __init__(self) -> None:
-        array = aligned_empty(16, "int64")
-        array[:] = 0
-        self.address = address(array)
-        self.words = array.data
+        turn = allocate(Turn)
+        self.words, self.address = turn.words, turn.address
 
     def forget(self) -> None:
         """Of a process that has no other threads any more."""
-        self.words[0] = self.words[1] = 0
+        self.words[Turn.COUNT] = self.words[Turn.WAITING] = 0
 
 
 TURN = PythonTurn()

@@ -10,24 +10,25 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runtime.abi.layout import Field
+from runtime.abi.status import REPORT, Code
 from runtime.errors import RequestError, UnknownIdError
-from runtime.status_plan import Code, Status
 
 __all__ = ["refusal"]
 
 
 def refusal(
-    told: Sequence[int],
+    told: Mapping[Field, int],
     checks: Sequence[Mapping[str, Any]],
     features: Sequence[str],
     single_row: bool,
 ) -> RequestError:
     """The error of a report.
 
-    `told`: its words. `checks`, `features`: what its number stands for, as the stage's description
+    `told`: its fields. `checks`, `features`: what its number stands for, as the stage's description
     has them. `single_row`: whether the stage has but one row, which is not worth a word.
     """
-    code, number, given, row = (told[at] for at in Status.REPORT)
+    code, number, given, row = (told[field] for field in REPORT)
     where = "" if single_row or row < 0 else f" (row {row})"
     if code == Code.NO_VALUE:
         return RequestError(

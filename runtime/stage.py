@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.layout import Words
+from runtime.abi.status import REPORT, Code, FeatureCounts, Probe, Status, Tallied, tally_words
 from runtime.arrays import aligned_block, aligned_empty, as_tensor, know_bfloat16
 from runtime.brief_calls import Trials
 from runtime.errors import RequestError
@@ -18,11 +20,10 @@ from runtime.ffi import tvm_ffi
 from runtime.helpers import Helpers
 from runtime.input_table import InputTable, address
 from runtime.inputs_in_place import InputsInPlace
-from runtime.profile import WORDS_A_STEP, KernelTime, step_times
+from runtime.profile import KernelTime, step_times
 from runtime.python_turn import TURN
 from runtime.refusals import refusal
 from runtime.small_inputs import SmallInputs, small_rows
-from runtime.status_plan import Code, Status, Tallied, tally_words
 from runtime.unparsed import unparsed_error
 
 __all__ = ["FEWEST_ROWS", "Port", "Results", "Stage", "Workspace"]
@@ -91,7 +92,7 @@ class Workspace:
     """What one running call of a stage computes in, and where it says what is wrong."""
 
     status: npt.NDArray[np.int64]
-    words: memoryview  # of the status: Python's own integers, and no temporary arrays
+    words: Words  # of the status: Python's own integers, and no temporary arrays
     tensors: tuple[Any, Any]  # workspace and status, as the function takes them
     pointers: tuple[int, int]  # where they lie
 
@@ -296,21 +297,23 @@ class Stage:
             self._turn = 0
             self._function.release_gil = False
 
-    def error_of(self, words: memoryview) -> RequestError:
+    def error_of(self, words: Words) -> RequestError:
         """What a status says: a RequestError or UnknownIdError."""
-        told = words[: len(Status.REPORT)].tolist()
+        told = {field: words[field] for field in REPORT}
         if told[Status.CODE] in (Code.UNPARSED, Code.UNEQUAL, Code.NO_ID):
             return unparsed_error(self._tallied[told[Status.NUMBER]], words)
         return refusal(told, self._lookups, self._features, self._single_row)
 
     def tally(self) -> dict[str, tuple[int, int]]:
         """By feature: places that took the default, values that could not be read."""
-        words = np.zeros((len(self._tallied), 2), np.int64)
+        counts = np.zeros((len(self._tallied), FeatureCounts.WORDS), np.int64)
+        lie_in = Tallied.FEATURES.slice(len(self._tallied))
         for status in list(self._statuses):
-            words += status[Tallied.FIRST :][: words.size].reshape(words.shape)
+            counts += status[lie_in].reshape(counts.shape)
         found: dict[str, tuple[int, int]] = {}
-        for name, (defaulted, unparsed) in zip(self._tallied, words.tolist(), strict=True):
-            found.setdefault(name, (defaulted, unparsed))  # of several kernels the first counts
+        for name, one in zip(self._tallied, counts.tolist(), strict=True):
+            both = one[FeatureCounts.DEFAULTED], one[FeatureCounts.UNPARSED]
+            found.setdefault(name, both)  # of several kernels the first counts
         return found
 
     def profile(self, name: str, tick: float) -> list[KernelTime]:
@@ -334,9 +337,9 @@ class Stage:
     def workspace(self) -> Workspace:
         """A new one."""
         memory = aligned_empty(self._bytes, "uint8")
-        status = aligned_empty(self._first_probe + WORDS_A_STEP * len(self._probes), "int64")
+        status = aligned_empty(self._first_probe + Probe.WORDS * len(self._probes), "int64")
         status[:] = 0
-        status[Status.TEAM] = self.helpers.address if self.helpers else 0
+        status[Status.POOL] = self.helpers.address if self.helpers else 0
         if self._tallied:
             status[Tallied.STRICT] = self._strict
             self._statuses.append(status)

@@ -11,9 +11,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from runtime.abi.layout import Words
+from runtime.abi.status import SHOWN_BYTES, Code, Status, Tallied
 from runtime.errors import RequestError
 from runtime.shorten import short_repr
-from runtime.status_plan import Code, Status, Tallied
 
 __all__ = ["UnparsedValues", "unparsed_error", "unparsed_message"]
 
@@ -24,7 +25,7 @@ def unparsed_message(feature: str, where: str, row: int, value: object) -> str:
     return f"feature {feature!r}: {where}, row {row}: {short_repr(text)} cannot be read"
 
 
-def unparsed_error(feature: str, words: memoryview) -> RequestError:
+def unparsed_error(feature: str, words: Words) -> RequestError:
     """What the status of a stage tells of the first value that could not be read."""
     row, size = words[Status.ROW], words[Tallied.SIZE]
     if words[Status.CODE] == Code.UNEQUAL:
@@ -35,7 +36,7 @@ def unparsed_error(feature: str, words: memoryview) -> RequestError:
     if words[Status.CODE] == Code.NO_ID:
         number = struct.unpack("d", struct.pack("q", words[Status.GIVEN]))[0]
         return RequestError(f"feature {feature!r}: row {row}: {number:.9g} is no 64-bit integer")
-    shown = bytes(words[Tallied.TEXT :][: min(size, Tallied.TEXT_BYTES)].tolist())
+    shown = bytes(words[Tallied.TEXT.at(k)] for k in range(min(size, SHOWN_BYTES)))
     text = f"{short_repr(shown.decode('utf-8', 'backslashreplace'))}"
     more = f"... ({size:,} bytes)" if size > len(shown) else ""
     return RequestError(f"feature {feature!r}: row {row}: {text}{more} cannot be read")

@@ -24,10 +24,11 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.entry.status import number_bits, report
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import ANY
-from rtcompile.codegen.status import number_bits, report
-from runtime.status_plan import Code, Status
+from rtcompile.codegen.structs import Struct
+from runtime.abi.status import Code, Status
 
 __all__ = ["CheckShape", "check_kernel"]
 
@@ -65,7 +66,7 @@ def check_kernel(shape: CheckShape) -> Any:
         extents = [T.arg(f"extent_{column}", T.int64()) for column in range(shape.columns)]
         given = T.decl_buffer((ANY,), shape.dtype, data=pointers[0])
         out = T.decl_buffer((ANY,), shape.result, data=pointers[1])
-        status = T.decl_buffer((Status.WORDS,), "int64", data=pointers[2])
+        status = Struct(Status, T.decl_buffer((Status.WORDS,), "int64", data=pointers[2]))
         count = T.Bind(tirx.Select(fixed > 0, fixed, rows))
         check = _KINDS[shape.kind](shape, extents)
         wrong = Cell("int32", tirx.const(0, "int32"))

@@ -22,10 +22,11 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.entry.status import number_bits, report
 from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.status import number_bits, report
+from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.table_format import TableFormat, TableReader
-from runtime.status_plan import Code, Status
+from runtime.abi.status import Code, Status
 
 __all__ = ["LOOKUP_KERNEL", "NEAR_BYTES", "LookupShape", "default_ahead", "lookup_kernel"]
 
@@ -95,7 +96,7 @@ def lookup_kernel(shape: LookupShape, ahead: int | None = None) -> Any:
         table = TableReader(shape.table, table_at)
         ids = T.decl_buffer((count, shape.width), shape.id_dtype, data=ids_at)
         out = T.decl_buffer((count, dimension), "float32", data=out_at)
-        status = T.decl_buffer((Status.WORDS,), "int64", data=status_at)
+        status = Struct(Status, T.decl_buffer((Status.WORDS,), "int64", data=status_at))
         if ahead:
             with T.serial(tirx.min(count, i64(ahead))) as i:
                 table.prefetch(_near(ids[i, column], table_rows, shape))

@@ -19,6 +19,7 @@ from rtcompile.codegen.compile_units import compile_units
 from rtcompile.codegen.entry.item_index import LOOK_UP_ITEMS, item_index_main, look_up_items
 from rtcompile.codegen.entry.python_entry import entry_llvm, entry_symbol
 from rtcompile.codegen.entry.python_objects import PYTHON_LLVM
+from rtcompile.codegen.entry.python_turn import turn_llvm
 from rtcompile.codegen.entry.value_bytes import write_function, write_functions
 from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main, encode_values
 from rtcompile.codegen.features.shared_table import SHARED_LLVM
@@ -31,7 +32,6 @@ from rtcompile.codegen.internal import (
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.python_turn import turn_llvm
 from rtcompile.codegen.rank_entry import RANK, rank_function
 from rtcompile.codegen.serve import (
     SERVE_REQUEST,

@@ -67,7 +67,7 @@ from rtcompile.codegen.tile_rows import stage_tile_task, tile_rows
 from rtcompile.codegen.value_roots import VIEWS, Root, ValueRoots, is_observed
 from rtcompile.errors import RtcompileError, UnsupportedError
 from rtcompile.tuning.trials import Task
-from runtime.status_plan import Status
+from runtime.abi.status import Status
 
 __all__ = ["NetworkLowering", "Source", "lower_network"]
 

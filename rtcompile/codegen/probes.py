@@ -23,8 +23,9 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.program import CallLoop, StageProgram
+from rtcompile.codegen.structs import Struct
 from rtcompile.errors import UnsupportedError
-from runtime.status_plan import Status
+from runtime.abi.status import Probe, Status
 
 __all__ = ["COUNTER", "add_probes", "counter_function", "emit_probed", "status_words"]
 
@@ -32,7 +33,6 @@ COUNTER = "counter"  # the function's name in the module
 
 # LLVM reads the one that a user's process may read.
 _INTRINSIC, _MACHINES = "llvm.readcyclecounter", ("x86_64", "aarch64")
-_WORDS_A_STEP = 2
 
 
 def add_probes(program: StageProgram, machine: str) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def add_probes(program: StageProgram, machine: str) -> list[dict[str, Any]]:
 def status_words(program: StageProgram) -> int:
     """Words of the status, and of what a calibrating or profiled program has behind it."""
     steps = len(program.prologue) + len(program.calls) if program.counter else 0
-    return Status.WORDS + program.words_behind_status + _WORDS_A_STEP * steps
+    return Status.WORDS + program.words_behind_status + Probe.WORDS * steps
 
 
 def emit_probed(program: StageProgram, status: Any, step: int, emit: Callable[[], None]) -> None:
@@ -62,12 +62,13 @@ def emit_probed(program: StageProgram, status: Any, step: int, emit: Callable[[]
     if not program.counter:
         emit()
         return
-    at = Status.WORDS + program.words_behind_status + _WORDS_A_STEP * step
+    first = Status.WORDS + program.words_behind_status + Probe.WORDS * step
+    probe = Struct(Probe, status, first)
     before = T.Bind(_read(program.counter))
     emit()
     ticks = T.Bind(_read(program.counter) - before)
-    T.buffer_store(status, status[at] + ticks, [at])
-    T.buffer_store(status, status[at + 1] + tirx.const(1, "int64"), [at + 1])
+    probe[Probe.TICKS] = probe[Probe.TICKS] + ticks
+    probe[Probe.RUNS] = probe[Probe.RUNS] + tirx.const(1, "int64")
 
 
 def counter_function(intrinsic: str) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.status_plan import tally_words
+from runtime.abi.status import tally_words
 
 __all__ = [
     "ALIGNMENT",

@@ -31,8 +31,8 @@ from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.structs import field_at
+from runtime.abi.brief_calls import BriefRows
 from runtime.abi.python_objects import ListObject, Object, PythonApi, TupleObject
-from runtime.brief_calls import LEAST_LONG, MOST
 from runtime.rank_plan import Current, Entry
 from runtime.serve_plan import Word
 
@@ -115,7 +115,9 @@ class _Rank:
             self._words_at(Entry.BRIEF),
             T.Bind(field_at(items, ListObject.COUNT)),
         )
-        is_tried = T.Bind(tirx.Or(rows <= brief[MOST], rows >= brief[LEAST_LONG]))
+        is_tried = T.Bind(
+            tirx.Or(rows <= brief[BriefRows.MOST], rows >= brief[BriefRows.LEAST_LONG])
+        )
         version = T.Bind(current[Current.VERSION])
         has_items = tirx.And(version != 0, words[Word.VERSION] == version)
         with T.If(tirx.And(is_tried, has_items)), T.Then():

@@ -40,19 +40,21 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.entry.item_index import LOOK_UP_ITEMS
+from rtcompile.codegen.entry.python_lock import without_lock
 from rtcompile.codegen.entry.value_bytes import write_object
 from rtcompile.codegen.features.marshalled import Marshalled
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.python_lock import without_lock
 from rtcompile.codegen.serve_features import RequestFeatures, release_stored
 from rtcompile.codegen.stage_main import stage_rows_name
+from rtcompile.codegen.structs import Struct
+from runtime.abi.brief_calls import BriefRows
 from runtime.abi.item_index import Action, IdList
 from runtime.abi.item_index import Outcome as Found
+from runtime.abi.status import Status
 from runtime.abi.value_bytes import ValueBuffer
-from runtime.brief_calls import MOST
 from runtime.serve_plan import SERVE, Answer, Features, Outcome, Word
 
 __all__ = [
@@ -156,7 +158,7 @@ class _Request:
         if self._holds_items:
             self._hold(python, held)
         with self._if_done():
-            brief = T.Bind(words[Word.ROWS] <= self._words_at(Word.BRIEF)[MOST])
+            brief = T.Bind(words[Word.ROWS] <= self._words_at(Word.BRIEF)[BriefRows.MOST])
             releases = T.Bind(tirx.Select(brief, i64(0), words[Word.READS]))
             turn = T.Bind(tirx.Select(brief, i64(0), words[Word.TURN]))
             with without_lock(releases, python, turn):
@@ -252,12 +254,12 @@ class _Request:
         if program.reads_columns:
             features = self._features[program.name]
             inputs = [features.pointer(place) for place in (Features.COLUMNS, Features.SCRATCH)]
-        status = T.decl_buffer((1,), "int64", data=status_at)
-        T.buffer_store(status, i64(0), [0])
+        status = Struct(Status, T.decl_buffer((1,), "int64", data=status_at))
+        status[Status.CODE] = i64(0)
         given = [self._pointer(Word.CONSTANTS), workspace, status_at]
         arguments = [i64(0), rows, *given, *inputs, *map(self._pointer, places)]
         call_with_barriers(stage_rows_name(program.name), arguments)
-        with T.If(status[0] != 0):
+        with T.If(status[Status.CODE] != 0):
             with T.Then():
                 self._say(i64(Outcome.STAGE + number))
             with T.Else():

@@ -49,7 +49,7 @@ from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import Space, StageProgram
 from rtcompile.codegen.stage_main import stage_arrays, stage_rows_name, stage_tiles_name
 from rtcompile.codegen.word_atomics import await_change, bit_length, now, set_word, swap_word
-from runtime.status_plan import Status
+from runtime.abi.status import REPORT, Status
 from runtime.team_plan import TRIALS, Helper, Job, State, Team, Trial
 
 __all__ = ["HELP", "help_rows", "shared_rows"]
@@ -84,7 +84,7 @@ class _Shared:
     def emit(self) -> None:
         """Emit all of it."""
         alone, rows = Cell("int32", 1), T.Bind(self._end - self._begin)
-        at = T.Bind(self._status[Status.TEAM])
+        at = T.Bind(self._status[Status.POOL])
         with T.If(tirx.And(at != 0, rows > _STEP)), T.Then():
             team = values_at(at, "int64")
             helpers = T.Bind(team[Team.HELPERS])
@@ -154,7 +154,7 @@ class _Shared:
                 await_change(helper + 8 * Helper.STATE, i64(State.BEGUN), nap)
                 told = values_at(T.Bind(values_at(helper, "int64")[Helper.STATUS]), "int64")
                 with T.If(told[Status.CODE] != 0), T.Then():
-                    for word in Status.REPORT:
+                    for word in REPORT:
                         T.buffer_store(self._status, told[word], [word])
         set_word(at + 8 * Team.TAKEN, i64(0))
 

@@ -37,7 +37,7 @@ from rtcompile.codegen.probes import emit_probed, status_words
 from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, StageProgram
 from rtcompile.codegen.tensor_main import Array, tensor_main
 from rtcompile.codegen.word_atomics import next_tile
-from runtime.status_plan import Status
+from runtime.abi.status import Status
 
 __all__ = [
     "SHARED_STAGE",

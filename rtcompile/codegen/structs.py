@@ -38,8 +38,7 @@ class Struct:
 
     def __setitem__(self, field: Field, value: Any) -> None:
         """Store a field."""
-        if field.owner in (RUNTIME, PYTHON):
-            raise TypeError(f"{_named(field)}: compiled code only reads it")
+        self._check_owner(field)
         T.buffer_store(self.buffer, value, [self._at(field)])
 
     def address_of(self, field: Field) -> Any:
@@ -49,6 +48,11 @@ class Struct:
     def element(self, field: Field, index: Any) -> Any:
         """Load a value of an array."""
         return self.buffer[index + self._at(field)]
+
+    def set_element(self, field: Field, index: Any, value: Any) -> None:
+        """Store a value of an array."""
+        self._check_owner(field)
+        T.buffer_store(self.buffer, value, [index + self._at(field)])
 
     def follow(self, field: Field) -> Struct:
         """The struct that a field points to."""
@@ -69,7 +73,13 @@ class Struct:
         if field.kind is not Kind.STRUCT or field.struct is None:
             raise TypeError(f"{_named(field)} holds no struct")
         first = self._at(field) + index * field.stride
+        if not isinstance(index, int):
+            first = T.Bind(first)
         return Struct(field.struct, self.buffer, first, self._address)
+
+    def _check_owner(self, field: Field) -> None:
+        if field.owner in (RUNTIME, PYTHON):
+            raise TypeError(f"{_named(field)}: compiled code only reads it")
 
     def _at(self, field: Field) -> Any:
         if not isinstance(field, Field) or not issubclass(self.layout, field.layout):

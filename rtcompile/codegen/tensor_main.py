@@ -17,8 +17,10 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.entry.python_turn import give_turn, take_turn
 from rtcompile.codegen.internal import call_internal
-from rtcompile.codegen.python_turn import give_turn, take_turn
+from rtcompile.codegen.structs import Struct
+from runtime.abi.layout import Field
 
 __all__ = ["Array", "tensor_main"]
 
@@ -31,12 +33,12 @@ def tensor_main(
     scalars: Sequence[str],
     arrays: Sequence[Array],
     internal: str,
-    turn: tuple[str, int] | None = None,
+    turn: tuple[str, Field] | None = None,
 ) -> Any:
     """The PrimFunc `name(scalars..., arrays...)`; scalars are int64.
 
-    `internal`: the name of the function that takes the same. `turn`: the array with the address of
-    the words of `python_turn.py`, and the place in it.
+    `internal`: the name of the function that takes the same. `turn`: the array that is a
+    struct with the address of a Turn, and the field with it.
     """
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
@@ -49,7 +51,7 @@ def tensor_main(
             extent = tirx.Var(f"{array}_size", "int64") if size is None else size
             buffers[array] = T.arg(array, T.buffer((extent,), dtype))
             given.append(T.address_of(buffers[array][0]))
-        word = T.Bind(buffers[turn[0]][turn[1]]) if turn else None
+        word = T.Bind(Struct(turn[1].layout, buffers[turn[0]])[turn[1]]) if turn else None
         if turn:
             give_turn(word)
         call_internal(internal, given)

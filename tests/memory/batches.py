@@ -20,10 +20,10 @@ from rtcompile.codegen.module import compile_stages
 from rtcompile.describe import describe_columns
 from rtcompile.features.config import load_config
 from rtcompile.targets import resolve_target
+from runtime.abi.status import Status, tally_words
 from runtime.arrays import aligned_empty
 from runtime.encoded import COLUMN_WORDS, Encoded, Word
 from runtime.extract import ColumnStage
-from runtime.status_plan import Status, tally_words
 from tests.rtcompile.features.test_extractor import CONFIG
 from tests.rtcompile.features.test_operators import FEATURES
 

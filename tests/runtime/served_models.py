@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 
 import rtcompile
 import runtime
-from runtime.brief_calls import LEAST_LONG, MOST
+from runtime.abi.brief_calls import BriefRows
 from tests.ranking_model import DIMENSION, FEATURES, FLOAT, INPUTS, USER, items, ranking_model
 
 __all__ = [
@@ -183,7 +183,7 @@ def set_brief(ranker: runtime.Ranker, most: int) -> None:
     """Requests of up to `most` items are known to be brief, and longer ones not to be."""
     assert ranker._ranking is not None and ranker._ranking._server is not None
     words = ranker._ranking._server.brief.words
-    words[MOST], words[LEAST_LONG] = most, most + 1
+    words[BriefRows.MOST], words[BriefRows.LEAST_LONG] = most, most + 1
 
 
 def user_of(ranker: runtime.Ranker, **changes: Any) -> dict[str, Any]:

@@ -14,8 +14,15 @@ from tvm.tirx.script.builder import ir as T  # noqa: N812
 
 import rtcompile
 import runtime
-from rtcompile.codegen.python_turn import ask_for_lock, give_turn, has_lock, take_turn, turn_llvm
+from rtcompile.codegen.entry.python_turn import (
+    ask_for_lock,
+    give_turn,
+    has_lock,
+    take_turn,
+    turn_llvm,
+)
 from rtcompile.targets import resolve_target
+from runtime.abi.python_turn import Turn
 from runtime.arrays import aligned_empty
 from runtime.input_table import address
 from runtime.python_turn import TURN
@@ -113,10 +120,10 @@ def test_each_machine_has_its_pause(machine: str) -> None:
 
 def _turns(call: Callable[[], object]) -> int:
     """How many turns a call gives up and takes."""
-    TURN.words[0] = 1
+    TURN.words[Turn.COUNT] = 1
     call()
-    assert TURN.words[0] % 2 == 1
-    return int(TURN.words[0]) // 2
+    assert TURN.words[Turn.COUNT] % 2 == 1
+    return int(TURN.words[Turn.COUNT]) // 2
 
 
 @pytest.fixture(scope="module")
@@ -180,15 +187,15 @@ def test_requests_end_where_another_has_its_turn_for_good(network: runtime.Ranke
     asking = threading.Thread(target=ask)
     asking.start()
     while not answered.is_set():
-        TURN.words[0] = 1
+        TURN.words[Turn.COUNT] = 1
     asking.join()
     assert network.predict(_request())["Y"].shape == (9, 1)
 
 
 def test_a_forked_process_has_no_threads_that_wait() -> None:
-    TURN.words[0], TURN.words[1] = 7, 3
+    TURN.words[Turn.COUNT], TURN.words[Turn.WAITING] = 7, 3
     child = os.fork()
     if child == 0:
-        os._exit(int(list(TURN.words[:2]) != [0, 0]))
-    TURN.words[1] = 0
+        os._exit(int(any(TURN.words[field] for field in Turn.FIELDS)))
+    TURN.words[Turn.WAITING] = 0
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import runtime
-from runtime.brief_calls import MOST, BriefCalls
+from runtime.abi.brief_calls import BriefRows
+from runtime.brief_calls import BriefCalls
 from tests.ranking_model import items
 from tests.runtime.served_models import (
     COUNT,
@@ -140,4 +141,4 @@ def test_brief_calls_keep_the_lock() -> None:
     nothing = sys.maxsize
     assert known[::16] == [(-1, nothing), (0, nothing), (0, 512), (3, 512), (3, 256)]
     assert known[15::16] == [(-1, nothing), (0, nothing), (0, 512), (3, 512)]
-    assert ctypes.c_int64.from_address(calls.address).value == calls.words[MOST]
+    assert ctypes.c_int64.from_address(calls.address).value == calls.words[BriefRows.MOST]

@@ -37,7 +37,9 @@ from rtcompile.codegen.features.tally import Tally
 from rtcompile.codegen.features.text_operators import emit_tokens
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.pointers import ANY
+from rtcompile.codegen.structs import Struct
 from rtcompile.features.plan import Feature
+from runtime.abi.status import Tallied
 
 __all__ = ["feature_kernel", "kernel_name"]
 
@@ -77,7 +79,7 @@ def feature_kernel(feature: Feature, shape: SinkShape, slots: Slots) -> Any:
         keys = None if keys_at is None else T.decl_buffer((ANY,), "int64", data=keys_at)
         if shape.form.startswith("ragged"):
             _reset(sink_at[-1], start)
-        status = T.decl_buffer((ANY,), "int64", data=status_at)
+        status = Struct(Tallied, T.decl_buffer((ANY,), "int64", data=status_at))
         tally = Tally(status, tallied, start)
         kernel = Kernel(scalars, constants, Scratch(scratch_at), emit_inner, tally, keys)
         views = Views(feature, kernel, columns, start)

@@ -21,6 +21,8 @@ from rtcompile.codegen.features.inputs import InputView, each_shorter
 from rtcompile.codegen.features.tally import Tally
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.pointers import ANY
+from rtcompile.codegen.structs import Struct
+from runtime.abi.status import Tallied
 
 __all__ = ["group_lengths_kernel", "group_lengths_kernel_name"]
 
@@ -43,7 +45,7 @@ def group_lengths_kernel(readers: tuple[int, ...]) -> Any:
             places.append(T.arg(f"column_{column}", T.int64()))
             numbers.append([T.arg(f"tally_{column}_{k}", T.int64()) for k in range(count)])
         columns = T.decl_buffer((ANY,), "int64", data=columns_at)
-        status = T.decl_buffer((ANY,), "int64", data=status_at)
+        status = Struct(Tallied, T.decl_buffer((ANY,), "int64", data=status_at))
         views = [InputView(EncodedColumn(columns, at, start), True, False) for at in places]
         tallies = [[Tally(status, number, start) for number in of] for of in numbers]
         with T.serial(rows) as i:

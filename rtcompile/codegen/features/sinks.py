@@ -21,11 +21,12 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.entry.status import report
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import ANY
-from rtcompile.codegen.status import report
+from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.table_format import TableFormat, TableReader
-from runtime.status_plan import Code
+from runtime.abi.status import Code
 
 __all__ = [
     "DenseSink",
@@ -86,7 +87,7 @@ class Sink(ABC):
         self,
         shape: SinkShape,
         pointers: list[Any],
-        status: Any,
+        status: Struct,
         width: Any,
         number: Any,
         row_of: RowOf,
@@ -201,7 +202,7 @@ class PooledSink(Sink):
         self,
         shape: SinkShape,
         pointers: list[Any],
-        status: Any,
+        status: Struct,
         width: Any,
         number: Any,
         row_of: RowOf,
@@ -324,7 +325,7 @@ class RaggedDenseSink(Sink):
 
 
 def make_sink(
-    shape: SinkShape, pointers: list[Any], status: Any, width: Any, number: Any, row_of: RowOf
+    shape: SinkShape, pointers: list[Any], status: Struct, width: Any, number: Any, row_of: RowOf
 ) -> Sink:
     """The sink of a shape. `width`: places of a padded row, or rows of a pooled table."""
     forms: dict[str, type[Sink]] = {

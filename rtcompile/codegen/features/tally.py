@@ -8,7 +8,7 @@
     defaulted or unparsed:  words[feature] += defaulted, unparsed
 
 The words lie behind the status of the call that runs, so no other thread writes them.
-`runtime/status_plan.py` has their places.
+`runtime/abi/status.py` has the structs.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.entry.status import number_bits, report
 from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.status import number_bits, report
-from runtime.status_plan import Code, Status, Tallied
+from rtcompile.codegen.structs import Struct
+from runtime.abi.status import SHOWN_BYTES, Code, FeatureCounts, Status, Tallied
 
 __all__ = ["Tally"]
 
 
 class Tally:
-    """Counts of one feature's kernel. `number`: the feature's among those of the stage."""
+    """Counts of one feature's kernel. `status`: a Tallied. `number`: the feature's among those of
+    the stage."""
 
-    def __init__(self, status: Any, number: Any, start: Any) -> None:
+    def __init__(self, status: Struct, number: Any, start: Any) -> None:
         self._status, self._number, self._start = status, number, start
         self._defaulted, self._unparsed = Cell("int64", i64(0)), Cell("int64", i64(0))
         # Of the tile, that of the entry at hand.
@@ -64,18 +66,18 @@ class Tally:
         """text[begin:][:size] cannot be read."""
         self._unparsed.add(self._weight())
         with self._first_offender(Code.UNPARSED, i64(0)):
-            shown = T.Bind(tirx.min(size, i64(Tallied.TEXT_BYTES)))
-            T.buffer_store(self._status, size, [Tallied.SIZE])
+            shown = T.Bind(tirx.min(size, i64(SHOWN_BYTES)))
+            self._status[Tallied.SIZE] = size
             with T.serial(shown) as k:
                 byte = tirx.Cast("int64", text[begin + k])
-                T.buffer_store(self._status, byte, [Tallied.TEXT + k])
+                self._status.set_element(Tallied.TEXT, k, byte)
 
     def unequal(self, fewer: Any, more: Any) -> None:
         """A sequence, or a mask, has `fewer` elements beside one of `more`."""
         self._unparsed.add(self._weight())
         with self._first_offender(Code.UNEQUAL, i64(0)):
-            T.buffer_store(self._status, fewer, [Tallied.SIZE])
-            T.buffer_store(self._status, more, [Tallied.TEXT])
+            self._status[Tallied.SIZE] = fewer
+            self._status[Tallied.TEXT] = more
 
     def no_id(self, number: Any) -> None:
         """No integer holds the number that is to be an id."""
@@ -95,7 +97,8 @@ class Tally:
 
     def finish(self) -> None:
         """Emit the additions, at the kernel's end."""
-        status, at = self._status, T.Bind(i64(Tallied.FIRST) + self._number * 2)
-        for place, cell in enumerate((self._defaulted, self._unparsed)):
+        tally = self._status.inner(Tallied.FEATURES, self._number)
+        counted = {FeatureCounts.DEFAULTED: self._defaulted, FeatureCounts.UNPARSED: self._unparsed}
+        for field, cell in counted.items():
             with T.If(cell.get() != 0), T.Then():
-                T.buffer_store(status, status[at + place] + cell.get(), [at + place])
+                tally[field] = tally[field] + cell.get()

@@ -24,7 +24,7 @@ from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of, runs_of
 from rtcompile.tuning.kernels.data import generator, normal
 from rtcompile.tuning.trials import Config, Task
-from runtime.status_plan import Status
+from runtime.abi.status import Status
 
 __all__ = ["EmbeddingLookup"]
 

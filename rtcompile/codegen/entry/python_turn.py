@@ -28,6 +28,7 @@ from typing import Any
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.word_atomics import PAUSE
+from runtime.abi.python_turn import Turn
 
 __all__ = ["ask_for_lock", "give_turn", "has_lock", "take_turn", "turn_llvm"]
 
@@ -41,7 +42,7 @@ _PAUSES, _PAUSES_FOR_ONE = 8000, 2500
 
 
 def give_turn(turn: Any) -> None:
-    """Emit the end of the caller's turn. `turn`: the address of the words as int64, or 0."""
+    """Emit the end of the caller's turn. `turn`: the address of a Turn as int64, or 0."""
     T.evaluate(T.call_extern("void", _GIVE, turn))
 
 
@@ -73,7 +74,7 @@ define void @{name}(i64 %address) {{
   br i1 %none, label %end, label %some
 some:
   %turn = inttoptr i64 %address to ptr
-  %waiting = getelementptr i64, ptr %turn, i64 1
+  %waiting = getelementptr i64, ptr %turn, i64 {int(Turn.WAITING)}
 {body}
   br label %end
 end:
@@ -112,7 +113,7 @@ def _take(machine: str) -> str:
 define void @{_TAKE}(i64 %address) {{
 begin:
   %turn = inttoptr i64 %address to ptr
-  %waiting = getelementptr i64, ptr %turn, i64 1
+  %waiting = getelementptr i64, ptr %turn, i64 {int(Turn.WAITING)}
   %none = icmp eq i64 %address, 0
   br i1 %none, label %end, label %look
 look:
