@@ -23,12 +23,12 @@ from relay_passes.split_stages import StageGraph
 from rtcompile.binding import BoundInput, bind
 from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore, Table
+from rtcompile.codegen.entry.serve import served_stages
 from rtcompile.codegen.module import compile_stages
 from rtcompile.codegen.network import lower_network
 from rtcompile.codegen.network_ports import network_ports
 from rtcompile.codegen.probes import add_probes
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.serve import served_stages
 from rtcompile.describe import describe_stage
 from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
 from rtcompile.errors import UnsupportedError

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.encoded import PADDING, ColumnDescriptor, Mode
+from runtime.abi.layout import Field
+from runtime.abi.serve_features import StoredDescriptors, StoredNow
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec
 from runtime.encode import Encoder
-from runtime.encoded import COLUMN_WORDS, PADDING, Mode, Word
-from runtime.input_table import address
-from runtime.serve_plan import Stored
+from runtime.struct_memory import allocate
 
 __all__ = ["ColumnStore", "StoredColumns", "item_field", "stored_specs"]
 
@@ -35,21 +36,22 @@ def stored_specs(specs: Sequence[ColumnSpec]) -> tuple[ColumnSpec, ...]:
 
 
 class StoredColumns:
-    """What a reader takes: descriptors [columns, COLUMN_WORDS], and the arrays they point into.
+    """What a reader takes: descriptors [columns, ...], and the arrays that they point into.
 
     `longest`: at least the elements, values and bytes that any item has in a column, for the
-    scratch. For compiled code, the words of `serve_plan.Stored` lie at `address`.
+    scratch. For compiled code, a StoredDescriptors lies at `address`.
     """
 
     def __init__(
         self, descriptors: npt.NDArray[np.int64], arrays: Sequence[Any], longest: int
     ) -> None:
         self.arrays, self.longest = arrays, longest
-        words = aligned_empty(Stored.FIRST + descriptors.size, "int64")
-        words[Stored.OBJECT], words[Stored.LONGEST] = id(self), longest
-        self.descriptors = words[Stored.FIRST :].reshape(descriptors.shape)
+        given = {StoredDescriptors.OBJECT: id(self), StoredDescriptors.LONGEST: longest}
+        stored = allocate(StoredDescriptors, descriptors.size, given)
+        lie_in = StoredDescriptors.COLUMNS.slice(len(descriptors))
+        self.descriptors = stored.array[lie_in].reshape(descriptors.shape)
         self.descriptors[:] = descriptors
-        self.address = address(words)
+        self.address = stored.address
 
 
 class _Growing:
@@ -84,9 +86,15 @@ class _Column:
         self.offsets, self.text = _Growing("int64", [0]), _Growing("uint8")
         self.numbers = _Growing("float64")
 
-    def arrays(self) -> tuple[_Growing, ...]:
-        """In the order of the descriptor."""
-        return (self.rows, self.values, self.offsets, self.text, self.numbers)
+    def arrays(self) -> dict[Field, _Growing]:
+        """By the field of the descriptor that points to each."""
+        return {
+            ColumnDescriptor.ROWS: self.rows,
+            ColumnDescriptor.VALUES: self.values,
+            ColumnDescriptor.OFFSETS: self.offsets,
+            ColumnDescriptor.TEXT: self.text,
+            ColumnDescriptor.NUMBERS: self.numbers,
+        }
 
 
 class ColumnStore:
@@ -98,11 +106,11 @@ class ColumnStore:
         self._columns = [_Column() for _ in specs]
         self._splits = [0] * len(self._specs)
         self._longest = 0
-        # The address of the snapshot's words, for compiled code. It lies at `address`.
-        word = aligned_empty(8, "int64")
-        self._word, self.address = word.data, address(word)
+        # Where compiled code finds the snapshot: a StoredNow, at `address`.
+        now = allocate(StoredNow)
+        self._now, self.address = now.words, now.address
         self.snapshot = self._before = self._taken()
-        self._word[0] = self.snapshot.address
+        self._now[StoredNow.STORED] = self.snapshot.address
 
     def append(self, columns: Mapping[str, Sequence[object]], rows: int) -> None:
         """Encode and append rows. RequestError was raised before: the item stage read the same."""
@@ -125,16 +133,17 @@ class ColumnStore:
         # Whoever reads the word has Python's lock until he holds what it says: that stays until the
         # word says another.
         self._before, self.snapshot = self.snapshot, self._taken()
-        self._word[0] = self.snapshot.address
+        self._now[StoredNow.STORED] = self.snapshot.address
         self._before = self.snapshot
 
     def _taken(self) -> StoredColumns:
-        descriptors = np.zeros((len(self._columns), COLUMN_WORDS), np.int64)
+        descriptors = np.zeros((len(self._columns), ColumnDescriptor.WORDS), np.int64)
         arrays: list[Any] = []
         for index, column in enumerate(self._columns):
             growing = column.arrays()
-            descriptors[index, : len(growing)] = [one.address for one in growing]
-            descriptors[index, Word.SPLIT] = self._splits[index]
-            descriptors[index, Word.MODE] = Mode.PLACES
-            arrays += [one.array for one in growing]
+            for field, one in growing.items():
+                descriptors[index, field] = one.address
+            descriptors[index, ColumnDescriptor.SPLIT] = self._splits[index]
+            descriptors[index, ColumnDescriptor.MODE] = Mode.PLACES
+            arrays += [one.array for one in growing.values()]
         return StoredColumns(descriptors, arrays, self._longest)

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.encoded import ColumnDescriptor, Mode, Split
+from runtime.abi.layout import Field
 from runtime.column_spec import ColumnSpec
 from runtime.encode_arrays import TextArrays
 from runtime.encode_block import Block, Found, Place
 from runtime.encode_column import append_texts, encode_column
 from runtime.encode_numbers import NumberColumns, may_lack
-from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Split, Word
+from runtime.encoded import Encoded
 from runtime.errors import RequestError
 from runtime.operator_library import address_of
 from runtime.raw_values import is_number, is_several, number_of, text_of
@@ -55,18 +57,20 @@ class Encoder:
         self._text_names = [specs[i].name for i in self._texts]
         self._number_names = [specs[i].name for i in self._numbers]
         self._lacking = [spec.kind == "present" for spec in specs]
-        self._places = np.zeros((len(specs), COLUMN_WORDS), np.int64)
+        self._places = np.zeros((len(specs), ColumnDescriptor.WORDS), np.int64)
         self._has = np.zeros_like(self._places)
         for spec, place, has in zip(specs, self._places, self._has, strict=True):
             text, numbers = spec.is_text, spec.has_numbers
-            has[: Word.SPLIT] = spec.delimiter is not None, True, text, text, numbers
-            place[Word.SPLIT] = Split.LIST if spec.kind == "whole" or not text else Split.TEXT
+            has[:] = Place(spec.delimiter is not None, True, text, text, numbers)
+            place[ColumnDescriptor.SPLIT] = (
+                Split.LIST if spec.kind == "whole" or not text else Split.TEXT
+            )
             if spec.function is not None:
-                place[Word.PLACES] = address_of(spec.function)
+                place[ColumnDescriptor.PLACES] = address_of(spec.function)
         # Of a single row: where the one value of each plain column is.
         self._one = self._places.copy()
-        self._one[self._texts, Word.OFFSETS] = 8 * np.arange(len(self._texts))
-        self._one[self._numbers, Word.NUMBERS] = 8 * np.arange(len(self._numbers))
+        self._one[self._texts, ColumnDescriptor.OFFSETS] = 8 * np.arange(len(self._texts))
+        self._one[self._numbers, ColumnDescriptor.NUMBERS] = 8 * np.arange(len(self._numbers))
 
     def one(self, fields: Mapping[str, object], mode: int = Mode.ROWS) -> Encoded:
         """Encode a single row, of columns of `mode`. `fields`: name -> value.
@@ -83,7 +87,7 @@ class Encoder:
             numbers = [fields[name] for name in self._number_names]
             others = others + self._single_numbers(block, numbers)
         places = self._one.copy()
-        places[:, Word.MODE] = mode
+        places[:, ColumnDescriptor.MODE] = mode
         if others:
             found = []
             for index in others:
@@ -179,7 +183,7 @@ class Encoder:
             if not plain or not numbers.take(index, values):
                 others.append(index)
         found, mixed = numbers.append(block)
-        _enter(places, Word.NUMBERS, found, rows)
+        _enter(places, ColumnDescriptor.NUMBERS, found, rows)
         return others + mixed
 
     def _text_columns(
@@ -202,11 +206,11 @@ class Encoder:
                 others.append(index)
             else:
                 found.append(([index], start))
-        _enter(places, Word.OFFSETS, found, rows)
+        _enter(places, ColumnDescriptor.OFFSETS, found, rows)
         return others
 
 
-def _enter(places: npt.NDArray[np.int64], word: int, found: Sequence[Found], rows: int) -> None:
+def _enter(places: npt.NDArray[np.int64], word: Field, found: Sequence[Found], rows: int) -> None:
     """Set a word of columns: the place of the first value of each."""
     indices = [index for columns, _ in found for index in columns]
     starts = [start + 8 * rows * k for columns, start in found for k in range(len(columns))]

@@ -10,18 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.encoded import PADDING, ColumnDescriptor
 from runtime.arrays import align, aligned_empty
-from runtime.encoded import COLUMN_WORDS, PADDING, Encoded
+from runtime.encoded import Encoded
 
 __all__ = ["Block", "Found", "Place"]
 
-# In bytes from the beginning of its part: rows, values, offsets, text (0), numbers; split, mode, 0.
-Place = tuple[int, int, int, int, int, int, int, int]
+
+class Place(NamedTuple):
+    """The words of a ColumnDescriptor, in its order; where arrays lie as bytes from the beginning
+    of their part of the block."""
+
+    rows: int = 0
+    values: int = 0
+    offsets: int = 0
+    text: int = 0
+    numbers: int = 0
+    split: int = 0
+    mode: int = 0
+    places: int = 0
+
 
 # Columns, and where the values of the first one begin; those of the others follow.
 Found = tuple[list[int], int]
@@ -108,9 +121,9 @@ class Block:
     ) -> Encoded:
         """Copy everything into one aligned block, and point the descriptors into it.
 
-        `places` int64 [columns, COLUMN_WORDS]; `has`: the same, 1 where a word is an address.
+        `places` int64 [columns, words of a descriptor]; `has`: the same, 1 where one is an address.
         """
-        words_at = 8 * COLUMN_WORDS * len(places)
+        words_at = 8 * ColumnDescriptor.WORDS * len(places)
         offsets_at = words_at + 8 * (self._entries + 1 + len(self._words))
         numbers_at = align(offsets_at + 8 * (self._texts + 1))
         text_at = align(numbers_at + 8 * self._numbers)
@@ -122,11 +135,12 @@ class Block:
         self._put_numbers(block[numbers_at : numbers_at + 8 * self._numbers].view(np.float64))
         self._parts.append(_PAD)
         block.data[text_at:] = b"".join(self._parts)
-        starts = (words_at, words_at, offsets_at, text_at, numbers_at, -base, -base, -base)
+        ends = {"split": -base, "mode": -base, "places": -base}
+        starts = Place(words_at, words_at, offsets_at, text_at, numbers_at, **ends)
         columns = words[: words_at // 8]
         np.multiply(has, np.array(starts) + base, columns.reshape(places.shape))
         columns += places.reshape(-1)
-        bound = self.size + len(places) * (COLUMN_WORDS + 2 + self._entries)
+        bound = self.size + len(places) * (ColumnDescriptor.WORDS + 2 + self._entries)
         return Encoded(rows, columns, bound, shared, block)
 
     def _put_words(self, words: npt.NDArray[np.int64], at: int) -> None:

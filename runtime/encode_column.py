@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.encoded import Split
 from runtime.column_spec import ColumnSpec
 from runtime.encode_block import Block, Place
-from runtime.encoded import Split
 from runtime.plain_values import Values, is_list, parts_of
 from runtime.raw_values import (
     cut,
@@ -65,7 +65,7 @@ def encode_column(
     if spec.steps and not spec.tokens_as_elements:
         entries = [spec.process(entry) for entry in entries]
     values_at, offsets_at, numbers_at, split = _entries(block, spec, entries, tell)
-    return rows_at, values_at, offsets_at, 0, numbers_at, split, mode, 0
+    return Place(rows_at, values_at, offsets_at, 0, numbers_at, split, mode)
 
 
 def _entries(block: Block, spec: ColumnSpec, entries: Values, unparsed: UnparsedRows) -> _Found:

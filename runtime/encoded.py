@@ -1,20 +1,6 @@
 """Encoded columns: what `encode.py` makes of raw ones, and feature kernels read.
 
-A descriptor is COLUMN_WORDS int64 (see Word), most of them addresses:
-
-    rows      int64 [rows + 1]     first element of each row; sequence columns only
-    values    int64 [entries + 1]  first value of each entry: a row, or a sequence's element
-    offsets   int64 [values + 1]   first byte of each value in the text; text columns only
-    text      uint8                the bytes of all values, and PADDING behind them
-    numbers   float64 [values]     the values of a number column, the weights of a weighted one
-
-Addresses, not positions, so that columns of a request, of the item table and of a batch can stand
-in one list, and so that columns can share an array: those that have one value an entry share their
-`values`. MODE says which row of the column belongs to row i of the stage (see Mode).
-
-A value of a text column that came as one string is still to be split by the kernel (SPLIT is 1);
-one that came in a list is taken as it is. What is rare is brought into that form while encoding:
-separators of several bytes, prefixes, weights, and columns that mix strings with lists.
+`abi/encoded.py` says how they lie.
 """
 
 from __future__ import annotations
@@ -26,46 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.encoded import ColumnDescriptor, Mode, Split
 from runtime.column_spec import ColumnSpec
 
-__all__ = ["COLUMN_WORDS", "PADDING", "ColumnPart", "Encoded", "Mode", "Split", "Word"]
-
-COLUMN_WORDS = 8
-PADDING = 16
-
-
-class Word:
-    """Places in a column's descriptor. PLACES is the address of int64 [rows], or of a function."""
-
-    ROWS = 0
-    VALUES = 1
-    OFFSETS = 2
-    TEXT = 3
-    NUMBERS = 4
-    SPLIT = 5
-    MODE = 6
-    PLACES = 7
-
-
-class Split:
-    """How the values of a text column are meant."""
-
-    LIST = 0  # each as it is
-    TEXT = 1  # each is still to be split
-    PAIRS = 2  # keys and values in turn
-
-
-class Mode:
-    """Which row of a column belongs to row i of the stage."""
-
-    ROWS = 0  # row i
-    ONE = 1  # row 0: the request's user
-    PLACES = 2  # row places[i]: an item of the item table
+__all__ = ["ColumnPart", "Encoded"]
 
 
 @dataclass(frozen=True)
 class ColumnPart:
-    """One column's arrays, as the layout above has them; None for those it has not."""
+    """One column's arrays, as `abi/encoded.py` has them; None for those it has not."""
 
     rows: npt.NDArray[np.int64] | None
     values: npt.NDArray[np.int64]
@@ -87,9 +42,9 @@ class ColumnPart:
 class Encoded:
     """The columns of `rows` rows, as the stages take them.
 
-    `columns` int64 [columns * COLUMN_WORDS] points into `memory`. `bound` is at least the number of
-    values that any column has, once it is split; `shared` the same of the columns that have one row
-    for all, in all.
+    `columns`, int64, has the words of a ColumnDescriptor each, which points into `memory`. `bound`
+    is at least the number of values that any column has, once it is split; `shared` the same of the
+    columns that have one row for all, in all.
     """
 
     rows: int
@@ -100,23 +55,25 @@ class Encoded:
 
     def part(self, index: int, spec: ColumnSpec) -> ColumnPart:
         """The arrays of one column, before any kernel ran."""
-        words = self.columns[index * COLUMN_WORDS : (index + 1) * COLUMN_WORDS].tolist()
-        count = 1 if words[Word.MODE] == Mode.ONE else self.rows
+        words = self.columns.reshape(-1, ColumnDescriptor.WORDS)[index].tolist()
+        count = 1 if words[ColumnDescriptor.MODE] == Mode.ONE else self.rows
         rows = None
         if spec.delimiter is not None:
-            rows = self._array(words[Word.ROWS], count + 1, "int64")
+            rows = self._array(words[ColumnDescriptor.ROWS], count + 1, "int64")
             count = int(rows[-1])
-        values = self._array(words[Word.VALUES], count + 1, "int64")
+        values = self._array(words[ColumnDescriptor.VALUES], count + 1, "int64")
         count = int(values[-1])
         numbers = np.empty(0)
         if spec.has_numbers:
-            numbers = self._array(words[Word.NUMBERS], count, "float64")
+            numbers = self._array(words[ColumnDescriptor.NUMBERS], count, "float64")
         if not spec.is_text:
             none = np.empty(0, np.uint8)
-            return ColumnPart(rows, values, None, none, numbers, words[Word.SPLIT])
-        offsets = self._array(words[Word.OFFSETS], count + 1, "int64")
-        text = self._array(words[Word.TEXT] + int(offsets[0]), int(offsets[-1] - offsets[0]))
-        return ColumnPart(rows, values, offsets, text, numbers, words[Word.SPLIT])
+            return ColumnPart(rows, values, None, none, numbers, words[ColumnDescriptor.SPLIT])
+        offsets = self._array(words[ColumnDescriptor.OFFSETS], count + 1, "int64")
+        text = self._array(
+            words[ColumnDescriptor.TEXT] + int(offsets[0]), int(offsets[-1] - offsets[0])
+        )
+        return ColumnPart(rows, values, offsets, text, numbers, words[ColumnDescriptor.SPLIT])
 
     def row_bounds(self, index: int, spec: ColumnSpec) -> npt.NDArray[np.int64]:
         """[rows]: at least the elements, and the values once split, of each row of a column."""

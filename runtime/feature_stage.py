@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.encoded import ColumnDescriptor, Mode
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec, read_specs
 from runtime.column_store import StoredColumns
-from runtime.compiled_encoder import CompiledEncoder
-from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Word
+from runtime.encode_values import CompiledEncoder
+from runtime.encoded import Encoded
 from runtime.errors import RequestError
 from runtime.ffi import tvm_ffi
 from runtime.plain_values import items_of
@@ -122,11 +123,11 @@ class FeatureStage:
         bound, shared, lent = stored.longest, 0, []
         for part in self._parts:
             encoded = part.encode(user, context, rows)
-            words[part.places] = encoded.columns.reshape(-1, COLUMN_WORDS)
+            words[part.places] = encoded.columns.reshape(-1, ColumnDescriptor.WORDS)
             bound, shared = bound + encoded.bound, shared + encoded.shared
             lent.append((part, encoded))
         words[self._items] = stored.descriptors
-        words[self._items, Word.PLACES] = places
+        words[self._items, ColumnDescriptor.PLACES] = places
         scratch = self.scratch.take(bound, shared, rows)
         self.stage.call(rows, (columns.tensor, scratch.tensor, *results.arguments))
         self.scratch.give_back(scratch)
@@ -159,11 +160,14 @@ class FeatureStage:
 
 
 class _Columns:
-    """Memory for descriptors. `words`: [columns, COLUMN_WORDS]; `tensor`: as the stage takes it."""
+    """Memory for descriptors. `words`: [columns, words of one]; `tensor`: as the stage takes it."""
 
     def __init__(self, count: int) -> None:
-        array = aligned_empty(count * COLUMN_WORDS, "int64")
-        self.words, self.tensor = array.reshape(-1, COLUMN_WORDS), tvm_ffi.from_dlpack(array)
+        array = aligned_empty(count * ColumnDescriptor.WORDS, "int64")
+        self.words, self.tensor = (
+            array.reshape(-1, ColumnDescriptor.WORDS),
+            tvm_ffi.from_dlpack(array),
+        )
 
 
 @dataclass(frozen=True)

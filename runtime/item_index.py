@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.item_index import DIGITS_BYTES, Action, IdList, Index, Outcome, Slot
+from runtime.abi.item_index import DIGITS_BYTES, Action, IdList, IdsOutcome, Index, Slot
 from runtime.abi.layout import Words
 from runtime.arrays import aligned_block, aligned_empty
 from runtime.input_table import address
@@ -161,9 +161,9 @@ class ItemIndex:
         while True:
             self._function(action, given, first, memory.words_at, self.address)
             outcome = memory.words[IdList.OUTCOME]
-            if outcome == Outcome.DONE:
+            if outcome == IdsOutcome.DONE:
                 return
-            if outcome == Outcome.TEXT:
+            if outcome == IdsOutcome.TEXT:
                 self._make_room(memory.words[IdList.WRITTEN])
             else:
                 memory.write(list(map(item_key, ids)))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.rank import Current
 from runtime.arrays import aligned_empty
 from runtime.column_spec import ColumnSpec
 from runtime.column_store import ColumnStore, StoredColumns, item_field, stored_specs
@@ -29,11 +30,11 @@ from runtime.item_columns import column_of, columns_of
 from runtime.item_ids import ids_of, keys_of
 from runtime.item_index import ItemIndex, ItemPlaces
 from runtime.plain_values import plain
-from runtime.rank_plan import Current
 from runtime.raw_values import listed
 from runtime.read_items import read_items
 from runtime.shorten import first_few, short_repr
 from runtime.stage import Port
+from runtime.struct_memory import allocate
 from runtime.unparsed import UnparsedValues
 
 __all__ = ["ItemState", "ItemTable", "Snapshot"]
@@ -110,8 +111,8 @@ class ItemTable:
         # The store takes what this one took, and tells of nothing once more.
         self._encoder = Encoder(stored_specs(specs), item_field, unparsed)
         self._lock = ForkSafeLock()  # one writer at a time
-        current = aligned_empty(Current.WORDS, "int64")
-        self._current, self.current_at = current.data, address(current)
+        current = allocate(Current)
+        self._current, self.current_at = current.words, current.address
         self._show(self._new_state(_SMALLEST))
 
     def _show(self, state: ItemState) -> None:

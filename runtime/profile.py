@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from runtime.abi.status import Probe
 from runtime.arrays import aligned_empty
-from runtime.compiled_encoder import CompiledEncoder
+from runtime.encode_values import CompiledEncoder
 from runtime.ffi import tvm_ffi
 
 __all__ = ["KernelTime", "Profile", "Stopwatch", "TimedEncoder", "nanoseconds_a_tick", "step_times"]

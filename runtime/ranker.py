@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from runtime.arrays import aligned_empty
+from runtime.abi.worker_pool import WORKER_AT, WorkerAddress
 from runtime.artifact import Artifact, damaged, read_artifact
 from runtime.columns import Column
 from runtime.errors import ArtifactError, RequestError
 from runtime.feature_stage import check_fields
 from runtime.ffi import tvm_ffi
 from runtime.graph_inputs import graph_inputs
-from runtime.input_table import address
 from runtime.items import ItemTable
 from runtime.log_lines import Difference, differences, row_values, to_lines
 from runtime.machine import check_target
 from runtime.profile import Profile, nanoseconds_a_tick
 from runtime.ranking import Ranking
 from runtime.stage import Port, Stage
-from runtime.team_plan import HELPER_AT
+from runtime.struct_memory import allocate
 from runtime.text_steps import MissingLibraryError
 
 __all__ = ["Ranker", "load", "load_target"]
@@ -123,9 +122,9 @@ class Ranker:
         stages = artifact.manifest["stages"]
         self._stage = Stage(module["cross"], stages["cross"], constants, takes_turns=True)
         if threads > 1:
-            at = aligned_empty(1, "int64")
-            module[HELPER_AT](address(at))
-            self._stage.hire(int(at[0]), threads - 1)
+            at = allocate(WorkerAddress)
+            module[WORKER_AT](at.address)
+            self._stage.start_workers(at.words[WorkerAddress.WORK], threads - 1)
         self._input_names = {port.name: port for port in self._stage.inputs}
         self._output_names = [port.name for port in self._stage.outputs]
         self._ranking = (

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.encode_values import ENCODE
 from runtime.abi.item_index import ITEM_INDEX
 from runtime.abi.value_bytes import WRITE
 from runtime.columns import Column
@@ -24,14 +25,13 @@ from runtime.items import ItemTable, Snapshot
 from runtime.network import Network
 from runtime.plain_values import column_values
 from runtime.profile import KernelTime, Profile
-from runtime.rank_entry import rank_entry
+from runtime.rank import rank_entry
 from runtime.request_memory import CrossInputs, RequestMemory
 from runtime.serve import Server
 from runtime.shorten import first_few
 from runtime.stage import Results, Stage
 from runtime.unparsed import UnparsedValues
 from runtime.value_bytes import ValueWriter
-from runtime.value_plan import ENCODE
 
 __all__ = ["Ranking"]
 

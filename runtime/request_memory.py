@@ -112,7 +112,7 @@ class RequestMemory:
 
     @property
     def words(self) -> npt.NDArray[np.int64]:
-        """Of `serve_plan.Word`, where requests are answered in one call."""
+        """Of a Request, where requests are answered in one call."""
         return self.served.words if self.served else _NONE
 
     @property

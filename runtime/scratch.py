@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runtime.abi.layout import Words
+from runtime.abi.scratch import HEADER_BYTES, ScratchHeader
 from runtime.arrays import aligned_empty
 from runtime.ffi import tvm_ffi
+from runtime.input_table import address
 
-__all__ = ["HEADER", "Scratch", "ScratchMemory"]
+__all__ = ["Scratch", "ScratchMemory"]
 
-HEADER = 64
 # A terminating NUL, rounding up to words, a wide load behind the end.
 _SLACK = 128
 
 
 class ScratchMemory:
-    """`size` bytes. `tensor`: as the stages take it."""
+    """`size` bytes, at `address`. `tensor`: as the stages take it."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.array = aligned_empty(size, "uint8")
         self.tensor = tvm_ffi.from_dlpack(self.array)
-        # Where the part of an entry begins, and where the memory lies.
-        self.header = self.array[:16].view("int64").data
-        self.header[1] = self.array.__array_interface__["data"][0]
+        self.header: Words = self.array[:HEADER_BYTES].view("int64").data  # a ScratchHeader
+        self.header[ScratchHeader.ADDRESS] = self.address = address(self.array)
 
 
 class Scratch:
@@ -34,7 +35,7 @@ class Scratch:
         self.per_byte: int = description["scratch_per_byte"]
         self.per_shared: int = description["scratch_per_shared"]
         self.per_row: int = description["scratch_per_row"]
-        self._bytes: int = HEADER + description["scratch_bytes"] + _SLACK
+        self._bytes: int = HEADER_BYTES + description["scratch_bytes"] + _SLACK
         # One a running call. Lists append and pop atomically.
         self._idle: list[ScratchMemory] = []
 
@@ -44,7 +45,7 @@ class Scratch:
         memory = self._idle.pop() if self._idle else None
         if memory is None or memory.size < needed:
             memory = ScratchMemory(needed + (0 if memory is None else needed // 4))
-        memory.header[0] = HEADER
+        memory.header[ScratchHeader.TOP] = HEADER_BYTES
         return memory
 
     def fixed(self, rows: int) -> int:

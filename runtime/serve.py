@@ -1,6 +1,6 @@
 """A request in one call of compiled code: reading it, the user's stages, the rest over the items.
 
-`serve_plan.py` says what the functions are told. A request that they do not take, for a value of a
+`abi/serve.py` says what the functions are told. A request that they do not take, for a value of a
 type that compiled code does not know or an id that is unknown, is read by the runtime
 (`ranking.py`). It goes stage by stage from the context stage on, or all the way where a column is
 left.
@@ -15,18 +15,18 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from runtime.arrays import aligned_empty
+from runtime.abi.rank import ADDRESSES, Addresses
+from runtime.abi.serve import SERVE, Outcome, Request, StageCall
+from runtime.answer import Outputs
 from runtime.brief_calls import BriefCalls
-from runtime.input_table import address
 from runtime.item_index import ItemPlaces
 from runtime.items import ItemState
 from runtime.python_entry import python_function
 from runtime.python_objects import python_objects
 from runtime.python_turn import TURN
-from runtime.rank_plan import ADDRESSES, Address
 from runtime.serve_features import FeaturePlan, RequestFeatures
-from runtime.serve_plan import SERVE, Answer, Outcome, Word
 from runtime.stage import Results, Stage
+from runtime.struct_memory import allocate
 
 __all__ = ["Served", "Server"]
 
@@ -56,11 +56,10 @@ class Server:
         self.has_user = "user" in stages
         # Whether a request has fields of the context.
         self.takes_context = any("context" in plan.parts for plan in features)
-        addresses = aligned_empty(Address.ALL, "int64")
-        addresses[:] = 0
+        addresses = allocate(Addresses)
         if self.answers:
-            module[ADDRESSES](address(addresses))
-        self.addresses: list[int] = addresses.tolist()
+            module[ADDRESSES](addresses.address)
+        self.addresses = addresses.words
 
     @property
     def reads(self) -> bool:
@@ -82,7 +81,7 @@ class Server:
 
     def new_answer(self, words: npt.NDArray[np.int64]) -> Callable[..., Any]:
         """`answer` of the words."""
-        at = self.addresses[Address.ANSWER]
+        at = self.addresses[Addresses.ANSWER]
         return python_function("answer", __name__, "", at, words, self._module)
 
 
@@ -110,14 +109,17 @@ class Served:
         self._features = [RequestFeatures(plan) for plan in server.features]
         self._answer = server.stages[-1].answer_memory(1) if server.answers else Results([], [], [])
         made = [*results, self._answer] if server.answers else list(results)
-        words, self._outputs_at = [0] * Word.STAGES, list[int]()
+        calls, self._outputs_at = list[int](), list[int]()
         for workspace, given, outputs in zip(self._workspaces, inputs, made, strict=True):
-            words += [*workspace.pointers, *given]
-            self._outputs_at.append(len(words))
-            words += outputs.pointers
-        self.words = aligned_empty(len(words), "int64")
-        self.words[:] = words
-        self._words, self._address = self.words.data, address(self.words)
+            call = [0] * StageCall.WORDS
+            call[StageCall.WORKSPACE], call[StageCall.STATUS] = workspace.pointers
+            calls += [*call, *given]
+            self._outputs_at.append(len(calls))
+            calls += outputs.pointers
+        request = allocate(Request, len(calls))
+        request.array[Request.STAGES.slice(len(calls))] = calls
+        self.words = request.array
+        self._words, self._address = request.words, request.address
         self._fill_words()
         if server.answers:
             self._call = server.new_answer(self.words)
@@ -126,24 +128,27 @@ class Served:
     def _fill_words(self) -> None:
         """Enter what stays."""
         server, words = self._server, self._words
-        words[Word.WHOLE], words[Word.READS] = 1, int(server.reads)
-        words[Word.CONSTANTS], words[Word.PYTHON] = server.constants, server.python
-        words[Word.TURN], words[Word.BRIEF] = TURN.address, server.brief.address
-        for place, features in enumerate(self._features, Word.FEATURES):
-            words[place] = features.address
+        words[Request.WHOLE], words[Request.READS] = 1, int(server.reads)
+        words[Request.CONSTANTS], words[Request.PYTHON] = server.constants, server.python
+        words[Request.TURN], words[Request.BRIEF] = TURN.address, server.brief.address
+        for number, features in enumerate(self._features):
+            words[Request.FEATURES.at(number)] = features.address
 
     def set_places(self, places: ItemPlaces) -> None:
         """Where the request's ids and places are."""
-        self._words[Word.IDS] = places.words_at
+        self._words[Request.IDS] = places.words_at
 
     def set_items(self, state: ItemState) -> None:
         """Where items are looked up."""
-        self._words[Word.INDEX], self._words[Word.STORED] = state.index.address, state.store.address
-        self._words[Word.VERSION] = state.version
+        self._words[Request.INDEX], self._words[Request.STORED] = (
+            state.index.address,
+            state.store.address,
+        )
+        self._words[Request.VERSION] = state.version
 
     def forget_items(self) -> None:
         """They may be elsewhere."""
-        self._words[Word.VERSION] = 0
+        self._words[Request.VERSION] = 0
 
     def set_context(self, results: Results) -> None:
         """Where the context stage writes."""
@@ -158,10 +163,10 @@ class Served:
 
         `context`: None where the model has no fields of it.
 
-        Most requests do not come here: `rank_entry.py`.
+        Most requests do not come here: `rank.py`.
         """
         rows = len(items)
-        if rows > self._words[Word.ROOM]:
+        if rows > self._words[Request.ROOM]:
             self._make_room(rows)
         found: dict[str, npt.NDArray[Any]] | None
         found = self._timed(rows, lambda: self._call(user, items, context))
@@ -180,27 +185,27 @@ class Served:
         if not self._server.has_user or not self._features[0].write("user", fields):
             return False
         words, count = self._words, rows or 0
-        if self._server.answers and count > words[Word.ROOM]:
+        if self._server.answers and count > words[Request.ROOM]:
             self._make_room(count)
-        words[Word.ROWS], words[Word.WHOLE] = count, int(rows is not None)
+        words[Request.ROWS], words[Request.WHOLE] = count, int(rows is not None)
         self._timed(count, lambda: self._function(self._address))
-        if words[Word.OUTCOME] == Outcome.SCRATCH:
+        if words[Request.OUTCOME] == Outcome.SCRATCH:
             self._grow_scratch()
             self._function(self._address)
-        words[Word.WHOLE] = 1
+        words[Request.WHOLE] = 1
         return self._is_done()
 
     def _has_grown(self, user: object, items: Sequence[object], context: object) -> bool:
         """Whether the last call lacked memory, and it is there now."""
-        outcome = self._words[Word.OUTCOME]
+        outcome = self._words[Request.OUTCOME]
         if outcome == Outcome.SCRATCH:
             self._grow_scratch()
             return True
-        return bool(outcome == Outcome.UNREAD) and self._grow_room(user, items, context)
+        return outcome == Outcome.UNREAD and self._grow_room(user, items, context)
 
     def _is_done(self) -> bool:
         """Whether the last call did all. Raises what a stage found."""
-        outcome = int(self._words[Word.OUTCOME])
+        outcome = self._words[Request.OUTCOME]
         if outcome >= Outcome.STAGE:
             status = self._workspaces[outcome - Outcome.STAGE].words
             raise self._server.stages[outcome - Outcome.STAGE].error_of(status)
@@ -212,12 +217,12 @@ class Served:
         if not self._brief.is_untried(rows):
             return call()
         words = self._words
-        words[Word.READS] = words[Word.TURN] = 0
+        words[Request.READS] = words[Request.TURN] = 0
         begin = perf_counter_ns()
         found = call()
         taken = perf_counter_ns() - begin
-        words[Word.READS], words[Word.TURN] = int(self._server.reads), TURN.address
-        if words[Word.OUTCOME] == Outcome.DONE:
+        words[Request.READS], words[Request.TURN] = int(self._server.reads), TURN.address
+        if words[Request.OUTCOME] == Outcome.DONE:
             self._brief.note(rows, taken)
         return found
 
@@ -258,28 +263,16 @@ class Served:
 
     def _set_outputs(self, stage: int, results: Results) -> None:
         for place, pointer in enumerate(results.pointers, self._outputs_at[stage]):
-            self._words[place] = pointer
+            self._words[Request.STAGES.at(place)] = pointer
 
     def _enter_answer(self) -> None:
         """Where the outputs are copied from."""
-        self._words[Word.ROOM] = self._answer.rows
+        self._words[Request.ROOM] = self._answer.rows
         if "context" in self._server.names:
             self._grow_context(self._answer.rows)
         ports, sources = self._server.stages[-1].outputs, self._answer.addresses
-        answers = aligned_empty(len(ports) * Answer.WORDS, "int64")
-        self._kept: list[object] = []  # what the words point to
-        for words, port, source in zip(
-            answers.reshape(-1, Answer.WORDS), ports, sources, strict=True
-        ):
-            dtype, rows = np.dtype(port.dtype), [] if port.per_request else [0]
-            extents = aligned_empty(max(1, len(rows) + len(port.shape)), "int64")
-            extents[: len(rows) + len(port.shape)] = *rows, *port.shape
-            size = port.row_elements * dtype.itemsize
-            each, shared = (0, size) if port.per_request else (size, 0)
-            shape = len(rows) + len(port.shape), address(extents), len(rows)
-            words[:] = id(port.name), source, each, shared, 0, id(dtype), *shape
-            self._kept.append((extents, dtype))
-        self._answers, self._words[Word.ANSWERS] = answers, address(answers)
+        self._outputs = Outputs(ports, sources.tolist())
+        self._words[Request.ANSWERS] = self._outputs.address
 
 
 def _is_column(values: Any, rows: int) -> bool:

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.encode_values import EncodeState
+from runtime.abi.encoded import ColumnDescriptor, Mode
+from runtime.abi.layout import Field, Words
+from runtime.abi.serve_features import FieldNames, SideColumns, StageFeatures
 from runtime.arrays import aligned_empty
+from runtime.column_plan import plan_row
 from runtime.column_spec import ColumnSpec
-from runtime.compiled_encoder import (
+from runtime.encode_values import (
     BOUND,
     ROW_BOUND,
     SHARED,
@@ -18,28 +23,26 @@ from runtime.compiled_encoder import (
     ColumnSet,
     EncodeMemory,
 )
-from runtime.encoded import COLUMN_WORDS, Mode
 from runtime.input_table import address
 from runtime.scratch import Scratch, ScratchMemory
-from runtime.serve_plan import Features, Names, Part
+from runtime.struct_memory import StructMemory, allocate
 from runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter
-from runtime.value_plan import State, plan_row
 
 __all__ = ["FeaturePlan", "RequestFeatures", "plan_features"]
 
-_SIDES = (("user", Features.USER), ("context", Features.CONTEXT))
+_SIDES = {"user": StageFeatures.USER, "context": StageFeatures.CONTEXT}
 
 
 @dataclass(frozen=True)
 class _PartPlan:
     """The columns of one side, which are `chosen`, and their `mode`.
 
-    `names`: the words of `serve_plan.Names`, with the addresses of `fields`.
+    `names`: a FieldNames of `fields`.
     """
 
     chosen: ColumnSet
     mode: int
-    names: npt.NDArray[np.int64]
+    names: StructMemory
     fields: tuple[str, ...]
 
 
@@ -94,7 +97,7 @@ def plan_features(
     one that has to ask for them. `mode`: of the user's columns.
     """
     parts: dict[str, _PartPlan] = {}
-    for side, _ in _SIDES:
+    for side in _SIDES:
         columns = [(i, spec) for i, spec in enumerate(specs) if spec.side == side]
         if not columns and side not in unread:
             continue
@@ -103,8 +106,9 @@ def plan_features(
             return None
         named = [spec.name for _, spec in columns]
         read = (*named, *unread.get(side, ()))
-        names = aligned_empty(Names.FIRST + len(read), "int64")
-        names[:] = len(fields[side]), len(read), *map(id, read)
+        sizes = {FieldNames.SIZE: len(fields[side]), FieldNames.COUNT: len(read)}
+        names = allocate(FieldNames, len(read), sizes)
+        names.array[FieldNames.NAMES.slice(len(read))] = [*map(id, read)]
         of_side = mode if side == "user" else Mode.ROWS
         parts[side] = _PartPlan(ColumnSet(rows, named), of_side, names, read)
     items = [i for i, spec in enumerate(specs) if spec.side == "item"]
@@ -117,21 +121,23 @@ class RequestFeatures:
     """The memory of one running request, used again by the next. Its words lie at `address`."""
 
     def __init__(self, plan: FeaturePlan) -> None:
-        words, columns = (
-            aligned_empty(count, "int64") for count in (Features.WORDS, COLUMN_WORDS * plan.columns)
-        )
-        words[:], columns[:] = 0, 0
-        self._words, self._columns, self.address = words.data, columns, address(words)
-        given = self._words
-        given[Features.COLUMNS] = address(columns)
-        given[Features.ITEMS] = len(plan.item_places)
-        given[Features.ITEM_PLACES] = address(plan.item_places)
-        given[Features.PER_BYTE] = plan.scratch.per_byte
-        given[Features.PER_SHARED] = plan.per_shared
-        given[Features.PER_ROW], given[Features.FIXED] = plan.per_row, plan.fixed
+        columns = aligned_empty(ColumnDescriptor.WORDS * plan.columns, "int64")
+        columns[:] = 0
+        given = {
+            StageFeatures.COLUMNS: address(columns),
+            StageFeatures.ITEMS: len(plan.item_places),
+            StageFeatures.ITEM_PLACES: address(plan.item_places),
+            StageFeatures.PER_BYTE: plan.scratch.per_byte,
+            StageFeatures.PER_SHARED: plan.per_shared,
+            StageFeatures.PER_ROW: plan.per_row,
+            StageFeatures.FIXED: plan.fixed,
+        }
+        features = allocate(StageFeatures, given=given)
+        self._words, self.address = features.words, features.address
+        self._columns = columns
         self._parts = {
-            side: _PartMemory(plan.parts[side], plan.writer, columns, given[first:])
-            for side, first in _SIDES
+            side: _PartMemory(plan.parts[side], plan.writer, columns, self._words, lies_in)
+            for side, lies_in in _SIDES.items()
             if side in plan.parts
         }
         self._grow_scratch(plan.fixed)
@@ -149,29 +155,33 @@ class RequestFeatures:
 
     def grow_scratch(self) -> None:
         """To what compiled code found that it needs."""
-        needed = self._words[Features.NEEDED]
-        if needed > self._words[Features.SCRATCH_BYTES]:
+        needed = self._words[StageFeatures.NEEDED]
+        if needed > self._words[StageFeatures.SCRATCH_BYTES]:
             self._grow_scratch(needed + needed // 4)
 
     def _grow_scratch(self, size: int) -> None:
         self._scratch = ScratchMemory(size)
-        self._words[Features.SCRATCH] = self._scratch.header[1]
-        self._words[Features.SCRATCH_BYTES] = size
+        self._words[StageFeatures.SCRATCH] = self._scratch.address
+        self._words[StageFeatures.SCRATCH_BYTES] = size
 
 
 class _PartMemory:
-    """The memory of one side's columns. `columns`: of the stage's. `words`: those of Part."""
+    """The memory of one side's columns. `columns`: of the stage's. `words`: of StageFeatures, in
+    which the side `lies_in` a field."""
 
     def __init__(
         self,
         plan: _PartPlan,
         writer: ValueWriter,
         columns: npt.NDArray[np.int64],
-        words: memoryview,
+        words: Words,
+        lies_in: Field,
     ) -> None:
-        self._plan, self._writer, self._columns, self._words = plan, writer, columns, words
-        words[Part.COUNT], words[Part.PLAN] = plan.chosen.count, plan.chosen.pointer
-        words[Part.NAMES] = address(plan.names)
+        self._plan, self._writer, self._columns = plan, writer, columns
+        self._words, self._lies_in = words, lies_in
+        self._set(SideColumns.COUNT, plan.chosen.count)
+        self._set(SideColumns.PLAN, plan.chosen.pointer)
+        self._set(SideColumns.NAMES, plan.names.address)
         self._enter(ValueBytes(SMALLEST))
 
     @property
@@ -188,8 +198,11 @@ class _PartMemory:
 
     def _enter(self, room: ValueBytes) -> None:
         self._memory = memory = EncodeMemory(self._columns, room)
-        memory.state[State.MODE] = self._plan.mode
-        self._words[Part.STATE] = memory.state_pointer
-        self._words[Part.VALUES] = memory.values.address
-        for place, pointer in enumerate(memory.pointers, Part.ENCODED):
-            self._words[place] = pointer
+        memory.state[EncodeState.MODE] = self._plan.mode
+        self._set(SideColumns.STATE, memory.state_pointer)
+        self._set(SideColumns.VALUES, memory.values.address)
+        for field, pointer in memory.pointers.items():
+            self._set(field, pointer)
+
+    def _set(self, field: Field, value: int) -> None:
+        self._words[self._lies_in.of(field)] = value

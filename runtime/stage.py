@@ -17,7 +17,6 @@ from runtime.arrays import aligned_block, aligned_empty, as_tensor, know_bfloat1
 from runtime.brief_calls import Trials
 from runtime.errors import RequestError
 from runtime.ffi import tvm_ffi
-from runtime.helpers import Helpers
 from runtime.input_table import InputTable, address
 from runtime.inputs_in_place import InputsInPlace
 from runtime.profile import KernelTime, step_times
@@ -25,6 +24,7 @@ from runtime.python_turn import TURN
 from runtime.refusals import refusal
 from runtime.small_inputs import SmallInputs, small_rows
 from runtime.unparsed import unparsed_error
+from runtime.worker_pool import WorkerPool
 
 __all__ = ["FEWEST_ROWS", "Port", "Results", "Stage", "Workspace"]
 
@@ -115,8 +115,8 @@ class Stage:
         strict: bool = False,
     ) -> None:
         self._function = function
-        self.helpers: Helpers | None = None
-        self._of_helpers: list[Workspace] = []
+        self.pool: WorkerPool | None = None
+        self._of_workers: list[Workspace] = []
         self._constants = constants
         self._turn = TURN.address if takes_turns else 0
         self._bytes = description["workspace_bytes"]
@@ -149,18 +149,18 @@ class Stage:
         self._answers: list[Results] = []
         self._trials = Trials()  # see `call_one`
 
-    def hire(self, work: int, count: int) -> None:
+    def start_workers(self, work: int, count: int) -> None:
         """Have as many helpers, before the first call. `work`: where their function lies.
 
         Raises RequestError where a thread cannot be started.
         """
         if self._calibrates:
             return  # a calibrating build has its counts in one place
-        self._of_helpers = [self.workspace() for _ in range(count)]
-        places = [workspace.pointers for workspace in self._of_helpers]
+        self._of_workers = [self.workspace() for _ in range(count)]
+        places = [workspace.pointers for workspace in self._of_workers]
         # The library too, until they have ended.
-        kept = self._of_helpers, self._constants, self._function
-        self.helpers = Helpers(work, places, 2 + len(self.outputs), kept)
+        kept = self._of_workers, self._constants, self._function
+        self.pool = WorkerPool(work, places, 2 + len(self.outputs), kept)
 
     def run(
         self,
@@ -321,7 +321,7 @@ class Stage:
 
         `tick`: nanoseconds of one.
         """
-        ran = [*self._idle, *self._of_helpers]
+        ran = [*self._idle, *self._of_workers]
         words = [workspace.status[self._first_probe :] for workspace in ran]
         return step_times(name, self._probes, words, tick)
 
@@ -339,7 +339,7 @@ class Stage:
         memory = aligned_empty(self._bytes, "uint8")
         status = aligned_empty(self._first_probe + Probe.WORDS * len(self._probes), "int64")
         status[:] = 0
-        status[Status.POOL] = self.helpers.address if self.helpers else 0
+        status[Status.POOL] = self.pool.address if self.pool else 0
         if self._tallied:
             status[Tallied.STRICT] = self._strict
             self._statuses.append(status)

@@ -22,7 +22,7 @@ from rtcompile.bench.processes import Processes
 from rtcompile.bench.subjects import Subject
 from rtcompile.bench.timing import side_by_side
 from runtime import Ranker
-from runtime.team_plan import TRIALS
+from runtime.abi.worker_pool import TRIALS
 
 __all__ = ["Throughput", "measure_threads", "requests_per_second"]
 

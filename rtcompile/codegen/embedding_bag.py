@@ -28,11 +28,12 @@ from tvm.tirx.script.builder import ir as T
 
 from relay_passes.embedding_bags import BagForm
 from relay_passes.exact_values import exact
+from rtcompile.codegen.entry.status import report
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import ANY
-from rtcompile.codegen.status import report
+from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.table_format import TableFormat, TableReader
-from runtime.status_plan import Code, Status
+from runtime.abi.status import Code, Status
 
 __all__ = ["BagShape", "bag_kernel"]
 
@@ -75,7 +76,7 @@ def bag_kernel(shape: BagShape) -> Any:
         weighted = weights_at is not None
         weights: Any = T.decl_buffer((ANY,), "float32", data=weights_at) if weighted else None
         out = T.decl_buffer((count, dimension), "float32", data=out_at)
-        status = T.decl_buffer((Status.WORDS,), "int64", data=status_at)
+        status = Struct(Status, T.decl_buffer((Status.WORDS,), "int64", data=status_at))
         with T.serial(count) as i:
             first, end = T.Bind(bounds[i, 0]), T.Bind(bounds[i, 1])
             _set(out, i, dimension, lambda _: _float(-math.inf if mode == "max" else 0.0))

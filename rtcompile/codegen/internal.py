@@ -8,14 +8,15 @@ again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
-from rtcompile.codegen.pointers import values_at
+from rtcompile.codegen.structs import struct_at
+from runtime.abi.layout import Field
 
 __all__ = [
     "address_llvm",
@@ -62,14 +63,16 @@ define i64 @{_address_of(symbol)}() {{
 """
 
 
-def addresses_function(name: str, symbols: Sequence[str]) -> Any:
-    """The public PrimFunc `name(out)`: it writes the address of each symbol."""
+def addresses_function(name: str, symbols: Mapping[Field, str]) -> Any:
+    """The public PrimFunc `name(out)`: it writes the address of each symbol into a field of the
+    struct at `out`."""
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(name)
         T.func_attr({"global_symbol": name, "tirx.is_scheduled": True, "s_tir": True})
-        out = values_at(T.arg("out", T.int64()), "int64")
-        for place, symbol in enumerate(symbols):
-            T.buffer_store(out, T.call_extern("int64", _address_of(symbol)), [place])
+        (layout,) = {field.layout for field in symbols}
+        out = struct_at(layout, T.arg("out", T.int64()))
+        for field, symbol in symbols.items():
+            out[field] = T.call_extern("int64", _address_of(symbol))
     return builder.get()
 
 

@@ -14,14 +14,23 @@ from typing import Any
 
 import tvm
 
-from rtcompile.codegen.answer import ANSWER, ANSWER_REQUEST, answer_function, answer_request
 from rtcompile.codegen.compile_units import compile_units
+from rtcompile.codegen.entry.answer import ANSWER, ANSWER_REQUEST, answer_function, answer_request
+from rtcompile.codegen.entry.encode_values import ENCODE_VALUES, encode_main, encode_values
 from rtcompile.codegen.entry.item_index import LOOK_UP_ITEMS, item_index_main, look_up_items
 from rtcompile.codegen.entry.python_entry import entry_llvm, entry_symbol
 from rtcompile.codegen.entry.python_objects import PYTHON_LLVM
 from rtcompile.codegen.entry.python_turn import turn_llvm
+from rtcompile.codegen.entry.rank import RANK, rank_function
+from rtcompile.codegen.entry.serve import (
+    SERVE_REQUEST,
+    answered_outputs,
+    serve_function,
+    serve_request,
+    served_stages,
+)
 from rtcompile.codegen.entry.value_bytes import write_function, write_functions
-from rtcompile.codegen.features.encode_values import ENCODE_VALUES, encode_main, encode_values
+from rtcompile.codegen.entry.worker_pool import HELP, help_rows, shared_rows
 from rtcompile.codegen.features.shared_table import SHARED_LLVM
 from rtcompile.codegen.internal import (
     address_llvm,
@@ -32,15 +41,6 @@ from rtcompile.codegen.internal import (
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.rank_entry import RANK, rank_function
-from rtcompile.codegen.serve import (
-    SERVE_REQUEST,
-    answered_outputs,
-    serve_function,
-    serve_request,
-    served_stages,
-)
-from rtcompile.codegen.share_tiles import HELP, help_rows, shared_rows
 from rtcompile.codegen.stage_main import (
     SHARED_STAGE,
     stage_main,
@@ -51,12 +51,12 @@ from rtcompile.codegen.stage_main import (
 from rtcompile.codegen.word_atomics import atomics_llvm
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.targets import CpuTarget
+from runtime.abi.encode_values import ENCODE
 from runtime.abi.item_index import ITEM_INDEX
+from runtime.abi.rank import ADDRESSES, Addresses
+from runtime.abi.serve import SERVE
 from runtime.abi.value_bytes import WRITE
-from runtime.rank_plan import ADDRESSES
-from runtime.serve_plan import SERVE
-from runtime.team_plan import HELPER_AT
-from runtime.value_plan import ENCODE
+from runtime.abi.worker_pool import WORKER_AT, WorkerAddress
 
 __all__ = ["compile_stages", "stages_to_units", "values_unit"]
 
@@ -99,9 +99,9 @@ def _sharing(
         return {}, {}, ""
     (stage,) = shared
     rows, helper = shared_rows(stage, constants_bytes), help_rows(stage, constants_bytes)
-    at = addresses_function(HELPER_AT, [symbol_of(HELP)])
+    at = addresses_function(WORKER_AT, {WorkerAddress.WORK: symbol_of(HELP)})
     internal = {stage_rows_name(stage.name): rows, HELP: helper}
-    return {HELPER_AT: at}, internal, address_llvm(symbol_of(HELP))
+    return {WORKER_AT: at}, internal, address_llvm(symbol_of(HELP))
 
 
 def _serving(
@@ -114,11 +114,12 @@ def _serving(
     outputs = answered_outputs(served)
     if not outputs:
         return public, internal, []
-    entries = [RANK, ANSWER]
-    public[ADDRESSES] = addresses_function(ADDRESSES, [*map(entry_symbol, entries)])
+    entries = {Addresses.RANK: RANK, Addresses.ANSWER: ANSWER}
+    symbols = {field: entry_symbol(name) for field, name in entries.items()}
+    public[ADDRESSES] = addresses_function(ADDRESSES, symbols)
     internal |= {RANK: rank_function(), ANSWER: answer_function()}
     internal[ANSWER_REQUEST] = answer_request(outputs)
-    return public, internal, entries
+    return public, internal, [*entries.values()]
 
 
 def values_unit() -> Any:

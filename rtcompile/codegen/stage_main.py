@@ -18,7 +18,7 @@ What depends on the request alone runs once, before the first tile.
 Rows [begin, end) of every per-row buffer are computed. Everything is passed in; nothing is
 allocated; all functions are reentrant. Several threads may share the tiles of the cross stage: the
 former is STAGE_tiles there, with two more arguments, where the number of the next tile is, 0 for a
-thread that is alone, and the rows of a tile. STAGE_rows says who does what (`share_tiles.py`).
+thread that is alone, and the rows of a tile. STAGE_rows says who does what (`worker_pool.py`).
 """
 
 from __future__ import annotations

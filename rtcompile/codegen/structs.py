@@ -45,14 +45,22 @@ class Struct:
         """Where a field lies, as int64."""
         return self._address + 8 * self._at(field)
 
+    def address_of_element(self, field: Field, index: Any) -> Any:
+        """Where the value or struct at an index of an array lies."""
+        return self._address + 8 * (self._at(field) + index * field.stride)
+
     def element(self, field: Field, index: Any) -> Any:
-        """Load a value of an array."""
-        return self.buffer[index + self._at(field)]
+        """Load a value of an array; the index is at least 0."""
+        return self.buffer[self._at(field) + index]
+
+    def element_before(self, field: Field, count: Any) -> Any:
+        """Load the value that lies so many values before a field."""
+        return self.buffer[self._at(field) - count]
 
     def set_element(self, field: Field, index: Any, value: Any) -> None:
         """Store a value of an array."""
         self._check_owner(field)
-        T.buffer_store(self.buffer, value, [index + self._at(field)])
+        T.buffer_store(self.buffer, value, [self._at(field) + index])
 
     def follow(self, field: Field) -> Struct:
         """The struct that a field points to."""
@@ -67,6 +75,14 @@ class Struct:
     def pointer(self, field: Field, dtype: str = "uint8") -> Any:
         """The address in a field, as a pointer."""
         return pointer_to(T.Bind(self[field]), dtype)
+
+    def at_index(self, index: int) -> Struct:
+        """The one so many structs behind this one, in an array of them."""
+        return Struct(self.layout, self.buffer, self._first + index * self.layout.WORDS)
+
+    def part(self, field: Field, layout: type[Layout], index: Any) -> Struct:
+        """A struct of `layout` that begins with the word at an index of an array."""
+        return Struct(layout, self.buffer, self._at(field) + index)
 
     def inner(self, field: Field, index: Any = 0) -> Struct:
         """A struct that lies in a field, at an index of several."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from runtime.abi.layout import BOTH, COMPILED, RUNTIME, Layout, pointer, word, words
 from runtime.abi.value_bytes import ValueBuffer
 
-__all__ = ["DIGITS_BYTES", "ITEM_INDEX", "Action", "IdList", "Index", "Outcome", "Slot"]
+__all__ = ["DIGITS_BYTES", "ITEM_INDEX", "Action", "IdList", "IdsOutcome", "Index", "Slot"]
 
 ITEM_INDEX = "item_index"  # the function's name in the module
 DIGITS_BYTES = 32  # of room for an id that is an integer
@@ -29,7 +29,7 @@ class Action:
 class IdList(ValueBuffer, owner=RUNTIME):
     """A list of ids, in the buffer that it begins with, and their places."""
 
-    OUTCOME = word(owner=COMPILED)  # see Outcome
+    OUTCOME = word(owner=COMPILED)  # see IdsOutcome
     COUNT = word(owner=BOTH)  # of the ids
     ROOM = word()  # how many there is room for
     PLACES = pointer()  # a place an id, -1 where it has none
@@ -58,7 +58,7 @@ class Index(Layout, owner=RUNTIME):
     NEW_TEXT = pointer()  # where the texts are from the next ENTER on
 
 
-class Outcome:
+class IdsOutcome:
     """How it went. Nothing was done unless it is DONE."""
 
     DONE = 0

@@ -20,9 +20,10 @@ from rtcompile.codegen.module import compile_stages
 from rtcompile.describe import describe_columns
 from rtcompile.features.config import load_config
 from rtcompile.targets import resolve_target
+from runtime.abi.encoded import ColumnDescriptor
 from runtime.abi.status import Status, tally_words
 from runtime.arrays import aligned_empty
-from runtime.encoded import COLUMN_WORDS, Encoded, Word
+from runtime.encoded import Encoded
 from runtime.extract import ColumnStage
 from tests.rtcompile.features.test_extractor import CONFIG
 from tests.rtcompile.features.test_operators import FEATURES
@@ -132,7 +133,8 @@ class Batches:
         _words(file, _ROWS, len(self._stage.specs))
         for index, spec in enumerate(self._stage.specs):
             part = encoded.part(index, spec)
-            _words(file, part.split, int(encoded.columns[index * COLUMN_WORDS + Word.MODE]))
+            descriptor = encoded.columns.reshape(-1, ColumnDescriptor.WORDS)[index]
+            _words(file, part.split, int(descriptor[ColumnDescriptor.MODE]))
             offsets = None if part.offsets is None else part.offsets - part.offsets[0]
             for array in (part.rows, part.values, offsets, part.text, part.numbers):
                 # A map's table is found by ROWS and NUMBERS: nothing may stand there before.

@@ -19,10 +19,10 @@ from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.module import _unit
 from rtcompile.codegen.pointers import values_at
 from rtcompile.targets import resolve_target
+from runtime.abi.rank import ADDRESSES, Addresses
 from runtime.arrays import aligned_empty
 from runtime.input_table import address
 from runtime.python_entry import python_function
-from runtime.rank_plan import ADDRESSES
 from tests.emulation.forced import why_not
 
 _NAMES = ("sum", "count")
@@ -47,9 +47,8 @@ def _internal(name: str) -> Any:
 def _library(target_name: str, path: Path) -> Path:
     target = resolve_target(target_name)
     internal, text = {name: _internal(name) for name in _NAMES}, entry_llvm(_NAMES, target.machine)
-    unit = _unit(
-        {ADDRESSES: addresses_function(ADDRESSES, [*map(entry_symbol, _NAMES)])}, internal, text
-    )
+    symbols = dict(zip(Addresses.FIELDS, map(entry_symbol, _NAMES), strict=True))
+    unit = _unit({ADDRESSES: addresses_function(ADDRESSES, symbols)}, internal, text)
     path.write_bytes(link(find_linker(target), compile_units([unit], target)))
     return path
 

@@ -14,10 +14,10 @@ import rtcompile
 import runtime
 from relay_passes.matching import bindings
 from rtcompile.codegen.tile_rows import tile_rows
-from runtime.team_plan import Team
+from runtime.abi.worker_pool import Pool
 from tests.onnx_models import save
 from tests.relay_passes.modules import Emit, const, kernel, network
-from tests.runtime.sharing import share_from, team_of
+from tests.runtime.sharing import pool_of, share_from
 
 FLOAT = TensorProto.FLOAT
 
@@ -65,7 +65,7 @@ def test_small_tiles_cover_every_row(sequences: Path, count: int) -> None:
     share_from(ranker, 1)
     assert ranker.manifest["stages"]["cross"]["tile_rows"] == 16
     np.testing.assert_allclose(ranker.predict({"x": x})["y"], wanted, atol=1e-5)
-    assert (team_of(ranker)[Team.NEXT] > 0) == (count > 16)
+    assert (pool_of(ranker)[Pool.NEXT] > 0) == (count > 16)
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from relay_passes.trim_sequences import MOST_POSITIONS
 from rtcompile.bench.workloads import prepare as prepare_workload
 from rtcompile.codegen.program import TILE
 from rtcompile.targets import resolve_target, runs_here
-from runtime.team_plan import Team
-from tests.runtime.sharing import share_from, team_of
+from runtime.abi.worker_pool import Pool
+from tests.runtime.sharing import pool_of, share_from
 
 _LENGTHS = (0, 1, 2, 15, 16, 17, 49, 50, 60)
 
@@ -72,8 +72,8 @@ def test_threads_share_a_request(din: Prepared) -> None:
     for length in (0, 7, 50):
         found, one = (r.rank(_user(din, length), items)["ctr"] for r in (ranker, din.ranker))
         np.testing.assert_array_equal(found, one)
-        assert team_of(ranker)[Team.NEXT] > 0
-        team_of(ranker)[Team.NEXT] = 0
+        assert pool_of(ranker)[Pool.NEXT] > 0
+        pool_of(ranker)[Pool.NEXT] = 0
 
 
 @pytest.mark.parametrize("level", ["int8", "bf16"])

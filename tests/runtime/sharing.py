@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 import runtime
-from runtime.team_plan import TRIALS, Team, Trial
+from runtime.abi.worker_pool import TRIALS, Pool, Trial
 
-__all__ = ["share_from", "team_of", "trial_of"]
+__all__ = ["pool_of", "share_from", "trial_of"]
 
 
 def share_from(ranker: runtime.Ranker, rows: int) -> None:
@@ -16,13 +16,13 @@ def share_from(ranker: runtime.Ranker, rows: int) -> None:
         trial_of(ranker, count)[:] = TRIALS, TRIALS if 2 * count > rows else 0
 
 
-def team_of(ranker: runtime.Ranker) -> np.ndarray:
-    """The words about the helpers."""
-    assert ranker._stage.helpers is not None
-    return ranker._stage.helpers._team
+def pool_of(ranker: runtime.Ranker) -> np.ndarray:
+    """The words of the pool of workers."""
+    assert ranker._stage.pool is not None
+    return ranker._stage.pool.words
 
 
 def trial_of(ranker: runtime.Ranker, rows: int) -> np.ndarray:
     """Those about requests of as many rows."""
-    first = Team.TRIALS + rows.bit_length() * Trial.WORDS
-    return team_of(ranker)[first : first + Trial.WORDS]
+    trials = pool_of(ranker)[Pool.TRIALS.slice()].reshape(-1, Trial.WORDS)
+    return trials[rows.bit_length()]

@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime.abi.encode_values import ENCODE
+from runtime.abi.encoded import ColumnDescriptor, Mode
 from runtime.abi.value_bytes import WRITE
 from runtime.column_spec import ColumnSpec
-from runtime.compiled_encoder import CompiledEncoder
 from runtime.encode import Encoder
-from runtime.encoded import COLUMN_WORDS, Encoded, Mode, Word
+from runtime.encode_values import CompiledEncoder
+from runtime.encoded import Encoded
 from runtime.errors import RequestError
 from runtime.value_bytes import ValueWriter
-from runtime.value_plan import ENCODE
 from tests.runtime.functions import value_functions
 
 _KINDS = (
@@ -56,7 +57,7 @@ _VALUE = (
 def tight_memory() -> Iterator[None]:
     """No more memory than the values need, so that what is written behind a part shows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runtime.compiled_encoder.SMALLEST", 1)
+        patch.setattr("runtime.encode_values.SMALLEST", 1)
         yield
 
 
@@ -89,14 +90,14 @@ def parts(encoded: Encoded, columns: list[ColumnSpec]) -> list[Any]:
         part = encoded.part(index, spec)
         offsets = None if part.offsets is None else (part.offsets - part.offsets[0]).tolist()
         rows = None if part.rows is None else part.rows.tolist()
-        words = encoded.columns[index * COLUMN_WORDS :][:COLUMN_WORDS].tolist()
+        words = encoded.columns.reshape(-1, ColumnDescriptor.WORDS)[index].tolist()
         text, numbers = part.text.tobytes(), repr(part.numbers.tolist())
         found.append((spec.name, rows, part.values.tolist(), offsets, text, numbers, part.split))
-        found.append([words[Word.MODE], words[Word.PLACES]])
+        found.append([words[ColumnDescriptor.MODE], words[ColumnDescriptor.PLACES]])
         if spec.is_text and not spec.pair:  # a map's table is entered there
-            assert words[Word.NUMBERS] == 0
+            assert words[ColumnDescriptor.NUMBERS] == 0
         if spec.delimiter is None:
-            assert words[Word.ROWS] == 0
+            assert words[ColumnDescriptor.ROWS] == 0
     return found
 
 
@@ -301,7 +302,7 @@ def test_threads_do_not_share_memory(module: Any) -> None:
 def test_another_format_of_marshal_is_not_read(
     module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.compiled_encoder.FORMAT_IS_KNOWN", False)
+    monkeypatch.setattr("runtime.encode_values.FORMAT_IS_KNOWN", False)
     columns = [ColumnSpec("a", "text", b";"), ColumnSpec("n", "number", b";")]
     compiled, encoder = both(module, columns)
     fields = {"a": "x", "n": 1.0}

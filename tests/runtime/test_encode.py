@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.abi.encoded import ColumnDescriptor, Mode, Split
 from runtime.column_spec import ColumnSpec
 from runtime.encode import Encoder
-from runtime.encoded import ColumnPart, Mode, Split, Word
+from runtime.encoded import ColumnPart
 from runtime.errors import RequestError
 
 _TEXTS = st.text(st.characters(exclude_characters="\x00"), max_size=6)
@@ -128,7 +129,7 @@ def test_sequences_as_text_and_as_lists(rows: int) -> None:
 def test_a_value_for_all_rows() -> None:
     specs = [spec_of("text"), spec_of("number", "n"), spec_of("map", "m")]
     encoded = Encoder(specs, str).rows({"c": ["x"], "n": [2.0], "m": ["k:v"] * 3}, 3)
-    modes = encoded.columns.reshape(len(specs), -1)[:, Word.MODE].tolist()
+    modes = encoded.columns.reshape(len(specs), -1)[:, ColumnDescriptor.MODE].tolist()
     assert modes == [Mode.ONE, Mode.ONE, Mode.ROWS]
     assert texts(encoded.part(0, specs[0])) == [b"x"]
     assert encoded.part(1, specs[1]).numbers.tolist() == [2.0]

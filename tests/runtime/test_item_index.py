@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.abi.item_index import ITEM_INDEX, Action, IdList, Outcome
+from runtime.abi.item_index import ITEM_INDEX, Action, IdList, IdsOutcome
 from runtime.item_index import ItemIndex, ItemPlaces, item_key
 from tests.runtime.functions import value_functions
 
@@ -148,7 +148,7 @@ def test_ids_that_just_fit_are_read_by_compiled_code(spare: int) -> None:
     assert index.find(ids, places) == len(ids)  # grows where it must
     index._run(Action.FIND, ids, places)
     index._function(Action.FIND, id(ids), 0, places.words_at, index.address)
-    assert places.words[IdList.OUTCOME] == Outcome.DONE
+    assert places.words[IdList.OUTCOME] == IdsOutcome.DONE
 
 
 def test_texts_of_any_size() -> None:

@@ -62,7 +62,7 @@ def test_helpers_work(tmp_path: Path) -> None:
     ranker = runtime.load(tmp_path / "p.rtc", threads=3)
     share_from(ranker, 1)
     given, ends = _given(20_000), time.monotonic() + 60
-    words = [one.status for one in ranker._stage._of_helpers]
+    words = [one.status for one in ranker._stage._of_workers]
     assert len(words) == 2 and not any(one.any() for one in words)
     while not all(one.any() for one in words):  # each, once it wakes in time
         ranker.predict(given)

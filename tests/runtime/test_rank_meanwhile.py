@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import runtime
-from runtime.rank_plan import Current
+from runtime.abi.rank import Current
 from runtime.ranking import Ranking
 from tests.ranking_model import items
 from tests.runtime.served_models import (

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import runtime
+from rtcompile.codegen.entry.serve import served_stages
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.serve import served_stages
-from runtime.serve_plan import Outcome, Word
-from runtime.team_plan import TRIALS, Team
+from runtime.abi.serve import Outcome, Request
+from runtime.abi.worker_pool import TRIALS, Pool
 from tests.ranking_model import items
 from tests.runtime.served_models import (
     CASES,
@@ -24,7 +24,7 @@ from tests.runtime.served_models import (
     score,
     user_of,
 )
-from tests.runtime.sharing import share_from, team_of, trial_of
+from tests.runtime.sharing import pool_of, share_from, trial_of
 
 
 def _calls(ranker: runtime.Ranker) -> list[int]:
@@ -48,8 +48,8 @@ class _Counted:
 
     def __call__(self, *given: Any) -> Any:
         found = self._function(*given)
-        if self._words[Word.OUTCOME] != Outcome.UNREAD:
-            self._rows.append(int(self._words[Word.ROWS]))
+        if self._words[Request.OUTCOME] != Outcome.UNREAD:
+            self._rows.append(int(self._words[Request.ROWS]))
         return found
 
 
@@ -126,26 +126,26 @@ def test_many_threads_help(artifacts: Artifacts, name: str) -> None:
     called = _calls(whole)
     share_from(whole, 128)
     for count in (127, 128):
-        assert team_of(whole)[Team.NEXT] == 0
+        assert pool_of(whole)[Pool.NEXT] == 0
         user = user_of(whole)
         assert_same(score(whole, user, count), score(stages, user, count))
     assert list(dict.fromkeys(called)) == [127, 128]
-    assert team_of(whole)[Team.NEXT] > 0
+    assert pool_of(whole)[Pool.NEXT] > 0
 
 
 @pytest.mark.parametrize("name", ["plain", "context", "left_context"])
 def test_what_requests_take_decides_who_shares_them(artifacts: Artifacts, name: str) -> None:
     ranker = load_case(artifacts[name], threads=2)
-    user, team = user_of(ranker), team_of(ranker)
+    user, team = user_of(ranker), pool_of(ranker)
     for limit in (1 << 60, -1):
-        team[Team.LIMIT], trial_of(ranker, 130)[:] = limit, 0
+        team[Pool.LIMIT], trial_of(ranker, 130)[:] = limit, 0
         for calls in range(TRIALS):
             score(ranker, user, 130 + calls)
         assert list(trial_of(ranker, 130)) == [TRIALS, TRIALS if limit < 0 else 0]
-        assert team[Team.NEXT] == 0
+        assert team[Pool.NEXT] == 0
         want = score(by_stages(artifacts[name]), user, 130)
         assert_same(score(ranker, user, 130), want)
-        assert (team[Team.NEXT] > 0) == (limit < 0)
+        assert (team[Pool.NEXT] > 0) == (limit < 0)
     assert not trial_of(ranker, 1).any() and not trial_of(ranker, 0).any()
 
 

@@ -20,9 +20,9 @@ import pytest
 
 import rtcompile
 import runtime
-from runtime.team_plan import TRIALS, Helper, State, Team
+from runtime.abi.worker_pool import TRIALS, Pool, State, Worker
 from tests.onnx_models import TABLE_ROWS, two_input_model
-from tests.runtime.sharing import share_from, team_of, trial_of
+from tests.runtime.sharing import pool_of, share_from, trial_of
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +56,13 @@ def test_threads_change_nothing(artifact: Path, rows: int) -> None:
         ranker = _sharing(artifact, threads)
         for _ in range(20):
             np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
-        assert team_of(ranker)[Team.NEXT] > 0 or rows <= 16
-        assert team_of(ranker)[Team.TAKEN] == 0
+        assert pool_of(ranker)[Pool.NEXT] > 0 or rows <= 16
+        assert pool_of(ranker)[Pool.TAKEN] == 0
 
 
 def test_what_requests_take_is_found_out(artifact: Path) -> None:
     ranker = runtime.load(artifact, threads=2)
-    team, looks, taken = team_of(ranker), 0, 0
+    team, looks, taken = pool_of(ranker), 0, 0
 
     @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_int64))
     def clock(which: int, time: Any) -> int:
@@ -71,8 +71,8 @@ def test_what_requests_take_is_found_out(artifact: Path) -> None:
         looks += 1
         return int(which != 1)
 
-    team[Team.CLOCK] = ctypes.cast(clock, ctypes.c_void_p).value
-    assert team[Team.LIMIT] == 100_000
+    team[Pool.CLOCK] = ctypes.cast(clock, ctypes.c_void_p).value
+    assert team[Pool.LIMIT] == 100_000
     for rows, nanoseconds in ((300, 100_000), (600, 100_001)):
         taken = nanoseconds
         for calls in range(TRIALS):
@@ -80,9 +80,9 @@ def test_what_requests_take_is_found_out(artifact: Path) -> None:
             ranker.predict(_given(rows))
     assert looks == 4 * TRIALS
     ranker.predict(_given(511))
-    assert team[Team.NEXT] == 0
+    assert team[Pool.NEXT] == 0
     ranker.predict(_given(512))
-    assert team[Team.NEXT] >= 8
+    assert team[Pool.NEXT] >= 8
     assert looks == 4 * TRIALS
     ranker.predict(_given(16))  # never
     assert looks == 4 * TRIALS
@@ -93,19 +93,19 @@ def test_half_of_the_requests_are_long(artifact: Path) -> None:
     for long, is_shared in ((TRIALS // 2, False), (TRIALS // 2 + 1, True)):
         trial_of(ranker, 600)[:] = TRIALS, long
         ranker.predict(_given(600))
-        assert (team_of(ranker)[Team.NEXT] > 0) == is_shared
+        assert (pool_of(ranker)[Pool.NEXT] > 0) == is_shared
 
 
 def test_a_helper_that_began_is_waited_for(artifact: Path) -> None:
     ranker, given, order = _sharing(artifact, 2), _given(500), list[str]()
-    want, team = ranker.predict(given)["Y"], team_of(ranker)
+    want, team = ranker.predict(given)["Y"], pool_of(ranker)
     ends = threading.Event()
 
     @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
     def post(semaphore: int) -> int:
         """In the place of C's: the helper is said to begin, and to end later."""
-        helper = semaphore - 8 * Helper.SEMAPHORE
-        state = ctypes.c_int64.from_address(helper + 8 * Helper.STATE)
+        helper = semaphore - Worker.SEMAPHORE.byte
+        state = ctypes.c_int64.from_address(helper + Worker.STATE.byte)
         assert state.value == State.GIVEN
         state.value = State.BEGUN
 
@@ -118,11 +118,11 @@ def test_a_helper_that_began_is_waited_for(artifact: Path) -> None:
         threading.Thread(target=end).start()
         return 0
 
-    usual = int(team[Team.POST])
-    team[Team.POST] = ctypes.cast(post, ctypes.c_void_p).value
+    usual = int(team[Pool.POST])
+    team[Pool.POST] = ctypes.cast(post, ctypes.c_void_p).value
     np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
     order.append("caller")
-    team[Team.POST] = usual
+    team[Pool.POST] = usual
     assert ends.wait(60) and order == ["helper", "caller"]
     np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
 
@@ -138,16 +138,16 @@ def test_requests_at_the_same_time(artifact: Path) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(ask, range(4))) == [0, 1, 2, 3]
-    assert team_of(ranker)[Team.TAKEN] == 0
+    assert pool_of(ranker)[Pool.TAKEN] == 0
 
 
 def test_a_request_beside_one_that_has_the_helpers(artifact: Path) -> None:
     ranker, given = _sharing(artifact, 2), _given(500)
     want = ranker.predict(given)["Y"]
-    words = team_of(ranker)
-    words[Team.TAKEN], words[Team.NEXT] = 1, 7
+    words = pool_of(ranker)
+    words[Pool.TAKEN], words[Pool.NEXT] = 1, 7
     np.testing.assert_array_equal(ranker.predict(given)["Y"], want)
-    assert (words[Team.TAKEN], words[Team.NEXT]) == (1, 7)  # it let them be
+    assert (words[Pool.TAKEN], words[Pool.NEXT]) == (1, 7)  # it let them be
 
 
 @pytest.mark.parametrize("row", [0, 500, 999])
@@ -181,20 +181,23 @@ def test_helpers_end_with_their_ranker(artifact: Path) -> None:
 def test_a_forked_process_has_helpers_of_its_own(artifact: Path) -> None:
     ranker, given = _sharing(artifact, 2), _given(1000)
     want = ranker.predict(given)["Y"]
-    team_of(ranker)[[Team.TAKEN, Team.FIRST + Helper.STATE]] = 1, State.BEGUN  # of another thread
+    pool_of(ranker)[[Pool.TAKEN, Pool.WORKERS.of(Worker.STATE)]] = (
+        1,
+        State.BEGUN,
+    )  # of another thread
     child = os.fork()
     if child == 0:
         outcome = 1
         try:
             found = [ranker.predict(given)["Y"] for _ in range(50)]
             outcome = 0 if all(np.array_equal(one, want) for one in found) else 2
-            outcome += 4 * (len(_threads()) != 2) + 8 * (team_of(ranker)[Team.HELPERS] != 1)
+            outcome += 4 * (len(_threads()) != 2) + 8 * (pool_of(ranker)[Pool.COUNT] != 1)
             del ranker
             gc.collect()
             outcome += 16 * (len(_threads()) != 1)
         finally:
             os._exit(outcome)
-    team_of(ranker)[[Team.TAKEN, Team.FIRST + Helper.STATE]] = 0, State.NOTHING
+    pool_of(ranker)[[Pool.TAKEN, Pool.WORKERS.of(Worker.STATE)]] = 0, State.NOTHING
     ends = time.monotonic() + 60
     while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
         if time.monotonic() > ends:
@@ -248,7 +251,7 @@ def test_threads_that_cannot_be_started(artifact: Path, monkeypatch: pytest.Monk
         left[0] -= 1
         return int(libc.pthread_create(*given)) if left[0] > 0 else 11
 
-    monkeypatch.setattr("runtime.helpers._C", _Without(libc, create))
+    monkeypatch.setattr("runtime.worker_pool._C", _Without(libc, create))
     with pytest.raises(runtime.RequestError, match="threads=4: a thread could not be started"):
         runtime.load(artifact, threads=4)
     gc.collect()

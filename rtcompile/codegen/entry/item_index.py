@@ -38,7 +38,7 @@ from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.value_sink import copy_text
 from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.structs import Struct, struct_at
-from runtime.abi.item_index import DIGITS_BYTES, ITEM_INDEX, Action, IdList, Index, Outcome
+from runtime.abi.item_index import DIGITS_BYTES, ITEM_INDEX, Action, IdList, IdsOutcome, Index
 
 __all__ = ["LOOK_UP_ITEMS", "item_index_main", "look_up_items"]
 
@@ -57,19 +57,19 @@ def look_up_items() -> Any:
         text = given.values(IdList.BEGIN, "uint8")
         reader = Marshalled(text, i64(0))
         count = Cell("int64", i64(0))
-        outcome = Cell("int64", i64(Outcome.UNWRITTEN))
+        outcome = Cell("int64", i64(IdsOutcome.UNWRITTEN))
         with T.If(given[IdList.WRITTEN] > 0), T.Then():
             count.set(reader.count())
             few = count.get() <= given[IdList.ROOM]
-            outcome.set(tirx.Select(few, i64(Outcome.DONE), i64(Outcome.ROOM)))
+            outcome.set(tirx.Select(few, i64(IdsOutcome.DONE), i64(IdsOutcome.ROOM)))
             texts = T.Bind(index[Index.TEXT_BYTES] + given[IdList.WRITTEN])
             with T.If(tirx.And(action == Action.ENTER, texts > index[Index.TEXT_ROOM])), T.Then():
-                outcome.set(i64(Outcome.TEXT))
+                outcome.set(i64(IdsOutcome.TEXT))
         given[IdList.COUNT] = count.get()
-        with T.If(outcome.get() == Outcome.DONE), T.Then():
+        with T.If(outcome.get() == IdsOutcome.DONE), T.Then():
             look = _LookUp(reader, given, index, T.Bind(count.get()))
             look.hash_all(outcome)
-            with T.If(outcome.get() == Outcome.DONE), T.Then():
+            with T.If(outcome.get() == IdsOutcome.DONE), T.Then():
                 look.look_up_all(action, first)
         given[IdList.OUTCOME] = outcome.get()
     return builder.get()
@@ -105,7 +105,7 @@ class _LookUp:
         reader, number = self._reader, Cell("int64", i64(0))
         reader.at.set(i64(HEAD_BYTES))
         begin, size = Cell("int64", i64(0)), Cell("int64", i64(0))
-        with T.While(tirx.And(number.get() < self._count, outcome.get() == Outcome.DONE)):
+        with T.While(tirx.And(number.get() < self._count, outcome.get() == IdsOutcome.DONE)):
             k = T.Bind(number.get())
             truth = reader.is_truth(reader.tag())
             reader.read()
@@ -120,7 +120,7 @@ class _LookUp:
                         integer = T.Bind(reader.integer.get())
                         size.set(write_digits(reader.data, T.Bind(begin.get()), integer))
                     with T.Else():
-                        outcome.set(i64(Outcome.OTHER))
+                        outcome.set(i64(IdsOutcome.OTHER))
             piece = (T.Bind(begin.get()), T.Bind(size.get()))
             hashed = hash_keys([(reader.data, *piece)])
             self._table.prefetch(hashed)

@@ -31,8 +31,8 @@ from runtime.abi.python_objects import (
     StrObject,
     TupleObject,
 )
+from runtime.abi.serve_features import FieldNames
 from runtime.abi.value_bytes import ValueBuffer
-from runtime.serve_plan import Names
 
 __all__ = ["ObjectWriter"]
 
@@ -70,9 +70,9 @@ class ObjectWriter:
             self._value(T.Bind(current.get()))
             self._to_the_next(current, going)
 
-    def write_dict(self, fields: Any, wanted: Any, names: Any, rows: Any) -> None:
+    def write_dict(self, fields: Any, wanted: Any, names: Struct, rows: Any) -> None:
         """See `write_fields`."""
-        known, count = self._known, T.Bind(names[Names.COUNT])
+        known, count = self._known, T.Bind(names[FieldNames.COUNT])
         is_dict = self._type(fields) == known[PythonApi.DICT]
         with T.If(tirx.Or(self._room < 0, tirx.Not(is_dict))):
             with T.Then():
@@ -80,11 +80,11 @@ class ObjectWriter:
             with T.Else():
                 self._head("(", wanted)
                 size = call_python(known[PythonApi.DICT_SIZE], fields)
-                with T.If(size != names[Names.SIZE]), T.Then():
+                with T.If(size != names[FieldNames.SIZE]), T.Then():
                     self._fail()
         number = Cell("int64", i64(0))
         with T.While(tirx.And(number.get() < count, self._at.get() >= 0)):
-            name = T.Bind(names[number.get() + Names.FIRST])
+            name = T.Bind(names.element(FieldNames.NAMES, number.get()))
             number.add(i64(1))
             value = call_python(known[PythonApi.DICT_ITEM], fields, name)
             with T.If(value == 0):

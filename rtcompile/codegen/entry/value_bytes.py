@@ -28,8 +28,8 @@ from rtcompile.codegen.entry.object_writer import ObjectWriter
 from rtcompile.codegen.entry.write_array import write_array_function
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.internal import call_with_barriers
-from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.structs import struct_at
+from runtime.abi.serve_features import FieldNames
 from runtime.abi.value_bytes import WRITE, ValueBuffer
 
 __all__ = ["ANY_ROWS", "write_fields", "write_function", "write_functions", "write_object"]
@@ -62,7 +62,7 @@ def write_functions() -> dict[str, Any]:
                 writer.write(given[0])
             else:
                 fields, wanted, names_at, rows, _ = given
-                writer.write_dict(fields, wanted, values_at(names_at, "int64"), rows)
+                writer.write_dict(fields, wanted, struct_at(FieldNames, names_at), rows)
             writer.finish()
         found[name] = builder.get()
     return found
@@ -77,7 +77,7 @@ def write_fields(fields: Any, wanted: Any, names: Any, words: Any, rows: Any) ->
     """Emit the writing of a tuple of a dict's values, as `write_object` does.
 
     `fields`: the address of what may be a dict. It has all `names` and no others; the values of the
-    first `wanted` are written. `names`: the address of words of `serve_plan.Names`. `rows`: how
+    first `wanted` are written. `names`: the address of a FieldNames. `rows`: how
     many values each has to have, in a list, a tuple or an array of one axis; or ANY_ROWS.
     """
     call_with_barriers(_FIELDS, [fields, wanted, names, rows, words])

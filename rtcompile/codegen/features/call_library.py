@@ -16,8 +16,9 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.tir import i64
+from rtcompile.codegen.structs import Struct
 from rtcompile.features.library_operator import RESULT_BYTES
-from runtime.encoded import COLUMN_WORDS, Word
+from runtime.abi.encoded import ColumnDescriptor
 
 __all__ = ["emit_library_numbers", "emit_library_text", "library_scratch_bytes"]
 
@@ -40,11 +41,12 @@ def _call(views: Views, capacity: Any) -> tuple[Any, Any]:
         T.buffer_store(words, view.column.text_address + begin, [at + _TEXT_WORDS * index])
         T.buffer_store(words, size, [at + _TEXT_WORDS * index + 1])
     out = T.Bind(at + _TEXT_WORDS * len(views.inputs))
-    place = views.scalar("function") * i64(COLUMN_WORDS) + Word.PLACES
+    first = views.scalar("function") * i64(ColumnDescriptor.WORDS)
+    descriptor = Struct(ColumnDescriptor, views.columns_table, first)
     count = T.call_extern(
         "int64",
         wrapping.CALL_OPERATOR,
-        T.Bind(views.columns_table[place]),
+        T.Bind(descriptor[ColumnDescriptor.PLACES]),
         T.address_of(words[at]),
         i64(len(views.inputs)),
         T.address_of(views.constant("parameters")[0]),

@@ -23,8 +23,9 @@ from rtcompile.codegen.features.marshalled import HEAD_BYTES, Leaf, Marshalled
 from rtcompile.codegen.features.tir import Cell, f64, i64, u64
 from rtcompile.codegen.features.tokens import find_byte
 from rtcompile.codegen.features.value_sink import ValueSink
-from runtime.encoded import COLUMN_WORDS, Split, Word
-from runtime.value_plan import PLAN_WORDS, Form, Plan, State
+from rtcompile.codegen.structs import Struct
+from runtime.abi.encode_values import EncodeState, Form, Plan
+from runtime.abi.encoded import ColumnDescriptor, Split
 
 __all__ = ["Column"]
 
@@ -36,9 +37,9 @@ _WHOLE = 2.0**53  # from here on floats have no last digit
 class Column:
     """One column. `bad`: 1 once something was met that is left to the runtime."""
 
-    def __init__(self, reader: Marshalled, sink: ValueSink, plan: Any, first: Any) -> None:
+    def __init__(self, reader: Marshalled, sink: ValueSink, plan: Struct) -> None:
         self._reader, self._sink = reader, sink
-        self._plan = [T.Bind(plan[first + place]) for place in range(PLAN_WORDS)]
+        self._plan = {field: T.Bind(plan[field]) for field in Plan.FIELDS}
         self.bad = Cell("int64", i64(0))
         self._mode = Cell("int64", i64(_UNDECIDED))  # Split.LIST, Split.TEXT
         self._empty = Cell("int64", i64(0))  # entries before that was decided
@@ -244,7 +245,7 @@ class Column:
         with T.If(tirx.Not(dropped)), T.Then():
             sink.append_number(found)
 
-    def finish(self, columns: Any, state: Any) -> Any:
+    def finish(self, columns: Any, state: Struct) -> Any:
         """Emit the descriptor, or the passing over; returns whether that could be."""
         sink, reader = self._sink, self._reader
         passed = Cell("int64", i64(1))
@@ -256,18 +257,27 @@ class Column:
             with T.Else():
                 shared = T.Bind(tirx.And(tirx.Not(self._sequence), self._plain.get() != 0))
                 listed = self._mode.get() == Split.LIST
-                word = [i64(0)] * COLUMN_WORDS
+                word = dict.fromkeys(ColumnDescriptor.FIELDS, i64(0))
                 rows, values = sink.end_column(self._sequence, shared)
-                word[Word.ROWS] = tirx.Select(self._sequence, state[State.WORDS] + rows, i64(0))
-                word[Word.VALUES] = state[State.WORDS] + values
+                word[ColumnDescriptor.ROWS] = tirx.Select(
+                    self._sequence, state[EncodeState.EDGES] + rows, i64(0)
+                )
+                word[ColumnDescriptor.VALUES] = state[EncodeState.EDGES] + values
                 text, number = sink.first_text(), sink.first_number()
                 is_text = self._is_text
-                word[Word.OFFSETS] = tirx.Select(is_text, state[State.OFFSETS] + text, i64(0))
-                word[Word.TEXT] = tirx.Select(is_text, state[State.TEXT], i64(0))
-                word[Word.NUMBERS] = tirx.Select(is_text, i64(0), state[State.NUMBERS] + number)
-                word[Word.SPLIT] = tirx.Select(listed, i64(Split.LIST), self._plan[Plan.SPLIT])
-                word[Word.MODE] = state[State.MODE]
-                first = T.Bind(self._plan[Plan.COLUMN] * COLUMN_WORDS)
-                for place, value in enumerate(word):
-                    T.buffer_store(columns, value, [first + place])
+                word[ColumnDescriptor.OFFSETS] = tirx.Select(
+                    is_text, state[EncodeState.OFFSETS] + text, i64(0)
+                )
+                word[ColumnDescriptor.TEXT] = tirx.Select(is_text, state[EncodeState.TEXT], i64(0))
+                word[ColumnDescriptor.NUMBERS] = tirx.Select(
+                    is_text, i64(0), state[EncodeState.NUMBERS] + number
+                )
+                word[ColumnDescriptor.SPLIT] = tirx.Select(
+                    listed, i64(Split.LIST), self._plan[Plan.SPLIT]
+                )
+                word[ColumnDescriptor.MODE] = state[EncodeState.MODE]
+                first = T.Bind(self._plan[Plan.COLUMN] * ColumnDescriptor.WORDS)
+                descriptor = Struct(ColumnDescriptor, columns, first)
+                for field, value in word.items():
+                    descriptor[field] = value
         return T.Bind(passed.get() != 0)

@@ -16,7 +16,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.columns import EncodedColumn
+from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView, each_shorter
 from rtcompile.codegen.features.tally import Tally
 from rtcompile.codegen.features.tir import i64

@@ -10,7 +10,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.columns import EncodedColumn
+from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tally import Tally
 from rtcompile.codegen.features.tir import Cell, i64

@@ -23,7 +23,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.bucketize import compare_bytes
-from rtcompile.codegen.features.columns import EncodedColumn
+from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.key_header import HEADER_WORDS, LEVEL_WORDS, Of
 from rtcompile.codegen.features.probe_table import Key, pack, unpack

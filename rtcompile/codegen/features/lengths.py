@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.columns import EncodedColumn
+from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.pointers import ANY
 

@@ -44,10 +44,10 @@ from rtcompile.codegen.program import (
 )
 from rtcompile.features.column_specs import column_readers, column_spec
 from rtcompile.features.plan import Constant, Feature, Input
+from runtime.column_plan import plan_row
 from runtime.column_spec import ColumnSpec
 from runtime.operator_library import LibraryFunction
 from runtime.raw_values import VALUE_SEPARATOR
-from runtime.value_plan import plan_row
 
 __all__ = ["FeatureStage"]
 

@@ -17,7 +17,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.bucketize import compare_bytes
-from rtcompile.codegen.features.columns import EncodedColumn
+from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView
 from rtcompile.codegen.features.key_header import HEADER_WORDS, Of
 from rtcompile.codegen.features.map_parts import (
@@ -33,8 +33,8 @@ from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import split_text
 from rtcompile.codegen.pointers import ANY, prefetch, values_at
 from rtcompile.codegen.structs import Struct
+from runtime.abi.encoded import ColumnDescriptor, Mode
 from runtime.abi.item_index import Slot
-from runtime.encoded import COLUMN_WORDS, Mode, Word
 
 __all__ = [
     "MOST_BYTES_A_VALUE",
@@ -227,9 +227,10 @@ def _make(kind: str, view: InputView, columns: Any, number: Any, scratch: Scratc
     bits = T.call_llvm_pure_intrin("int64", "llvm.ctlz", pairs * 2, tirx.const(False, "bool"))
     slots = T.Bind(i64(1) << (i64(64) - T.Bind(bits)))
     address, last = scratch.reserve(slots * (8 * Slot.WORDS)), T.Bind(slots - 1)
-    first = T.Bind(number * i64(COLUMN_WORDS))
-    T.buffer_store(columns, address, [first + Word.ROWS])
-    T.buffer_store(columns, last, [first + Word.NUMBERS])
+    first = T.Bind(number * i64(ColumnDescriptor.WORDS))
+    descriptor = Struct(ColumnDescriptor, columns, first)
+    descriptor[ColumnDescriptor.ROWS] = address
+    descriptor[ColumnDescriptor.NUMBERS] = last
     table = ProbeTable(address, last, view.column.text)
     table.clear()
     numeric = kind.endswith("number")
@@ -250,7 +251,7 @@ def _make(kind: str, view: InputView, columns: Any, number: Any, scratch: Scratc
         )
     else:
         _nested(view, table, word, bad)
-    T.buffer_store(columns, bad.get(), [first + Word.PLACES])
+    descriptor[ColumnDescriptor.PLACES] = bad.get()
 
 
 def _most_pairs(kind: str, view: InputView) -> Any:

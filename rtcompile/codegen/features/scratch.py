@@ -1,9 +1,9 @@
 """Memory that a kernel uses for one entry: joined texts, numbers of other features.
 
 It is taken from the bottom up: what is in use lies below `top`, and whoever needs more writes from
-there on. Its first word says where an entry's part begins, its second where it lies itself; below
-an entry's part is what was made for the whole request. The runtime gives so many bytes for each
-byte of the columns (`describe.py`).
+there on. Its head (`runtime/abi/scratch.py`) says where an entry's part begins; below that is what
+was made for the whole request. The runtime gives so many bytes for each byte of the columns
+(`describe.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.pointers import ANY, values_at
+from rtcompile.codegen.structs import Struct
+from runtime.abi.scratch import ScratchHeader
 
 __all__ = ["Scratch"]
 
@@ -27,8 +29,8 @@ class Scratch:
     def __init__(self, pointer: Any) -> None:
         self._pointer = pointer
         self.bytes = T.decl_buffer((ANY,), "uint8", data=pointer)
-        self._header = self._as("int64")
-        self.top: Any = T.Bind(self._header[0])
+        self._header = Struct(ScratchHeader, self._as("int64"))
+        self.top: Any = T.Bind(self._header[ScratchHeader.TOP])
 
     def words(self, dtype: str) -> tuple[Any, Any]:
         """(the whole as values of eight bytes, the first of them that is free)."""
@@ -41,8 +43,8 @@ class Scratch:
         """Take `size` bytes, whole words, for the whole request; returns their address."""
         begin = T.Bind(self.top)
         self.top = T.Bind(begin + size)
-        T.buffer_store(self._header, self.top, [0])
-        return T.Bind(self._header[1] + begin)
+        self._header[ScratchHeader.TOP] = self.top
+        return T.Bind(self._header[ScratchHeader.ADDRESS] + begin)
 
     @contextmanager
     def above(self, top: Any) -> Iterator[None]:

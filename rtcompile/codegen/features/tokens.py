@@ -22,7 +22,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
-from rtcompile.codegen.features.columns import EncodedColumn
+from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.tir import Cell, i64
 from runtime.raw_values import VALUE_SEPARATOR

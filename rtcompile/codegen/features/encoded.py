@@ -1,4 +1,4 @@
-"""Encoded columns, as kernels read them. `runtime/encode.py` writes and describes them."""
+"""Encoded columns, as kernels read them. `runtime/abi/encoded.py` describes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import values_at
-from runtime.encoded import COLUMN_WORDS, Mode, Split, Word
+from rtcompile.codegen.structs import Struct
+from runtime.abi.encoded import ColumnDescriptor, Mode, Split
+from runtime.abi.layout import Field
 
 __all__ = ["EncodedColumn"]
 
@@ -21,29 +23,26 @@ class EncodedColumn:
     """
 
     def __init__(self, columns: Any, index: Any, start: Any) -> None:
-        self._columns = columns
-        self._first = T.Bind(index * i64(COLUMN_WORDS))
+        first = T.Bind(index * i64(ColumnDescriptor.WORDS))
+        self._descriptor = Struct(ColumnDescriptor, columns, first)
         self._start = start
-        self._rows = self._array(Word.ROWS, "int64")
-        self._values = self._array(Word.VALUES, "int64")
-        self._offsets = self._array(Word.OFFSETS, "int64")
-        self.text = self._array(Word.TEXT, "uint8")
-        self.numbers = self._array(Word.NUMBERS, "float64")
-        self._places = self._array(Word.PLACES, "int64")
-        self.text_address = T.Bind(self._word(Word.TEXT))
-        self.split = T.Bind(self._word(Word.SPLIT) == i64(Split.TEXT))
-        self.paired = T.Bind(self._word(Word.SPLIT) == i64(Split.PAIRS))
-        self.mode = T.Bind(self._word(Word.MODE))
+        self._rows = self._array(ColumnDescriptor.ROWS, "int64")
+        self._values = self._array(ColumnDescriptor.VALUES, "int64")
+        self._offsets = self._array(ColumnDescriptor.OFFSETS, "int64")
+        self.text = self._array(ColumnDescriptor.TEXT, "uint8")
+        self.numbers = self._array(ColumnDescriptor.NUMBERS, "float64")
+        self._places = self._array(ColumnDescriptor.PLACES, "int64")
+        self.text_address = T.Bind(self._descriptor[ColumnDescriptor.TEXT])
+        self.split = T.Bind(self._descriptor[ColumnDescriptor.SPLIT] == i64(Split.TEXT))
+        self.paired = T.Bind(self._descriptor[ColumnDescriptor.SPLIT] == i64(Split.PAIRS))
+        self.mode = T.Bind(self._descriptor[ColumnDescriptor.MODE])
         # Of a map that all rows share; see `probe_table.py`.
-        self.table_address = T.Bind(self._word(Word.ROWS))
-        self.table_last = T.Bind(self._word(Word.NUMBERS))
-        self.table_is_bad = T.Bind(self._word(Word.PLACES) != i64(0))
+        self.table_address = T.Bind(self._descriptor[ColumnDescriptor.ROWS])
+        self.table_last = T.Bind(self._descriptor[ColumnDescriptor.NUMBERS])
+        self.table_is_bad = T.Bind(self._descriptor[ColumnDescriptor.PLACES] != i64(0))
 
-    def _word(self, which: int) -> Any:
-        return self._columns[self._first + which]
-
-    def _array(self, which: int, dtype: str) -> Any:
-        return values_at(self._word(which), dtype)
+    def _array(self, field: Field, dtype: str) -> Any:
+        return values_at(self._descriptor[field], dtype)
 
     def row(self, i: Any) -> Any:
         """The column's row for row i of the tile."""
@@ -67,7 +66,11 @@ class EncodedColumn:
     def is_empty(self, first: Any, last: Any) -> Any:
         """Whether the values of an entry are none, or a number that is missing, or no text."""
         empty = Cell("int32", tirx.Cast("int32", first == last))
-        with T.If(last - first == 1), T.Then(), T.If(self._word(Word.OFFSETS) != 0):
+        with (
+            T.If(last - first == 1),
+            T.Then(),
+            T.If(self._descriptor[ColumnDescriptor.OFFSETS] != 0),
+        ):
             with T.Then():
                 begin, end = self.bytes_of(first)
                 empty.set(tirx.Cast("int32", begin == end))

@@ -29,13 +29,15 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.entry.python_entry import ENTRY_ARGUMENTS, kept_words
 from rtcompile.codegen.entry.python_objects import call_python
+from rtcompile.codegen.entry.serve import SERVE_REQUEST
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.serve import SERVE_REQUEST
-from rtcompile.codegen.structs import field_at
+from rtcompile.codegen.structs import Struct, field_at, struct_at
+from runtime.abi.answer import Output
 from runtime.abi.python_objects import ArrayObject, ListObject, PythonApi
-from runtime.serve_plan import Answer, Outcome, Word
+from runtime.abi.rank import ARGUMENTS
+from runtime.abi.serve import Outcome, Request
 
 __all__ = ["ANSWER", "ANSWER_REQUEST", "answer_function", "answer_request"]
 
@@ -49,11 +51,11 @@ def answer_function() -> Any:
         T.func_attr({"tirx.is_scheduled": True})
         own, arguments, _, _, result = (T.arg(name, T.int64()) for name in ENTRY_ARGUMENTS)
         given, made = values_at(arguments, "int64"), values_at(result, "int64")
-        request = [T.Bind(given[place]) for place in range(3)]
+        request = [T.Bind(given[place]) for place in range(len(ARGUMENTS))]
         at = kept_words(own)
         call_with_barriers(ANSWER_REQUEST, [*request, at, result])
         with T.If(made[0] == 0), T.Then():
-            python = values_at(T.Bind(values_at(at, "int64")[Word.PYTHON]), "int64")
+            python = struct_at(Request, at).follow(Request.PYTHON)
             none = T.Bind(python[PythonApi.NONE])
             call_python(T.Bind(python[PythonApi.INC_REF]), none)
             T.buffer_store(made, none, [0])
@@ -67,16 +69,16 @@ def answer_request(outputs: int) -> Any:
         T.func_attr({"tirx.is_scheduled": True})
         names = ("user", "items", "context", "words", "result")
         user, items, context, at, result = (T.arg(name, T.int64()) for name in names)
-        words = values_at(at, "int64")
+        words = struct_at(Request, at)
         rows = T.Bind(field_at(items, ListObject.COUNT))
-        T.buffer_store(words, i64(Outcome.UNREAD), [Word.OUTCOME])
-        with T.If(rows <= words[Word.ROOM]), T.Then():
-            T.buffer_store(words, rows, [Word.ROWS])
-            python = values_at(T.Bind(words[Word.PYTHON]), "int64")
+        words[Request.OUTCOME] = i64(Outcome.UNREAD)
+        with T.If(rows <= words[Request.ROOM]), T.Then():
+            words[Request.ROWS] = rows
+            python = words.follow(Request.PYTHON)
             found = call_python(T.Bind(python[PythonApi.NEW_DICT]))
             with T.If(_has_arrays(found, words, python, rows, outputs)), T.Then():
                 call_with_barriers(SERVE_REQUEST, [user, items, context, at])
-            with T.If(words[Word.OUTCOME] == Outcome.DONE):
+            with T.If(words[Request.OUTCOME] == Outcome.DONE):
                 with T.Then():
                     T.buffer_store(values_at(result, "int64"), found, [0])
                 with T.Else(), T.If(found != 0), T.Then():
@@ -84,10 +86,10 @@ def answer_request(outputs: int) -> Any:
     return builder.get()
 
 
-def _has_arrays(found: Any, words: Any, python: Any, rows: Any, outputs: int) -> Any:
+def _has_arrays(found: Any, request: Struct, python: Struct, rows: Any, outputs: int) -> Any:
     """Emit the making of the arrays, into the dict `found`; returns whether there was memory."""
     made = Cell("int64", found)
-    answers = values_at(T.Bind(words[Word.ANSWERS]), "int64")
+    answers = request.follow(Request.ANSWERS)
     new, enter, release, clear = (
         T.Bind(python[function])
         for function in (
@@ -97,20 +99,20 @@ def _has_arrays(found: Any, words: Any, python: Any, rows: Any, outputs: int) ->
             PythonApi.CLEAR,
         )
     )
-    for first in range(0, outputs * Answer.WORDS, Answer.WORDS):
+    for number in range(outputs):
+        output = answers.at_index(number)
         with T.If(made.get() != 0), T.Then():
             dimensions, extents, dtype = (
-                T.Bind(answers[first + place])
-                for place in (Answer.DIMENSIONS, Answer.EXTENTS, Answer.DTYPE)
+                T.Bind(output[field]) for field in (Output.DIMENSIONS, Output.EXTENTS, Output.DTYPE)
             )
-            with T.If(answers[first + Answer.BY_ROWS] != 0), T.Then():
+            with T.If(output[Output.BY_ROWS] != 0), T.Then():
                 T.buffer_store(values_at(extents, "int64"), rows, [0])
             call_python(T.Bind(python[PythonApi.INC_REF]), dtype)  # which the next one takes
             array = call_python(new, dimensions, extents, dtype, i64(0))
             made.set(array)
             with T.If(array != 0), T.Then():
-                failed = call_python(enter, found, T.Bind(answers[first + Answer.NAME]), array)
-                T.buffer_store(answers, field_at(array, ArrayObject.DATA), [first + Answer.TO])
+                failed = call_python(enter, found, T.Bind(output[Output.NAME]), array)
+                output[Output.TO] = field_at(array, ArrayObject.DATA)
                 call_python(release, array)
                 with T.If(tirx.Cast("int32", failed) != 0), T.Then():
                     made.set(i64(0))

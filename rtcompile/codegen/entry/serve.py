@@ -25,7 +25,7 @@
 `fields` and `context` are the addresses of dicts, `ids` that of a list or tuple; they are 0 where
 the values and the places are there already. Of a model without fields of the context, `context` is
 not looked at. Where a context stage reads items, ids are looked up under the lock: the columns that
-the request then holds have all the places that it found. `runtime/serve_plan.py` describes the
+the request then holds have all the places that it found. `runtime/abi/serve.py` describes the
 words; all addresses come from there.
 """
 
@@ -41,21 +41,21 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.entry.item_index import LOOK_UP_ITEMS
 from rtcompile.codegen.entry.python_lock import without_lock
+from rtcompile.codegen.entry.serve_features import RequestFeatures, release_stored
 from rtcompile.codegen.entry.value_bytes import write_object
 from rtcompile.codegen.features.marshalled import Marshalled
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
-from rtcompile.codegen.pointers import pointer_to, values_at
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.serve_features import RequestFeatures, release_stored
 from rtcompile.codegen.stage_main import stage_rows_name
-from rtcompile.codegen.structs import Struct
+from rtcompile.codegen.structs import Struct, struct_at
+from runtime.abi.answer import Output
 from runtime.abi.brief_calls import BriefRows
-from runtime.abi.item_index import Action, IdList
-from runtime.abi.item_index import Outcome as Found
+from runtime.abi.item_index import Action, IdList, IdsOutcome
+from runtime.abi.layout import Field
+from runtime.abi.serve import SERVE, Outcome, Request, StageCall
+from runtime.abi.serve_features import StageFeatures, StoredNow
 from runtime.abi.status import Status
-from runtime.abi.value_bytes import ValueBuffer
-from runtime.serve_plan import SERVE, Answer, Features, Outcome, Word
 
 __all__ = [
     "SERVE_REQUEST",
@@ -117,8 +117,8 @@ def serve_request(stages: Sequence[StageProgram]) -> Any:
 
 
 def _words(program: StageProgram) -> int:
-    """Words of a stage."""
-    return 2 + _inputs(program) + _outputs(program)
+    """Words of a StageCall."""
+    return StageCall.WORDS + _inputs(program) + _outputs(program)
 
 
 def _inputs(program: StageProgram) -> int:
@@ -137,127 +137,136 @@ class _Request:
     def __init__(
         self, stages: Sequence[StageProgram], fields: Any, ids: Any, context: Any, words: Any
     ) -> None:
-        self._run, self._words = stages, values_at(words, "int64")
+        self._run, self._request = stages, struct_at(Request, words)
         self._fields, self._ids, self._context = fields, ids, context
         self._holds_items = any(stage.name == _CONTEXT and stage.reads_items for stage in stages)
         reading = [stage.name for stage in stages if stage.reads_columns]
         self._features = {
-            name: RequestFeatures(self._words_at(Word.FEATURES + number))
+            name: RequestFeatures(self._request.follow(Request.FEATURES.at(number)))
             for number, name in enumerate(reading)
         }
         self._answers = answered_outputs(stages)
 
     def emit(self) -> None:
         """Emit all of it: reading, with Python's lock, and the answer, mostly without."""
-        words, python = self._words, self._words_at(Word.PYTHON)
+        request, python = self._request, self._request.follow(Request.PYTHON)
         self._say(i64(Outcome.DONE))
-        self._read_fields(self._fields, Features.USER)
-        self._read_fields(self._context, Features.CONTEXT)
+        self._read_fields(self._fields, StageFeatures.USER)
+        self._read_fields(self._context, StageFeatures.CONTEXT)
         self._read_ids()
         held = Cell("int64", i64(0))
         if self._holds_items:
             self._hold(python, held)
         with self._if_done():
-            brief = T.Bind(words[Word.ROWS] <= self._words_at(Word.BRIEF)[BriefRows.MOST])
-            releases = T.Bind(tirx.Select(brief, i64(0), words[Word.READS]))
-            turn = T.Bind(tirx.Select(brief, i64(0), words[Word.TURN]))
+            brief = T.Bind(request[Request.ROWS] <= request.follow(Request.BRIEF)[BriefRows.MOST])
+            releases = T.Bind(tirx.Select(brief, i64(0), request[Request.READS]))
+            turn = T.Bind(tirx.Select(brief, i64(0), request[Request.TURN]))
             with without_lock(releases, python, turn):
                 if not self._holds_items:
                     self._look_up()
                 self._encode()
                 with self._if_done():
-                    self._stages(0, Word.STAGES)
+                    self._stages(0, 0)
         release_stored(T.Bind(held.get()), python)
 
     @contextmanager
     def _if_done(self) -> Iterator[None]:
         """Emit the body for a request that nothing is in the way of so far."""
-        with T.If(self._words[Word.OUTCOME] == Outcome.DONE), T.Then():
+        with T.If(self._request[Request.OUTCOME] == Outcome.DONE), T.Then():
             yield
 
-    def _read_fields(self, fields: Any, part: int) -> None:
+    def _read_fields(self, fields: Any, side: Field) -> None:
         with T.If(fields != 0), T.Then():
-            rows = T.Bind(self._words[Word.ROWS])
+            rows = T.Bind(self._request[Request.ROWS])
             for features in self._features.values():
-                with T.If(tirx.Not(features.read(part, fields, rows))), T.Then():
+                with T.If(tirx.Not(features.read(side, fields, rows))), T.Then():
                     self._say(i64(Outcome.UNREAD))
 
     def _read_ids(self) -> None:
         with T.If(self._ids != 0), T.Then():
-            at = T.Bind(self._words[Word.IDS])
+            at = T.Bind(self._request[Request.IDS])
             write_object(self._ids, at)
-            items = values_at(at, "int64")
-            with T.If(items[ValueBuffer.WRITTEN] == 0):
+            items = struct_at(IdList, at)
+            with T.If(items[IdList.WRITTEN] == 0):
                 with T.Then():
                     self._say(i64(Outcome.UNREAD))
                 with T.Else():
-                    text = values_at(T.Bind(items[ValueBuffer.BEGIN]), "uint8")
+                    text = items.values(IdList.BEGIN, "uint8")
                     # Python's arrays have as many rows: the list may have changed since.
                     count = Marshalled(text, i64(0)).count()
-                    with T.If(count != self._words[Word.ROWS]), T.Then():
+                    with T.If(count != self._request[Request.ROWS]), T.Then():
                         self._say(i64(Outcome.UNREAD))
 
     def _look_up(self) -> None:
         with self._if_done(), T.If(self._ids != 0), T.Then():
-            items, index = T.Bind(self._words[Word.IDS]), T.Bind(self._words[Word.INDEX])
+            items, index = T.Bind(self._request[Request.IDS]), T.Bind(self._request[Request.INDEX])
             call_with_barriers(LOOK_UP_ITEMS, [i64(Action.FIND), i64(0), items, index])
-            told = values_at(items, "int64")
-            bad = tirx.Or(told[IdList.OUTCOME] != Found.DONE, told[IdList.MISSING] != 0)
+            told = struct_at(IdList, items)
+            bad = tirx.Or(told[IdList.OUTCOME] != IdsOutcome.DONE, told[IdList.MISSING] != 0)
             with T.If(bad), T.Then():
                 self._say(i64(Outcome.UNREAD))
 
-    def _hold(self, python: Any, held: Cell) -> None:
+    def _hold(self, python: Struct, held: Cell) -> None:
         """Look up, and hold the columns of the items that are there now; `held`: their block."""
         self._look_up()
         with self._if_done(), T.If(self._ids != 0), T.Then():
-            held.set(self._words_at(Word.STORED)[0])
-            places = T.Bind(self._words_at(Word.IDS)[IdList.PLACES])
+            held.set(self._request.follow(Request.STORED)[StoredNow.STORED])
+            places = T.Bind(self._request.follow(Request.IDS)[IdList.PLACES])
             self._features[_CONTEXT].hold(T.Bind(held.get()), python, places)
 
     def _encode(self) -> None:
         for name, features in self._features.items():
             wanted = tirx.const(True, "bool") if name == _USER else self._ids != 0
             with self._if_done(), T.If(wanted), T.Then():
-                rows = i64(1) if name == _USER else T.Bind(self._words[Word.ROWS])
+                rows = i64(1) if name == _USER else T.Bind(self._request[Request.ROWS])
                 self._say(features.encode(rows))
 
     def _copy_answers(self) -> None:
         """What the cross stage wrote, to Python's arrays."""
         with T.If(self._ids != 0), T.Then():
-            answers, rows = self._words_at(Word.ANSWERS), T.Bind(self._words[Word.ROWS])
-            for first in range(0, self._answers * Answer.WORDS, Answer.WORDS):
+            answers, rows = (
+                self._request.follow(Request.ANSWERS),
+                T.Bind(self._request[Request.ROWS]),
+            )
+            for number in range(self._answers):
+                output = answers.at_index(number)
                 each, shared, to, source = (
-                    T.Bind(answers[first + place])
-                    for place in (Answer.ROW_BYTES, Answer.SHARED_BYTES, Answer.TO, Answer.FROM)
+                    T.Bind(output[field])
+                    for field in (Output.ROW_BYTES, Output.SHARED_BYTES, Output.TO, Output.FROM)
                 )
                 size = T.Bind(rows * each + shared)
                 T.evaluate(T.call_extern("int64", "memcpy", to, source, size))
 
     def _stages(self, number: int, first: int) -> None:
-        """Emit the stages from `number` on, whose words begin at `first`."""
+        """Emit the stages from `number` on, whose calls begin at a word `first` of STAGES."""
         if number == len(self._run):
             if self._answers:
                 self._copy_answers()
         elif self._run[number].name == _CONTEXT:
             with T.If(self._ids != 0), T.Then():
-                self._stage(number, first, T.Bind(self._words[Word.ROWS]))
+                self._stage(number, first, T.Bind(self._request[Request.ROWS]))
         elif self._run[number].name == _CROSS:
-            with T.If(self._words[Word.WHOLE] != 0), T.Then():
-                self._stage(number, first, T.Bind(self._words[Word.ROWS]))
+            with T.If(self._request[Request.WHOLE] != 0), T.Then():
+                self._stage(number, first, T.Bind(self._request[Request.ROWS]))
         else:
             self._stage(number, first, i64(1))
 
     def _stage(self, number: int, first: int, rows: Any) -> None:
         program = self._run[number]
-        workspace, status_at = self._pointer(first), self._pointer(first + 1)
-        places, inputs = range(first + 2, first + _words(program)), []
+        call = self._request.part(Request.STAGES, StageCall, first)
+        workspace, status_at = call.pointer(StageCall.WORKSPACE), call.pointer(StageCall.STATUS)
+        inputs = []
         if program.reads_columns:
             features = self._features[program.name]
-            inputs = [features.pointer(place) for place in (Features.COLUMNS, Features.SCRATCH)]
+            inputs = [
+                features.pointer(field) for field in (StageFeatures.COLUMNS, StageFeatures.SCRATCH)
+            ]
         status = Struct(Status, T.decl_buffer((1,), "int64", data=status_at))
         status[Status.CODE] = i64(0)
-        given = [self._pointer(Word.CONSTANTS), workspace, status_at]
-        arguments = [i64(0), rows, *given, *inputs, *map(self._pointer, places)]
+        given = [self._request.pointer(Request.CONSTANTS), workspace, status_at]
+        ports = range(_inputs(program) + _outputs(program))
+        places = [call.pointer(StageCall.ARGUMENTS.at(k)) for k in ports]
+        arguments = [i64(0), rows, *given, *inputs, *places]
         call_with_barriers(stage_rows_name(program.name), arguments)
         with T.If(status[Status.CODE] != 0):
             with T.Then():
@@ -266,12 +275,4 @@ class _Request:
                 self._stages(number + 1, first + _words(program))
 
     def _say(self, outcome: Any) -> None:
-        T.buffer_store(self._words, outcome, [Word.OUTCOME])
-
-    def _words_at(self, place: int) -> Any:
-        """Those that the address in a word points to."""
-        return values_at(T.Bind(self._words[place]), "int64")
-
-    def _pointer(self, place: int) -> Any:
-        """The address in a word."""
-        return pointer_to(T.Bind(self._words[place]))
+        self._request[Request.OUTCOME] = outcome

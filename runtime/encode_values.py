@@ -1,4 +1,4 @@
-"""Encode a request's raw columns in compiled code; `value_plan.py` says how the two sides meet.
+"""Encode a request's raw columns in compiled code; `abi/encode_values.py` has what it is told.
 
 The values are first written side by side (`value_bytes.py`). Columns that the compiled code leaves,
 for the types in them, and all columns of a request with a value that cannot be written, are encoded
@@ -14,15 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.encode_values import EncodeState, Plan
+from runtime.abi.encoded import ColumnDescriptor, Mode
+from runtime.abi.serve_features import SideColumns
 from runtime.arrays import align, aligned_empty
+from runtime.column_plan import plan_row
 from runtime.column_spec import ColumnSpec
 from runtime.encode import Columns, Encoder
-from runtime.encoded import COLUMN_WORDS, Encoded, Mode
+from runtime.encoded import Encoded
 from runtime.ffi import tvm_ffi
 from runtime.input_table import address
+from runtime.struct_memory import allocate
 from runtime.unparsed import UnparsedValues
 from runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter
-from runtime.value_plan import State, plan_row
 
 __all__ = [
     "BOUND",
@@ -36,8 +40,8 @@ __all__ = [
 
 SMALLEST = 1 << 13  # bytes of the values that there is room for at first
 # What a column without values counts in `Encoded.bound`, and in `Encoded.shared`.
-BOUND, SHARED = COLUMN_WORDS + 3, 4
-ROW_BOUND = COLUMN_WORDS + 2  # the first of many rows, and one more for each
+BOUND, SHARED = ColumnDescriptor.WORDS + 3, 4
+ROW_BOUND = ColumnDescriptor.WORDS + 2  # the first of many rows, and one more for each
 _PADDING = 128  # what is read and written behind the last value
 _MOST_SETS = 32  # of columns that encoders are kept for
 
@@ -45,17 +49,17 @@ _MOST_SETS = 32  # of columns that encoders are kept for
 class EncodeMemory:
     """What one running call encodes into, used again by the next. `values`: of its values.
 
-    `columns`: how many, or the memory of their descriptors. `pointers`: where the data, columns,
-    words, offsets, numbers and text lie.
+    `columns`: how many, or the memory of their descriptors. `state`: of an EncodeState; `flags`:
+    its. `pointers`: where it encodes, by the fields of SideColumns.
     """
 
     def __init__(self, columns: int | npt.NDArray[np.int64], values: ValueBytes) -> None:
         self.values, capacity = values, values.capacity
         if isinstance(columns, int):
-            columns = aligned_empty(COLUMN_WORDS * columns, "int64")
+            columns = aligned_empty(ColumnDescriptor.WORDS * columns, "int64")
             columns[:] = 0
-        self.columns, count = columns, len(columns) // COLUMN_WORDS
-        # Each byte of the values makes at most so many words and texts (of an array of delimiters,
+        self.columns, count = columns, len(columns) // ColumnDescriptor.WORDS
+        # Each byte of the values makes at most so many edges and texts (of an array of delimiters,
         # one byte each), numbers, and five bytes (of float32 as digits).
         counts = (4 * capacity + 2 * count, 2 * capacity, capacity)
         sizes = [align(8 * count + _PADDING) for count in counts]
@@ -63,21 +67,34 @@ class EncodeMemory:
         base = block.__array_interface__["data"][0]
         ends = np.cumsum([0, *sizes]).tolist()
         parts = [block[begin:end] for begin, end in zip(ends, [*ends[1:], None], strict=True)]
-        state = aligned_empty(State.FLAGS + count, "int64")
-        state[State.WORDS : State.TEXT + 1] = [base + end for end in ends]
-        self.state = state.data
-        words, offsets, numbers, text = parts
+        edges, offsets, numbers, text = parts
+        edges_at, offsets_at, numbers_at, text_at = (base + end for end in ends)
+        given = {
+            EncodeState.EDGES: edges_at,
+            EncodeState.OFFSETS: offsets_at,
+            EncodeState.NUMBERS: numbers_at,
+            EncodeState.TEXT: text_at,
+        }
+        state = allocate(EncodeState, count, given)
+        self.state, self.state_pointer = state.words, state.address
+        self.flags = state.array[EncodeState.FLAGS.slice(count)].data
+        self.pointers = {
+            SideColumns.DATA: values.pointer,
+            SideColumns.COLUMNS: address(self.columns),
+            SideColumns.EDGES: edges_at,
+            SideColumns.OFFSETS: offsets_at,
+            SideColumns.NUMBERS: numbers_at,
+            SideColumns.TEXT: text_at,
+        }
         arrays = (
             values.array,
             self.columns,
-            words.view(np.int64),
+            edges.view(np.int64),
             offsets.view(np.int64),
             numbers.view(np.float64),
             text,
         )
-        self.shared = tvm_ffi.from_dlpack(state)
-        self.state_pointer = address(state)
-        self.pointers = [values.pointer, address(self.columns), *(base + end for end in ends[:4])]
+        self.shared = tvm_ffi.from_dlpack(state.array)
         self.tensors = tuple(map(tvm_ffi.from_dlpack, arrays))
         self.places: Sequence[int] = ()  # the columns that were encoded
         self.left: object = None  # what the columns point into that were left to the runtime
@@ -88,7 +105,7 @@ class ColumnSet:
     at `pointer`. `rows`: of the plan."""
 
     def __init__(self, rows: Sequence[list[int]], names: Sequence[str]) -> None:
-        self.places = [row[0] for row in rows]
+        self.places = [row[Plan.COLUMN] for row in rows]
         self.count = len(rows)
         plan = aligned_empty(sum(map(len, rows)), "int64")
         plan[:] = [word for row in rows for word in row]
@@ -120,7 +137,7 @@ class CompiledEncoder:
         self._unparsed = unparsed or UnparsedValues()
         self._writer = writer
         rows = [plan_row(index, spec) for index, spec in enumerate(specs)]
-        self._rows = {row[0]: row for row in rows if row is not None and FORMAT_IS_KNOWN}
+        self._rows = {row[Plan.COLUMN]: row for row in rows if row is not None and FORMAT_IS_KNOWN}
         self._others = tuple(i for i in range(len(specs)) if i not in self._rows)
         self._encoders: dict[tuple[int, ...], Encoder] = {}
         self._names = [specs[index].name for index in self._rows]
@@ -135,8 +152,10 @@ class CompiledEncoder:
         memory = self._run(self._every, fields, 1, mode, single=True)
         if memory is None:
             return self._encoder(tuple(range(len(self.specs)))).one(fields, mode)
-        bound = memory.state[State.SIZE] + BOUND * len(self.specs)
-        shared = memory.state[State.SIZE] + SHARED * len(self.specs) if mode == Mode.ONE else 0
+        bound = memory.state[EncodeState.SIZE] + BOUND * len(self.specs)
+        shared = (
+            memory.state[EncodeState.SIZE] + SHARED * len(self.specs) if mode == Mode.ONE else 0
+        )
         left = self._left(memory, self._others)
         if left:
             more = self._encoder(left).one(fields, mode)
@@ -167,7 +186,7 @@ class CompiledEncoder:
         memory = self._run(chosen, columns, rows, Mode.ROWS, single=False)
         if memory is None:
             return self._encoder(tuple(range(len(self.specs)))).rows(columns, rows)
-        bound, shared = memory.state[State.SIZE] + len(self.specs) * (ROW_BOUND + rows), 0
+        bound, shared = memory.state[EncodeState.SIZE] + len(self.specs) * (ROW_BOUND + rows), 0
         left = self._left(memory, others)
         if left:
             more = self._encoder(left).rows(columns, rows)
@@ -194,20 +213,19 @@ class CompiledEncoder:
             self._idle.append(idle)
             return None
         memory.places = chosen.places
-        memory.state[State.MODE] = mode
+        memory.state[EncodeState.MODE] = mode
         self._function(chosen.count, rows, int(single), memory.shared, chosen.plan, *memory.tensors)
-        if memory.state[State.LEFT] < 0:
+        if memory.state[EncodeState.LEFT] < 0:
             self._idle.append(memory)
             return None
         return memory
 
     def _left(self, memory: EncodeMemory, others: tuple[int, ...]) -> tuple[int, ...]:
         """The columns that are left to the runtime: `others`, and what was left now."""
-        if not memory.state[State.LEFT]:
+        if not memory.state[EncodeState.LEFT]:
             return others
         places = memory.places
-        flags = memory.state[State.FLAGS : State.FLAGS + len(places)]
-        left = [place for place, flag in zip(places, flags, strict=True) if flag]
+        left = [place for place, flag in zip(places, memory.flags, strict=False) if flag]
         return tuple(sorted((*others, *left)))
 
     def _choose(self, types: tuple[type, ...]) -> tuple[ColumnSet | None, tuple[int, ...]]:
@@ -238,6 +256,6 @@ class CompiledEncoder:
 
 def _merge(memory: EncodeMemory, left: tuple[int, ...], more: Encoded) -> None:
     """Enter the descriptors of columns that were encoded elsewhere."""
-    words = memory.columns.reshape(-1, COLUMN_WORDS)
-    words[list(left)] = more.columns.reshape(-1, COLUMN_WORDS)
+    words = memory.columns.reshape(-1, ColumnDescriptor.WORDS)
+    words[list(left)] = more.columns.reshape(-1, ColumnDescriptor.WORDS)
     memory.left = more

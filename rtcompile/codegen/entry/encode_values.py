@@ -5,7 +5,8 @@
 
 The work is an internal function, `encode_values`, which `serve` calls too.
 
-`runtime/value_plan.py` describes the plan and the shared words, `runtime/encoded.py` the columns.
+`runtime/abi/encode_values.py` describes the plan and the state, `runtime/abi/encoded.py` the
+columns.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from rtcompile.codegen.features.marshalled import HEAD_BYTES, Marshalled
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.value_sink import ValueSink
 from rtcompile.codegen.pointers import ANY
+from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.tensor_main import tensor_main
-from runtime.value_plan import ENCODE, PLAN_WORDS, State
+from runtime.abi.encode_values import ENCODE, EncodeState, Plan
 
 __all__ = ["ENCODE_VALUES", "encode_main", "encode_values"]
 
@@ -55,11 +57,11 @@ def encode_values() -> Any:
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
         count, rows, single = (T.arg(name, T.int64()) for name in _SCALARS)
         pointers = [T.arg(name, T.handle(dtype)) for name, dtype in _ARRAYS]
-        state, plan, data, columns, *parts = (
+        state_words, plan, data, columns, *parts = (
             T.decl_buffer((ANY,), dtype, data=pointer)
             for pointer, (_, dtype) in zip(pointers, _ARRAYS, strict=True)
         )
-        sink = ValueSink(*parts)
+        state, sink = Struct(EncodeState, state_words), ValueSink(*parts)
         reader = Marshalled(data, i64(HEAD_BYTES), with_arrays=True)
         left, column = Cell("int64", i64(0)), Cell("int64", i64(0))
         # There is room for as many rows as were written, not as were asked for.
@@ -71,10 +73,10 @@ def encode_values() -> Any:
                 column.set(count)
                 left.set(i64(_ALL_LEFT))
         with T.While(column.get() < count):
-            one = Column(reader, sink, plan, T.Bind(column.get() * PLAN_WORDS))
+            one = Column(reader, sink, Struct(Plan, plan, T.Bind(column.get() * Plan.WORDS)))
             one.encode(rows, single)
             passed = one.finish(columns, state)
-            T.buffer_store(state, one.bad.get(), [State.FLAGS + column.get()])
+            state.set_element(EncodeState.FLAGS, column.get(), one.bad.get())
             left.add(one.bad.get())
             with T.If(passed):
                 with T.Then():
@@ -82,8 +84,8 @@ def encode_values() -> Any:
                 with T.Else():
                     column.set(count)
                     left.set(i64(_ALL_LEFT))
-        T.buffer_store(state, tirx.max(left.get(), i64(-1)), [State.LEFT])
-        T.buffer_store(state, sink.size(), [State.SIZE])
+        state[EncodeState.LEFT] = tirx.max(left.get(), i64(-1))
+        state[EncodeState.SIZE] = sink.size()
     return builder.get()
 
 

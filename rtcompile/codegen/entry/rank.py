@@ -12,7 +12,7 @@
             idle.append(memory)
         if *result == 0: *result = else(*arguments)     # `Ranking.rank`
 
-`runtime/rank_plan.py` describes the words.
+`runtime/abi/rank.py` describes the words.
 """
 
 from __future__ import annotations
@@ -24,22 +24,21 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
-from rtcompile.codegen.answer import ANSWER_REQUEST
+from rtcompile.codegen.entry.answer import ANSWER_REQUEST
 from rtcompile.codegen.entry.python_entry import ENTRY_ARGUMENTS, kept_words
 from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.structs import field_at
+from rtcompile.codegen.structs import field_at, struct_at
 from runtime.abi.brief_calls import BriefRows
 from runtime.abi.python_objects import ListObject, Object, PythonApi, TupleObject
-from runtime.rank_plan import Current, Entry
-from runtime.serve_plan import Word
+from runtime.abi.rank import ARGUMENTS, Current, Entry
+from runtime.abi.serve import Request
 
 __all__ = ["RANK", "rank_function"]
 
 RANK = "rank"
-_ARGUMENTS = 3
 
 
 def rank_function() -> Any:
@@ -54,8 +53,8 @@ def rank_function() -> Any:
 class _Rank:
     def __init__(self, own: Any, arguments: Any, count: Any, names: Any, result: Any) -> None:
         self._arguments, self._count, self._names, self._result = arguments, count, names, result
-        self._entry = values_at(kept_words(own), "int64")
-        self._python = values_at(T.Bind(self._entry[Entry.PYTHON]), "int64")
+        self._entry = struct_at(Entry, kept_words(own))
+        self._python = self._entry.follow(Entry.PYTHON)
 
     def emit(self) -> None:
         """Emit all of it."""
@@ -67,7 +66,7 @@ class _Rank:
             is_list, is_tuple = (
                 kind == self._python[place] for place in (PythonApi.LIST, PythonApi.TUPLE)
             )
-            idle = self._words_at(Entry.IDLE)
+            idle = self._entry.follow(Entry.IDLE)
             with T.If(tirx.And(tirx.Or(is_list, is_tuple), idle[ListObject.COUNT] > 0)), T.Then():
                 pop = T.Bind(self._entry[Entry.POP])
                 memory = call_python(T.Bind(self._python[PythonApi.CALL_EMPTY]), pop)
@@ -88,38 +87,38 @@ class _Rank:
         """Emit whether a user, items, and a context if the model has one are given, in this order,
         by place or name; and the context, 0 if there is none."""
         known, named, context = Cell("int32", 1), Cell("int64", i64(0)), Cell("int64", i64(0))
-        names, given = values_at(self._names, "int64"), values_at(self._arguments, "int64")
+        names, given = struct_at(TupleObject, self._names), values_at(self._arguments, "int64")
         with T.If(self._names != 0), T.Then():
             named.set(names[TupleObject.COUNT])
         total = T.Bind(self._count + named.get())
-        for place in range(_ARGUMENTS):
+        for place in range(len(ARGUMENTS)):
             is_named = tirx.And(self._count <= place, place < total)
             with T.If(is_named), T.Then():
-                name = T.Bind(names[TupleObject.VALUES + place - self._count])
-                with T.If(name != self._entry[Entry.NAMES + place]), T.Then():
+                name = T.Bind(names.element_before(TupleObject.VALUES.at(place), self._count))
+                with T.If(name != self._entry[Entry.NAMES.at(place)]), T.Then():
                     known.set(0)
-        with T.If(total == _ARGUMENTS), T.Then():
-            last = T.Bind(given[_ARGUMENTS - 1])
+        with T.If(total == len(ARGUMENTS)), T.Then():
+            last = T.Bind(given[len(ARGUMENTS) - 1])
             with T.If(last != self._python[PythonApi.NONE]), T.Then():
                 context.set(last)
-        enough = tirx.And(total >= _ARGUMENTS - 1, total <= _ARGUMENTS)
+        enough = tirx.And(total >= len(ARGUMENTS) - 1, total <= len(ARGUMENTS))
         is_given = tirx.Cast("int64", context.get() != 0)
         wanted = T.Bind(is_given == self._entry[Entry.HAS_CONTEXT])
         taken = tirx.And(tirx.And(known.get() != 0, enough), wanted)
         return T.Bind(taken), T.Bind(context.get())
 
     def _answer(self, user: Any, items: Any, context: Any, memory: Any) -> None:
-        at, current = kept_words(memory), self._words_at(Entry.CURRENT)
-        words = values_at(at, "int64")
+        at, current = kept_words(memory), self._entry.follow(Entry.CURRENT)
+        request = struct_at(Request, at)
         brief, rows = (
-            self._words_at(Entry.BRIEF),
+            self._entry.follow(Entry.BRIEF),
             T.Bind(field_at(items, ListObject.COUNT)),
         )
         is_tried = T.Bind(
             tirx.Or(rows <= brief[BriefRows.MOST], rows >= brief[BriefRows.LEAST_LONG])
         )
         version = T.Bind(current[Current.VERSION])
-        has_items = tirx.And(version != 0, words[Word.VERSION] == version)
+        has_items = tirx.And(version != 0, request[Request.VERSION] == version)
         with T.If(tirx.And(is_tried, has_items)), T.Then():
             state = T.Bind(current[Current.OBJECT])
             call_python(T.Bind(self._python[PythonApi.INC_REF]), state)
@@ -132,6 +131,3 @@ class _Rank:
         with T.If(tirx.Cast("int32", failed) != 0), T.Then():  # there is no memory to keep it
             call_python(T.Bind(python[PythonApi.CLEAR]))
         call_python(T.Bind(python[PythonApi.DEC_REF]), memory)
-
-    def _words_at(self, place: int) -> Any:
-        return values_at(T.Bind(self._entry[place]), "int64")

@@ -4,7 +4,7 @@
     return found
 
 Where there is no memory, or it has no room, or the request is none that compiled code reads,
-`Ranking.rank` takes it from its beginning. `rank_plan.py` says what the function is told.
+`Ranking.rank` takes it from its beginning. `abi/rank.py` says what the function is told.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from runtime.arrays import aligned_empty
+from runtime.abi.rank import ARGUMENTS, Addresses, Entry
 from runtime.items import ItemTable
 from runtime.python_entry import python_function
-from runtime.rank_plan import Address, Entry
 from runtime.serve import Server
+from runtime.struct_memory import allocate
 
 __all__ = ["rank_entry"]
 
@@ -35,15 +35,20 @@ def rank_entry(
 
     `idle`: tuples of the words of a request and its memory. `otherwise` takes what is left.
     """
-    pop, names = idle.pop, tuple(map(sys.intern, ("user", "items", "context")))
-    words = aligned_empty(Entry.WORDS, "int64")
-    words[:] = (
-        *(server.python, server.brief.address, items.current_at),
-        *map(id, (idle, pop, otherwise, *names)),
-        server.takes_context,
-    )
+    pop, names = idle.pop, tuple(map(sys.intern, ARGUMENTS))
+    given = {
+        Entry.PYTHON: server.python,
+        Entry.BRIEF: server.brief.address,
+        Entry.CURRENT: items.current_at,
+        Entry.IDLE: id(idle),
+        Entry.POP: id(pop),
+        Entry.ELSE: id(otherwise),
+        Entry.HAS_CONTEXT: server.takes_context,
+    }
+    given |= {Entry.NAMES.at(k): id(name) for k, name in enumerate(names)}
+    words = allocate(Entry, given=given).array
     parameters = "$self, /, user, items, context=None"
     text = f"rank({parameters})\n--\n\n{inspect.getdoc(documented) or ''}"
     kept = (module, server, items, idle, pop, otherwise, names)
-    at = server.addresses[Address.RANK]
+    at = server.addresses[Addresses.RANK]
     return python_function("rank", documented.__module__, text, at, words, *kept)
