@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator
 
 import click
-from tables import table
+from markdown_table import table
 
 from rtcompile.cli import main
 from rtcompile.cli_group import exit_codes

@@ -11,9 +11,9 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from markdown_table import table
 from pydantic import AliasChoices, BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
-from tables import table
 
 from rtcompile.features.config import SUPPORTED_TYPES
 from rtcompile.features.schema import FeatureSchema, SequenceSchema

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-from tables import table
+from markdown_table import table
 
 import rtcompile
 
 __all__ = ["manifest_page"]
+
+_NOUNS = ("integer", "number", "object", "source", "step", "text")
 
 
 def manifest_page() -> Iterator[str]:
@@ -67,14 +69,21 @@ def _said(check: Callable[..., None]) -> str:
         return " or ".join(f"`{one}`" for one in held["allowed"]) or "text"
     if kind == "_list":
         count = f"{held['count']} " if held["count"] is not None else ""
-        return f"list of {count}{_said(held['check'])}"
+        return f"list of {count}{_several(held['check'])}"
     if kind == "_table":
-        return f"object of {_said(held['check'])} by name"
+        return f"object of {_several(held['check'])} by name"
     if kind == "_optional":
         return f"{_said(held['check'])}, or null"
     return {"_record": "object", "_flag": "true or false", "_bytes": "text of bytes"}.get(
         kind, kind.strip("_")
     )
+
+
+def _several(check: Callable[..., None]) -> str:
+    """What a check asks for, as more than one of them."""
+    said = _said(check)
+    first, blank, rest = said.partition(" ")
+    return f"{first}s{blank}{rest}" if first in _NOUNS else said
 
 
 def _closure(check: Callable[..., None]) -> tuple[str, Mapping[str, Any]]:

@@ -55,12 +55,12 @@ def _object(name: str, value: Any) -> Iterator[str]:
     bases = [base for base in value.__bases__ if base not in (object, Exception)]
     if bases and bases[0].__module__.partition(".")[0] in ("rtcompile", "runtime"):
         yield f"\nA kind of `{bases[0].__name__}`."
+    if hasattr(value, "__dataclass_fields__"):
+        yield f"\n```text\n{_signature(name, value)}\n```"
     yield from _doc(value)
     if issubclass(value, Exception):
         yield f"\nExit code {value.exit_code}."
         return
-    if hasattr(value, "__dataclass_fields__"):
-        yield f"\n```text\n{_signature(name, value)}\n```"
     for member, held in vars(value).items():
         if member.startswith("_"):
             continue
