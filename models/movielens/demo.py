@@ -17,8 +17,8 @@ import runtime
 from models.movielens.calibration import LABEL, write_calibration
 from models.movielens.data import Interactions
 from models.movielens.examples import Request, item_fields, requests
-from models.movielens.metrics import auc
 from rtcompile.bench.usual_stack import UsualStack
+from rtcompile.verification.area_under_curve import area_under_curve
 
 __all__ = ["NAMES", "Comparison", "Prepared", "compare", "prepare"]
 
@@ -105,8 +105,8 @@ def compare(prepared: Prepared) -> Comparison:
     original, compiled = np.concatenate(one), np.concatenate(other)
     return Comparison(
         prepared.name,
-        auc(np.array(labels), original),
-        auc(np.array(labels), compiled),
+        area_under_curve(np.array(labels), original),
+        area_under_curve(np.array(labels), compiled),
         float(np.max(np.abs(original - compiled))),
         len(labels),
         len(prepared.requests),

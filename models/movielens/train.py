@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from models.movielens.data import Interactions, load
 from models.movielens.examples import LENGTH, Example, examples, item_fields, split, user_fields
-from models.movielens.metrics import auc
 from models.movielens.networks import DIMENSION, IDS, NETWORKS
 from rtcompile.features import compile_features
+from rtcompile.verification.area_under_curve import area_under_curve
 
 __all__ = ["main", "train"]
 
@@ -143,7 +143,7 @@ def _auc(model: nn.Module, part: dict[str, Tensor]) -> float:
     with torch.no_grad():
         for chosen in torch.arange(count).split(4 * _BATCH):
             scores.append(model({name: tensor[chosen] for name, tensor in part.items()}))
-    return auc(part["label"].numpy(), torch.cat(scores).numpy())
+    return area_under_curve(part["label"].numpy(), torch.cat(scores).numpy())
 
 
 def _export(name: str, model: Any, folder: Path) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.errors import DataError
+from rtcompile.verification.area_under_curve import area_under_curve
 from rtcompile.verification.differences import ScoreDifference
 
-__all__ = ["Budget", "Quality", "area_under_curve", "compare"]
+__all__ = ["Budget", "Quality", "compare"]
 
 Scores = Mapping[str, npt.NDArray[np.float32]]
 
@@ -62,20 +62,6 @@ def _ratio(used: float, allowed: float) -> float:
     if allowed > 0:
         return used / allowed
     return float("inf") if used > 0 else 0.0
-
-
-def area_under_curve(labels: npt.NDArray[np.float64], scores: npt.NDArray[np.floating]) -> float:
-    """AUC of one score a row. Raises DataError where all labels are the same or not 0 and 1."""
-    positive = labels == 1
-    if not np.all(positive | (labels == 0)):
-        raise DataError("labels must be 0 or 1")
-    ones, zeros = int(positive.sum()), int((~positive).sum())
-    if not ones or not zeros:
-        raise DataError("all labels are the same: AUC needs rows of both")
-    _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks = (ends - (counts - 1) / 2)[places]  # from 1 on, ties in the middle
-    return float((ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
 def compare(want: Scores, got: Scores, labels: npt.NDArray[np.float64] | None) -> Quality:

@@ -10,7 +10,6 @@ With a label (0 or 1 a row), its name is one more array or column.
 
 from __future__ import annotations
 
-import json
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,7 @@ import numpy.typing as npt
 import runtime
 from rtcompile.errors import DataError
 from rtcompile.features.plan import ITEM_KEY, FeaturePlan, Side
-from rtcompile.rows import read_rows
+from rtcompile.rows import read_columns
 
 __all__ = [
     "LEAST_ROWS",
@@ -32,7 +31,6 @@ __all__ = [
     "RankingSamples",
     "Samples",
     "read_arrays",
-    "read_columns",
     "read_requests",
 ]
 
@@ -175,50 +173,6 @@ def read_requests(path: Path, plan: FeaturePlan, label: str | None) -> RankingSa
     _enough(path, rows)
     labels = _labels(path, label, columns.get(label or ""), rows)
     return RankingSamples(plan, columns, labels)
-
-
-def read_columns(path: Path, plan: FeaturePlan, label: str | None = None) -> dict[str, list[Any]]:
-    """The raw columns of rows, or of requests taken apart, and the label's. Raises DataError."""
-    if path.suffix == ".jsonl" and _holds_requests(path):
-        return _flattened(path, plan, label)
-    return read_rows(path, plan, extra=(label,) if label else ())
-
-
-def _holds_requests(path: Path) -> bool:
-    try:
-        with path.open(encoding="utf-8") as file:
-            first = json.loads(next(file, "null"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(first, dict) and {"user", "items"} <= set(first)
-
-
-def _flattened(path: Path, plan: FeaturePlan, label: str | None) -> dict[str, list[Any]]:
-    names = {side: plan.columns(side) for side in Side}
-    columns: dict[str, list[Any]] = {n: [] for side in Side for n in names[side]}
-    if label:
-        columns[label] = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        try:
-            request = json.loads(line)
-            items = request["items"]
-            context = {**request.get("context", {})}
-            if label:
-                context[label] = request[label]
-            for name in names[Side.USER]:
-                columns[name] += [request["user"][name]] * len(items)
-            for name in names[Side.ITEM]:
-                columns[name] += [item[name] for item in items]
-            for name in (*names[Side.CONTEXT], *([label] if label else [])):
-                if len(context[name]) != len(items):
-                    raise ValueError(f"{name!r} has not a value an item")
-                columns[name] += context[name]
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise DataError(
-                f"{path}, line {number}: not a request with its items' fields in place: {what}"
-            ) from error
-    return columns
 
 
 def _enough(path: Path, rows: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rtcompile.compiler import Candidate, Compiler
 from rtcompile.options import BuildOptions
-from rtcompile.quantize.samples import read_columns
+from rtcompile.rows import read_columns
 from rtcompile.verification.differences import TOLERANCE, Verification
 from rtcompile.verification.feature_scores import Scores
 from rtcompile.verification.judge import open_judge

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 import runtime
 from rtcompile.errors import DataError
+from rtcompile.verification.area_under_curve import area_under_curve
 from rtcompile.verification.recorded_scores import ScoredRows, read_scored_rows
 from rtcompile.verification.replay_recorded import ITEM_KEY, chosen_targets
 from rtcompile.verification.suspects import suspects
@@ -230,8 +231,6 @@ def _auc(
 ) -> dict[str, tuple[float, float]]:
     if data.labels is None or not kept:
         return {}
-    from rtcompile.quantize.quality import area_under_curve
-
     labels = data.labels[kept]
     return {
         name: (

@@ -8,14 +8,12 @@ import sys
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet
 import pytest
 
 from models.movielens import data as movielens
 from models.movielens.demo import FOLDER, NAMES, Prepared, compare, prepare
 from models.movielens.examples import LENGTH, examples, item_fields, requests, split
-from models.movielens.metrics import auc
 from rtcompile.errors import NetworkError
 from rtcompile.offline.arrow_columns import to_table
 from rtcompile.offline.extract_file import extract_file
@@ -59,13 +57,6 @@ def test_requests_hold_the_test_period() -> None:
     found = requests(sample)
     assert sum(len(request.items) for request in found) == 300
     assert all(len(request.items) == len(request.labels) for request in found)
-
-
-def test_auc() -> None:
-    assert auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])) == 0.75
-    assert auc(np.array([1, 0]), np.array([0.5, 0.5])) == 0.5
-    with pytest.raises(ValueError, match="positives and negatives"):
-        auc(np.array([1, 1]), np.array([0.5, 0.5]))
 
 
 def _unreachable(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcompile.errors import DataError
-from rtcompile.quantize.quality import Budget, Quality, area_under_curve, compare
+from rtcompile.quantize.quality import Budget, Quality, compare
+from rtcompile.verification.area_under_curve import area_under_curve
 
 
 def by_pairs(labels: list[int], scores: list[float]) -> float:
