@@ -87,13 +87,14 @@ def test_a_second_run_spends_nothing(model: Path, tasks: dict[Task, int], tmp_pa
 def test_a_run_that_ends_at_half_goes_on(model: Path, tmp_path: Path, how: signal.Signals) -> None:
     trials = 10
     command = [sys.executable, "-m", "rtcompile", *map(str, _tune(model, tmp_path, trials))]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE)
+    said = tmp_path / "said"  # a pipe that nobody reads would stop it once it is full
+    with said.open("wb") as file:
+        running = subprocess.Popen(command, stderr=file)
     while len(read_logs(tmp_path, _HOST.name).records) < trials // 2:
-        assert running.poll() is None, running.communicate()[1]
+        assert running.poll() is None, said.read_text()
         time.sleep(0.02)
     running.send_signal(how)
-    running.communicate()
-    assert running.returncode == (-how if how is signal.SIGKILL else 130)
+    assert running.wait(300) == (-how if how is signal.SIGKILL else 130), said.read_text()
     half = read_logs(tmp_path, _HOST.name).records
     assert trials // 2 <= len(half) < trials
     assert _run(*_tune(model, tmp_path, trials)).exit_code == 0
