@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.extract import Cursor
 from runtime.column_spec import read_specs
 from runtime.columns import Column
 from runtime.encode import Encoder
@@ -67,7 +68,9 @@ class ColumnStage:
         """Output -> at least the elements that it can have, where the data decides."""
         largest = self._largest(encoded)
         return {
-            port.name: 2 if port.name.endswith(".cursor") else largest[_feature(port.name)]
+            port.name: Cursor.WORDS
+            if port.name.endswith(".cursor")
+            else largest[_feature(port.name)]
             for port in self.stage.outputs
             if port.per_request
         }
@@ -100,7 +103,8 @@ def _column(
             elements = 0 if empty else int(lengths.sum())
             values = values[: elements * width].reshape(elements, width).copy()
         return Column(values, seq_lengths=lengths)
-    count, entries = (0, 0) if empty else (int(n) for n in found[f"{name}.cursor"])
+    cursor = found[f"{name}.cursor"]
+    count, entries = (0, 0) if empty else (int(cursor[f]) for f in (Cursor.VALUES, Cursor.ENTRIES))
     counts = found[f"{name}.counts"][:entries].copy()
     weights = found[f"{name}.weights"][:count].copy() if feature["weighted"] else None
     ids: npt.NDArray[np.int64] = values[:count].copy()

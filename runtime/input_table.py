@@ -1,14 +1,16 @@
-"""A network's inputs as its function takes them: the address of each and its bytes a row."""
+"""A network's inputs or outputs as its function takes them: the address and bytes a row of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from runtime.abi.layout import Words
+from runtime.abi.stage import PortEntry, PortTable
 from runtime.arrays import aligned_empty
 from runtime.ffi import tvm_ffi
 
-__all__ = ["InputTable", "address"]
+__all__ = ["PortAddresses", "address"]
 
 
 def address(array: Any) -> int:
@@ -16,17 +18,18 @@ def address(array: Any) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-class InputTable:
-    """int64 [inputs, 2]. Whoever sets an address keeps the memory alive until the call returns.
+class PortAddresses:
+    """A PortTable. Whoever sets an address keeps the memory alive until the call returns.
 
     `words` are the table's, as Python's own integers; it lies at `pointer`.
     """
 
     def __init__(self, row_bytes: Sequence[int]) -> None:
-        words = aligned_empty(max(2 * len(row_bytes), 1), "int64")
-        words[1 : 2 * len(row_bytes) : 2] = row_bytes
-        self.words = words.data
-        self.addresses = words[0 : 2 * len(row_bytes) : 2]
+        words = aligned_empty(max(PortEntry.WORDS * len(row_bytes), 1), "int64")
+        ports = words[PortTable.PORTS.slice(len(row_bytes))].reshape(-1, PortEntry.WORDS)
+        ports[:, PortEntry.ROW_BYTES] = row_bytes
+        self.words: Words = words.data
+        self.addresses = ports[:, PortEntry.ADDRESS]
         self.tensor = tvm_ffi.from_dlpack(words)
         self.pointer = address(words)
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from runtime.input_table import InputTable
+from runtime.abi.stage import PortEntry, PortTable
+from runtime.input_table import PortAddresses
 
 __all__ = ["InputsInPlace"]
 
@@ -21,11 +22,14 @@ class InputsInPlace:
     """A table of the inputs `ports`. One call at a time may use it."""
 
     def __init__(self, ports: Sequence[Any], row_bytes: Sequence[int]) -> None:
-        self._table = InputTable(row_bytes)
+        self._table = PortAddresses(row_bytes)
         self._words = self._table.words
         self._ports = [
-            (2 * at, port.name, np.dtype(port.dtype), port.shape, np.dtype(port.dtype).itemsize)
-            for at, port in enumerate(ports)
+            (
+                PortTable.PORTS.of(PortEntry.ADDRESS, number),
+                *(port.name, np.dtype(port.dtype), port.shape, np.dtype(port.dtype).itemsize),
+            )
+            for number, port in enumerate(ports)
         ]
         self.tensor = self._table.tensor
 
@@ -36,7 +40,7 @@ class InputsInPlace:
         calls keeps the arrays until the network has run.
         """
         rows = -1
-        for at, name, dtype, shape, size in self._ports:
+        for field, name, dtype, shape, size in self._ports:
             array = given[name]
             if type(array) is not np.ndarray or array.dtype != dtype:
                 return None
@@ -49,5 +53,5 @@ class InputsInPlace:
             where = interface["data"][0]
             if extents[0] != rows or interface["strides"] is not None or where % size:
                 return None
-            self._words[at] = where
+            self._words[field] = where
         return rows

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from runtime.input_table import InputTable
+from runtime.input_table import PortAddresses
 from runtime.stage import Results, Stage
 
 __all__ = ["Network"]
@@ -20,7 +20,7 @@ class Network:
         self.stage = stage
         self._sources = [(str(name), int(at)) for name, at in sources]
 
-    def table(self, given: Results) -> InputTable:
+    def table(self, given: Results) -> PortAddresses:
         """A table of inputs that lie in the results of one stage, where they stay."""
         table = self.stage.input_table()
         table.addresses[:] = [given.addresses[at] for _, at in self._sources]

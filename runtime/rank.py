@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from runtime.abi.rank import ARGUMENTS, Addresses, Entry
+from runtime.abi.rank import Addresses, Arguments, Entry
 from runtime.items import ItemTable
 from runtime.python_entry import python_function
 from runtime.serve import Server
@@ -35,7 +35,7 @@ def rank_entry(
 
     `idle`: tuples of the words of a request and its memory. `otherwise` takes what is left.
     """
-    pop, names = idle.pop, tuple(map(sys.intern, ARGUMENTS))
+    pop, names = idle.pop, tuple(sys.intern(field.name.lower()) for field in Arguments.FIELDS)
     given = {
         Entry.PYTHON: server.python,
         Entry.BRIEF: server.brief.address,

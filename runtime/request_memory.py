@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from runtime.abi.stage import PortEntry, PortTable
 from runtime.feature_stage import FeatureStage
 from runtime.item_index import ItemPlaces, item_key
 from runtime.items import ItemState
@@ -60,7 +61,8 @@ class RequestMemory:
         self._table = network.table(self.features) if network else None
         self.places = ItemPlaces()
         self._cross = cross.input_table()
-        self._last = 2 * (len(cross.inputs) - 1)  # the places of the items are the last input
+        # The places of the items are the last input.
+        self._places_field = PortTable.PORTS.of(PortEntry.ADDRESS, len(cross.inputs) - 1)
         self.items = _NONE  # addresses that the cross stage's inputs have
         self.served: Served | None = None
         self.served = self._served(server) if server else None
@@ -87,7 +89,7 @@ class RequestMemory:
         return self.places.address != before
 
     def _set_places(self) -> None:
-        self._cross.words[self._last] = self.places.address
+        self._cross.words[self._places_field] = self.places.address
         if self.served:
             self.served.set_places(self.places)
 

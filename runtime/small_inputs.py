@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from runtime.arrays import aligned_block
-from runtime.input_table import InputTable
+from runtime.input_table import PortAddresses
 
 __all__ = ["SmallInputs", "small_rows"]
 
@@ -42,7 +42,7 @@ class SmallInputs:
             )
             for port, array in zip(ports, arrays, strict=True)
         ]
-        self._table = InputTable(row_bytes)
+        self._table = PortAddresses(row_bytes)
         self._table.addresses[:] = addresses
         self.tensor = self._table.tensor
 

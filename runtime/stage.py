@@ -17,12 +17,12 @@ from runtime.arrays import aligned_block, aligned_empty, as_tensor, know_bfloat1
 from runtime.brief_calls import Trials
 from runtime.errors import RequestError
 from runtime.ffi import tvm_ffi
-from runtime.input_table import InputTable, address
+from runtime.input_table import PortAddresses, address
 from runtime.inputs_in_place import InputsInPlace
 from runtime.profile import KernelTime, step_times
 from runtime.python_turn import TURN
-from runtime.refusals import refusal
 from runtime.small_inputs import SmallInputs, small_rows
+from runtime.status import refusal
 from runtime.unparsed import unparsed_error
 from runtime.worker_pool import WorkerPool
 
@@ -140,7 +140,7 @@ class Stage:
         self._row_bytes = _row_bytes(self.outputs)
         # One workspace and one input table a running call. Lists append and pop atomically.
         self._idle: list[Workspace] = []
-        self._tables: list[InputTable] = []
+        self._tables: list[PortAddresses] = []
         self._small: list[SmallInputs] = []
         self._in_place: list[InputsInPlace] = []
         by_rows = self._input_table and not any(p.per_request for p in self.inputs)
@@ -233,9 +233,9 @@ class Stage:
             return SmallInputs(self.inputs, row_bytes, self._small_rows)
         return InputsInPlace(self.inputs, row_bytes)
 
-    def input_table(self) -> InputTable:
+    def input_table(self) -> PortAddresses:
         """A table for the addresses of the inputs."""
-        return InputTable(_row_bytes(self.inputs))
+        return PortAddresses(_row_bytes(self.inputs))
 
     def allocate(self, rows: int, sizes: Mapping[str, int] | None = None) -> Results:
         """Memory for the outputs of `rows` rows; of `sizes` elements where that is given."""
@@ -249,11 +249,9 @@ class Stage:
         if not self._output_table:
             tensors = list(map(as_tensor, arrays))
             return Results(arrays, addresses, tensors, addresses, rows)
-        table = aligned_empty(max(2 * len(arrays), 1), "int64")
-        table[0 : 2 * len(arrays) : 2] = addresses
-        table[1::2] = self._row_bytes
-        tensors = [tvm_ffi.from_dlpack(table)]
-        return Results(arrays, addresses, tensors, [address(table)], rows)
+        table = PortAddresses(self._row_bytes)
+        table.addresses[:] = addresses
+        return Results(arrays, addresses, [table.tensor], [table.pointer], rows)
 
     def shaped(
         self,

@@ -16,7 +16,7 @@ each is an arena of its own, share a kernel too: it reads where they lie, in wor
 of inputs.
 
             entry, source, step, width, place = table[block]
-            arena = words[entry] + start * words[entry + 1]
+            arena = ADDRESS of the entry + start * its ROW_BYTES
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.lanes import LANES, chunks
 from rtcompile.codegen.pointers import ANY, values_at
+from rtcompile.codegen.structs import Struct
+from runtime.abi.stage import PortEntry
 
 __all__ = ["BlockCopy", "BlocksKernel", "blocks_kernel", "kernel_widths"]
 
@@ -124,7 +126,9 @@ def blocks_kernel(shape: BlocksKernel) -> Any:
 
 def _input(shape: BlocksKernel, words: Any, entry: Any, start: Any) -> Any:
     """The input that an entry of the table of inputs is of, from row `start` on."""
-    return values_at(T.Bind(words[entry] + start * words[entry + 1]), shape.dtype)
+    port = Struct(PortEntry, words, entry)
+    at = port[PortEntry.ADDRESS] + start * port[PortEntry.ROW_BYTES]
+    return values_at(T.Bind(at), shape.dtype)
 
 
 def _emit_row(

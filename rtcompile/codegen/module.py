@@ -29,6 +29,13 @@ from rtcompile.codegen.entry.serve import (
     serve_request,
     served_stages,
 )
+from rtcompile.codegen.entry.stage import (
+    SHARED_STAGE,
+    stage_main,
+    stage_rows,
+    stage_rows_name,
+    stage_tiles_name,
+)
 from rtcompile.codegen.entry.value_bytes import write_function, write_functions
 from rtcompile.codegen.entry.worker_pool import HELP, help_rows, shared_rows
 from rtcompile.codegen.features.shared_table import SHARED_LLVM
@@ -41,13 +48,6 @@ from rtcompile.codegen.internal import (
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.stage_main import (
-    SHARED_STAGE,
-    stage_main,
-    stage_rows,
-    stage_rows_name,
-    stage_tiles_name,
-)
 from rtcompile.codegen.word_atomics import atomics_llvm
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.targets import CpuTarget

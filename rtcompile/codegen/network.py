@@ -60,6 +60,7 @@ from rtcompile.codegen.program import (
     Pointer,
     Space,
     StageProgram,
+    table_entry,
 )
 from rtcompile.codegen.row_shape import evaluate_extent, rows_factor
 from rtcompile.codegen.spread_rows import RowForm, gather_rows_kernel, spread_rows_kernel
@@ -166,7 +167,7 @@ class NetworkLowering:
 
     def _place_input(self, index: int, source: Source) -> Pointer:
         """Where a tile finds an input: in its buffer, or spread or gathered in the workspace."""
-        given, port = Pointer(Space.INPUT_TABLE, 2 * index), self.program.inputs[index]
+        given, port = table_entry(Space.INPUT_TABLE, index), self.program.inputs[index]
         if source is Source.ROWS:
             return given
         if source is Source.USER:
@@ -174,7 +175,7 @@ class NetworkLowering:
         target = self._pin(port.row_elements, port.dtype)
         form = RowForm(port.dtype, port.row_elements)
         self.kernel(form.gather_name, lambda: gather_rows_kernel(form))
-        places = Pointer(Space.INPUT_TABLE, 2 * (len(self.program.inputs) - 1))
+        places = table_entry(Space.INPUT_TABLE, len(self.program.inputs) - 1)
         self.call(form.gather_name, (given, places, target), 1)
         return target
 

@@ -1,6 +1,6 @@
 """A stage as a straight line of kernel calls over memory that the caller owns.
 
-Lowering produces a `StageProgram`; `stage_main.py` turns it into one function. All memory is in
+Lowering produces a `StageProgram`; `entry/stage.py` turns it into one function. All memory is in
 arenas: the constants of the artifact, a workspace, and the stage's input and output buffers. A
 `Pointer` is a place in one of them. Places that hold a value a row are sized for the rows of a
 tile: the main function walks the rows of a request tile by tile, so a workspace has a constant
@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.abi.stage import PortTable
 from runtime.abi.status import tally_words
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Space",
     "StageProgram",
     "align",
+    "table_entry",
 ]
 
 # Rows a tile, at most (`tile_rows.py`). A multiple of 16, so that a tile of any dtype starts on an
@@ -61,6 +63,11 @@ class Pointer:
     space: str
     offset: int = 0
     index: int = 0
+
+
+def table_entry(space: str, index: int) -> Pointer:
+    """An input or output in the table of them, `space`."""
+    return Pointer(space, int(PortTable.PORTS.at(index)))
 
 
 @dataclass(frozen=True)

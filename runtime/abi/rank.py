@@ -8,13 +8,26 @@ hands over to `Ranking.rank`, which makes memory and room, and tells what is wro
 from __future__ import annotations
 
 from runtime.abi.brief_calls import BriefRows
-from runtime.abi.layout import COMPILED, RUNTIME, Layout, pointer, pointers, word
+from runtime.abi.layout import COMPILED, PYTHON, RUNTIME, Layout, pointer, pointers, word
 from runtime.abi.python_objects import ListObject, PythonApi
 
-__all__ = ["ADDRESSES", "ARGUMENTS", "Addresses", "Current", "Entry"]
+__all__ = ["ADDRESSES", "Addresses", "Arguments", "Current", "Entry", "Result"]
 
 ADDRESSES = "python_addresses"  # the function in the module that tells where those are
-ARGUMENTS = ("user", "items", "context")
+
+
+class Arguments(Layout, owner=PYTHON):
+    """What a call is given: objects of Python's."""
+
+    USER = pointer()
+    ITEMS = pointer()
+    CONTEXT = pointer()
+
+
+class Result(Layout, owner=COMPILED):
+    """What a call gives back."""
+
+    OBJECT = pointer()  # 0 at first
 
 
 class Addresses(Layout, owner=COMPILED):
@@ -42,5 +55,5 @@ class Entry(Layout, owner=RUNTIME):
     IDLE = pointer(to=ListObject)
     POP = pointer()
     ELSE = pointer()  # what takes a request that is left
-    NAMES = pointers(len(ARGUMENTS))  # of the arguments
+    NAMES = pointers(len(Arguments.FIELDS))  # of the arguments
     HAS_CONTEXT = word()  # whether requests have fields of the context

@@ -36,7 +36,7 @@ from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.structs import Struct, field_at, struct_at
 from runtime.abi.answer import Output
 from runtime.abi.python_objects import ArrayObject, ListObject, PythonApi
-from runtime.abi.rank import ARGUMENTS
+from runtime.abi.rank import Arguments, Result
 from runtime.abi.serve import Outcome, Request
 
 __all__ = ["ANSWER", "ANSWER_REQUEST", "answer_function", "answer_request"]
@@ -50,15 +50,15 @@ def answer_function() -> Any:
         T.func_name(ANSWER)
         T.func_attr({"tirx.is_scheduled": True})
         own, arguments, _, _, result = (T.arg(name, T.int64()) for name in ENTRY_ARGUMENTS)
-        given, made = values_at(arguments, "int64"), values_at(result, "int64")
-        request = [T.Bind(given[place]) for place in range(len(ARGUMENTS))]
+        given, made = struct_at(Arguments, arguments), struct_at(Result, result)
+        request = [T.Bind(given[field]) for field in Arguments.FIELDS]
         at = kept_words(own)
         call_with_barriers(ANSWER_REQUEST, [*request, at, result])
-        with T.If(made[0] == 0), T.Then():
+        with T.If(made[Result.OBJECT] == 0), T.Then():
             python = struct_at(Request, at).follow(Request.PYTHON)
             none = T.Bind(python[PythonApi.NONE])
             call_python(T.Bind(python[PythonApi.INC_REF]), none)
-            T.buffer_store(made, none, [0])
+            made[Result.OBJECT] = none
     return builder.get()
 
 
@@ -80,7 +80,7 @@ def answer_request(outputs: int) -> Any:
                 call_with_barriers(SERVE_REQUEST, [user, items, context, at])
             with T.If(words[Request.OUTCOME] == Outcome.DONE):
                 with T.Then():
-                    T.buffer_store(values_at(result, "int64"), found, [0])
+                    struct_at(Result, result)[Result.OBJECT] = found
                 with T.Else(), T.If(found != 0), T.Then():
                     call_python(T.Bind(python[PythonApi.DEC_REF]), found)
     return builder.get()

@@ -25,20 +25,20 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.entry.answer import ANSWER_REQUEST
+from rtcompile.codegen.entry.brief_calls import is_tried
 from rtcompile.codegen.entry.python_entry import ENTRY_ARGUMENTS, kept_words
 from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
-from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.structs import field_at, struct_at
-from runtime.abi.brief_calls import BriefRows
 from runtime.abi.python_objects import ListObject, Object, PythonApi, TupleObject
-from runtime.abi.rank import ARGUMENTS, Current, Entry
+from runtime.abi.rank import Arguments, Current, Entry, Result
 from runtime.abi.serve import Request
 
 __all__ = ["RANK", "rank_function"]
 
 RANK = "rank"
+_ARGUMENTS = len(Arguments.FIELDS)
 
 
 def rank_function() -> Any:
@@ -58,10 +58,10 @@ class _Rank:
 
     def emit(self) -> None:
         """Emit all of it."""
-        given, result = values_at(self._arguments, "int64"), values_at(self._result, "int64")
+        given, result = struct_at(Arguments, self._arguments), struct_at(Result, self._result)
         known, context = self._are_known()
         with T.If(known), T.Then():
-            user, items = T.Bind(given[0]), T.Bind(given[1])
+            user, items = T.Bind(given[Arguments.USER]), T.Bind(given[Arguments.ITEMS])
             kind = T.Bind(field_at(items, Object.TYPE))
             is_list, is_tuple = (
                 kind == self._python[place] for place in (PythonApi.LIST, PythonApi.TUPLE)
@@ -77,31 +77,31 @@ class _Rank:
                     with T.Else():
                         call_python(T.Bind(self._python[PythonApi.CLEAR]))
         T.evaluate(T.call_extern("void", wrapping.BARRIER))
-        with T.If(result[0] == 0), T.Then():
+        with T.If(result[Result.OBJECT] == 0), T.Then():
             call = T.Bind(self._python[PythonApi.CALL_METHOD])
             otherwise = T.Bind(self._entry[Entry.ELSE])
             found = call_python(call, otherwise, self._arguments, self._count, self._names)
-            T.buffer_store(result, found, [0])
+            result[Result.OBJECT] = found
 
     def _are_known(self) -> tuple[Any, Any]:
         """Emit whether a user, items, and a context if the model has one are given, in this order,
         by place or name; and the context, 0 if there is none."""
         known, named, context = Cell("int32", 1), Cell("int64", i64(0)), Cell("int64", i64(0))
-        names, given = struct_at(TupleObject, self._names), values_at(self._arguments, "int64")
+        names, given = struct_at(TupleObject, self._names), struct_at(Arguments, self._arguments)
         with T.If(self._names != 0), T.Then():
             named.set(names[TupleObject.COUNT])
         total = T.Bind(self._count + named.get())
-        for place in range(len(ARGUMENTS)):
+        for place in range(_ARGUMENTS):
             is_named = tirx.And(self._count <= place, place < total)
             with T.If(is_named), T.Then():
                 name = T.Bind(names.element_before(TupleObject.VALUES.at(place), self._count))
                 with T.If(name != self._entry[Entry.NAMES.at(place)]), T.Then():
                     known.set(0)
-        with T.If(total == len(ARGUMENTS)), T.Then():
-            last = T.Bind(given[len(ARGUMENTS) - 1])
+        with T.If(total == _ARGUMENTS), T.Then():
+            last = T.Bind(given[Arguments.CONTEXT])
             with T.If(last != self._python[PythonApi.NONE]), T.Then():
                 context.set(last)
-        enough = tirx.And(total >= len(ARGUMENTS) - 1, total <= len(ARGUMENTS))
+        enough = tirx.And(total >= _ARGUMENTS - 1, total <= _ARGUMENTS)
         is_given = tirx.Cast("int64", context.get() != 0)
         wanted = T.Bind(is_given == self._entry[Entry.HAS_CONTEXT])
         taken = tirx.And(tirx.And(known.get() != 0, enough), wanted)
@@ -110,16 +110,11 @@ class _Rank:
     def _answer(self, user: Any, items: Any, context: Any, memory: Any) -> None:
         at, current = kept_words(memory), self._entry.follow(Entry.CURRENT)
         request = struct_at(Request, at)
-        brief, rows = (
-            self._entry.follow(Entry.BRIEF),
-            T.Bind(field_at(items, ListObject.COUNT)),
-        )
-        is_tried = T.Bind(
-            tirx.Or(rows <= brief[BriefRows.MOST], rows >= brief[BriefRows.LEAST_LONG])
-        )
+        brief = self._entry.follow(Entry.BRIEF)
+        tried = is_tried(T.Bind(field_at(items, ListObject.COUNT)), brief)
         version = T.Bind(current[Current.VERSION])
         has_items = tirx.And(version != 0, request[Request.VERSION] == version)
-        with T.If(tirx.And(is_tried, has_items)), T.Then():
+        with T.If(tirx.And(tried, has_items)), T.Then():
             state = T.Bind(current[Current.OBJECT])
             call_python(T.Bind(self._python[PythonApi.INC_REF]), state)
             call_with_barriers(ANSWER_REQUEST, [user, items, context, at, self._result])

@@ -39,18 +39,18 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.entry.brief_calls import is_brief
 from rtcompile.codegen.entry.item_index import LOOK_UP_ITEMS
 from rtcompile.codegen.entry.python_lock import without_lock
 from rtcompile.codegen.entry.serve_features import RequestFeatures, release_stored
+from rtcompile.codegen.entry.stage import stage_rows_name
 from rtcompile.codegen.entry.value_bytes import write_object
 from rtcompile.codegen.features.marshalled import Marshalled
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.stage_main import stage_rows_name
 from rtcompile.codegen.structs import Struct, struct_at
 from runtime.abi.answer import Output
-from runtime.abi.brief_calls import BriefRows
 from runtime.abi.item_index import Action, IdList, IdsOutcome
 from runtime.abi.layout import Field
 from runtime.abi.serve import SERVE, Outcome, Request, StageCall
@@ -158,7 +158,7 @@ class _Request:
         if self._holds_items:
             self._hold(python, held)
         with self._if_done():
-            brief = T.Bind(request[Request.ROWS] <= request.follow(Request.BRIEF)[BriefRows.MOST])
+            brief = is_brief(request[Request.ROWS], request.follow(Request.BRIEF))
             releases = T.Bind(tirx.Select(brief, i64(0), request[Request.READS]))
             turn = T.Bind(tirx.Select(brief, i64(0), request[Request.TURN]))
             with without_lock(releases, python, turn):

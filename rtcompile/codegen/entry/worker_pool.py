@@ -43,10 +43,10 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.entry.python_objects import call_python
+from rtcompile.codegen.entry.stage import stage_arrays, stage_rows_name, stage_tiles_name
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.program import Space, StageProgram
-from rtcompile.codegen.stage_main import stage_arrays, stage_rows_name, stage_tiles_name
 from rtcompile.codegen.structs import Struct, struct_at
 from rtcompile.codegen.word_atomics import await_change, bit_length, now, set_word, swap_word
 from runtime.abi.status import REPORT, Status

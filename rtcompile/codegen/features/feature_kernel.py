@@ -39,6 +39,7 @@ from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.pointers import ANY
 from rtcompile.codegen.structs import Struct
 from rtcompile.features.plan import Feature
+from runtime.abi.extract import Cursor
 from runtime.abi.status import Tallied
 
 __all__ = ["feature_kernel", "kernel_name"]
@@ -126,7 +127,8 @@ def _row_of(start: Any, length: Any, slot: Any) -> Any:
 
 def _reset(cursor_at: Any, start: Any) -> None:
     """The first tile starts the ragged outputs."""
-    cursor = T.decl_buffer((2,), "int64", data=cursor_at)
+    words = T.decl_buffer((Cursor.WORDS,), "int64", data=cursor_at)
+    cursor = Struct(Cursor, words)
     with T.If(start == i64(0)), T.Then():
-        T.buffer_store(cursor, i64(0), [0])
-        T.buffer_store(cursor, i64(0), [1])
+        for field in Cursor.FIELDS:
+            cursor[field] = i64(0)

@@ -1,21 +1,30 @@
-"""Where the numbered keys of a group lie: words in the workspace, see `key_numbers.py`."""
+"""Where the numbered keys of a group lie: structs in the workspace, see `key_numbers.py`.
+
+Kernels alone know them.
+"""
 
 from __future__ import annotations
 
-__all__ = ["HEADER_WORDS", "LEVEL_WORDS", "Of"]
+from runtime.abi.layout import COMPILED, Layout, pointer, structs, word, words
 
-LEVEL_WORDS = 4
-
-
-class Of:
-    """Places in a header. A level's words follow those of the level above."""
-
-    NUMBERED = 0  # 1 or 0
-    NUMBERS = 1  # address of int64 [rows]
-    ROWS_OF = 2  # address of int64 [keys + 1], of the last level: how many rows have each
-    LEVELS = 4
-    SLOTS, LAST, KEYS, COUNT = range(LEVEL_WORDS)
+__all__ = ["KeyHeader", "LevelHeader"]
 
 
-# Two levels at most.
-HEADER_WORDS = 16
+class LevelHeader(Layout, owner=COMPILED):
+    """Of the keys of one level."""
+
+    SLOTS = pointer()
+    LAST = word()
+    KEYS = pointer()
+    COUNT = word()
+
+
+class KeyHeader(Layout, owner=COMPILED):
+    """Of a group of keys. It ends with a cache line."""
+
+    NUMBERED = word()  # 1 or 0
+    NUMBERS = pointer()  # int64 [rows]
+    ROWS_OF = pointer()  # int64 [keys + 1], of the last level: how many rows have each
+    UNUSED = word()
+    LEVELS = structs(LevelHeader, 2)
+    LINE_END = words(4)

@@ -25,13 +25,14 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.features.bucketize import compare_bytes
 from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView, Views
-from rtcompile.codegen.features.key_header import HEADER_WORDS, LEVEL_WORDS, Of
+from rtcompile.codegen.features.key_header import KeyHeader, LevelHeader
 from rtcompile.codegen.features.probe_table import Key, pack, unpack
 from rtcompile.codegen.features.quick_hash import quick_hash
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tir import Cell, add, i64, multiply, u64
 from rtcompile.codegen.features.tokens import Separator, each_token
 from rtcompile.codegen.pointers import ANY, values_at
+from rtcompile.codegen.structs import Struct
 from rtcompile.features.operators import Lookup, Match
 from rtcompile.features.plan import Feature
 from runtime.raw_values import VALUE_SEPARATOR
@@ -71,10 +72,11 @@ class KeyLevel:
         self._text = text
 
     @staticmethod
-    def of(header: Any, level: int, text: Any) -> KeyLevel:
+    def of(header: Struct, level: int, text: Any) -> KeyLevel:
         """That of a header, numbered before."""
-        first = Of.LEVELS + level * LEVEL_WORDS
-        slots, last, keys = (T.Bind(header[first + k]) for k in (Of.SLOTS, Of.LAST, Of.KEYS))
+        words = header.inner(KeyHeader.LEVELS, level)
+        fields = LevelHeader.SLOTS, LevelHeader.LAST, LevelHeader.KEYS
+        slots, last, keys = (T.Bind(words[field]) for field in fields)
         return KeyLevel(slots, last, keys, text)
 
     def find(self, outer: Any, key: Key) -> Any:
@@ -154,13 +156,14 @@ def key_numbers_kernel(count: int, both: bool) -> Any:
         separator = Separator(byte, VALUE_SEPARATOR[0] if both else None)
         places = [T.arg(f"column_{k}", T.int64()) for k in range(count)]
         columns = T.decl_buffer((ANY,), "int64", data=columns_at)
-        header = T.decl_buffer((HEADER_WORDS,), "int64", data=header_at)
+        words = T.decl_buffer((KeyHeader.WORDS,), "int64", data=header_at)
+        header = Struct(KeyHeader, words)
         views = [InputView(EncodedColumn(columns, n, start), False, False) for n in places]
         scratch = Scratch(scratch_at)
         numbers = scratch.reserve(T.Bind(rows * 8))
-        T.buffer_store(header, numbers, [Of.NUMBERS])
+        header[KeyHeader.NUMBERS] = numbers
         rows_of = _rows_of(header, rows, scratch)
-        T.buffer_store(header, i64(1), [Of.NUMBERED])
+        header[KeyHeader.NUMBERED] = i64(1)
         levels = [_level(header, k, rows, scratch, view) for k, view in enumerate(views)]
         counts = [Cell("int64", i64(0)) for _ in views]
         out = values_at(numbers, "int64")
@@ -169,36 +172,34 @@ def key_numbers_kernel(count: int, both: bool) -> Any:
             T.buffer_store(out, number, [i])
             T.buffer_store(rows_of, rows_of[number] + 1, [number])
         for k, met in enumerate(counts):
-            place = Of.LEVELS + k * LEVEL_WORDS + Of.COUNT
-            T.buffer_store(header, met.get(), [place])
+            header.inner(KeyHeader.LEVELS, k)[LevelHeader.COUNT] = met.get()
     return builder.get()
 
 
-def _rows_of(header: Any, rows: Any, scratch: Scratch) -> Any:
+def _rows_of(header: Struct, rows: Any, scratch: Scratch) -> Any:
     """Room for the rows of each key: none so far."""
     at = scratch.reserve(T.Bind((rows + 1) * 8))
-    T.buffer_store(header, at, [Of.ROWS_OF])
+    header[KeyHeader.ROWS_OF] = at
     found = values_at(at, "int64")
     with T.serial(rows + 1) as k:
         T.buffer_store(found, i64(0), [k])
     return found
 
 
-def _level(header: Any, level: int, rows: Any, scratch: Scratch, view: InputView) -> KeyLevel:
+def _level(header: Struct, level: int, rows: Any, scratch: Scratch, view: InputView) -> KeyLevel:
     bits = T.call_llvm_pure_intrin("int64", "llvm.ctlz", rows * 4, tirx.const(False, "bool"))
     slots = T.Bind(i64(1) << (i64(64) - T.Bind(bits)))
     at, last = scratch.reserve(T.Bind(slots * 8)), T.Bind(slots - 1)
     keys = scratch.reserve(T.Bind((rows + 1) * 16))
-    first = Of.LEVELS + level * LEVEL_WORDS
-    for place, value in ((Of.SLOTS, at), (Of.LAST, last), (Of.KEYS, keys)):
-        T.buffer_store(header, value, [first + place])
+    words = header.inner(KeyHeader.LEVELS, level)
+    words[LevelHeader.SLOTS], words[LevelHeader.LAST], words[LevelHeader.KEYS] = at, last, keys
     made = KeyLevel(at, last, keys, view.column.text)
     made.clear()
     return made
 
 
 def _row(
-    header: Any,
+    header: Struct,
     row: Any,
     views: list[InputView],
     separator: Separator,
@@ -212,7 +213,7 @@ def _row(
         begin, size, tokens = (Cell("int64", i64(0)) for _ in range(3))
         _first_token(view, separator, begin, size, tokens)
         with T.If(tokens.get() > 1), T.Then():
-            T.buffer_store(header, i64(0), [Of.NUMBERED])
+            header[KeyHeader.NUMBERED] = i64(0)
         outer = T.Bind(number.get())
         number.set(i64(0))
         reached = tirx.const(True, "bool") if place == 0 else outer != i64(0)
@@ -242,16 +243,17 @@ class KeyNumbers:
     """The numbered keys, in a feature kernel."""
 
     def __init__(self, views: Views) -> None:
-        self._header = header = views.kernel.key_numbers
-        self.numbered = T.Bind(header[Of.NUMBERED] != i64(0))
-        self._numbers = values_at(T.Bind(header[Of.NUMBERS]), "int64")
-        self._rows_of = values_at(T.Bind(header[Of.ROWS_OF]), "int64")
+        words = views.kernel.key_numbers
+        self._header = header = Struct(KeyHeader, words)
+        self.numbered = T.Bind(header[KeyHeader.NUMBERED] != i64(0))
+        self._numbers = header.values(KeyHeader.NUMBERS, "int64")
+        self._rows_of = header.values(KeyHeader.ROWS_OF, "int64")
         reads = [read for read in views.inputs[1:] if isinstance(read, InputView)]
         self.levels = [KeyLevel.of(header, k, r.column.text) for k, r in enumerate(reads)]
 
     def count(self, level: int) -> Any:
         """How many keys a level has: their numbers are 1 and so on."""
-        return T.Bind(self._header[Of.LEVELS + level * LEVEL_WORDS + Of.COUNT])
+        return T.Bind(self._header.inner(KeyHeader.LEVELS, level)[LevelHeader.COUNT])
 
     def of_row(self, row: Any) -> Any:
         """The number of a row's key."""

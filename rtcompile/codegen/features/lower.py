@@ -17,7 +17,7 @@ from rtcompile.codegen.features.group_lengths import (
     group_lengths_kernel_name,
 )
 from rtcompile.codegen.features.joined_map import BYTES_A_ROW
-from rtcompile.codegen.features.key_header import HEADER_WORDS
+from rtcompile.codegen.features.key_header import KeyHeader
 from rtcompile.codegen.features.key_numbers import (
     bytes_a_row,
     has_key_numbers,
@@ -41,6 +41,7 @@ from rtcompile.codegen.program import (
     Port,
     Space,
     StageProgram,
+    table_entry,
 )
 from rtcompile.features.column_specs import column_readers, column_spec
 from rtcompile.features.plan import Constant, Feature, Input
@@ -65,7 +66,7 @@ def _sorted(calls: Iterable[KernelCall | CallLoop]) -> list[KernelCall | CallLoo
 
 def _place(output: int) -> Pointer:
     """An output's entry in the table of outputs."""
-    return Pointer(Space.OUTPUT_TABLE, 2 * output)
+    return table_entry(Space.OUTPUT_TABLE, output)
 
 
 @dataclass
@@ -250,7 +251,7 @@ class FeatureStage:
             if name not in self._program.kernels:
                 self._program.kernels[name] = key_numbers_kernel(count, both)
             header = Pointer(Space.WORKSPACE, self._program.workspace_bytes)
-            self._program.workspace_bytes += 8 * HEADER_WORDS
+            self._program.workspace_bytes += 8 * KeyHeader.WORDS
             self._program.row_scratch += bytes_a_row(count)
             pointers = (_COLUMNS, _SCRATCH, header)
             call = KernelCall(name, pointers, 1, scalars, with_start=True, whole=True)

@@ -19,7 +19,7 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.features.bucketize import compare_bytes
 from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView
-from rtcompile.codegen.features.key_header import HEADER_WORDS, Of
+from rtcompile.codegen.features.key_header import KeyHeader
 from rtcompile.codegen.features.map_parts import (
     INNER_PARTS,
     OUTER_PARTS,
@@ -213,7 +213,8 @@ def table_kernel(kind: str) -> Any:
         headers = T.decl_buffer((ANY,), "int64", data=headers_at)
         read = Cell("int32", tirx.Cast("int32", groups == i64(0)))
         with T.serial(groups) as group:
-            numbered = headers[group * HEADER_WORDS + Of.NUMBERED] != i64(0)
+            header = Struct(KeyHeader, headers, group * KeyHeader.WORDS)
+            numbered = header[KeyHeader.NUMBERED] != i64(0)
             with T.If(tirx.Not(numbered)), T.Then():
                 read.set(1)
         with T.If(tirx.And(view.column.mode == i64(Mode.ONE), read.get() != 0)), T.Then():

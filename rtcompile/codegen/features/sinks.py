@@ -26,6 +26,7 @@ from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import ANY
 from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.table_format import TableFormat, TableReader
+from runtime.abi.extract import Cursor
 from runtime.abi.status import Code
 
 __all__ = [
@@ -130,26 +131,26 @@ class Sink(ABC):
 
 
 class RaggedSink(Sink):
-    """values[cursor[0]++] = id; counts[cursor[1]++] = how many."""
+    """values[cursor[VALUES]++] = id; counts[cursor[ENTRIES]++] = how many."""
 
     def put(self, code: Any, weight: Any) -> None:
         """Append."""
-        values, cursor = self._buffers[0], self._buffers[-1]
-        at = T.Bind(cursor[0])
+        values, cursor = self._buffers[0], Struct(Cursor, self._buffers[-1])
+        at = T.Bind(cursor[Cursor.VALUES])
         T.buffer_store(values, tirx.Cast(self._shape.dtype, code), [at])
         if self._shape.weighted:
             one = tirx.const(1, "float32")
             single = one if weight is None else tirx.Cast("float32", weight)
             T.buffer_store(self._buffers[1], single, [at])
-        T.buffer_store(cursor, at + 1, [0])
+        cursor[Cursor.VALUES] = at + 1
         self.count.add(1)
 
     def close(self) -> None:
         """Append the count."""
-        counts, cursor = self._buffers[-2:]
-        at = T.Bind(cursor[1])
+        counts, cursor = self._buffers[-2], Struct(Cursor, self._buffers[-1])
+        at = T.Bind(cursor[Cursor.ENTRIES])
         T.buffer_store(counts, self.count.get(), [at])
-        T.buffer_store(cursor, at + 1, [1])
+        cursor[Cursor.ENTRIES] = at + 1
 
     def skip(self, slot: Any) -> None:
         """Ragged sequences have no places without elements."""
@@ -308,14 +309,14 @@ class DenseSink(Sink):
 
 
 class RaggedDenseSink(Sink):
-    """values[cursor[0]++] = number."""
+    """values[cursor[VALUES]++] = number."""
 
     def put_number(self, number: Any) -> None:
         """Append."""
-        values, cursor = self._buffers
-        at = T.Bind(cursor[0])
+        values, cursor = self._buffers[0], Struct(Cursor, self._buffers[1])
+        at = T.Bind(cursor[Cursor.VALUES])
         T.buffer_store(values, number, [at])
-        T.buffer_store(cursor, at + 1, [0])
+        cursor[Cursor.VALUES] = at + 1
 
     def close(self) -> None:
         """Every element has the same width."""

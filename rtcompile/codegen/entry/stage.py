@@ -35,8 +35,10 @@ from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.pointers import ANY, pointer_to
 from rtcompile.codegen.probes import emit_probed, status_words
 from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, StageProgram
+from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.tensor_main import Array, tensor_main
 from rtcompile.codegen.word_atomics import next_tile
+from runtime.abi.stage import PortEntry
 from runtime.abi.status import Status
 
 __all__ = [
@@ -119,7 +121,7 @@ def stage_arrays(program: StageProgram, constants_bytes: int) -> list[Array]:
     )
     for is_table, ports, table, each in sides:
         if is_table:
-            found.append((table, max(2 * len(ports), 1), "int64"))
+            found.append((table, max(PortEntry.WORDS * len(ports), 1), "int64"))
         else:
             found += [(_port(each, i), None, _bits_of(port.dtype)) for i, port in enumerate(ports)]
     return found
@@ -185,11 +187,12 @@ class _Emitter:
         if pointer.space == Space.INPUTS:
             return T.address_of(self._buffers[Space.INPUT_TABLE][0])
         if pointer.space in (Space.INPUT_TABLE, Space.OUTPUT_TABLE):
-            table = self._buffers[pointer.space]
-            return pointer_to(T.Bind(table[offset] + start * table[offset + 1]))
+            port = Struct(PortEntry, self._buffers[pointer.space], offset)
+            at = port[PortEntry.ADDRESS] + start * port[PortEntry.ROW_BYTES]
+            return pointer_to(T.Bind(at))
         if pointer.space not in (Space.INPUT, Space.OUTPUT):
             return T.address_of(self._buffers[pointer.space][offset])
         is_input = pointer.space == Space.INPUT
-        port = (self._program.inputs if is_input else self._program.outputs)[pointer.index]
+        given = (self._program.inputs if is_input else self._program.outputs)[pointer.index]
         buffer = self._buffers[_port(pointer.space, pointer.index)]
-        return T.address_of(buffer[0 if port.per_request else start * port.row_elements])
+        return T.address_of(buffer[0 if given.per_request else start * given.row_elements])
