@@ -243,15 +243,34 @@ def rank_command(
 @main.command("extract")
 @click.argument("config", type=_PATH)
 @click.argument("input", type=_PATH)
-@click.option("-o", "--output", required=True, type=_PATH, help="Features (.parquet, .jsonl).")
+@click.option(
+    "-o", "--output", required=True, type=_PATH, help="Features (.parquet, .jsonl, .arrows)."
+)
+@click.option(
+    "--input-format",
+    type=click.Choice(("parquet", "csv", "jsonl")),
+    help="[default: by suffix; of a stream jsonl]",
+)
+@click.option(
+    "--output-format",
+    type=click.Choice(("parquet", "jsonl", "arrow")),
+    help="arrow: a stream of Arrow's IPC format. [default: by suffix; of a stream jsonl]",
+)
 @click.option("--workers", type=click.IntRange(1), help="Processes. [default: one a core]")
 @_STRICT
 def extract_command(
-    config: Path, input: Path, output: Path, workers: int | None, strict: bool
+    config: Path,
+    input: Path,
+    output: Path,
+    input_format: str | None,
+    output_format: str | None,
+    workers: int | None,
+    strict: bool,
 ) -> None:
     """Extract the features of CONFIG, an fg.json or an artifact, from the rows of INPUT.
 
-    INPUT is .parquet, .csv or .jsonl of any size. An interrupted run goes on where it was.
+    INPUT is .parquet, .csv or .jsonl of any size. `-` is stdin and stdout; to a pipe or a device
+    features go chunk by chunk. To a file, an interrupted run goes on where it was.
     """
     from rtcompile.console import console, progress_bar
     from rtcompile.offline.extract_file import extract_file
@@ -262,6 +281,8 @@ def extract_command(
             config,
             input,
             output,
+            input_form=input_format,
+            output_form=output_format,
             workers=workers,
             strict=strict,
             progress=advance,

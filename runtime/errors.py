@@ -46,9 +46,16 @@ class TargetError(ArtifactError):
 
 
 class RequestError(InferenceError):
-    """A request, an item or an input array is malformed."""
+    """A request, an item or an input array is malformed.
+
+    `without_row`: the message without the row in it, for who tells that otherwise.
+    """
 
     exit_code = 83
+
+    def __init__(self, message: str = "", without_row: str = "") -> None:
+        super().__init__(message)
+        self.without_row = short_message(without_row or message)
 
 
 class UnknownIdError(RequestError):

@@ -16,30 +16,33 @@ from runtime.abi.status import SHOWN_BYTES, Code, Status, Tallied
 from runtime.errors import RequestError
 from runtime.shorten import short_repr
 
-__all__ = ["UnparsedValues", "unparsed_error", "unparsed_message"]
+__all__ = ["UnparsedValues", "unparsed_error", "unparsed_value"]
 
 
-def unparsed_message(feature: str, where: str, row: int, value: object) -> str:
+def unparsed_value(feature: str, where: str, row: int, value: object) -> RequestError:
     """What is told of a value. `where` names its column."""
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
-    return f"feature {feature!r}: {where}, row {row}: {short_repr(text)} cannot be read"
+    return _error(f"feature {feature!r}: {where}", ", ", row, f"{short_repr(text)} cannot be read")
+
+
+def _error(who: str, between: str, row: int, what: str) -> RequestError:
+    return RequestError(f"{who}{between}row {row}: {what}", f"{who}: {what}")
 
 
 def unparsed_error(feature: str, words: Words) -> RequestError:
     """What the status of a stage tells of the first value that could not be read."""
     row, size = words[Status.ROW], words[Tallied.SIZE]
+    who = f"feature {feature!r}"
     if words[Status.CODE] == Code.UNEQUAL:
-        return RequestError(
-            f"feature {feature!r}: row {row}: {size} elements beside {words[Tallied.TEXT]} of what "
-            "they belong to"
-        )
+        longest = words[Tallied.TEXT]
+        return _error(who, ": ", row, f"{size} elements beside {longest} of what they belong to")
     if words[Status.CODE] == Code.NO_ID:
         number = struct.unpack("d", struct.pack("q", words[Status.GIVEN]))[0]
-        return RequestError(f"feature {feature!r}: row {row}: {number:.9g} is no 64-bit integer")
+        return _error(who, ": ", row, f"{number:.9g} is no 64-bit integer")
     shown = bytes(words[Tallied.TEXT.at(k)] for k in range(min(size, SHOWN_BYTES)))
     text = f"{short_repr(shown.decode('utf-8', 'backslashreplace'))}"
     more = f"... ({size:,} bytes)" if size > len(shown) else ""
-    return RequestError(f"feature {feature!r}: row {row}: {text}{more} cannot be read")
+    return _error(who, ": ", row, f"{text}{more} cannot be read")
 
 
 class UnparsedValues:
@@ -56,7 +59,7 @@ class UnparsedValues:
         """Count a value for the features that read it. Raises RequestError where strict."""
         for feature in features:
             if self.strict:
-                raise RequestError(unparsed_message(feature, where(), row, value))
+                raise unparsed_value(feature, where(), row, value)
             with self._lock:
                 self._counts[feature] += 1
 

@@ -13,41 +13,22 @@ import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import pyarrow.parquet
+from typing import Any, BinaryIO
 
 from rtcompile.counts_summary import Counters
-from rtcompile.errors import DataError, OutputError
-from rtcompile.output_file import is_stream, write_atomically
+from rtcompile.errors import OutputError
+from rtcompile.offline.feature_writers import TableWriter, table_bytes, tables_of
+from rtcompile.output_file import write_atomically
 
-__all__ = ["SUFFIXES", "Parts", "write_part"]
-
-SUFFIXES = (".parquet", ".jsonl")
-
-
-def write_part(path: Path, suffix: str, table: Any) -> None:
-    """Write one part. Raises OutputError."""
-    if suffix == ".parquet":
-        sink = pyarrow.BufferOutputStream()
-        pyarrow.parquet.write_table(table, sink, compression="zstd")
-        data = sink.getvalue().to_pybytes()
-    else:
-        data = "".join(f"{json.dumps(row)}\n" for row in table.to_pylist()).encode()
-    write_atomically(path, [(0, data)], len(data))
+__all__ = ["Parts"]
 
 
 class Parts:
-    """The parts of one output. `identity`: text that is equal where parts may be used again."""
+    """The parts of one output, a file. `form`: of `feature_writers.FORMATS`; `identity`: text that
+    is equal where parts may be used again."""
 
-    def __init__(self, output: Path, identity: str) -> None:
-        if output.suffix not in SUFFIXES:
-            raise DataError(f"{output}: features are written as {' or '.join(SUFFIXES)}")
-        if is_stream(output):
-            raise DataError(
-                f"{output}: a pipe or a device; features are put together from parts: give a file"
-            )
-        self._output, self._identity = output, identity
+    def __init__(self, output: Path, form: str, identity: str) -> None:
+        self._output, self._form, self._identity = output, form, identity
         self.folder = output.with_name(f"{output.name}.parts")
 
     def open(self) -> None:
@@ -69,6 +50,11 @@ class Parts:
         """Where part `index` is, or is to be."""
         return self.folder / f"{index:06d}"
 
+    def write(self, index: int, table: Any) -> None:
+        """Part `index`. Raises OutputError."""
+        data = table_bytes(self._form, table)
+        write_atomically(self.path(index), [(0, data)], len(data))
+
     def write_counters(self, index: int, counters: Counters) -> None:
         """Before part `index` is written. Raises OutputError."""
         data = json.dumps(counters).encode()
@@ -87,13 +73,8 @@ class Parts:
         temporary = self.folder / "whole"
         paths = [self.path(index) for index in range(count)]
         try:
-            if self._output.suffix == ".parquet":
-                _join_parquet(temporary, paths)
-            else:
-                with temporary.open("wb") as whole:
-                    for path in paths:
-                        with path.open("rb") as part:
-                            shutil.copyfileobj(part, whole)
+            with temporary.open("wb") as whole:
+                self._join(whole, paths)
             temporary.replace(self._output.resolve())  # a link stays
             shutil.rmtree(self.folder)
         except OSError as error:
@@ -101,16 +82,14 @@ class Parts:
                 f"{self._output}: cannot be written: {error.strerror or error}"
             ) from error
 
-
-def _join_parquet(whole: Path, paths: Iterable[Path]) -> None:
-    """The parts' row groups, one part in memory at a time."""
-    writer = None
-    try:
+    def _join(self, whole: BinaryIO, paths: Iterable[Path]) -> None:
+        """The parts one after another, one in memory at a time."""
+        if self._form == "jsonl":
+            for path in paths:
+                with path.open("rb") as part:
+                    shutil.copyfileobj(part, whole)
+            return
+        writer, read = TableWriter(self._form, whole), tables_of(self._form)
         for path in paths:
-            table = pyarrow.parquet.read_table(path)
-            if writer is None:
-                writer = pyarrow.parquet.ParquetWriter(whole, table.schema, compression="zstd")
-            writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
+            writer.write(read(path))
+        writer.close()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
 import pickle
 import signal
+import stat
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +24,8 @@ import pytest
 
 from rtcompile.errors import DataError
 from rtcompile.features import compile_features
-from rtcompile.offline import extract_file as offline
 from rtcompile.offline.extract_file import extract_file
+from rtcompile.offline.parts import Parts
 
 CONFIG: dict[str, Any] = {
     "features": [
@@ -148,24 +154,23 @@ def test_an_interrupted_run_goes_on(
     folder: Path, tmp_path: Path, expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "f.parquet"
-    written = []
-    write = offline.write_part
+    written, most = list[int](), 3
+    write = Parts.write
 
-    def count(path: Path, suffix: str, table: Any) -> None:
-        if len(written) == 3:
+    def count(parts: Parts, index: int, table: Any) -> None:
+        if len(written) == most:
             raise KeyboardInterrupt
-        written.append(path.name)
-        write(path, suffix, table)
+        written.append(index)
+        write(parts, index, table)
 
-    monkeypatch.setattr(offline, "write_part", count)
+    monkeypatch.setattr(Parts, "write", count)
     arguments = (folder / "fg.json", folder / "rows.parquet", output)
     with pytest.raises(KeyboardInterrupt):
         extract_file(*arguments, workers=1, chunk_rows=50)
     assert not output.exists()
-    written.insert(0, "")  # so that the second run may write the two that are left
-    monkeypatch.setattr(offline, "write_part", lambda *a: (written.append(a[0].name), write(*a)))
+    most = 5
     assert extract_file(*arguments, workers=1, chunk_rows=50) == ROWS
-    assert written == ["", "000000", "000001", "000002", "000003", "000004"]
+    assert written == [0, 1, 2, 3, 4]
     assert pyarrow.parquet.read_table(output).equals(expected)
 
 
@@ -228,7 +233,7 @@ def test_no_rows(folder: Path, tmp_path: Path, expected: Any) -> None:
         (
             "rows.jsonl",
             '{"tags": {}, "price": [{}], "place": 0, "clicks": 0, "prices": 0}',
-            "rows 1 to 1: column 'price': dict is not a value",
+            "line 1: column 'price': dict is not a value",
         ),
     ],
 )
@@ -270,5 +275,113 @@ def test_what_became_of_values_is_summed(folder: Path, tmp_path: Path, workers: 
         run(progress=stop)
     run()
     assert found[-1]["price"] == {"defaulted": missing, "unparsed": 5}
-    with pytest.raises(DataError, match=r"feature 'price': column 'price', row \d+: 'x'"):
+    # In the second row of the file's first chunk that has one.
+    with pytest.raises(DataError, match=r"line 10: feature 'price': column 'price': 'x' cannot"):
         run(strict=True)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_the_row_of_the_file_is_named(folder: Path, tmp_path: Path, name: str) -> None:
+    rows = _rows()
+    rows[171]["clicks"] = "1;2;99999999999999999999"
+    table, source = pyarrow.Table.from_pylist(rows), tmp_path / name
+    write = pyarrow.csv.write_csv if name == "rows.csv" else pyarrow.parquet.write_table
+    write(table, source)
+    arguments: dict[str, Any] = {"workers": 1, "strict": True, "chunk_rows": 64}
+    with pytest.raises(DataError, match=r"row 172: feature 'clicks': '99999999999999999999' ca"):
+        extract_file(folder / "fg.json", source, tmp_path / "f.jsonl", **arguments)
+
+
+def test_a_column_of_a_wrong_type_is_of_no_row(folder: Path, tmp_path: Path) -> None:
+    dates = pyarrow.array([datetime.date(2024, 1, 1)] * ROWS)
+    table = pyarrow.Table.from_pylist(_rows()).drop_columns("price").append_column("price", dates)
+    pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match=r"rows\.parquet: column 'price': date32"):
+        extract_file(folder / "fg.json", tmp_path / "rows.parquet", tmp_path / "f.jsonl", workers=1)
+
+
+@contextmanager
+def _pipe(path: Path, data: bytes | None = None) -> Iterator[list[bytes]]:
+    """A named pipe that a thread writes the data to, or reads to its end."""
+    os.mkfifo(path)
+    found: list[bytes] = []
+    work = (lambda: path.write_bytes(data)) if data else lambda: found.append(path.read_bytes())
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    yield found
+    thread.join(30)
+
+
+@pytest.mark.parametrize(
+    ("form", "workers"),
+    [("jsonl", 1), ("arrow", 1), ("parquet", 1), pytest.param("arrow", 2, marks=pytest.mark.slow)],
+)
+def test_features_to_a_pipe(
+    folder: Path, tmp_path: Path, expected: Any, form: str, workers: int
+) -> None:
+    arguments: dict[str, Any] = {"workers": workers, "output_form": form, "chunk_rows": 60}
+    with _pipe(tmp_path / "pipe") as found:
+        source = folder / "rows.parquet"
+        assert extract_file(folder / "fg.json", source, tmp_path / "pipe", **arguments) == ROWS
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+    whole = found[0]
+    if form == "jsonl":
+        assert [json.loads(line) for line in whole.splitlines()] == expected.to_pylist()
+    elif form == "arrow":
+        assert pyarrow.ipc.open_stream(whole).read_all().equals(expected)
+    else:
+        assert pyarrow.parquet.read_table(pyarrow.BufferReader(whole)).equals(expected)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_rows_from_a_pipe(folder: Path, tmp_path: Path, expected: Any, form: str) -> None:
+    data, output = (folder / f"rows.{form}").read_bytes(), tmp_path / "f.arrows"
+    arguments: dict[str, Any] = {"workers": 1, "input_form": form, "chunk_rows": 60}
+    with _pipe(tmp_path / "pipe", data):
+        assert extract_file(folder / "fg.json", tmp_path / "pipe", output, **arguments) == ROWS
+    assert pyarrow.ipc.open_stream(output.read_bytes()).read_all().equals(expected)
+
+
+def test_parquet_from_a_pipe_is_refused(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match="a pipe or a device; Parquet is read from its end"):
+        extract_file(folder / "fg.json", tmp_path / "rows.parquet", tmp_path / "f.jsonl")
+
+
+def test_no_rows_to_a_pipe(folder: Path, tmp_path: Path, expected: Any) -> None:
+    (tmp_path / "rows.csv").write_text("tags,price,place,clicks,prices\n")
+    with _pipe(tmp_path / "pipe") as found:
+        arguments = (folder / "fg.json", tmp_path / "rows.csv", tmp_path / "pipe")
+        assert extract_file(*arguments, output_form="arrow") == 0
+    # Parquet calls the values of a list by another name.
+    types = _types(pyarrow.ipc.open_stream(found[0]).read_all())
+    assert {n: t.replace("item:", "element:") for n, t in types.items()} == _types(expected)
+
+
+@pytest.mark.slow
+def test_standard_input_and_output(folder: Path, expected: Any) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "rtcompile",
+        "extract",
+        str(folder / "fg.json"),
+        "-",
+        "-o",
+        "-",
+    ]
+    lines = (folder / "rows.jsonl").read_bytes()
+    ended = subprocess.run(command, input=lines, capture_output=True, check=True)
+    assert [json.loads(line) for line in ended.stdout.splitlines()] == expected.to_pylist()
+    assert b"250 rows" in ended.stderr
+    # A reader that has enough.
+    shown = subprocess.run(
+        f"{' '.join(command)} --output-format parquet | head -c 10",
+        check=False,
+        shell=True,
+        input=lines * 500,
+        capture_output=True,
+    )
+    assert shown.stdout[:4] == b"PAR1"
+    assert b"Traceback" not in shown.stderr
