@@ -38,7 +38,7 @@ CHECKS = (CHECK_INDEX, CHECK_NUMBER, CHECK_DIVISOR)
 
 def array_digest(array: npt.NDArray[Any]) -> bytes:
     """A key for the values of an array."""
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
+    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).digest()
 
 
 def index_extents(symbol: str) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from tvm import relax, tirx
 from tvm.ir import GenericConst, IRModule
@@ -40,8 +41,14 @@ def kernel_symbol(expression: Any) -> str:
 
 
 def constant_array(expression: Any) -> npt.NDArray[Any] | None:
-    """The value of a constant, or None where `expression` is not one."""
-    return expression.value.numpy() if isinstance(expression, GenericConst) else None
+    """The value of a constant, not to be written to, or None where `expression` is not one."""
+    if not isinstance(expression, GenericConst):
+        return None
+    if str(expression.value.dtype) == "bfloat16":
+        return expression.value.numpy()
+    array: npt.NDArray[Any] = np.from_dlpack(expression.value)  # a table is not copied
+    array.flags.writeable = False
+    return array
 
 
 def shape_of(expression: Any) -> tuple[Any, ...] | None:

@@ -36,6 +36,7 @@ from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
+from rtcompile.pieces import Sections
 from rtcompile.quantize.imported import ImportedLayers, imported_layers
 from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
 from rtcompile.table_dtypes import TableDtypes, table_dtypes
@@ -59,7 +60,7 @@ class Candidate:
     """What one compilation made: the artifact's parts, and what the kernels read of its tables."""
 
     manifest: dict[str, Any]
-    sections: dict[str, bytes]
+    sections: Sections
     stored_tables: Mapping[str, npt.NDArray[np.float32]]
 
 
@@ -147,7 +148,7 @@ class Compiler:
                 probes = add_probes(program, self._target.machine)
                 stages.descriptions[program.name]["probes"] = probes
         assets = _assets(self.plan, constants)
-        data = constants.to_bytes()
+        data = constants.to_pieces()
         self._progress("compile")
         library = compile_stages(stages.programs, len(data), self._target)
         manifest = {
@@ -155,7 +156,7 @@ class Compiler:
             "assets": assets,
             "tuning": describe_choices(choices),
         }
-        sections = {"module": library, "constants": data}
+        sections: Sections = {"module": library, "constants": data}
         return Candidate(manifest, sections, constants.stored_values())
 
     def stored(self, candidate: Candidate) -> Original | None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import numpy_helper
 from safetensors import SafetensorError, safe_open
 
 from rtcompile.errors import EmbeddingsError
+from rtcompile.frontends.onnx.tensors import array_of
 
 __all__ = ["EmbeddingTables", "graph_tables", "load_tables", "table_files"]
 
@@ -72,7 +72,7 @@ def _table(file: Path, name: str, tensors: Any) -> npt.NDArray[np.float32]:
 def graph_tables(model: Any) -> EmbeddingTables:
     """The float matrices among a graph's initializers."""
     tables = {
-        tensor.name: np.asarray(numpy_helper.to_array(tensor), np.float32)
+        tensor.name: np.asarray(array_of(tensor), np.float32)
         for tensor in model.graph.initializer
         if len(tensor.dims) == 2 and tensor.data_type == 1
     }

@@ -8,13 +8,14 @@ from typing import Any
 
 import runtime
 from rtcompile.artifact import write_artifact
+from rtcompile.pieces import Sections
 from rtcompile.scratch_folder import scratch_folder
 
 __all__ = ["loaded"]
 
 
 @contextmanager
-def loaded(manifest: dict[str, Any], sections: dict[str, bytes]) -> Iterator[runtime.Ranker]:
+def loaded(manifest: dict[str, Any], sections: Sections) -> Iterator[runtime.Ranker]:
     """The parts of an artifact, loaded from a file that goes when it is no longer used."""
     with scratch_folder() as folder:
         path = folder / "candidate.rtc"

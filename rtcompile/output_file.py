@@ -18,7 +18,7 @@ import re
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,7 +39,7 @@ class Output:
     def __init__(self, path: Path, file: BinaryIO, is_stream: bool) -> None:
         self.path, self.is_stream, self.file = path, is_stream, file
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append the bytes."""
         with _refusals(self.path):
             self.file.write(data)
@@ -132,15 +132,8 @@ def _descriptor(path: Path) -> int | None:
     return None
 
 
-def write_atomically(path: Path, parts: list[tuple[int, bytes]], size: int) -> None:
-    """Write `parts` at their ascending offsets into an output of `size` bytes, zeros between them.
-
-    Raises OutputError; then `path` is what it was.
-    """
+def write_atomically(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write `pieces` behind one another. Raises OutputError; then `path` is what it was."""
     with open_output(path) as output:
-        at = 0
-        for offset, data in parts:
-            output.write(bytes(offset - at))
-            output.write(data)
-            at = offset + len(data)
-        output.write(bytes(size - at))
+        for piece in pieces:
+            output.write(piece)

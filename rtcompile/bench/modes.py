@@ -72,4 +72,4 @@ def write_figures(path: Path | None, figures: object) -> None:
     """As JSON, where a path is given."""
     if path is not None:
         data = json.dumps(figures, indent=1).encode()
-        write_atomically(path, [(0, data)], len(data))
+        write_atomically(path, [data])

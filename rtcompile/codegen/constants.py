@@ -16,6 +16,7 @@ from rtcompile.codegen.pack_table import pack_table, unpack_table
 from rtcompile.codegen.program import Pointer, Space, align
 from rtcompile.codegen.table_format import TableFormat
 from rtcompile.errors import EmbeddingsError
+from rtcompile.pieces import Pieces
 from rtcompile.table_dtypes import TableDtypes
 from runtime.artifact import PAGE
 
@@ -55,9 +56,9 @@ class ConstantStore:
     def __init__(self, dtypes: TableDtypes | None = None) -> None:
         self._dtypes = dtypes or TableDtypes()
         self._originals: dict[str, npt.NDArray[np.float32]] = {}
-        self._packed: dict[str, bytes] = {}
+        self._packed: dict[str, npt.NDArray[np.uint8]] = {}
         self._unnamed: set[str] = set()
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | npt.NDArray[np.uint8]] = []
         self._places: dict[bytes, int] = {}
         self._size = 0
         self.tables: list[Table] = []
@@ -84,7 +85,7 @@ class ConstantStore:
         stored = TableFormat(dtype, dimension)
         if name is None:
             self._unnamed.add(label)
-        self._packed[label] = pack_table(label, table, stored).tobytes()
+        self._packed[label] = pack_table(label, table, stored)
         self._originals[label] = table
         offset = self._append(self._packed[label])
         self.tables.append(Table(label, offset, rows, stored, note))
@@ -107,22 +108,20 @@ class ConstantStore:
     def stored_values(self) -> dict[str, npt.NDArray[np.float32]]:
         """What kernels read of each table that is not in fp32, by its name."""
         return {
-            table.name: unpack_table(
-                np.frombuffer(self._packed[table.name], np.uint8), table.format
-            )
+            table.name: unpack_table(self._packed[table.name], table.format)
             for table in self.tables
             if table.format.dtype != "fp32"
         }
 
-    def _append(self, data: bytes) -> int:
+    def _append(self, data: bytes | npt.NDArray[np.uint8]) -> int:
         offset = self._size
         # One vector behind each constant, so that a kernel may read past a short last one.
         padded = align(max(len(data), 1))
-        self._parts.append(data + bytes(padded - len(data)))
+        self._parts += [data, bytes(padded - len(data))]
         self._size += padded
         return offset
 
-    def to_bytes(self) -> bytes:
+    def to_pieces(self) -> Pieces:
         """The whole block, whole pages long, so that it can be mapped from a file.
 
         What is added afterwards comes behind it: a later block begins with all of this one.
@@ -130,4 +129,8 @@ class ConstantStore:
         fill = -self._size % PAGE if self._size else PAGE
         self._parts.append(bytes(fill))
         self._size += fill
-        return b"".join(self._parts)
+        return Pieces(self._parts)
+
+    def to_bytes(self) -> bytes:
+        """`to_pieces`, joined."""
+        return self.to_pieces().joined()

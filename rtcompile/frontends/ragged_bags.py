@@ -8,63 +8,25 @@ Both of torch's exporters write nn.EmbeddingBag with offsets so, in several ways
 an offset behind the last bag. Ids and weights, `flat` inputs, have an own length, as all rows share
 them; a row of the request is a bag's bounds, so rows do not read one another.
 
-What a loop computes is not told from how it is written. It is proposed from what the loop reads,
-one table, ids, offsets, perhaps weights, and held to what it answers, on bags of all kinds.
+What a loop computes, `recognise_bag` finds out.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
+from onnx import TensorProto, helper
 
 from relay_passes.embedding_bags import RaggedInput
 from rtcompile.errors import UnsupportedError
-from rtcompile.frontends.bag_function import BAGS, NO_PADDING, WEIGHTED, bag_function
+from rtcompile.frontends.bag_function import bag_function
 from rtcompile.frontends.graph_edit import needed_nodes, node_name, with_nodes
-from rtcompile.frontends.loop_turns import attributes_of, constant_of
+from rtcompile.frontends.recognise_bag import INTEGERS, Bag, BagLoop, recognised
 from rtcompile.frontends.settle_shapes import DOMAIN
 from rtcompile.frontends.shape_facts import reads_of
 
 __all__ = ["with_bags"]
-
-Array = npt.NDArray[Any]
-
-_INTEGERS = (TensorProto.INT32, TensorProto.INT64)
-# A proposal is held on a table of as many rows as the model's, or, of more elements, of a few.
-_MOST_ELEMENTS, _FEW_ROWS = 1 << 22, 64
-# Ids a bag: what has none apart, as some graphs have no answer for it.
-_FULL = (3, 5, 1, 4, 2, 6)
-_WITH_EMPTY = (0, 3, 0, 0, 5, 1, 0)
-
-
-@dataclass(frozen=True)
-class _Loop:
-    """What a loop that may be of bags reads; `result` is what it gives, [bags, d]."""
-
-    result: str
-    nodes: tuple[Any, ...]
-    table: Any
-    integers: tuple[Any, Any]
-    weights: str | None
-
-
-@dataclass(frozen=True)
-class _Bag:
-    """A proposal that held."""
-
-    ids: str
-    ragged: RaggedInput
-    operator: str
-    padding: int
-    empty: float
 
 
 def with_bags(model: Any, opset: int) -> tuple[Any, tuple[RaggedInput, ...]]:
@@ -73,7 +35,7 @@ def with_bags(model: Any, opset: int) -> tuple[Any, tuple[RaggedInput, ...]]:
 
     Raises UnsupportedError where another node reads what is cut into bags.
     """
-    found = [(loop, bag) for loop in _loops(model) if (bag := _recognised(model, loop, opset))]
+    found = [(loop, bag) for loop in _loops(model) if (bag := recognised(model, loop, opset))]
     if not found:
         return model, ()
     replaced = {loop.result: _node(loop, bag) for loop, bag in found}
@@ -82,14 +44,13 @@ def with_bags(model: Any, opset: int) -> tuple[Any, tuple[RaggedInput, ...]]:
     operators = sorted({bag.operator for _, bag in found})
     rewritten.functions.extend(bag_function(operator, opset) for operator in operators)
     rewritten.opset_import.append(helper.make_opsetid(DOMAIN, 1))
-    ragged = _joined([bag.ragged for _, bag in found])
+    ragged = _joined([_ragged(loop, bag) for loop, bag in found])
     _set_inputs(rewritten, ragged)
     return rewritten, ragged
 
 
-def _node(loop: _Loop, bag: _Bag) -> Any:
-    inputs = [loop.table.name, bag.ids, bag.ragged.offsets]
-    inputs += [loop.weights] if loop.weights and bag.operator == WEIGHTED else []
+def _node(loop: BagLoop, bag: Bag) -> Any:
+    inputs = [loop.table.name, bag.ids, bag.offsets, *([loop.weights] if loop.weights else [])]
     return helper.make_node(
         bag.operator,
         inputs,
@@ -99,6 +60,11 @@ def _node(loop: _Loop, bag: _Bag) -> Any:
         padding=bag.padding,
         empty=bag.empty,
     )
+
+
+def _ragged(loop: BagLoop, bag: Bag) -> RaggedInput:
+    flat = (bag.ids, loop.weights) if loop.weights else (bag.ids,)
+    return RaggedInput(bag.offsets, flat, bag.last)
 
 
 def _joined(found: list[RaggedInput]) -> tuple[RaggedInput, ...]:
@@ -113,10 +79,7 @@ def _joined(found: list[RaggedInput]) -> tuple[RaggedInput, ...]:
     return tuple(joined.values())
 
 
-# -- loops that may be of bags ---------------------------------------------------------------------
-
-
-def _loops(model: Any) -> Iterator[_Loop]:
+def _loops(model: Any) -> Iterator[BagLoop]:
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     inputs = {value.name: value for value in graph.input if value.name not in constants}
@@ -132,158 +95,13 @@ def _loops(model: Any) -> Iterator[_Loop]:
         read = [inputs[name] for name in inputs if name in reads]
         tables = [constants[name] for name in constants if name in reads]
         tables = [t for t in tables if len(t.dims) == 2 and t.data_type == TensorProto.FLOAT]
-        integers = [v for v in read if v.type.tensor_type.elem_type in _INTEGERS]
+        integers = [v for v in read if v.type.tensor_type.elem_type in INTEGERS]
         floats = [v for v in read if v.type.tensor_type.elem_type == TensorProto.FLOAT]
         lists = all(len(v.type.tensor_type.shape.dim) == 1 for v in read)
         counted = len(integers) == 2 and len(floats) < 2 and len(read) == 2 + len(floats)
         if lists and counted and len(tables) == 1:
             weights = floats[0].name if floats else None
-            yield _Loop(result, tuple(nodes), tables[0], (integers[0], integers[1]), weights)
-
-
-# -- proposals, and what they are held to ----------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """Bags, and what the loop makes of them. `bounds` is int64 [bags, 2]."""
-
-    ids: Array
-    bounds: Array
-    weights: Array
-    answer: Array
-
-
-def _recognised(model: Any, loop: _Loop, opset: int) -> _Bag | None:
-    """The bag that a loop computes, or None."""
-    table = _trial_table(loop.table)
-    original = _Original(model, loop, table)
-    marked = [number for number in _numbers(model, loop) if 0 <= number < len(table)]
-    for ids, offsets in (loop.integers, loop.integers[::-1]):
-        for last in (False, True):
-            full = original.ask(ids, offsets, last, _FULL, marked)
-            if full is None:
-                continue
-            empty = original.ask(ids, offsets, last, _WITH_EMPTY, marked)
-            found = _held(loop, table, [full, empty] if empty else [full], marked, opset)
-            if found is not None:
-                flat = (ids.name, *([loop.weights] if loop.weights else []))
-                return _Bag(ids.name, RaggedInput(offsets.name, flat, last), *found)
-    return None
-
-
-def _trial_table(tensor: Any) -> Array:
-    """Random rows instead of the model's, which may be equal; of a large table fewer."""
-    rows, columns = tensor.dims
-    rows = rows if rows * columns <= _MOST_ELEMENTS else min(rows, _FEW_ROWS)
-    return np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
-
-
-def _numbers(model: Any, loop: _Loop) -> list[int]:
-    """The integers that a loop reads: an id that counts as not there would be one."""
-    reads = set().union(*map(reads_of, loop.nodes))
-    arrays = [numpy_helper.to_array(t) for t in model.graph.initializer if _is_number(t, reads)]
-    waiting = list(loop.nodes)
-    while waiting:
-        node = waiting.pop()
-        if node.op_type == "Constant":
-            arrays.append(constant_of(node))
-        for body in attributes_of(node).values():
-            if isinstance(body, onnx.GraphProto):
-                waiting += body.node
-                arrays += [numpy_helper.to_array(t) for t in body.initializer]
-    return sorted({int(a.reshape(-1)[0]) for a in arrays if a.size == 1 and a.dtype.kind == "i"})
-
-
-def _is_number(tensor: Any, reads: set[str]) -> bool:
-    return tensor.name in reads and tensor.data_type in _INTEGERS and sum(tensor.dims) < 2
-
-
-class _Original:
-    """A loop alone, on another table."""
-
-    def __init__(self, model: Any, loop: _Loop, table: Array) -> None:
-        self._loop, self._rows = loop, len(table)
-        part = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-        graph, reads = part.graph, set().union(*map(reads_of, loop.nodes))
-        graph.name = "loop"
-        graph.node.extend(loop.nodes)
-        graph.input.extend(value for value in model.graph.input if value.name in reads)
-        others = [t for t in model.graph.initializer if t.name in reads - {loop.table.name}]
-        graph.initializer.extend([*others, numpy_helper.from_array(table, loop.table.name)])
-        graph.output.append(onnx.ValueInfoProto(name=loop.result))
-        self._evaluator = ReferenceEvaluator(part)
-
-    def ask(
-        self, ids: Any, offsets: Any, last: bool, sizes: Sequence[int], marked: list[int]
-    ) -> _Trial | None:
-        """What it answers to bags of these sizes, and one of each of the ids `marked`, which are
-        among the others too; None where it has no answer, or one of another count of bags."""
-        rng = np.random.default_rng(1)
-        pool = np.append(marked, rng.integers(0, self._rows, 4)).astype(np.int64)
-        drawn = rng.permutation(np.resize(pool, sum(sizes)))
-        values = np.concatenate([drawn, np.array(marked, np.int64)])
-        ends = np.cumsum([*sizes, *(1 for _ in marked)])
-        starts = np.append(0, ends[:-1])
-        weights = rng.normal(size=len(values)).astype(np.float32)
-        given = {
-            ids.name: values.astype(_dtype(ids)),
-            offsets.name: (np.append(starts, ends[-1]) if last else starts).astype(_dtype(offsets)),
-        }
-        if self._loop.weights:
-            given[self._loop.weights] = weights
-        try:
-            with np.errstate(all="ignore"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                (answer,) = self._evaluator.run(None, given)
-        except Exception:  # of numpy's and onnx's, without a base class in common
-            return None
-        if np.ndim(answer) != 2 or len(answer) != len(starts):
-            return None
-        return _Trial(values, np.stack([starts, ends], 1), weights, answer)
-
-
-def _dtype(value: Any) -> Any:
-    return helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-
-
-def _held(
-    loop: _Loop, table: Array, trials: Sequence[_Trial], marked: list[int], opset: int
-) -> tuple[str, int, float] | None:
-    """(operator, padding, what an empty bag is) that answer all trials as the loop does."""
-    operators = [WEIGHTED] if loop.weights else [name for name in BAGS if name != WEIGHTED]
-    empties = [t.answer[t.bounds[:, 0] == t.bounds[:, 1]].reshape(-1) for t in trials]
-    empty = float(next((values[0] for values in empties if values.size), 0.0))
-    for padding in (NO_PADDING, *marked):
-        for operator in operators:
-            run = _bag_evaluator(operator, padding, empty, opset)
-            answers = [run(table, trial) for trial in trials]
-            each = zip(answers, trials, strict=True)
-            if all(np.allclose(a, t.answer, 1e-5, 1e-6, equal_nan=True) for a, t in each):
-                return operator, padding, empty
-    return None
-
-
-def _bag_evaluator(operator: str, padding: int, empty: float, opset: int) -> Any:
-    function = bag_function(operator, opset)
-    names = list(function.input)
-    attributes = {"padding": padding, "empty": empty}
-    node = helper.make_node(operator, names, ["y"], domain=DOMAIN, **attributes)
-    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in (*names, "y")]
-    graph = helper.make_graph([node], "bag", values[:-1], values[-1:])
-    imports = [helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, 1)]
-    model = helper.make_model(graph, opset_imports=imports, functions=[function])
-    evaluator = ReferenceEvaluator(model)
-
-    def run(table: Array, trial: _Trial) -> Any:
-        given = (table, trial.ids, trial.bounds, trial.weights)
-        with np.errstate(all="ignore"):
-            return evaluator.run(None, dict(zip(names, given, strict=False)))[0]
-
-    return run
-
-
-# -- what the inputs become ------------------------------------------------------------------------
+            yield BagLoop(result, tuple(nodes), tables[0], (integers[0], integers[1]), weights)
 
 
 def _set_inputs(model: Any, ragged: Sequence[RaggedInput]) -> None:

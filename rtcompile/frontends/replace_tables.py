@@ -16,6 +16,8 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from rtcompile.frontends.bag_function import BAGS
+
 __all__ = ["replace_tables"]
 
 
@@ -30,8 +32,8 @@ def replace_tables(model: Any, tables: Mapping[str, npt.NDArray[np.float32]]) ->
         if not moving.isdisjoint(node.input):
             moving.update(node.output)
         axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
-        looks_up = node.op_type == "Gather" and axis == 0 and node.input[0] in tables
-        if looks_up and node.input[1] in moving:
+        looks_up = (node.op_type == "Gather" and axis == 0) or node.op_type in BAGS
+        if looks_up and node.input[0] in tables and node.input[1] in moving:
             replaced.add(node.input[0])
             node.input[0] = _new_name(node.input[0])
     still_read = {name for node in graph.node for name in node.input}

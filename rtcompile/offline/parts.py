@@ -44,7 +44,7 @@ class Parts:
             raise OutputError(
                 f"{self.folder}: cannot be written: {error.strerror or error}"
             ) from error
-        write_atomically(marker, [(0, data)], len(data))
+        write_atomically(marker, [data])
 
     def path(self, index: int) -> Path:
         """Where part `index` is, or is to be."""
@@ -53,12 +53,12 @@ class Parts:
     def write(self, index: int, table: Any) -> None:
         """Part `index`. Raises OutputError."""
         data = table_bytes(self._form, table)
-        write_atomically(self.path(index), [(0, data)], len(data))
+        write_atomically(self.path(index), [data])
 
     def write_counters(self, index: int, counters: Counters) -> None:
         """Before part `index` is written. Raises OutputError."""
         data = json.dumps(counters).encode()
-        write_atomically(self._counters_path(index), [(0, data)], len(data))
+        write_atomically(self._counters_path(index), [data])
 
     def counters(self, count: int) -> list[Counters]:
         """Of `count` parts; the one part of no rows has none."""

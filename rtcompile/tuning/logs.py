@@ -167,6 +167,6 @@ def rewrite(path: Path, keep: Callable[[list[bytes]], Iterable[bytes]]) -> None:
             size = os.fstat(handle).st_size
             lines = [line for line in os.pread(handle, size, 0).split(b"\n") if line.strip()]
             data = b"".join(line + b"\n" for line in keep(lines))
-            write_atomically(path, [(0, data)], len(data))
+            write_atomically(path, [data])
     except OSError as error:
         raise TuningError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -76,11 +76,6 @@ class InputPlan:
         integers = [port for port in self.ports if np.dtype(port.dtype).kind in "iu"]
         return [p.name for p in integers if p.name not in taken and not p.per_request]
 
-    @property
-    def ragged(self) -> bool:
-        """Whether there are inputs that offsets cut into bags."""
-        return any(port.flat for port in self.ports)
-
     def draw(self, rows: int, seed: int) -> dict[str, Array]:
         """`rows` usual rows: numbers from a normal distribution, ids within their tables."""
         rng = np.random.default_rng(seed)

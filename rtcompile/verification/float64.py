@@ -15,17 +15,21 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from rtcompile.frontends.onnx.tensors import array_of, byte_count, in_memory
 from rtcompile.verification.exact_deviations import EXACT_DEVIATIONS
 
 __all__ = ["Float64", "run_in_float64"]
 
 Array = npt.NDArray[Any]
 
+# Of weights: in float64, beside those that they are made of, three times as many.
+_MOST_BYTES = 1 << 30
+
 
 def run_in_float64(model: Any, inputs: Mapping[str, Array]) -> list[Array] | None:
     """The outputs of an onnx.ModelProto by onnx's own evaluator, in the order of the graph.
 
-    None where that evaluator lacks an operator.
+    None where that evaluator lacks an operator, or the tables are too large to be widened.
     """
     return Float64(model).run(inputs)
 
@@ -39,6 +43,8 @@ class Float64:
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array] | None:
         """As `run_in_float64`."""
+        if sum(map(byte_count, self._model.graph.initializer)) > _MOST_BYTES:
+            return None
         given = {
             name: array.astype(np.float64) if array.dtype == np.float32 else array
             for name, array in inputs.items()
@@ -86,5 +92,7 @@ def _compute_in_double(node: Any) -> None:
 
 def _widen(tensor: Any) -> None:
     if tensor.data_type == TensorProto.FLOAT:
-        wide = numpy_helper.to_array(tensor).astype(np.float64)
+        wide = array_of(tensor).astype(np.float64)
         tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
+    else:
+        tensor.CopyFrom(in_memory(tensor))

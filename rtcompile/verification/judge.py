@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.errors import ModelError, VerificationError
+from rtcompile.frontends.onnx.tensors import byte_count
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.verification.compare import differ
 from rtcompile.verification.differences import TOLERANCE
@@ -77,7 +78,7 @@ class Asked:
 
 def open_judge(graph: ImportedGraph) -> Judge:
     """Of a graph's outputs. Rows out of the ordinary ask float64 too where that is cheap."""
-    weights = sum(tensor.ByteSize() for tensor in graph.model.graph.initializer)
+    weights = sum(map(byte_count, graph.model.graph.initializer))
     eager = weights <= _EAGER_BYTES
     return Judge(
         graph.outputs,

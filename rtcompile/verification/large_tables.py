@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
+from onnx import helper
+from onnx.external_data_helper import uses_external_data
+
+from rtcompile.frontends.onnx.tensors import array_of, byte_count
 
 __all__ = ["without_tables"]
 
@@ -16,12 +19,12 @@ _LARGE = 1 << 20
 
 
 def without_tables(model: Any, most: int = _MOST) -> tuple[Any, dict[str, npt.NDArray[Any]]]:
-    """An onnx.ModelProto that declares its large tables as external, and them by their names.
+    """An onnx.ModelProto that takes its large tables as inputs, and them by their names.
 
-    `model` itself, and none, where its tables have at most `most` bytes.
+    `model` itself, and none, where its tables are in it and have at most `most` bytes.
     """
-    sizes = [len(tensor.raw_data) for tensor in model.graph.initializer]
-    if sum(sizes) <= most:
+    sizes = [byte_count(tensor) for tensor in model.graph.initializer]
+    if sum(sizes) <= most and not any(map(uses_external_data, model.graph.initializer)):
         return model, {}
     light, tables = onnx.ModelProto(), {}
     for field, value in model.ListFields():
@@ -30,16 +33,15 @@ def without_tables(model: Any, most: int = _MOST) -> tuple[Any, dict[str, npt.ND
     for field, value in model.graph.ListFields():
         if field.name != "initializer":
             _copy(light.graph, field, value)
+    inputs = {value.name for value in model.graph.input}
     for tensor, size in zip(model.graph.initializer, sizes, strict=True):
-        if size <= min(_LARGE, most):
+        if size <= min(_LARGE, most) and not uses_external_data(tensor):
             light.graph.initializer.append(tensor)
             continue
-        tables[tensor.name] = numpy_helper.to_array(tensor)
-        declared = light.graph.initializer.add()
-        declared.name, declared.data_type = tensor.name, tensor.data_type
-        declared.dims.extend(tensor.dims)
-        declared.data_location = onnx.TensorProto.EXTERNAL
-        declared.external_data.add(key="location", value="table")
+        tables[tensor.name] = array_of(tensor)
+        if tensor.name not in inputs:
+            kind, extents = tensor.data_type, list(tensor.dims)
+            light.graph.input.append(helper.make_tensor_value_info(tensor.name, kind, extents))
     return light, tables
 
 

@@ -16,6 +16,7 @@ from rtcompile.codegen.program import TILE
 from rtcompile.errors import VerificationError
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.loaded import loaded
+from rtcompile.pieces import Sections
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import ROW_COUNTS, Batch, InputPlan, ordinary
 from rtcompile.verification.hostile_rows import past_the_end, with_hostile_rows
@@ -30,7 +31,7 @@ def verify_network(
     graph: ImportedGraph,
     stored: Original | None,
     manifest: dict[str, Any],
-    sections: dict[str, bytes],
+    sections: Sections,
     judge: Judge | None = None,
 ) -> Verification:
     """Run both on the same rows. Raises VerificationError that names the worst output.

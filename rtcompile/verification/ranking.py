@@ -16,6 +16,7 @@ import runtime
 from rtcompile.errors import VerificationError
 from rtcompile.features.plan import ITEM_KEY, Feature, FeaturePlan, Side
 from rtcompile.loaded import loaded
+from rtcompile.pieces import Sections
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import Batch
 from rtcompile.verification.feature_scores import Scores, reference_columns
@@ -37,7 +38,7 @@ def verify_ranking(
     original: Original,
     stored: Original | None,
     manifest: dict[str, Any],
-    sections: dict[str, bytes],
+    sections: Sections,
     rows: Columns | None,
     kernels: Scores | None = None,
 ) -> Verification:
@@ -58,7 +59,7 @@ def verify_ranking_rounding(
     quantized: Original,
     exact: Original,
     manifest: dict[str, Any],
-    sections: dict[str, bytes],
+    sections: Sections,
     rows: Columns | None,
 ) -> RoundingCheck:
     """Hold a build to a model that came quantized. `exact`: its float graph."""

@@ -13,6 +13,7 @@ import onnxruntime
 from onnx import numpy_helper
 
 from rtcompile.errors import ModelError
+from rtcompile.frontends.onnx.tensors import array_of
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.verification.exact_products import with_exact_products
 from rtcompile.verification.large_tables import without_tables
@@ -34,7 +35,7 @@ def run_off_by_a_place(
     model, rng = onnx.ModelProto(), np.random.default_rng(seed)
     model.CopyFrom(graph.model)
     for tensor in model.graph.initializer:
-        weights = numpy_helper.to_array(tensor)
+        weights = array_of(tensor)
         if weights.dtype.kind == "f" and weights.ndim:
             step = 4 * np.finfo(weights.dtype).eps * rng.choice([-1.0, 1.0], weights.shape)
             with np.errstate(over="ignore", invalid="ignore"):
@@ -54,22 +55,19 @@ def open_reference(model: Any) -> Run:
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     exact, tables = without_tables(with_exact_products(model))
     try:
-        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in tables.values()]
-        if tables:
-            options.add_external_initializers(list(tables), values)
         session = onnxruntime.InferenceSession(exact.SerializeToString(), options)
     except Exception as error:  # its exceptions share no public base class
         raise ModelError(f"ONNX Runtime cannot load the model: {error}") from error
 
-    return partial(_run, session, values)
+    return partial(_run, session, tables)
 
 
 def _run(
-    session: Any, _tables: Sequence[Any], names: Sequence[str], inputs: Mapping[str, Any]
+    session: Any, tables: Mapping[str, Any], names: Sequence[str], inputs: Mapping[str, Any]
 ) -> list[npt.NDArray[Any]]:
-    """`_tables`: what the session reads where it lies, and so must live as long."""
+    """`tables`: inputs of each run, which the session reads where they lie."""
     try:
-        found: list[npt.NDArray[Any]] = session.run(list(names), dict(inputs))
+        found: list[npt.NDArray[Any]] = session.run(list(names), {**inputs, **tables})
     except Exception as error:
         raise ModelError(f"ONNX Runtime cannot run the model: {error}") from error
     return found

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rtcompile.errors import VerificationError
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.loaded import loaded
+from rtcompile.pieces import Sections
 from rtcompile.verification.differences import TOLERANCE, ScoreDifference, differences
 from rtcompile.verification.draw_inputs import ROW_COUNTS, generate_inputs
 from rtcompile.verification.reference import open_session
@@ -64,7 +65,7 @@ def verify_rounding(
     quantized: ImportedGraph,
     exact: ImportedGraph,
     manifest: dict[str, Any],
-    sections: dict[str, bytes],
+    sections: Sections,
 ) -> RoundingCheck:
     """Hold a build to a model that came quantized. `exact`: its float graph."""
     check, originals = RoundingCheck(), [open_session(graph) for graph in (quantized, exact)]

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import numpy_helper
 
 from relay_passes.checked_values import array_digest
 from rtcompile.binding import BoundInput
+from rtcompile.frontends.onnx.tensors import array_of
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.frontends.replace_tables import replace_tables
 
@@ -33,7 +33,7 @@ class Original:
 def table_digests(model: Any) -> dict[str, bytes]:
     """The initializers of an onnx.ModelProto that have axes: name -> digest of the values."""
     return {
-        tensor.name: array_digest(numpy_helper.to_array(tensor))
+        tensor.name: array_digest(array_of(tensor))
         for tensor in model.graph.initializer
         if tensor.dims
     }

@@ -44,6 +44,7 @@ _FOLDER = Path(pipeline.__file__).parent
 _SHARED = {"__init__", "constant_folding", "epilogue", "errors", "linear_form", "matching"}
 _SHARED |= {
     "checked_values",
+    "embedding_bags",
     "exact_legalize",
     "exact_llvm",
     "exact_values",

@@ -71,9 +71,9 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     os.mkfifo(path)
     reader = threading.Thread(target=lambda: found.append(path.read_bytes()))
     reader.start()
-    write_atomically(path, [(0, b"one"), (5, b"two")], 10)
+    write_atomically(path, [b"one", memoryview(b"two")])
     reader.join()
-    assert found == [b"one\0\0two\0\0"]
+    assert found == [b"onetwo"]
     assert stat.S_ISFIFO(path.stat().st_mode)
 
 

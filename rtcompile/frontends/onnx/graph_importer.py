@@ -40,6 +40,7 @@ from rtcompile.frontends.onnx.node import (
     is_computable,
 )
 from rtcompile.frontends.onnx.refused_operators import REFUSED
+from rtcompile.frontends.onnx.tensors import array_of
 from rtcompile.frontends.onnx.tvm_converters import TVM_CONVERTERS, convert_by_tvm
 from rtcompile.frontends.onnx.values import Extents, Known, Value
 
@@ -75,7 +76,7 @@ class _Importer:
         self._depth = 0  # of functions and branches that a node stands for
 
     def run(self, graph: Any, shapes: Mapping[str, Sequence[Any]]) -> Any:
-        scope: Scope = {t.name: Known(numpy_helper.to_array(t)) for t in graph.initializer}
+        scope: Scope = {t.name: Known(array_of(t)) for t in graph.initializer}
         for sparse in graph.sparse_initializer:
             scope[sparse.values.name] = Known(dense_tensor(sparse))
         parameters = []

@@ -9,16 +9,15 @@ import onnx
 import onnx.inliner
 from google.protobuf import json_format, text_format
 from google.protobuf.message import DecodeError
+from onnx.external_data_helper import uses_external_data
 
 from rtcompile.errors import ModelError, UnsupportedError
 from rtcompile.frontends.onnx.file_kinds import looks_like
+from rtcompile.frontends.onnx.tensors import read_external_data
 
 __all__ = ["OPSETS", "UNREADABLE", "read_model", "standard_opset"]
 
 OPSETS = range(7, 29)
-
-# With room for what is no table.
-_LARGEST_MESSAGE = 2**31 - 2**24
 
 # What reading a file that is no model raises: binary, JSON or text, as its suffix says.
 UNREADABLE = (DecodeError, json_format.ParseError, text_format.ParseError, OSError, ValueError)
@@ -26,7 +25,7 @@ _STANDARD = ("", "ai.onnx")
 
 
 def read_model(path: Path) -> Any:
-    """The onnx.ModelProto at `path`, without functions of its own.
+    """The onnx.ModelProto at `path`, without functions of its own, as `tensors.py` says.
 
     Raises ModelError for a file that is no model, UnsupportedError for another opset.
     """
@@ -35,8 +34,9 @@ def read_model(path: Path) -> Any:
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)
         _check(model, path)
+        read_external_data(model, path.parent)
     except (*UNREADABLE, onnx.checker.ValidationError) as error:
         kind = looks_like(path)
         lines = str(error).strip().splitlines()
@@ -54,12 +54,12 @@ def standard_opset(model: Any) -> int:
 
 
 def _check(model: Any, path: Path) -> None:
-    """By the file where the model, its tables among it, is larger than a protobuf message may be.
+    """By the file where data lie beside it: that they do, and within its folder, is checked too.
 
     Raises onnx.checker.ValidationError.
     """
-    weights = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
-    onnx.checker.check_model(str(path) if weights > _LARGEST_MESSAGE else model)
+    external = any(uses_external_data(tensor) for tensor in model.graph.initializer)
+    onnx.checker.check_model(str(path) if external else model)
 
 
 def _without_functions(model: Any) -> Any:

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tvm
 from tvm import relax, sym
 
 from relay_passes.matching import static_int
+from runtime.arrays import ALIGNMENT
 
 __all__ = ["Extents", "Known", "Value", "as_value", "extents_of", "simplified"]
 
@@ -35,7 +37,10 @@ class Known:
         """The array as Relax, the same object each time: equal tables are one."""
         if self._constant is None:
             array = np.ascontiguousarray(self.array).reshape(self.array.shape)
-            self._constant = relax.const(array, array.dtype.name)
+            # A mapped table is not copied; compiled code wants it aligned.
+            mapped = isinstance(self.array, np.memmap) and array.ctypes.data % ALIGNMENT == 0
+            value = tvm.runtime.from_dlpack(array) if mapped else array
+            self._constant = relax.const(value, array.dtype.name)
         return self._constant
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from onnx import helper, numpy_helper
 
 from rtcompile.errors import UnsupportedError
+from rtcompile.frontends.onnx.tensors import array_of
 from rtcompile.frontends.quantized.clips import Clips
 from rtcompile.frontends.quantized.rounding import ProductInputs
 from rtcompile.frontends.quantized.weights import ByteRange, KnownConstant
@@ -87,13 +88,13 @@ class Tensors:
             return self.integers[name]
         if name not in self.constants:
             raise UnsupportedError(f"node {label(node)}: {what} is no constant")
-        return np.asarray(numpy_helper.to_array(self.constants[name]))
+        return array_of(self.constants[name])
 
     def array_of_constant(self, name: str) -> npt.NDArray[Any] | None:
         """The values of a constant of the graph, None for what is none."""
         if name not in self.constants:
             return None
-        return np.asarray(numpy_helper.to_array(self.constants[name]))
+        return array_of(self.constants[name])
 
     def is_constant(self, name: str) -> bool:
         """Whether a name is that of a constant."""

@@ -72,4 +72,4 @@ def write_report(path: Path, history: History) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    write_atomically(path, [(0, data)], len(data))
+    write_atomically(path, [data])

@@ -258,7 +258,8 @@ def test_bad_offsets_and_ids_are_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["int8", "fp16"])
 def test_tables_in_lower_precision(dtype: str, tmp_path: Path) -> None:
-    ranker = _built(_inserted("ReduceMean"), tmp_path, embedding_dtype=dtype)
+    ranker = _built(_inserted("ReduceMean"), tmp_path, table_dtypes=(("table", dtype),))
+    assert ranker.manifest["tables"][0]["dtype"] == dtype
     ids, bounds, _ = _bags(40)
     (got,) = ranker.predict({"id": ids, "off": bounds[:, 0]}).values()
     np.testing.assert_allclose(got, _want("ReduceMean", ids, bounds, 0.0), atol=0.05)
