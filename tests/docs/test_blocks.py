@@ -101,7 +101,7 @@ def test_the_two_commands_work_as_pasted(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
     block = next(b for b in blocks_of(ROOT / "README.md") if _sets_up(b.text))
-    environment = {**os.environ, "PYTEST_ADDOPTS": "--collect-only -p no:xdist -o addopts="}
+    environment = {**os.environ, "PYTEST_ADDOPTS": "--collect-only"}
     environment.pop("VIRTUAL_ENV", None)
     subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block.text], cwd=clone, env=environment, check=True
