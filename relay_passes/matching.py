@@ -44,9 +44,11 @@ def constant_array(expression: Any) -> npt.NDArray[Any] | None:
     """The value of a constant, not to be written to, or None where `expression` is not one."""
     if not isinstance(expression, GenericConst):
         return None
-    if str(expression.value.dtype) == "bfloat16":
-        return expression.value.numpy()
-    array: npt.NDArray[Any] = np.from_dlpack(expression.value)  # a table is not copied
+    array: npt.NDArray[Any]
+    if str(expression.value.dtype) == "bfloat16":  # numpy has none
+        array = expression.value.numpy()
+        return array
+    array = np.from_dlpack(expression.value)  # a table is not copied
     array.flags.writeable = False
     return array
 
