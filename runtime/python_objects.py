@@ -31,6 +31,7 @@ from runtime.abi.python_objects import (
     FloatObject,
     IntObject,
     ListObject,
+    MethodObject,
     Object,
     PythonApi,
     StrObject,
@@ -42,7 +43,6 @@ from runtime.struct_memory import allocate
 __all__ = ["arrays_are_known", "python_objects"]
 
 _NO_SIZE = -(1 << 62)
-_METHOD_CALL = 5  # of a bound method, in Python 3.10: the word with what calls it
 _DTYPE_SIZES = (32, 40)  # bytes behind the address of a dtype, in numpy 1 and 2
 
 _OBJECTS: Mapping[Field, object] = {
@@ -112,7 +112,7 @@ def _method_call() -> int | None:
     """Where the function is that calls a bound method with arguments in an array."""
     # Python 3.10 inlines PyObject_Vectorcall: it is what an object says of itself.
     if sys.version_info < (3, 11):
-        return _word(id(MethodType(len, "")), _METHOD_CALL)
+        return _word(id(MethodType(len, "")), MethodObject.CALL)
     return _function("PyObject_Vectorcall")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.abi.layout import Words
-from runtime.abi.status import REPORT, Code, FeatureCounts, Probe, Status, Tallied, tally_words
+from runtime.abi.status import REPORT, Code, FeatureCounts, Probe, Status, Tallied, probes_from
 from runtime.arrays import aligned_block, aligned_empty, as_tensor, know_bfloat16
 from runtime.brief_calls import Trials
 from runtime.errors import RequestError
@@ -127,8 +127,8 @@ class Stage:
         self._tallied: Sequence[str] = description["tallied"]
         self._strict = strict
         self._calibrates = bool(description["calibration_words"])
-        self._first_probe = Status.WORDS + int(description["calibration_words"])
-        self._first_probe += tally_words(len(self._tallied))
+        words = int(description["calibration_words"])
+        self._first_probe = probes_from(len(self._tallied), words)
         # Of every workspace that there ever was: the counts are in them.
         self._statuses: list[npt.NDArray[np.int64]] = []
         self.inputs = tuple(_port(port) for port in description["inputs"])

@@ -48,7 +48,7 @@ from rtcompile.codegen.dense_int8 import (
 from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
 from rtcompile.codegen.observe_rows import OBSERVE as OBSERVE_KERNEL
-from rtcompile.codegen.observe_rows import OBSERVED_WORDS, observe_kernel
+from rtcompile.codegen.observe_rows import Observed, observe_kernel
 from rtcompile.codegen.panels import Panel, pack_columns
 from rtcompile.codegen.program import Pointer
 from rtcompile.codegen.quantize_rows import QuantizeShape, quantize_kernel
@@ -169,7 +169,7 @@ def _observe(lowering: NetworkLowering, var: Any, value: Any) -> None:
     (source,) = value.args[1].fields
     number, extents = int(kernel_symbol(value)[len(OBSERVE) + 1 :]), shape_of(source) or ()
     lowering.kernel(OBSERVE_KERNEL, observe_kernel)
-    words = lowering.status_words(number, OBSERVED_WORDS)
+    words = lowering.status_words(number, Observed.WORDS)
     pointers = (lowering.at(source), words)
     lowering.call_over(OBSERVE_KERNEL, pointers, extents[:-1], (int(extents[-1]),))
 

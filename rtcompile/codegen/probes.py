@@ -25,7 +25,7 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.program import CallLoop, StageProgram
 from rtcompile.codegen.structs import Struct
 from rtcompile.errors import UnsupportedError
-from runtime.abi.status import Probe, Status
+from runtime.abi.status import Probe
 
 __all__ = ["COUNTER", "add_probes", "counter_function", "emit_probed", "status_words"]
 
@@ -54,7 +54,7 @@ def add_probes(program: StageProgram, machine: str) -> list[dict[str, Any]]:
 def status_words(program: StageProgram) -> int:
     """Words of the status, and of what a calibrating or profiled program has behind it."""
     steps = len(program.prologue) + len(program.calls) if program.counter else 0
-    return Status.WORDS + program.words_behind_status + Probe.WORDS * steps
+    return program.probes_from + Probe.WORDS * steps
 
 
 def emit_probed(program: StageProgram, status: Any, step: int, emit: Callable[[], None]) -> None:
@@ -62,7 +62,7 @@ def emit_probed(program: StageProgram, status: Any, step: int, emit: Callable[[]
     if not program.counter:
         emit()
         return
-    first = Status.WORDS + program.words_behind_status + Probe.WORDS * step
+    first = program.probes_from + Probe.WORDS * step
     probe = Struct(Probe, status, first)
     before = T.Bind(_read(program.counter))
     emit()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.abi.stage import PortTable
-from runtime.abi.status import tally_words
+from runtime.abi.status import probes_from
 
 __all__ = [
     "ALIGNMENT",
@@ -184,6 +184,6 @@ class StageProgram:
     tuned_tile: bool = False
 
     @property
-    def words_behind_status(self) -> int:
-        """Of counts and calibration; a stage has one of them."""
-        return tally_words(len(self.tallied)) + self.calibration_words
+    def probes_from(self) -> int:
+        """Where those of a profiled build begin in the words of the status."""
+        return probes_from(len(self.tallied), self.calibration_words)

@@ -11,12 +11,14 @@ A field of another layout, and a store to what others write alone, are a TypeErr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.pointers import pointer_to, values_at
-from runtime.abi.layout import PYTHON, RUNTIME, Field, Kind, Layout
+from runtime.abi.layout import BOTH, COMPILED, Field, Kind, Layout
 
 __all__ = ["Struct", "field_at", "struct_at"]
 
@@ -24,22 +26,31 @@ __all__ = ["Struct", "field_at", "struct_at"]
 class Struct:
     """One of `layout`, whose words lie in `buffer` from `first` on.
 
-    `address`: where the buffer begins, as int64, if that is known.
+    `address`: where the buffer begins, as int64, if that is known. `narrow`: buffers of the same
+    memory, for narrow fields by their kind.
     """
 
     def __init__(
-        self, layout: type[Layout], buffer: Any, first: Any = 0, address: Any = None
+        self,
+        layout: type[Layout],
+        buffer: Any,
+        first: Any = 0,
+        address: Any = None,
+        narrow: Mapping[Kind, Any] = MappingProxyType({}),
     ) -> None:
         self.layout, self.buffer, self._first, self._address = layout, buffer, first, address
+        self._narrow = narrow
 
     def __getitem__(self, field: Field) -> Any:
         """Load a field."""
-        return self.buffer[self._at(field)]
+        at = self._at(field)
+        return self._of(field)[at]
 
     def __setitem__(self, field: Field, value: Any) -> None:
         """Store a field."""
+        at = self._at(field)
         self._check_owner(field)
-        T.buffer_store(self.buffer, value, [self._at(field)])
+        T.buffer_store(self._of(field), value, [at])
 
     def address_of(self, field: Field) -> Any:
         """Where a field lies, as int64."""
@@ -51,7 +62,8 @@ class Struct:
 
     def element(self, field: Field, index: Any) -> Any:
         """Load a value of an array; the index is at least 0."""
-        return self.buffer[self._at(field) + index]
+        at = self._at(field) + index
+        return self._of(field)[at]
 
     def element_before(self, field: Field, count: Any) -> Any:
         """Load the value that lies so many values before a field."""
@@ -59,8 +71,9 @@ class Struct:
 
     def set_element(self, field: Field, index: Any, value: Any) -> None:
         """Store a value of an array."""
+        at = self._at(field) + index
         self._check_owner(field)
-        T.buffer_store(self.buffer, value, [self._at(field) + index])
+        T.buffer_store(self._of(field), value, [at])
 
     def follow(self, field: Field) -> Struct:
         """The struct that a field points to."""
@@ -93,8 +106,12 @@ class Struct:
             first = T.Bind(first)
         return Struct(field.struct, self.buffer, first, self._address)
 
+    def _of(self, field: Field) -> Any:
+        """The buffer that a field is an element of."""
+        return self._narrow[field.kind] if field.kind.is_narrow else self.buffer
+
     def _check_owner(self, field: Field) -> None:
-        if field.owner in (RUNTIME, PYTHON):
+        if field.owner not in (COMPILED, BOTH):
             raise TypeError(f"{_named(field)}: compiled code only reads it")
 
     def _at(self, field: Field) -> Any:

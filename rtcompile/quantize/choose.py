@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from relay_passes.precision import LayerPrecision, Mode, PrecisionPlan
 from relay_passes.quantize_dense import DenseLayer
-from rtcompile.codegen.observe_rows import OBSERVED_WORDS
+from rtcompile.codegen.observe_rows import Observed
 from rtcompile.compiler import Candidate
 from rtcompile.loaded import loaded
 from rtcompile.quantize.assign import Assignment, LayerCost, assign
@@ -50,10 +50,10 @@ def observe_ranges(
         found = {}
         for name in layers:
             stage, number = _place(name)
-            seen = words[stage][number * OBSERVED_WORDS : (number + 1) * OBSERVED_WORDS]
-            low, high = seen[:1].view(np.float32)
-            counts = seen[1:].view(np.uint32).astype(np.int64)
-            chosen = choose_range(Histogram(float(low), float(high), counts), method)
+            seen = words[stage].reshape(-1, Observed.WORDS)[number]
+            ends, counts = seen.view(np.float32), seen.view(np.uint32)[Observed.COUNTS.slice()]
+            low, high = float(ends[Observed.LOW]), float(ends[Observed.HIGH])
+            chosen = choose_range(Histogram(low, high, counts.astype(np.int64)), method)
             found[name] = LayerPrecision("int8", chosen.scale, chosen.zero)
     return found
 

@@ -7,12 +7,13 @@
 A field is a number, its offset, so `words[Current.VERSION]` costs the runtime what a constant
 costs. The offsets follow from the order of the fields; nobody writes them down. Emitted code reads
 and writes the same fields through `rtcompile/codegen/structs.py`, which refuses a field of another
-layout, and a store to a field that the runtime writes alone. A field has the owner of its layout,
-unless it is declared with another.
+layout, and a store to a field that others write alone. A field has the owner of its layout, unless
+it is declared with another.
 
-All fields are int64 words, most of them addresses; an array or a struct inside of another takes
-several. The last field may be an array whose length is known when memory is allocated. A layout
-that derives from another begins with its fields.
+Most fields are int64 words, many of these addresses; an array or a struct inside of another takes
+several. A narrow field, of four bytes, counts its offset in these. The last field may be an array
+whose length is known when memory is allocated. A layout that derives from another begins with its
+fields.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, ClassVar, Protocol
 
 __all__ = [
     "BOTH",
+    "BUILD",
     "COMPILED",
     "PYTHON",
     "RUNTIME",
@@ -30,9 +32,11 @@ __all__ = [
     "Layout",
     "Owner",
     "Words",
+    "float32",
     "pointer",
     "pointers",
     "structs",
+    "uint32s",
     "word",
     "words",
 ]
@@ -46,11 +50,12 @@ class Owner(Enum):
     RUNTIME = "runtime"
     COMPILED = "compiled code"
     BOTH = "both"
+    BUILD = "the build"  # of constants
     PYTHON = "Python"  # neither: the struct is Python's own
 
 
 RUNTIME, COMPILED = Owner.RUNTIME, Owner.COMPILED
-BOTH, PYTHON = Owner.BOTH, Owner.PYTHON
+BOTH, BUILD, PYTHON = Owner.BOTH, Owner.BUILD, Owner.PYTHON
 
 
 class Kind(Enum):
@@ -59,10 +64,17 @@ class Kind(Enum):
     WORD = "int64"
     POINTER = "address"
     STRUCT = "struct"
+    FLOAT32 = "float32"
+    UINT32 = "uint32"
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether a value has four bytes; else it is made of words."""
+        return self in (Kind.FLOAT32, Kind.UINT32)
 
 
 class Field(int):
-    """A field. As a number it is its offset in its layout, in words.
+    """A field. As a number it is its offset in its layout, in words; a narrow one's in four bytes.
 
     `count`: how many values or structs it holds, None of an array whose length is not fixed.
     `struct`: the layout of what lies in it, or of what it points to, where that is a struct.
@@ -90,13 +102,18 @@ class Field(int):
 
     @property
     def stride(self) -> int:
-        """Words of each of its values."""
+        """From each of its values to the next, as offsets are counted."""
         return self.struct.WORDS if self.kind is Kind.STRUCT and self.struct else 1
 
     @property
     def byte(self) -> int:
         """Its offset in bytes."""
-        return WORD_BYTES * self
+        return self.unit * self
+
+    @property
+    def unit(self) -> int:
+        """Bytes that its offset counts."""
+        return WORD_BYTES // 2 if self.kind.is_narrow else WORD_BYTES
 
     def placed(self, offset: int, layout: type[Layout], name: str) -> Field:
         """The same field at an offset of a layout."""
@@ -109,11 +126,11 @@ class Field(int):
         return self.placed(self + self.stride * index, self.layout, self.name)
 
     def of(self, inner: Field, index: int = 0) -> Field:
-        """A field of the struct that lies here, or at an index of an array of them."""
+        """A field of words of the struct that lies here, or at an index of an array of them."""
         return inner.placed(self + self.stride * index + inner, self.layout, inner.name)
 
     def slice(self, count: int | None = None) -> slice:
-        """Where the words of `count` values lie; of all, where that is None."""
+        """Where `count` values lie; all, where that is None."""
         count = self.count if count is None else count
         return slice(int(self), None if count is None else self + self.stride * count)
 
@@ -135,20 +152,20 @@ class Layout:
     def __init_subclass__(cls, owner: Owner | None = None, **named: Any) -> None:
         """Give each field its offset; `owner`: of those that have none."""
         super().__init_subclass__(**named)
-        fields, offset = list(cls.FIELDS), cls.WORDS
+        fields, end = list(cls.FIELDS), WORD_BYTES * cls.WORDS
         for name, declared in list(vars(cls).items()):
             if not isinstance(declared, Field):
                 continue
             if fields and fields[-1].count is None:
                 raise TypeError(f"{cls.__name__}.{name} follows an array of any length")
-            field = declared.placed(offset, cls, name)
+            field = declared.placed(-(-end // declared.unit), cls, name)
             field.owner = declared.owner or owner
             if field.owner is None:
                 raise TypeError(f"{cls.__name__}.{name} has no owner")
             setattr(cls, name, field)
             fields.append(field)
-            offset += field.stride * (field.count or 0)
-        cls.FIELDS, cls.WORDS = tuple(fields), offset
+            end = field.byte + field.unit * field.stride * (field.count or 0)
+        cls.FIELDS, cls.WORDS = tuple(fields), -(-end // WORD_BYTES)
 
 
 def word(owner: Owner | None = None) -> Field:
@@ -171,6 +188,16 @@ def pointers(
 ) -> Field:
     """Declare an array of addresses; without a count, one of any length."""
     return Field(0, Kind.POINTER, owner, count, to)
+
+
+def float32(owner: Owner | None = None) -> Field:
+    """Declare a float32."""
+    return Field(0, Kind.FLOAT32, owner)
+
+
+def uint32s(count: int | None = None, owner: Owner | None = None) -> Field:
+    """Declare an array of uint32; without a count, one of any length."""
+    return Field(0, Kind.UINT32, owner, count)
 
 
 def structs(struct: type[Layout], count: int | None = 1) -> Field:

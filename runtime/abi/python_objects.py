@@ -16,6 +16,7 @@ __all__ = [
     "FloatObject",
     "IntObject",
     "ListObject",
+    "MethodObject",
     "Object",
     "PythonApi",
     "StrObject",
@@ -89,6 +90,13 @@ class StrObject(Object, owner=PYTHON):
     COUNT = word()  # characters
     HASH = word()
     BITS = word()  # whether it is ASCII in one piece
+
+
+class MethodObject(Object, owner=PYTHON):
+    """A bound method, in Python 3.10."""
+
+    FUNCTION, SELF, WEAK_REFERENCES = pointer(), pointer(), pointer()
+    CALL = pointer()  # the function that calls it
 
 
 class ArrayObject(Object, owner=PYTHON):

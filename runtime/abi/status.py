@@ -19,6 +19,7 @@ __all__ = [
     "Probe",
     "Status",
     "Tallied",
+    "probes_from",
     "tally_words",
 ]
 
@@ -77,6 +78,11 @@ class Probe(Layout, owner=COMPILED):
 
     TICKS = word()  # of the CPU's counter
     RUNS = word()
+
+
+def probes_from(features: int, calibration_words: int) -> int:
+    """Where the Probes begin, in words, of a stage that counts so many features."""
+    return Status.WORDS + tally_words(features) + calibration_words
 
 
 def tally_words(features: int) -> int:

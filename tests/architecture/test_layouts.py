@@ -9,8 +9,22 @@ from pathlib import Path
 import pytest
 
 import runtime.abi
-from runtime.abi.layout import BOTH, COMPILED, RUNTIME, Field, Kind, Layout, pointer, structs, word
+from runtime.abi.encoded import ColumnDescriptor
+from runtime.abi.layout import (
+    BOTH,
+    COMPILED,
+    RUNTIME,
+    Field,
+    Kind,
+    Layout,
+    float32,
+    pointer,
+    structs,
+    uint32s,
+    word,
+)
 from runtime.abi.layout import words as words_field
+from runtime.encode_block import Place
 from tests.architecture.struct_words import counted_words, numbered_layouts, stores_by_field
 
 _ROOT = Path(__file__).parents[2]
@@ -64,6 +78,10 @@ def test_names_of_structs_and_their_places() -> None:
         assert name in _WITHOUT_A_FILE or any(path.exists() for path in rooms), name
 
 
+def test_a_place_is_a_descriptor() -> None:
+    assert [name.upper() for name in Place._fields] == [f.name for f in ColumnDescriptor.FIELDS]
+
+
 def test_the_runtime_leaves_to_compiled_code_what_is_its_own() -> None:
     layouts = {layout.__name__: layout for layout in _layouts()}
     for path in (_ROOT / "runtime").rglob("*.py"):
@@ -103,6 +121,13 @@ class _Inner(Layout, owner=COMPILED):
     A, B = word(), pointer()
 
 
+class _Narrow(Layout, owner=COMPILED):
+    FIRST = word()
+    LOW, HIGH = float32(), float32()
+    COUNTS = uint32s(3)
+    LAST = word()
+
+
 class _Outer(Layout, owner=RUNTIME):
     FIRST = word(owner=BOTH)
     PAIR = structs(_Inner, 2)
@@ -116,6 +141,12 @@ def test_offsets_follow_from_the_order() -> None:
     assert _Outer.LAST.at(3) == 8 and _Outer.LAST.slice(2) == slice(5, 7)
     assert _Outer.FIRST.owner is BOTH and _Outer.LAST.owner is RUNTIME
     assert (_Inner.B.name, _Inner.B.layout, _Inner.B.kind) == ("B", _Inner, Kind.POINTER)
+
+
+def test_narrow_fields_lie_two_a_word() -> None:
+    assert [int(field) for field in _Narrow.FIELDS] == [0, 2, 3, 4, 4]
+    assert [field.byte for field in _Narrow.FIELDS] == [0, 8, 12, 16, 32]
+    assert _Narrow.WORDS == 5 and _Narrow.COUNTS.slice() == slice(4, 7)
 
 
 def test_a_layout_that_cannot_be() -> None:

@@ -26,11 +26,13 @@ from rtcompile.codegen.features.tir import (
     subtract,
     u64,
 )
+from rtcompile.codegen.structs import Struct
 from rtcompile.features import hashing
+from runtime.abi.layout import BUILD, Layout, word
 
 __all__ = [
-    "SLOT_WORDS",
     "Integer",
+    "VocabularySlot",
     "boundary_count",
     "compare_bytes",
     "hash_bucket",
@@ -41,9 +43,16 @@ __all__ = [
     "vocabulary_table",
 ]
 
-# Words of a slot: hash, code, first byte of the word, its size; a size below 0 marks an empty slot.
-SLOT_WORDS = 4
 _MOST_DIGITS = 19
+
+
+class VocabularySlot(Layout, owner=BUILD):
+    """A slot of a vocabulary's hash table."""
+
+    HASH = word()
+    CODE = word()
+    FIRST = word()  # byte of the word, in the bytes of all
+    SIZE = word()  # of the word; below 0 of an empty slot
 
 
 def hash_bucket(name: str, text: Any, begin: Any, size: Any, buckets: Any) -> Any:
@@ -112,19 +121,22 @@ def is_space(byte: Any) -> Any:
 def vocabulary_table(
     entries: tuple[tuple[bytes, int], ...],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """(slots [a power of two, SLOT_WORDS], the words' bytes). Half of the slots stay empty."""
+    """(slots [a power of two, words of one], the words' bytes). Half of the slots stay empty."""
     capacity = 1 << max(3, (2 * len(entries) - 1).bit_length())
-    slots = np.zeros((capacity, SLOT_WORDS), np.int64)
-    slots[:, 3] = -1
-    words = b"".join(word for word, _ in entries)
+    slots = np.zeros((capacity, VocabularySlot.WORDS), np.int64)
+    slots[:, VocabularySlot.SIZE] = -1
+    words = b"".join(text for text, _ in entries)
     first = 0
-    for word, code in entries:
-        hashed = hashing.murmur(word)
+    for text, code in entries:
+        hashed = hashing.murmur(text)
         slot = hashed & (capacity - 1)
-        while slots[slot, 3] >= 0:
+        while slots[slot, VocabularySlot.SIZE] >= 0:
             slot = (slot + 1) & (capacity - 1)
-        slots[slot] = (hashed - (1 << 64) if hashed >> 63 else hashed, code, first, len(word))
-        first += len(word)
+        slots[slot, VocabularySlot.HASH] = hashed - (1 << 64) if hashed >> 63 else hashed
+        slots[slot, VocabularySlot.CODE] = code
+        slots[slot, VocabularySlot.FIRST] = first
+        slots[slot, VocabularySlot.SIZE] = len(text)
+        first += len(text)
     return slots, np.frombuffer(words + bytes(16), np.uint8)
 
 
@@ -136,16 +148,16 @@ def probe_vocabulary(
     hashed = T.Bind(T.reinterpret("int64", murmur(text, begin, size)))
     slot, code, going = Cell("int64", hashed & last), Cell("int64", unlisted), Cell("int32", 1)
     with T.While(going.get() != 0):
-        at = T.Bind(slot.get() * SLOT_WORDS)
-        length = T.Bind(slots[at + 3])
+        here = Struct(VocabularySlot, slots, T.Bind(slot.get() * VocabularySlot.WORDS))
+        length = T.Bind(here[VocabularySlot.SIZE])
         slot.set((slot.get() + 1) & last)
         with T.If(length < 0), T.Then():
             going.set(0)
-        with T.If(tirx.And(length == size, slots[at] == hashed)), T.Then():
+        with T.If(tirx.And(length == size, here[VocabularySlot.HASH] == hashed)), T.Then():
             different = Cell("uint64", u64(0))
-            compare_bytes(different, (words, slots[at + 2]), (text, begin), size)
+            compare_bytes(different, (words, here[VocabularySlot.FIRST]), (text, begin), size)
             with T.If(different.get() == u64(0)), T.Then():
-                code.set(slots[at + 1])
+                code.set(here[VocabularySlot.CODE])
                 going.set(0)
     return T.Bind(code.get())
 

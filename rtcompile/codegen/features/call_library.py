@@ -19,15 +19,21 @@ from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.structs import Struct
 from rtcompile.features.library_operator import RESULT_BYTES
 from runtime.abi.encoded import ColumnDescriptor
+from runtime.abi.layout import COMPILED, Layout, pointer, word
 
-__all__ = ["emit_library_numbers", "emit_library_text", "library_scratch_bytes"]
+__all__ = ["OperatorText", "emit_library_numbers", "emit_library_text", "library_scratch_bytes"]
 
-_TEXT_WORDS = 2
+
+class OperatorText(Layout, owner=COMPILED):
+    """C's rtcompile_text, of `rtcompile/features/rtcompile_operator.h`."""
+
+    DATA = pointer()
+    SIZE = word()
 
 
 def library_scratch_bytes(inputs: int, numbers: int) -> int:
     """Bytes of scratch that a call needs."""
-    return 8 * (_TEXT_WORDS * inputs + numbers + 1) + RESULT_BYTES
+    return 8 * (OperatorText.WORDS * inputs + numbers + 1) + RESULT_BYTES
 
 
 def _call(views: Views, capacity: Any) -> tuple[Any, Any]:
@@ -38,9 +44,10 @@ def _call(views: Views, capacity: Any) -> tuple[Any, Any]:
         present = T.Bind(view.first < view.end)
         begin, end = view.column.bytes_of(T.Bind(tirx.Select(present, view.first, i64(0))))
         size = T.Bind(tirx.Select(present, end - begin, i64(0)))
-        T.buffer_store(words, view.column.text_address + begin, [at + _TEXT_WORDS * index])
-        T.buffer_store(words, size, [at + _TEXT_WORDS * index + 1])
-    out = T.Bind(at + _TEXT_WORDS * len(views.inputs))
+        text = Struct(OperatorText, words, at + OperatorText.WORDS * index)
+        text[OperatorText.DATA] = view.column.text_address + begin
+        text[OperatorText.SIZE] = size
+    out = T.Bind(at + OperatorText.WORDS * len(views.inputs))
     first = views.scalar("function") * i64(ColumnDescriptor.WORDS)
     descriptor = Struct(ColumnDescriptor, views.columns_table, first)
     count = T.call_extern(

@@ -27,7 +27,7 @@ from rtcompile.codegen.dense_int8 import (
 )
 from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
-from rtcompile.codegen.observe_rows import OBSERVED_WORDS, PREFIX_BINS, observe_kernel
+from rtcompile.codegen.observe_rows import PREFIX_BINS, Observed, observe_kernel
 from rtcompile.codegen.panels import pack_columns
 from rtcompile.codegen.quantize_rows import QuantizeShape, padded_depth, quantize_kernel
 from rtcompile.quantize.histogram import Histogram
@@ -247,14 +247,14 @@ def test_bf16_is_the_nearest_of_its_neighbours(x: Array) -> None:
 @given(x=hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(width=32)))
 @settings(deadline=None, max_examples=30)
 def test_what_is_counted_is_what_numpy_counts(observe: Any, x: Array) -> None:
-    words = np.zeros(OBSERVED_WORDS, np.int64)
-    words[:1].view(np.float32)[:] = np.inf, -np.inf
+    words = np.zeros(Observed.WORDS, np.int64)
+    ends, counts = words.view(np.float32), words.view(np.uint32)[Observed.COUNTS.slice()]
+    ends[Observed.LOW], ends[Observed.HIGH] = np.inf, -np.inf
     observe(x, words, 1, len(x))
     want = Histogram()
     want.add(x)
-    low, high = words[:1].view(np.float32)
+    low, high = ends[Observed.LOW], ends[Observed.HIGH]
     assert (low, high) == (want.low, want.high)
-    counts = words[1:].view(np.uint32)
     assert counts.size == PREFIX_BINS
     assert np.array_equal(counts, want.counts)
 
