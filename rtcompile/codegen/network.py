@@ -11,6 +11,7 @@ Anything else is refused by name.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
@@ -81,6 +82,10 @@ _LOWERINGS = {
 # Of a digest in hex.
 _DIGITS = 64
 
+# As arguments of their own; more come by one table of addresses: what checks a function's arguments
+# is a function that LLVM takes time for that grows with the square of their number.
+_MOST_OUTPUTS = 32
+
 
 class Source(Enum):
     """What the buffer of an input holds."""
@@ -125,6 +130,7 @@ class NetworkLowering:
         origins: Sequence[Origins] = (),
     ) -> None:
         program.input_table = True
+        program.output_table = len(program.outputs) > _MOST_OUTPUTS
         self.table_names = table_names
         self._mod = mod
         self._main = mod["main"]
@@ -136,6 +142,9 @@ class NetworkLowering:
         self._bound = by_level(bindings(self._main))
         program.tile_rows = self._tile_rows()
         self._values = ValueRoots(self._main, self._bound)
+        self._last_read: dict[int, list[Root]] = defaultdict(list)  # step -> by none behind it
+        for root, step in self._values.last_use.items():
+            self._last_read[step].append(root)
         given = origins or [(f"input {port.name!r}",) for port in program.inputs]
         self._origins = dict(zip(self._main.params, given, strict=False))
         self._places: dict[Root, Pointer] = {}
@@ -207,14 +216,20 @@ class NetworkLowering:
             if root is None or root in self._places or isinstance(result, tvm.ir.GenericConst):
                 self._copies.append((result, index))
             else:
-                self._places[root] = Pointer(Space.OUTPUT, index=index)
+                self._places[root] = self._output(index)
+
+    def _output(self, index: int) -> Pointer:
+        """The place of a tile's rows of an output."""
+        if self.program.output_table:
+            return Pointer(Space.OUTPUT_TABLE, 2 * index)
+        return Pointer(Space.OUTPUT, index=index)
 
     def _copy_aliased_outputs(self) -> None:
         for result, index in self._copies:
             port = self.program.outputs[index]
             name = copy_kernel_name(port.dtype, port.per_request)
             self.kernel(name, partial(copy_kernel, port.dtype, port.per_request))
-            places = self.at(result), Pointer(Space.OUTPUT, index=index)
+            places = self.at(result), self._output(index)
             if port.per_request:
                 self.call(name, places, 1, (port.row_elements,))
             else:
@@ -241,10 +256,10 @@ class NetworkLowering:
         return self._places[root]
 
     def _free_after(self, step: int) -> None:
-        for root, last in list(self._values.last_use.items()):
+        for root in self._last_read[step]:
             place = self._places.get(root)
             free = place is not None and place.space == Space.WORKSPACE
-            if last == step and place is not None and free and place not in self._pinned:
+            if place is not None and free and place not in self._pinned:
                 self.plan.give(place.offset)
                 del self._values.last_use[root]
 

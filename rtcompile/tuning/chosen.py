@@ -42,6 +42,7 @@ class Known:
         self._registers = registers
         self._records: dict[Task, list[Record]] = defaultdict(list)
         self._spaces: dict[Task, set[Trial]] = {}
+        self._defaults: dict[Task, Config] = {}
         self._alike: dict[tuple[object, ...], set[Task]] = defaultdict(set)
         for record in records:
             self.add(record)
@@ -75,8 +76,10 @@ class Known:
 
     def gains(self, task: Task) -> Gains:
         """Of each config that was measured and that its kernel has."""
-        space = self._space(task)
         measured = [r for r in self._records.get(task, ()) if r.outcome.seconds is not None]
+        if not measured:
+            return Gains()
+        space = self._space(task)
         alone = {_machine(r): r.outcome.seconds for r in measured if self._is_default(r)}
         found = Gains()
         for record in measured:
@@ -112,12 +115,14 @@ class Known:
         bests = [
             best for other in self._alike.get(_product(task), ()) if (best := self.best(other))
         ]
-        space = list(KERNELS[task.kernel].configs(task, self._registers))
+        space = KERNELS[task.kernel].configs(task, self._registers) if bests else ()
         usable = [best for best in bests if best.config in space]
         return max(usable, key=lambda best: best.gain, default=None)
 
     def _default(self, task: Task) -> Config:
-        return KERNELS[task.kernel].configs(task, self._registers)[0]
+        if task not in self._defaults:
+            self._defaults[task] = KERNELS[task.kernel].configs(task, self._registers)[0]
+        return self._defaults[task]
 
     def _is_default(self, record: Record) -> bool:
         return record.trial == Trial.of(record.trial.task, self._default(record.trial.task))
