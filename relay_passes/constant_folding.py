@@ -2,7 +2,8 @@
 
 Upstream's FoldConstant legalises every operator before it looks whether there is anything to fold:
 seconds for thousands of operators. Here it is given a function of nothing but what can be folded,
-legalised as the kernels of a build are: a constant NaN stays one in a maximum.
+legalised as the kernels of a build are: a constant NaN stays one in a maximum. What numpy computes
+to the same bits, no kernel is compiled for (`constant_arrays.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.ir import GenericConst, IRModule
 
+from relay_passes.constant_arrays import constant_result
 from relay_passes.exact_legalize import EXACT_LEGALIZATIONS
 from relay_passes.exact_values import exact_extremes
 from relay_passes.matching import bindings, call_name, reads, rewrite_main
@@ -36,10 +38,15 @@ def fold_constants(mod: IRModule) -> IRModule:
     """`mod` with what `main` computes from nothing but constants replaced by its value."""
     bound = bindings(mod["main"])
     foldable: dict[Any, Any] = {}
+    arrays: dict[Any, Any] = {}
     for var, value in bound.items():
         if _of_constants(value) and all(read in foldable for read in reads(value)):
-            foldable[var] = value
-    values = _values(foldable)
+            array = constant_result(value, arrays)
+            if array is None:
+                foldable[var] = value
+            else:
+                arrays[var], foldable[var] = array, relax.const(array, str(array.dtype))
+    values = {var: foldable[var] for var in arrays} | _values(foldable)
     return rewrite_main(mod, _Substitution(mod, values)) if values else mod
 
 
