@@ -6,7 +6,7 @@ fourth digit of a score. Then ONNX Runtime's float32 is no better a judge than a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from onnx.reference import ReferenceEvaluator
 
 from rtcompile.frontends.onnx.tensors import array_of, byte_count, in_memory
 from rtcompile.verification.exact_deviations import EXACT_DEVIATIONS
+from rtcompile.verification.exact_log_softmax import LogSoftmax
 
 __all__ = ["Float64", "run_in_float64"]
 
@@ -35,10 +36,14 @@ def run_in_float64(model: Any, inputs: Mapping[str, Array]) -> list[Array] | Non
 
 
 class Float64:
-    """An onnx.ModelProto in float64, to be asked several times."""
+    """An onnx.ModelProto in float64, to be asked several times.
 
-    def __init__(self, model: Any) -> None:
+    `operators`: classes that evaluate operators, instead of those that onnx has.
+    """
+
+    def __init__(self, model: Any, operators: Sequence[Any] = ()) -> None:
         self._model = model
+        self._operators = [*EXACT_DEVIATIONS, LogSoftmax, *operators]
         self._evaluator: Any = None
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array] | None:
@@ -51,9 +56,8 @@ class Float64:
         }
         try:
             if self._evaluator is None:
-                self._evaluator = ReferenceEvaluator(
-                    _widened(self._model), new_ops=EXACT_DEVIATIONS
-                )
+                wide = _widened(self._model)
+                self._evaluator = ReferenceEvaluator(wide, new_ops=self._operators)
             with np.errstate(all="ignore"):
                 found: list[Array] = self._evaluator.run(None, given)
         except Exception:  # of no public base class: an operator that it lacks, or has in float32

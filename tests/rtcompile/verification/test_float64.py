@@ -57,3 +57,14 @@ def test_an_operator_that_the_evaluator_lacks_is_no_answer() -> None:
     infos = [helper.make_tensor_value_info(name, FLOAT, ["n", 1]) for name in ("x", "y")]
     model = helper.make_model(helper.make_graph([node], "g", infos[:1], infos[1:]))
     assert run_in_float64(model, {"x": np.ones((1, 1), np.float32)}) is None
+
+
+def test_a_masked_log_softmax_is_as_low_as_its_mask() -> None:
+    node = helper.make_node("LogSoftmax", ["x"], ["y"], axis=-1)
+    infos = [helper.make_tensor_value_info(name, FLOAT, ["n", 3]) for name in ("x", "y")]
+    model = helper.make_model(helper.make_graph([node], "g", infos[:1], infos[1:]))
+    found = run_in_float64(model, {"x": np.array([[0, 0, -1e9], [0, np.nan, 1]], np.float32)})
+    assert found is not None
+    low, half = -1e9 - np.log(2), -np.log(2)
+    np.testing.assert_allclose(found[0][0], [half, half, low], rtol=1e-12)
+    assert np.isnan(found[0][1]).all()
