@@ -1,55 +1,48 @@
-"""Build graphs side by side, hold them to the judges, and find the one that fails.
+"""A campaign over graphs that Hypothesis draws: many in one build, a failing one made smaller.
 
     python -m tests.fuzz.campaign --first 0 --graphs 20000
 
-says after each build how far it is, and of each failure the seed and the smallest graph. A graph is
-its seed: `--first SEED --graphs 1` runs it again, and a campaign goes on with the seed that it
-stopped at. `--dtypes float32,float64,int8,uint8,bool` draws other graphs: types are part of a seed.
+A part is a seed of Hypothesis and 50 graphs, which are built side by side. Where one fails, the
+same seed is drawn again, the graphs that passed are passed over, and Hypothesis looks for the
+smallest graph that still fails on its own. After each part is said how far it is: a campaign goes
+on with `--first PART`, and a part that failed runs again by `--first PART --graphs 50`.
+`--dtypes float32,float64,int8,uint8,bool` draws other graphs.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
+import gc
 import sys
-import tempfile
 import time
-import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from random import Random
 from typing import Any
 
-import numpy.typing as npt
+import hypothesis
 import onnx
+from hypothesis import HealthCheck, Phase
 
-import runtime
-from rtcompile import BuildOptions, build
-from rtcompile.errors import RtcompileError
-from tests.fuzz.draw import ROWS, draw_graph, draw_inputs
-from tests.fuzz.graph import DTYPES, Graph, model_of
-from tests.fuzz.judge import Judges, disagreement
+from tests.fuzz.batch import Verdict, judged
+from tests.fuzz.draw import graphs
+from tests.fuzz.graph import DTYPES, Graph
 
-__all__ = ["Campaign", "Failure", "graph_of", "run_graphs"]
+__all__ = ["A_PART", "Campaign", "Failure", "drawn", "run_part"]
 
-_A_BUILD = 40
-
-Arrays = dict[str, npt.NDArray[Any]]
+A_PART = 50  # graphs
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A graph that disagrees, or whose build raised what is no RtcompileError."""
+    """The smallest graph that was found to fail, and how."""
 
-    seed: int
+    part: int
     reason: str
     graph: str
 
     def __str__(self) -> str:
-        return f"seed {self.seed}: {self.reason}\n{self.graph}"
+        return f"part {self.part}: {self.reason}\n{self.graph}"
 
 
 @dataclass
@@ -61,109 +54,126 @@ class Campaign:
     failures: list[Failure] = field(default_factory=list)
 
 
-def graph_of(seed: int, dtypes: tuple[str, ...] = DTYPES) -> Graph:
-    """The graph that a seed stands for."""
-    return draw_graph(Random(seed), f"g{seed}_", dtypes)
+def run_part(
+    part: int,
+    campaign: Campaign,
+    dtypes: tuple[str, ...] = DTYPES,
+    count: int = A_PART,
+    judge: Callable[[list[Graph]], list[Verdict]] = judged,
+) -> None:
+    """Judge as many graphs of a part, and make those that fail smaller."""
+    found = drawn(part, dtypes, count)
+    verdicts = dict(zip(found, judge(list(found.values())), strict=True))
+    campaign.graphs += len(found)
+    for key, verdict in verdicts.items():
+        if verdict.refused:
+            campaign.refused[f"{verdict.refused}\n{_text(found[key])}"] += 1
+        if verdict.failed:
+            graph, reason = _smallest(part, dtypes, count, key, judge)
+            # Where it fails beside the others alone, it is told as it was drawn.
+            told = reason or f"{verdict.failed} (beside other graphs)"
+            failure = Failure(part, told, _text(graph or found[key]))
+            if failure not in campaign.failures:
+                campaign.failures.append(failure)
 
 
-def run_graphs(seeds: Sequence[int], campaign: Campaign, dtypes: tuple[str, ...] = DTYPES) -> None:
-    """Build the graphs of all seeds in one, or in halves where that fails."""
-    graphs = {seed: graph_of(seed, dtypes) for seed in seeds}
-    with tempfile.TemporaryDirectory(prefix="rtcompile-fuzz-") as folder:
-        _run(graphs, campaign, Path(folder))
+def drawn(part: int, dtypes: tuple[str, ...] = DTYPES, count: int = A_PART) -> dict[bytes, Graph]:
+    """The graphs of a part, without those that are drawn again."""
+    found: dict[bytes, Graph] = {}
 
+    def keep(graph: Graph) -> None:
+        found.setdefault(_key(graph), graph)
 
-def _run(graphs: dict[int, Graph], campaign: Campaign, folder: Path) -> None:
-    try:
-        scores = _scores(_built(list(graphs.values()), folder), graphs)
-    except Exception as error:
-        if len(graphs) > 1:
-            seeds = list(graphs)
-            for part in (seeds[: len(seeds) // 2], seeds[len(seeds) // 2 :]):
-                _run({seed: graphs[seed] for seed in part}, campaign, folder)
-            return
-        ((seed, graph),) = graphs.items()
-        campaign.graphs += 1
-        if isinstance(error, RtcompileError):
-            campaign.refused[_short(error)] += 1
-        else:
-            what = "".join(traceback.format_exception_only(error)).strip()[-600:]
-            campaign.failures.append(Failure(seed, what, onnx.printer.to_text(graph.model())))
-        return
-    for seed, graph in graphs.items():
-        campaign.graphs += 1
-        reason = _disagreement(seed, graph, scores)
-        if reason:
-            text = onnx.printer.to_text(graph.model())
-            campaign.failures.append(Failure(seed, reason, text))
-
-
-def _short(error: RtcompileError) -> str:
-    text = str(error).splitlines()[-1]
-    return text[-160:]
-
-
-def _built(graphs: list[Graph], folder: Path) -> runtime.Ranker:
-    onnx.save(model_of(graphs), str(folder / "m.onnx"))
-    output = Path(tempfile.mkdtemp(dir=folder)) / "m.rtc"
-    (folder / "no logs").mkdir(exist_ok=True)  # to read them takes longer than a small build
-    options = BuildOptions(verify=False, tuning_logs=folder / "no logs")
-    with contextlib.redirect_stderr(io.StringIO()):
-        build(folder / "m.onnx", options, output=output)
-    return runtime.load(output)
-
-
-def _scores(ranker: runtime.Ranker, graphs: dict[int, Graph]) -> dict[int, Arrays]:
-    """The outputs of all graphs, by the count of rows."""
-    found: dict[int, Arrays] = {}
-    for rows in ROWS:
-        given: Arrays = {}
-        for seed, graph in graphs.items():
-            given |= _inputs(graph, rows, seed)
-        found[rows] = ranker.predict(given)
+    _draw(part, dtypes, count, keep, (Phase.generate,))
     return found
 
 
-def _inputs(graph: Graph, rows: int, seed: int) -> Arrays:
-    return draw_inputs(graph, rows, seed * len(ROWS) + rows)
+def _smallest(
+    part: int,
+    dtypes: tuple[str, ...],
+    count: int,
+    failing: bytes,
+    judge: Callable[[list[Graph]], list[Verdict]],
+) -> tuple[Graph | None, str]:
+    """The graph that Hypothesis makes of a failing one, and how that fails; (None, "") where it
+    does not fail on its own."""
+    found: list[tuple[Graph, str]] = []
+
+    def agrees(graph: Graph) -> None:
+        if found or _key(graph) == failing:
+            (verdict,) = judge([graph])
+            if verdict.failed:
+                found.append((graph, verdict.failed))
+                raise _DisagreementError
+
+    try:
+        _draw(part, dtypes, count, agrees, (Phase.generate, Phase.shrink))
+    except _DisagreementError:
+        return found[-1]
+    return None, ""
 
 
-def _disagreement(seed: int, graph: Graph, scores: dict[int, Arrays]) -> str:
-    judges = Judges(graph.model(), graph.steps())
-    for rows in ROWS:
-        given = _inputs(graph, rows, seed)
-        found, scale = judges.outputs(given), judges.scale(given)
-        if not found:
-            return ""
-        for index, value in enumerate(graph.outputs):
-            theirs, got = [f[index] for f in found], scores[rows][value.name]
-            reason = disagreement(got, theirs, value.dtype, scale, judges.overflows(scale))
-            if reason:
-                return f"{value.name} at {rows} rows: {reason}"
-    return ""
+class _DisagreementError(Exception):
+    """A graph fails."""
+
+
+def _draw(
+    part: int,
+    dtypes: tuple[str, ...],
+    count: int,
+    take: Callable[[Graph], None],
+    phases: Iterable[Phase],
+) -> None:
+    """Have Hypothesis draw the graphs of a part."""
+
+    @hypothesis.seed(part)
+    @hypothesis.settings(
+        max_examples=count,
+        phases=tuple(phases),
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    @hypothesis.given(graphs(dtypes))
+    def each(graph: Graph) -> None:
+        take(graph)
+
+    each()
+
+
+def _key(graph: Graph) -> bytes:
+    """What two equal graphs with equal inputs have in common."""
+    serialized: Any = graph.model().SerializeToString(deterministic=True)
+    return graph.seed.to_bytes(8, "little") + bytes(serialized)
+
+
+def _text(graph: Graph) -> str:
+    return f"inputs by {graph.seed}, {onnx.printer.to_text(graph.model())}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="part to begin with")
     parser.add_argument("--graphs", type=int, default=20000)
-    parser.add_argument("--a-build", type=int, default=_A_BUILD)
     parser.add_argument("--dtypes", default=",".join(DTYPES))
     args = parser.parse_args()
     dtypes = tuple(args.dtypes.split(","))
     campaign, start = Campaign(), time.monotonic()
-    for first in range(args.first, args.first + args.graphs, args.a_build):
+    gc.freeze()  # what is imported need not be looked through after each build
+    part = args.first
+    while campaign.graphs < args.graphs:
         known = len(campaign.failures)
-        seeds = range(first, min(first + args.a_build, args.first + args.graphs))
-        run_graphs(seeds, campaign, dtypes)
+        run_part(part, campaign, dtypes)
         for failure in campaign.failures[known:]:
             print(failure, flush=True)
         seconds = time.monotonic() - start
         print(
-            f"seed {first}: {campaign.graphs} graphs, {len(campaign.failures)} failures, "
+            f"part {part}: {campaign.graphs} graphs, {len(campaign.failures)} failures, "
             f"{sum(campaign.refused.values())} refused, {seconds / campaign.graphs:.2f} s a graph",
             flush=True,
         )
+        part += 1
     for reason, count in campaign.refused.most_common():
         print(f"{count} refused: {reason}")
     return 1 if campaign.failures else 0

@@ -1,7 +1,7 @@
 """Small ONNX graphs under construction: values by type, and operators that take them.
 
 A value's shape is that of a row, where it has rows: [N, *shape]. Randomness comes from a
-`random.Random`, which may be Hypothesis's, so that a failing graph can be made smaller.
+`random.Random`, which is Hypothesis's where a failing graph is to be made smaller.
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["DTYPES", "FLOATS", "INTEGERS", "OPSET", "Graph", "Value"]
+__all__ = [
+    "DTYPES",
+    "FLOATS",
+    "INTEGERS",
+    "OPSET",
+    "Graph",
+    "Value",
+    "element_type",
+    "model_of",
+    "prefix_of",
+]
 
 OPSET = 20
 FLOATS = ("float32",)
@@ -44,15 +54,16 @@ class Value:
 
 @dataclass
 class Graph:
-    """Inputs, constants and nodes; `values` are what a node may read."""
+    """Inputs, constants and nodes; `values` are what a node may read, `seed` decides the values of
+    inputs."""
 
     random: Random
-    prefix: str = ""
     dtypes: tuple[str, ...] = DTYPES
     inputs: list[Value] = field(default_factory=list)
     constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     nodes: list[Any] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
+    seed: int = 0
 
     # -- choices ----------------------------------------------------------------------------------
 
@@ -88,7 +99,7 @@ class Graph:
 
     def input(self, dtype: str, shape: tuple[int, ...], bound: int = 0) -> Value:
         """A new input."""
-        value = Value(f"{self.prefix}x{len(self.inputs)}", dtype, shape, bound)
+        value = Value(f"x{len(self.inputs)}", dtype, shape, bound)
         self.inputs.append(value)
         if not bound:
             self.values.append(value)
@@ -96,7 +107,7 @@ class Graph:
 
     def constant(self, array: Any) -> str:
         """The name of a new constant."""
-        name = f"{self.prefix}c{len(self.constants)}"
+        name = f"c{len(self.constants)}"
         self.constants[name] = np.asarray(array)
         return name
 
@@ -135,12 +146,11 @@ class Graph:
         """A new node with results of these types."""
         first = len(self.nodes)
         made = [
-            Value(f"{self.prefix}v{first}_{index}", dtype, shape)
-            for index, (dtype, shape) in enumerate(results)
+            Value(f"v{first}_{index}", dtype, shape) for index, (dtype, shape) in enumerate(results)
         ]
         names = [one if isinstance(one, str) else one.name for one in inputs]
         node = helper.make_node(
-            operator, names, [v.name for v in made], name=f"{self.prefix}n{first}", **attributes
+            operator, names, [v.name for v in made], name=f"n{first}", **attributes
         )
         self.nodes.append(node)
         self.values += made
@@ -157,31 +167,55 @@ class Graph:
 
     def model(self) -> Any:
         """The onnx.ModelProto."""
-        return model_of([self])
+        return _model([self], [""])
 
     def steps(self) -> Any:
         """The onnx.ModelProto with every value that a node makes as an output."""
         made = {name for node in self.nodes for name in node.output}
-        return model_of([self], [v for v in self.values if v.name in made])
+        return _model([self], [""], [v for v in self.values if v.name in made])
 
 
-def model_of(graphs: Sequence[Graph], outputs: Sequence[Value] | None = None) -> Any:
-    """Graphs side by side, which have different prefixes."""
-    wanted = [v for g in graphs for v in g.outputs] if outputs is None else outputs
+def prefix_of(place: int) -> str:
+    """What stands before the names of the graph at a place among others."""
+    return f"g{place}_"
+
+
+def model_of(graphs: Sequence[Graph]) -> Any:
+    """Graphs side by side, each with its prefix."""
+    return _model(graphs, [prefix_of(place) for place in range(len(graphs))])
+
+
+def _model(
+    graphs: Sequence[Graph], prefixes: Sequence[str], outputs: Sequence[Value] | None = None
+) -> Any:
+    pairs = list(zip(graphs, prefixes, strict=True))
     body = helper.make_graph(
-        [node for g in graphs for node in g.nodes],
+        [_renamed(node, prefix) for g, prefix in pairs for node in g.nodes],
         "fuzz",
-        [_information(value) for g in graphs for value in g.inputs],
-        [_information(value) for value in wanted],
-        [numpy_helper.from_array(a, name) for g in graphs for name, a in g.constants.items()],
+        [_information(value, prefix) for g, prefix in pairs for value in g.inputs],
+        [_information(v, prefix) for g, prefix in pairs for v in outputs or g.outputs],
+        [
+            numpy_helper.from_array(array, prefix + name)
+            for g, prefix in pairs
+            for name, array in g.constants.items()
+        ],
     )
     opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(body, opset_imports=opsets, ir_version=9)
-    return model
+    return helper.make_model(body, opset_imports=opsets, ir_version=9)
 
 
-def _information(value: Value) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(value.name, _TYPES[value.dtype], ["N", *value.shape])
+def _renamed(node: Any, prefix: str) -> Any:
+    found = onnx.NodeProto()
+    found.CopyFrom(node)
+    found.name = prefix + node.name
+    found.input[:] = [name and prefix + name for name in node.input]
+    found.output[:] = [prefix + name for name in node.output]
+    return found
+
+
+def _information(value: Value, prefix: str) -> onnx.ValueInfoProto:
+    shape = ["N", *value.shape]
+    return helper.make_tensor_value_info(prefix + value.name, _TYPES[value.dtype], shape)
 
 
 def element_type(dtype: str) -> int:

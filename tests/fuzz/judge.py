@@ -18,7 +18,10 @@ import onnxruntime
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from rtcompile.verification.float64 import run_in_float64
+from rtcompile.verification.float64 import Float64
+from tests.fuzz.graph import Graph
+from tests.fuzz.pooling import POOLS
+from tests.fuzz.rounding_noise import with_noise
 
 __all__ = ["Judges", "disagreement"]
 
@@ -29,16 +32,19 @@ _BEYOND = 1e36  # from where float32 may overflow on the way
 _ADDENDS = 100  # of a sum
 _RELATIVE, _ABSOLUTE = 2e-4, 2e-5
 _OF_SCALE = 3e-6  # what a sum of some tens may lose of its largest addend
+_NOISES = 6
 
 
 class Judges:
-    """The evaluations of one model."""
+    """The evaluations of one graph's model."""
 
-    def __init__(self, model: Any, steps: Any) -> None:
-        """`steps`: the model with every value as an output."""
-        self._model, self._steps = model, steps
+    def __init__(self, graph: Graph) -> None:
+        model = graph.model()
+        self._graph, self._model = graph, model
+        self._wide, self._steps = Float64(model, POOLS), Float64(graph.steps(), POOLS)
+        self._noisy: list[Float64] = []
         self._weight = _largest_weight(model)
-        self._evaluator = ReferenceEvaluator(model)
+        self._evaluator = ReferenceEvaluator(model, new_ops=list(POOLS))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -53,7 +59,7 @@ class Judges:
         largest = np.zeros(rows)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            steps = run_in_float64(self._steps, inputs) or []
+            steps = self._steps.run(inputs) or []
         for array in (*inputs.values(), *steps):
             if array.dtype.kind == "f" and array.size:
                 finite = np.where(np.isfinite(array), abs(array), 0).reshape(rows, -1)
@@ -80,11 +86,21 @@ class Judges:
                 except Exception:  # as above: what it refuses at run time
                     self._session = None
             given = (inputs, _moved(inputs, 1 + _MOVED), _moved(inputs, 1 - _MOVED))
-            found += [wide for one in given if (wide := run_in_float64(self._model, one))]
+            found += [wide for one in given if (wide := self._wide.run(one))]
             # As above: an operator that it lacks for a type.
             with contextlib.suppress(Exception):
                 found.append([np.asarray(o) for o in self._evaluator.run(None, dict(inputs))])
         return found
+
+    def rounded_elsewhere(self, inputs: Mapping[str, Array]) -> list[list[Array]]:
+        """What the outputs are where every step is off by a few roundings, some times over."""
+        if not self._noisy:
+            seeds = range(_NOISES)
+            models = [with_noise(self._model, self._graph, seed) for seed in seeds]
+            self._noisy = [Float64(model, POOLS) for model in models]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [found for one in self._noisy if (found := one.run(inputs))]
 
 
 def _largest_weight(model: Any) -> float:
@@ -102,17 +118,27 @@ def _moved(inputs: Mapping[str, Array], factor: float) -> dict[str, Array]:
 
 
 def disagreement(
-    got: Array, judges: Sequence[Array], dtype: str, scale: Array, overflows: Array
+    got: Array,
+    judges: Sequence[Array],
+    dtype: str,
+    scale: Array,
+    overflows: Array,
+    rounded: Sequence[Array] = (),
 ) -> str:
     """How an output differs from what all judges have; "" where it does not.
 
+    `rounded`: what other roundings make of it. An integer or a truth that they decide may be any.
+
     `scale`: by row, the largest number on the way to it. `overflows`: by row, whether the order of
-    sums decides what is a finite number; where `got` or a judge has none there, all will do.
+    sums decides what is a finite number; where `got` or a judge has none there, all will do, and
+    so will any integer or truth.
     """
+    by_row = (-1, *[1] * (got.ndim - 1))
     if str(got.dtype) != dtype:
         return f"dtype {got.dtype} instead of {dtype}"
     if got.shape != judges[0].shape:
         return f"shape {got.shape} instead of {judges[0].shape}"
+    judges = [*judges, *rounded]
     fine = np.zeros(got.shape, bool)
     values, wide = got.astype(np.float64), [j.astype(np.float64) for j in judges]
     with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -126,13 +152,16 @@ def disagreement(
         if dtype.startswith("float"):
             stacked = np.stack([np.where(np.isfinite(w), w, np.nan) for w in wide])
             low, high = np.nanmin(stacked, 0), np.nanmax(stacked, 0)
-            by_row = (-1, *[1] * (got.ndim - 1))
             of_row = scale.reshape(by_row) * _OF_SCALE
             room = _ABSOLUTE + of_row + _RELATIVE * np.maximum(abs(low), abs(high))
             fine |= (values >= low - room) & (values <= high + room)
             fine |= (high > _BEYOND) | (low < -_BEYOND)
             infinite = ~np.isfinite(np.stack([values, *wide])).all(0)
             fine |= infinite & overflows.reshape(by_row)
+        else:  # of a number that may be infinite, or none
+            fine |= overflows.reshape(by_row)
+            for other in rounded:
+                fine |= other != rounded[0]
     if fine.all():
         return ""
     at = tuple(int(i) for i in np.argwhere(~fine)[0])

@@ -76,9 +76,6 @@ def pool(g: Graph) -> None:
     before = g.choose((0, 0, 1))
     length = (x.shape[1] + 2 * before - kernel) // stride + 1
     operator = g.choose(("MaxPool", "MaxPool", "AveragePool"))
-    if operator == "MaxPool":  # where a NaN stands in its window decides in the judges
-        none = g.node("IsNaN", [x], "bool", x.shape)
-        x = g.node("Where", [none, g.constant(np.float32(0)), x], "float32", x.shape)
     g.node(
         operator, [x], "float32", (x.shape[0], length),
         kernel_shape=[kernel], strides=[stride], pads=[before, before],

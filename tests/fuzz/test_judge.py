@@ -17,7 +17,7 @@ def _judged(row: list[float], got: float, weights: np.ndarray = _WEIGHTS) -> str
     graph = Graph(Random(0))
     x = graph.input("float32", (3,))
     graph.node("MatMul", [x, graph.constant(weights)], "float32", (1,))
-    judges = Judges(graph.model(), graph.steps())
+    judges = Judges(graph)
     given = {x.name: np.array([row], np.float32)}
     scale = judges.scale(given)
     theirs = [found[0] for found in judges.outputs(given)]
@@ -45,3 +45,34 @@ def test_a_finite_value_is_judged_beside_a_sum_that_overflows() -> None:
 def test_an_infinite_input_is_judged() -> None:
     assert _judged([np.inf, 1, 1], np.nan)
     assert not _judged([np.inf, 1, 1], np.inf)
+
+
+def test_what_other_roundings_decide_is_not_judged() -> None:
+    graph = Graph(Random(0))
+    x = graph.input("float32", (1,))
+    square = graph.node("Mul", [x, x], "float32", (1,))
+    same = graph.node("Pow", [x, graph.constant(np.float32(2))], "float32", (1,))
+    rest = graph.node("Sub", [square, same], "float32", (1,))
+    graph.node("Greater", [rest, graph.constant(np.float32(0))], "bool", (1,))
+    graph.node("Greater", [square, graph.constant(np.float32(0))], "bool", (1,))
+    judges = Judges(graph)
+    given = {x.name: np.array([[3]], np.float32)}
+    scale = judges.scale(given)
+    for place, fine in ((0, True), (1, False)):
+        theirs = [found[place] for found in judges.outputs(given)]
+        rounded = [found[place] for found in judges.rounded_elsewhere(given)]
+        wrong, overflows = ~theirs[0], judges.overflows(scale)
+        assert disagreement(wrong, theirs, "bool", scale, overflows)
+        assert fine == (not disagreement(wrong, theirs, "bool", scale, overflows, rounded))
+
+
+def test_windows_of_padding_and_infinities() -> None:
+    graph = Graph(Random(0))
+    x = graph.input("float32", (1, 3))
+    shape = {"kernel_shape": [2], "strides": [1], "pads": [1, 1]}
+    graph.node("MaxPool", [x], "float32", (1, 4), **shape)
+    graph.node("AveragePool", [x], "float32", (1, 4), **shape)
+    found = Judges(graph).outputs({x.name: np.array([[[-np.inf, np.nan, 2]]], np.float32)})
+    assert len(found) == 5
+    np.testing.assert_array_equal(found[1][0], [[[-np.inf, np.nan, np.nan, 2]]])
+    np.testing.assert_array_equal(found[1][1], [[[-np.inf, np.nan, np.nan, 2]]])

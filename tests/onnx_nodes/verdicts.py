@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import fcntl
 import functools
-import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
+from tests.code_digest import code_digest
 from tests.onnx_nodes.judge import Outcome, Verdict
 from tests.onnx_nodes.sweep import node_tests, sweep
 
 __all__ = ["PARTS", "verdicts_of_part"]
 
 PARTS = 16
-_ROOT = Path(__file__).resolve().parents[2]
 _SOURCES = ("relay_passes", "rtcompile", "runtime", "tests/onnx_nodes")
 
 
@@ -50,12 +48,7 @@ def _cases() -> list[object]:
 
 @functools.cache
 def _digest() -> str:
-    digest = hashlib.sha256()
-    for package in ("onnx", "onnxruntime", "numpy", "apache-tvm"):
-        digest.update(f"{package} {version(package)}\n".encode())
-    for path in sorted(p for source in _SOURCES for p in (_ROOT / source).rglob("*.py")):
-        digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+    return code_digest(_SOURCES, ("onnx", "onnxruntime", "numpy", "apache-tvm"))
 
 
 def _read(text: str) -> Iterator[tuple[str, Verdict]]:
