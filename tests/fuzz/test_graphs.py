@@ -19,6 +19,7 @@ def test_a_part_is_always_the_same() -> None:
     assert again[0] != again[2]
 
 
+@pytest.mark.slow
 def test_a_failing_graph_is_told_as_the_smallest() -> None:
     def judge(graphs: list[Graph]) -> list[Verdict]:
         found = [any(node.op_type == "Softmax" for node in g.nodes) for g in graphs]
