@@ -128,8 +128,7 @@ def _whole_build(
     built = []
     for target in targets:
         say = partial(_say, progress, target.name if len(targets) > 1 else "")
-        candidate, result = _build(model, plan, options, target, constants, say)
-        candidate.manifest["provenance"] = _provenance(model, options, target, config_files)
+        candidate, result = _build(model, plan, options, target, constants, say, config_files)
         candidate.manifest["tags"] = dict(options.tags)
         built.append((candidate, result))
     progress("write the artifact")
@@ -144,10 +143,12 @@ def _build(
     target: CpuTarget,
     constants: ConstantStore | None,
     progress: Callable[[str], None],
+    config_files: Sequence[InputFile],
 ) -> tuple[Candidate, BuildResult]:
     """The artifact for one target, verified. `constants`: see `Compiler.compile`."""
     logs = _logs(options, target)
-    compiler = Compiler(model, plan, options, target, progress, logs)
+    with recorded() as model_files:
+        compiler = Compiler(model, plan, options, target, progress, logs)
     quantization = None
     _check_quantization(compiler, options)
     if has_a_budget(options):
@@ -162,19 +163,20 @@ def _build(
         verification = verify_build(
             compiler, checked, candidate, options, runs_here(target), moved, progress
         )
+    candidate.manifest["provenance"] = _provenance(options, target, [*config_files, *model_files])
     notes, report = tuple(logs.notes()), compiler.report
     return candidate, BuildResult(candidate.manifest, report, verification, quantization, notes)
 
 
 def _provenance(
-    model: Path, options: BuildOptions, target: CpuTarget, config_files: Sequence[InputFile]
+    options: BuildOptions, target: CpuTarget, files_read: Sequence[InputFile]
 ) -> dict[str, Any]:
     try:
         with recorded() as files:
-            note_files(model, options, target.name)
+            note_files(options, target.name)
     except OSError as error:
         raise ModelError(f"{error.filename}: cannot be read: {error.strerror}") from error
-    return describe_provenance([*config_files, *files], options)
+    return describe_provenance([*files_read, *files], options)
 
 
 def _say(progress: Callable[[str], None], target: str, step: str) -> None:

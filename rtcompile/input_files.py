@@ -12,9 +12,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["InputFile", "note_bytes", "note_input", "recorded"]
+__all__ = ["FEATURES", "MODEL", "InputFile", "note_bytes", "note_input", "recorded"]
 
 _PIECE = 1 << 20
+
+# What files are for.
+MODEL, FEATURES = "model", "features"
 
 
 @dataclass(frozen=True, order=True)

@@ -19,6 +19,7 @@ import rtcompile
 from rtcompile.cli import main
 from rtcompile.errors import ConfigError
 from rtcompile.features.config import load_config
+from rtcompile.frontends.onnx.read_model import read_model
 from rtcompile.input_files import InputFile, note_bytes, note_input, recorded
 from rtcompile.options import BuildOptions
 from rtcompile.provenance import describe_provenance, note_files
@@ -51,7 +52,8 @@ def _provenance(model: RankingModel) -> dict[str, Any]:
     options = _options(model, target="x86-64-v3")
     with recorded() as files:
         load_config(model.features)
-        note_files(model.onnx, options, "x86-64-v3")
+        read_model(model.onnx)
+        note_files(options, "x86-64-v3")
     return describe_provenance(files, options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from onnx.external_data_helper import uses_external_data
 
 from rtcompile.errors import ModelError, UnsupportedError
 from rtcompile.frontends.onnx.file_kinds import looks_like
-from rtcompile.frontends.onnx.tensors import read_external_data
+from rtcompile.frontends.onnx.tensors import external_files, read_external_data
+from rtcompile.input_files import MODEL, note_bytes, note_input
 
 __all__ = ["OPSETS", "UNREADABLE", "read_model", "standard_opset"]
 
@@ -22,6 +24,14 @@ OPSETS = range(7, 29)
 # What reading a file that is no model raises: binary, JSON or text, as its suffix says.
 UNREADABLE = (DecodeError, json_format.ParseError, text_format.ParseError, OSError, ValueError)
 _STANDARD = ("", "ai.onnx")
+
+
+class _Named(io.BytesIO):
+    """Bytes of a file, by whose name onnx tells their form."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
 
 
 def read_model(path: Path) -> Any:
@@ -34,8 +44,13 @@ def read_model(path: Path) -> Any:
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
     try:
-        model = onnx.load(str(path), load_external_data=False)
+        data = path.read_bytes()
+        note_bytes(path, MODEL, data)
+        model = onnx.load(_Named(data, str(path)), load_external_data=False)
+        del data
         _check(model, path)
+        for name in external_files(model):
+            note_input(path.parent / name, "model data")
         read_external_data(model, path.parent)
     except (*UNREADABLE, onnx.checker.ValidationError) as error:
         kind = looks_like(path)

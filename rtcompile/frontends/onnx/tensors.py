@@ -7,6 +7,7 @@ table of gigabytes is no part of any message, and a copy of the model costs noth
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -17,7 +18,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
-__all__ = ["array_of", "byte_count", "in_memory", "read_external_data"]
+__all__ = ["array_of", "byte_count", "external_files", "in_memory", "read_external_data"]
 
 # From so many bytes on, an initializer's external data stay where they are.
 _LARGE = 1 << 20
@@ -96,3 +97,28 @@ def _checked(tensor: Any, folder: Path) -> str:
             f"{info.offset or 0}"
         )
     return str(path)
+
+
+def external_files(model: Any) -> list[str]:
+    """The names of the files beside a model that hold tensors of it."""
+    tensors = list(_tensors_of_graph(model.graph))
+    for function in model.functions:
+        tensors += _tensors_of_nodes(function.node)
+    return sorted({ExternalDataInfo(t).location for t in tensors if uses_external_data(t)})
+
+
+def _tensors_of_graph(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _tensors_of_nodes(graph.node)
+
+
+def _tensors_of_nodes(nodes: Any) -> Iterator[Any]:
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            if attribute.HasField("g"):
+                yield from _tensors_of_graph(attribute.g)
+            for graph in attribute.graphs:
+                yield from _tensors_of_graph(graph)
