@@ -6,6 +6,7 @@
 | `sh` | runs in the page's folder, by bash that ends at the first command that fails |
 | `json` | is read; an object with features must be a config that rtcompile takes |
 | `yaml` | is read |
+| `c` | is a file that the page compiles |
 | `text`, `console` | shows what cannot run here, or what was printed |
 
 A block with a `title` is the file of that name, and is written to the page's folder.
@@ -26,7 +27,7 @@ from typing import Any
 __all__ = ["RUN", "SHOWN", "Block", "Page", "blocks_of", "pages"]
 
 ROOT = Path(__file__).parents[2]
-RUN, SHOWN = ("python", "sh", "json", "yaml"), ("text", "console")
+RUN, SHOWN = ("python", "sh", "json", "yaml", "c"), ("text", "console")
 
 _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w*)(?P<rest>[^\n]*)\n(?P<body>.*?)^(?P=indent)```$",
