@@ -6,6 +6,7 @@
 
     astype(numbers, int), where an index is computed from it
         ->   call_dps_packed("rtc.check_number.INT.TABLE", (numbers,))
+    the same of integers that INT may not hold, where they are an index, moved or added to others
 
 An index that the graph bounds needs no check (`value_ranges.py`); a constant one that is out of
 bounds is refused, and so is one along the batch: it would read other rows. `lift_embeddings` comes
@@ -23,6 +24,7 @@ from tvm.ir import IRModule
 
 from relay_passes.checked_values import CHECK_INDEX, CHECK_NUMBER, array_digest
 from relay_passes.errors import PassError, RowDependenceError
+from relay_passes.index_casts import INTEGERS, IndexCasts
 from relay_passes.index_source import IndexSource
 from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
 from relay_passes.matching import (
@@ -36,21 +38,9 @@ from relay_passes.matching import (
     shape_of,
 )
 from relay_passes.report import PassReport
-from relay_passes.value_ranges import Range, ValueRanges, dtype_range
+from relay_passes.value_ranges import Range, ValueRanges
 
 __all__ = ["check_indices"]
-
-# Operators through which a number becomes an index; others make something else of it.
-_COMPUTING = frozenset(
-    f"relax.{name}"
-    for name in (
-        *("add", "subtract", "multiply", "divide", "floor_divide", "floor_mod", "mod", "negative"),
-        *("maximum", "minimum", "where", "astype", "abs", "bitwise_and", "concat", "stack"),
-        *("reshape", "expand_dims", "squeeze", "permute_dims", "broadcast_to", "strided_slice"),
-        *("sum", "cumsum", "max", "min", "take", "flip", "tile", "repeat"),
-    )
-)
-
 
 _ONNX_NAMES = {
     "take": "Gather",
@@ -116,16 +106,31 @@ class _Finder:
     def __init__(self, function: Any) -> None:
         self._bound = bindings(function)
         self._ranges, self._sources = ValueRanges(self._bound), IndexSource(self._bound)
+        self._casts = IndexCasts(self._bound, self._ranges)
         self._labels: dict[Any, str] = {}
+        # What decides an index, with the operator that it is for.
+        self._origins: list[tuple[Any, Any]] = []
 
     def checks(self) -> dict[Any, list[_Check]]:
         """Of the indices of operators, by the variable that holds the result."""
         found = {}
         for var, value in self._bound.items():
-            if isinstance(value, relax.Call):
-                checks = [self._check(value, index) for index in _indices(value)]
-                found[var] = [check for check in checks if check is not None]
+            if kernel_symbol(value) == EMBEDDING_LOOKUP:
+                self._origins.append((value.args[1].fields[1], value))
+            elif isinstance(value, relax.Call):
+                found[var] = self._of_operator(value)
         return {var: checks for var, checks in found.items() if checks}
+
+    def _of_operator(self, op: Any) -> list[_Check]:
+        checks = []
+        for index in _indices(op):
+            check = self._check(op, index)
+            ids, extents = _operand(op.args, index), index.extents
+            known = [extent for extent in extents if isinstance(extent, int)] or [0]
+            source = check.source if check else self._sources.unwrapped(ids, known)[0]
+            self._origins.append((source, op))
+            checks += [check] if check else []
+        return checks
 
     def _check(self, op: Any, index: _Index) -> _Check | None:
         """None where an index needs no check."""
@@ -139,6 +144,7 @@ class _Finder:
                 "on the other rows of the request"
             )
         source, wraps = self._sources.unwrapped(ids, known)
+        source = self._sources.uncut(source, INTEGERS)
         mode = "wrap" if wraps else "plain"
         extent = "x".join(map(str, known if len(set(known)) > 1 else known[:1]))
         symbol = f"{CHECK_INDEX}.{extent}.{mode}.{self._label(op)}"
@@ -191,41 +197,15 @@ class _Finder:
     # -- numbers that indices are computed from -----------------------------------------------
 
     def numbers(self) -> dict[Any, tuple[Any, str]]:
-        """Casts of floats that an index is computed from: (number, check), by variable."""
+        """Casts that an index is computed from, of floats and of integers that may be cut: (number,
+        check), by variable. After `checks`."""
         found: dict[Any, tuple[Any, str]] = {}
-        for value in self._bound.values():
-            for index in self._all_indices(value):
-                for cast in self._casts(index):
-                    number = self._sources.of_number(self._bound[cast].args[0])
-                    symbol = f"{CHECK_NUMBER}.{dtype_of(cast)}.{self._label(value)}"
-                    found.setdefault(cast, (number, symbol))
+        for index, op in self._origins:
+            for cast in self._casts.of(index):
+                number = self._sources.of_number(self._bound[cast].args[0])
+                symbol = f"{CHECK_NUMBER}.{dtype_of(cast)}.{self._label(op)}"
+                found.setdefault(cast, (number, symbol))
         return found
-
-    def _all_indices(self, value: Any) -> Iterator[Any]:
-        if kernel_symbol(value) == EMBEDDING_LOOKUP:
-            yield value.args[1].fields[1]
-        elif isinstance(value, relax.Call):
-            yield from (_operand(value.args, index) for index in _indices(value))
-
-    def _casts(self, index: Any) -> Iterator[Any]:
-        open_vars, seen = [index], {index}
-        while open_vars:
-            var = open_vars.pop()
-            value: Any = self._bound.get(var)
-            name = call_name(value)
-            if name == "relax.astype" and self._is_number(value):
-                yield var
-            elif name in _COMPUTING or isinstance(value, relax.Tuple | relax.TupleGetItem):
-                skipped = 1 if name == "relax.where" else 0  # the condition is no index
-                read = reads(relax.Tuple(value.args[skipped:])) if skipped else reads(value)
-                open_vars += [var for var in read if var not in seen]
-                seen.update(read)
-
-    def _is_number(self, cast: Any) -> bool:
-        source = cast.args[0]
-        is_float = dtype_range(dtype_of(source)) is None
-        to_integer = dtype_range(dtype_of(cast)) is not None and dtype_of(cast) != "bool"
-        return is_float and to_integer and self._ranges.of(source) is None
 
 
 @relax.expr_functor.mutator

@@ -1,13 +1,13 @@
 """The calls that stand for checks of values that data decides: their names, and what these hold.
 
     rtc.check_index.EXTENTS.MODE.TABLE(ids)      int64, each in [0, extent): that of its column
-    rtc.check_number.DTYPE.TABLE(numbers)        a float as an integer
+    rtc.check_number.DTYPE.TABLE(numbers)        a float, or a wider integer, as an integer
     rtc.check_divisor.UNIT(divisors)             none of them 0
 
 What does not pass is told in the status words, and the call gives what does no harm: index 0,
 divisor 1. EXTENTS: one, or one for each place of the last axis, joined by "x". MODE "wrap" counts
-negative indices from the end. TABLE is the digest of the table's values in hex digits, or the
-operator that reads. UNIT "unit" gives 1 for -1 too.
+negative indices from the end. TABLE is the digest of the table's values in hex digits, the operator
+that reads, or says whose lengths they are. UNIT "unit" gives 1 for -1 too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ __all__ = [
     "array_digest",
     "index_extents",
     "index_wraps",
+    "is_lengths",
+    "lengths_label",
     "table_label",
 ]
 
@@ -49,6 +51,16 @@ def index_extents(symbol: str) -> list[int]:
 def index_wraps(symbol: str) -> bool:
     """Whether a check of indices counts negative ones from the end."""
     return symbol.split(".")[3] == "wrap"
+
+
+def lengths_label(operator: str, steps: int) -> str:
+    """TABLE of the lengths of an operator's sequences."""
+    return f"lengths_0_to_{steps}_of_{operator}"
+
+
+def is_lengths(label: str) -> bool:
+    """Whether a TABLE is that of lengths."""
+    return label.startswith("lengths_")
 
 
 def table_label(symbol: str) -> str:

@@ -97,6 +97,8 @@ def _index(symbol: str, array: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]
 def _number(symbol: str, array: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     if not np.isfinite(array).all():
         raise PassError("a constant index is not finite")
+    if array.dtype.kind in "iu" and (array.astype(dtype) != array).any():
+        raise PassError(f"a constant index of {array.dtype} does not fit into {dtype}")
     return array.astype(dtype)
 
 

@@ -2,6 +2,7 @@
 
 where(less(ids, 0), add(ids, extents), ids)     the wrap of negative ones
 where(isfinite(c), c, 0)                        the zero for what is no number
+astype(ids, int32)                              what is cut off an id
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relay_passes.matching import call_name, constant_array
+from relay_passes.matching import call_name, constant_array, dtype_of
 from relay_passes.static_values import static_values
 
 __all__ = ["IndexSource"]
@@ -39,6 +40,11 @@ class IndexSource:
         if known is None or [*known.flat] not in (list(extents), [extents[0]] * known.size):
             return ids, False  # wrapped by something else, and no second time
         return plain, True
+
+    def uncut(self, ids: Any, dtypes: Sequence[str]) -> Any:
+        """x of astype(x, int), if its dtype is among `dtypes`, or `ids` itself."""
+        cast = self.call(ids, "astype")
+        return cast.args[0] if cast is not None and dtype_of(cast.args[0]) in dtypes else ids
 
     def of_number(self, value: Any) -> Any:
         """c of where(isfinite(c), c, 0), or `value` itself."""

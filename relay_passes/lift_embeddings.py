@@ -5,6 +5,9 @@
     the same by ids = astype(where(isfinite(c), c, 0)), c = strided_slice(X, column)
         ->   call_dps_packed("rtc.embedding_lookup.COLUMN", (W, X))
 
+    the same by ids = astype(x, int32), x of int64
+        ->   call_dps_packed("rtc.embedding_lookup", (W, x))
+
 W is a constant [rows, d], ids an integer tensor of any shape, X a float matrix [n, m]. Behind the
 names stand kernels that check every id, wrap negative ones and read a column in place; what the
 importer put around the ids for these ends is taken off. The table leaves the graph's constants for
@@ -33,6 +36,8 @@ from relay_passes.report import PassReport
 __all__ = ["EMBEDDING_LOOKUP", "lift_embeddings"]
 
 EMBEDDING_LOOKUP = "rtc.embedding_lookup"
+
+_ID_DTYPES = ("int32", "int64")
 
 
 class _Columns(IndexSource):
@@ -70,7 +75,7 @@ class _Rewriter(relax.PyExprMutator):
         matrix = constant_array(table)
         if matrix is None or matrix.ndim != 2 or int(op.attrs.axis) != 0:
             return super().visit_call_(op)
-        if str(matrix.dtype) != "float32" or dtype_of(ids) not in ("int32", "int64"):
+        if str(matrix.dtype) != "float32" or dtype_of(ids) not in _ID_DTYPES:
             self._report.refused.append(f"take from {matrix.dtype} by {dtype_of(ids)}")
             return super().visit_call_(op)
         if constant_array(ids) is not None:
@@ -83,6 +88,7 @@ class _Rewriter(relax.PyExprMutator):
         name, column = EMBEDDING_LOOKUP, self._ids.of(source)
         if column is not None:
             source, name = column[0], f"{EMBEDDING_LOOKUP}.{column[1]}"
+        source = self._ids.uncut(source, _ID_DTYPES)
         arguments = relax.Tuple([table, self.visit_expr(source)])
         return relax.op.call_dps_packed(name, arguments, out_ty=op.ty)
 

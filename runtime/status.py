@@ -43,12 +43,11 @@ def refusal(
         value = struct.unpack("d", struct.pack("q", given))[0]
         return UnknownIdError(f"{who}{value:.9g} is no id of {check['table']}{where}")
     value = given % (1 << 64) if check["unsigned"] else given
-    outside = f"id {value} is outside {check['table']}, {_size(check)}"
-    return UnknownIdError(f"{who}{outside}{where}")
+    return UnknownIdError(f"{who}id {value} is outside {check['table']}{_size(check)}{where}")
 
 
 def _size(check: Mapping[str, Any]) -> str:
     places = check["places"]
     if len(places) == 1:
-        return f"which has {places[0]} rows"
-    return f"which is {' x '.join(map(str, places))}"
+        return f", which has {places[0]} rows"
+    return f", which is {' x '.join(map(str, places))}" if places else ""

@@ -9,6 +9,7 @@
 
     index     id = given + (given < 0 ? extent : 0);  good: 0 <= id < extent;  safe: id or 0
     number    good: its integer can hold it;  safe: the integer, or 0
+    fit       the same of integers
     divisor   good: not 0;  safe: given, or 1 for 0 (and for -1, where it is a unit)
 
 `extent` is that of the index's place of the last axis. The first report of a request stays.
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
@@ -36,7 +38,7 @@ __all__ = ["CheckShape", "check_kernel"]
 @dataclass(frozen=True)
 class CheckShape:
     """What a kernel is specialised for: `kind` index, plain (negative ones do not wrap), number,
-    divisor or unit; `columns`: extents of an index; `result`: the dtype of the output."""
+    fit, divisor or unit; `columns`: extents of an index; `result`: the dtype of the output."""
 
     kind: str
     dtype: str
@@ -100,8 +102,12 @@ class _IndexCheck:
 
     def __call__(self, value: Any, column: int) -> Checked:
         given, extent = tirx.Cast("int64", value), self._extents[column]
-        wraps = self._shape.kind == "index" and not self._shape.dtype.startswith("u")
-        row = tirx.Select(given < 0, given + extent, given) if wraps else given
+        if self._shape.dtype.startswith("u"):  # of an int64 that was one, TVM takes the sign away
+            good = tirx.Cast("uint64", value) < tirx.Cast("uint64", extent)
+            return good, tirx.Select(good, given, i64(0)), given
+        row = given
+        if self._shape.kind == "index":
+            row = tirx.Select(given < 0, given + extent, given)
         good = tirx.And(row >= 0, row < extent)
         return good, tirx.Select(good, row, i64(0)), given
 
@@ -123,6 +129,28 @@ class _NumberCheck:
         return good, tirx.Cast(self._shape.result, whole), number_bits(value)
 
 
+class _FitCheck:
+    """Of integers that an index is computed from in a dtype of fewer."""
+
+    def __init__(self, shape: CheckShape, extents: Sequence[Any]) -> None:
+        self._shape = shape
+
+    def __call__(self, value: Any, column: int) -> Checked:
+        given, kept = np.iinfo(self._shape.dtype), np.iinfo(self._shape.result)
+        good = value <= _integer(min(kept.max, given.max), self._shape.dtype)
+        if kept.min > given.min:
+            good = tirx.And(good, value >= _integer(kept.min, self._shape.dtype))
+        safe = tirx.Select(good, value, tirx.const(0, self._shape.dtype))
+        return good, tirx.Cast(self._shape.result, safe), tirx.Cast("int64", value)
+
+
+def _integer(value: int, dtype: str) -> Any:
+    """A constant; TVM takes none above int64's largest."""
+    if value > np.iinfo(np.int64).max:
+        return T.reinterpret(dtype, tirx.const(value - (1 << 64), "int64"))
+    return tirx.const(value, dtype)
+
+
 class _DivisorCheck:
     """Of integers that are divided by."""
 
@@ -138,10 +166,13 @@ class _DivisorCheck:
         return good, safe, i64(0)
 
 
-_KINDS: dict[str, type[_IndexCheck] | type[_NumberCheck] | type[_DivisorCheck]] = {
+_Check = type[_IndexCheck] | type[_NumberCheck] | type[_FitCheck] | type[_DivisorCheck]
+
+_KINDS: dict[str, _Check] = {
     "index": _IndexCheck,
     "plain": _IndexCheck,
     "number": _NumberCheck,
+    "fit": _FitCheck,
     "divisor": _DivisorCheck,
     "unit": _DivisorCheck,
 }
@@ -150,6 +181,7 @@ _CODES = {
     "index": Code.ID_OUT_OF_RANGE,
     "plain": Code.ID_OUT_OF_RANGE,
     "number": Code.NOT_AN_ID,
+    "fit": Code.ID_OUT_OF_RANGE,
     "divisor": Code.DIVISION_BY_ZERO,
     "unit": Code.DIVISION_BY_ZERO,
 }

@@ -13,6 +13,7 @@ from relay_passes.checked_values import (
     CHECK_NUMBER,
     index_extents,
     index_wraps,
+    is_lengths,
     table_label,
 )
 from relay_passes.matching import dtype_of, kernel_symbol, shape_of
@@ -36,7 +37,8 @@ def _index(lowering: NetworkLowering, var: Any, value: Any) -> None:
 
 def _number(lowering: NetworkLowering, var: Any, value: Any) -> None:
     symbol, (numbers,) = kernel_symbol(value), value.args[1].fields
-    shape = CheckShape("number", dtype_of(numbers), dtype_of(var))
+    kind = "fit" if dtype_of(numbers).startswith(("int", "uint")) else "number"
+    shape = CheckShape(kind, dtype_of(numbers), dtype_of(var))
     _emit(lowering, var, numbers, shape, table_label(symbol), [0])
 
 
@@ -62,7 +64,9 @@ def _emit(
     if not factor:
         return  # there is nothing to check
     number = len(lowering.program.lookups)
-    lookup = Lookup(lowering.chosen_from(label), tuple(extents), lowering.origins(given))
+    sized = shape.kind in ("index", "plain") and not is_lengths(label)
+    places = tuple(extents) if sized else ()
+    lookup = Lookup(lowering.chosen_from(label), places, lowering.origins(given))
     lowering.program.lookups.append(replace(lookup, unsigned=shape.dtype == "uint64"))
     scalars = (factor, number, factor if fixed else 0, *extents)
     lowering.call(shape.name, pointers, 1 if fixed else factor, scalars, with_start=True)

@@ -22,7 +22,7 @@ import tvm
 import tvm_ffi
 from tvm import relax
 
-from relay_passes.checked_values import CHECK_INDEX
+from relay_passes.checked_values import CHECK_INDEX, is_lengths
 from relay_passes.matching import (
     bindings,
     call_name,
@@ -286,6 +286,8 @@ class NetworkLowering:
 
     def chosen_from(self, label: str) -> str:
         """What the TABLE of a check stands for (`relay_passes/checked_values.py`), in words."""
+        if is_lengths(label):
+            return f"the {label.replace('_', ' ')}"
         if len(label) != _DIGITS:
             return f"the data of {label}"
         name = self.table_names.get(bytes.fromhex(label))

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
+from relay_passes.checked_values import CHECK_INDEX, lengths_label
 from relay_passes.matching import call_name, constant_array, shape_of
 from relay_passes.recurrence import GATES, RecurrenceForm
 from rtcompile.errors import UnsupportedError
@@ -53,6 +54,9 @@ def convert_recurrent(block: Any, operator: str, inputs: Sequence[Any], attribut
     by_row = int(attributes.get("layout", 0)) == 1
     if not by_row:
         x = block.emit(relax.op.permute_dims(x, [1, 0, 2]))
+    steps = _steps(x, operator)
+    if lengths is not None:
+        lengths = _checked_lengths(block, lengths, operator, steps)
     if operator != "LSTM":
         states = states[:1]
     results = []
@@ -112,16 +116,29 @@ def _layers(
     return layers
 
 
-def _run(block: Any, layer: _Layer, x: Any, states: list[Any], lengths: Any) -> list[Any]:
-    """y [n, steps, units] and the last states, [n, units]."""
+def _steps(x: Any, operator: str) -> int:
+    """How many a sequence has, [n, steps, inputs]."""
     shape = shape_of(x)
     if shape is None or len(shape) != 3 or not isinstance(shape[1], int):
         raise UnsupportedError(
-            f"{layer.form.cell.upper()} goes step by step along the batch, or an axis that is not "
-            "fixed: each row would depend on the one before; export it with a fixed number of "
-            "steps and the batch as its second axis (its first with layout=1)"
+            f"{operator} goes step by step along the batch, or an axis that is not fixed: each row "
+            "would depend on the one before; export it with a fixed number of steps and the batch "
+            "as its second axis (its first with layout=1)"
         )
-    form = layer.form
+    return shape[1]
+
+
+def _checked_lengths(block: Any, lengths: Any, operator: str, steps: int) -> Any:
+    """Each of [n] from 0 to `steps`."""
+    symbol = f"{CHECK_INDEX}.{steps + 1}.plain.{lengths_label(operator, steps)}"
+    ty = relax.TensorType(lengths.ty.shape, "int64")
+    return block.emit(relax.op.call_dps_packed(symbol, relax.Tuple([lengths]), out_ty=ty))
+
+
+def _run(block: Any, layer: _Layer, x: Any, states: list[Any], lengths: Any) -> list[Any]:
+    """y [n, steps, units] and the last states, [n, units]."""
+    shape, form = shape_of(x), layer.form
+    assert shape is not None
     if any(state is not None for state in states):
         form = RecurrenceForm(form.cell, form.reverse, initial=True, lengths=form.lengths)
     units = layer.recurrent.shape[0]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rtcompile.codegen.program import TILE
 from rtcompile.frontends.id_inputs import IdInputs, id_columns
 from rtcompile.frontends.integer_uses import IntegerUses, integer_uses
+from rtcompile.frontends.length_inputs import length_inputs
 
 __all__ = ["ROW_COUNTS", "Batch", "InputPlan", "generate_inputs", "ordinary"]
 
@@ -58,21 +59,23 @@ def ordinary(inputs: Mapping[str, Array], rows: int) -> Batch:
 
 @dataclass(frozen=True)
 class InputPlan:
-    """What may be drawn for each of a graph's inputs. `ports`: a ranker's input ports."""
+    """What may be drawn for each of a graph's inputs. `ports`: a ranker's input ports. `lengths`:
+    of sequences, and the most steps; for one of 0 ONNX Runtime leaves out the first state."""
 
     ports: Sequence[Any]
     ids: IdInputs
     uses: IntegerUses
+    lengths: Mapping[str, int]
 
     @staticmethod
     def of(model: Any, ports: Sequence[Any]) -> InputPlan:
         """Of an onnx.ModelProto."""
-        return InputPlan(ports, id_columns(model), integer_uses(model))
+        return InputPlan(ports, id_columns(model), integer_uses(model), length_inputs(model))
 
     @property
     def free_integers(self) -> list[str]:
         """Integer inputs that are no ids, indices, extents or divisors: any value suits."""
-        taken = {*self.ids.whole, *self.uses.indices, *self.uses.divisors}
+        taken = {*self.ids.whole, *self.uses.indices, *self.uses.divisors, *self.lengths}
         integers = [port for port in self.ports if np.dtype(port.dtype).kind in "iu"]
         return [p.name for p in integers if p.name not in taken and not p.per_request]
 
@@ -89,6 +92,9 @@ class InputPlan:
             return _bounds(rows, rng)
         columns = self.ids.columns.get(port.name, {})
         if not np.issubdtype(port.dtype, np.floating):
+            if port.name in self.lengths:
+                steps = self.lengths[port.name]
+                return np.asarray(rng.integers(1, steps + 1, shape)).astype(port.dtype)
             least = int(port.name in self.uses.divisors)
             most = self.ids.whole.get(port.name, 2) + least
             return np.asarray(rng.integers(least, most, shape)).astype(port.dtype)

@@ -113,6 +113,46 @@ def test_a_lifted_look_up_has_its_numbers_checked() -> None:
     assert _checks(lifted) == [f"rtc.check_number.int64.{digest}"]
 
 
+def test_an_id_is_checked_before_it_is_cut() -> None:
+    cut = lambda emit, x: op.take(const(TABLE), emit(op.astype(x, "int32")), 0)  # noqa: E731
+    mod = network({"x": ("n", 3)}, cut, dtypes={"x": "uint64"})
+    after, _ = run(check_indices, mod)
+    assert calls(after)[-2:] == [f"rtc.check_index.5.wrap.{DIGEST}", "take"]
+
+    def moved(emit: Emit, x: Any) -> Any:
+        ids = emit(op.astype(x, "int32"))
+        return op.take(const(TABLE), emit(op.add(ids, const(1, "int32"))), 0)
+
+    mod = network({"x": ("n", 3)}, moved, dtypes={"x": "int64"})
+    assert _checks(mod)[0] == f"rtc.check_number.int32.{DIGEST}"
+
+
+@pytest.mark.parametrize("source", ["int8", "int16", "uint16"])
+def test_an_id_that_fits_is_not_checked_twice(source: str) -> None:
+    def body(emit: Emit, x: Any) -> Any:
+        ids = emit(op.astype(x, "int32"))
+        return op.take(const(TABLE), emit(op.add(ids, const(1, "int32"))), 0)
+
+    mod = network({"x": ("n", 3)}, body, dtypes={"x": source})
+    assert _checks(mod) == [f"rtc.check_index.5.wrap.{DIGEST}"]
+
+
+def test_what_a_hash_or_a_choice_takes_is_cut_as_it_is() -> None:
+    def hashed(emit: Emit, x: Any) -> Any:
+        return op.take(
+            const(TABLE), emit(op.floor_mod(emit(op.astype(x, "int32")), const(5, "int32"))), 0
+        )
+
+    def chosen(emit: Emit, x: Any) -> Any:
+        ids = emit(op.astype(x, "int32"))
+        missing = emit(op.equal(ids, const(-1, "int32")))
+        return op.take(const(TABLE), emit(op.where(missing, const(0, "int32"), ids)), 0)
+
+    for body in (hashed, chosen):
+        found = _checks(network({"x": ("n", 3)}, body, dtypes={"x": "uint64"}))
+        assert not any("check_number" in name for name in found)
+
+
 def test_places_of_several_axes_have_an_extent_each() -> None:
     body = lambda emit, x, ids: op.gather_nd(x, ids, 1)  # noqa: E731
     mod = network({"x": ("n", 4, 3), "ids": ("n", 2)}, body, dtypes=INT64)

@@ -48,6 +48,7 @@ _SHARED |= {
     "exact_legalize",
     "exact_llvm",
     "exact_values",
+    "index_casts",
     "index_source",
     "legalize_take",
     "static_values",

@@ -128,7 +128,9 @@ def test_what_is_no_number_is_no_id(tmp_path: Path, bad: float) -> None:
         ranker.predict({"f": np.array([1, bad], np.float32)})
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint8", "uint64"])
+@pytest.mark.parametrize(
+    "dtype", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+)
 @pytest.mark.parametrize("operator", ["Div", "Mod", "Mod<fmod=1>"])
 def test_a_divisor_of_zero_is_named(tmp_path: Path, dtype: str, operator: str) -> None:
     text = f"({dtype}[N] a, {dtype}[N] b) => ({dtype}[N] y) {{ y = {operator}(a, b) }}"
