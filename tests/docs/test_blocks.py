@@ -17,7 +17,7 @@ from tests.docs.workshop import make_workshop
 # Pages whose blocks need more than `all` brings: they have a test of their own.
 _ELSEWHERE = ("docs/tutorial.md",)
 # What cannot run in a test: it installs, listens for ever, needs another machine, or was printed.
-_MOST_SHOWN = 20
+_MOST_SHOWN = 12
 
 _PAGES = [page.relative_to(ROOT).as_posix() for page in pages()]
 _RUNNING = [
