@@ -45,6 +45,10 @@ ROW_BOUND = ColumnDescriptor.WORDS + 2  # the first of many rows, and one more f
 _PADDING = 128  # what is read and written behind the last value
 _MOST_SETS = 32  # of columns that encoders are kept for
 
+# The parts of what is encoded into, in the order in which they lie.
+_PARTS = (EncodeState.EDGES, EncodeState.OFFSETS, EncodeState.NUMBERS, EncodeState.TEXT)
+_SIDE_PARTS = (SideColumns.EDGES, SideColumns.OFFSETS, SideColumns.NUMBERS, SideColumns.TEXT)
+
 
 class EncodeMemory:
     """What one running call encodes into, used again by the next. `values`: of its values.
@@ -68,24 +72,15 @@ class EncodeMemory:
         ends = np.cumsum([0, *sizes]).tolist()
         parts = [block[begin:end] for begin, end in zip(ends, [*ends[1:], None], strict=True)]
         edges, offsets, numbers, text = parts
-        edges_at, offsets_at, numbers_at, text_at = (base + end for end in ends)
-        given = {
-            EncodeState.EDGES: edges_at,
-            EncodeState.OFFSETS: offsets_at,
-            EncodeState.NUMBERS: numbers_at,
-            EncodeState.TEXT: text_at,
-        }
-        state = allocate(EncodeState, count, given)
+        at = [base + end for end in ends]
+        state = allocate(EncodeState, count, dict(zip(_PARTS, at, strict=True)))
         self.state, self.state_pointer = state.words, state.address
         self.flags = state.array[EncodeState.FLAGS.slice(count)].data
         self.pointers = {
             SideColumns.DATA: values.pointer,
             SideColumns.COLUMNS: address(self.columns),
-            SideColumns.EDGES: edges_at,
-            SideColumns.OFFSETS: offsets_at,
-            SideColumns.NUMBERS: numbers_at,
-            SideColumns.TEXT: text_at,
         }
+        self.pointers |= dict(zip(_SIDE_PARTS, at, strict=True))
         arrays = (
             values.array,
             self.columns,

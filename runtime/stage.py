@@ -100,7 +100,7 @@ class Workspace:
 class Stage:
     """Runs one main function of the module. Safe to call from many threads at once.
 
-    With `helpers`, a call that is worth it is shared by their threads and the caller's. `strict`:
+    With a `pool`, a call that is worth it is shared by its threads and the caller's. `strict`:
     whether a value that cannot be read is an error.
     `takes_turns`: whether its calls give up the caller's turn at Python and wait for the next
     (`python_turn.py`).
@@ -150,7 +150,7 @@ class Stage:
         self._trials = Trials()  # see `call_one`
 
     def start_workers(self, work: int, count: int) -> None:
-        """Have as many helpers, before the first call. `work`: where their function lies.
+        """Have as many workers, before the first call. `work`: where their function lies.
 
         Raises RequestError where a thread cannot be started.
         """

@@ -98,9 +98,9 @@ def _sharing(
     if not shared:
         return {}, {}, ""
     (stage,) = shared
-    rows, helper = shared_rows(stage, constants_bytes), help_rows(stage, constants_bytes)
+    rows, worker = shared_rows(stage, constants_bytes), help_rows(stage, constants_bytes)
     at = addresses_function(WORKER_AT, {WorkerAddress.WORK: symbol_of(HELP)})
-    internal = {stage_rows_name(stage.name): rows, HELP: helper}
+    internal = {stage_rows_name(stage.name): rows, HELP: worker}
     return {WORKER_AT: at}, internal, address_llvm(symbol_of(HELP))
 
 

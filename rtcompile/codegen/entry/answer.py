@@ -1,15 +1,15 @@
 """The function `answer`: what `serve.py` emits, into numpy arrays that Python gets.
 
-    def answer_request(user, items, context, words, result):        # internal
-        if items[COUNT] > words[ROOM]: words[OUTCOME] = UNREAD
+    def answer_request(user, items, context, request, result):        # internal
+        if items[COUNT] > request[ROOM]: request[OUTCOME] = UNREAD
         else:
-            words[ROWS] = items[COUNT]
+            request[ROWS] = items[COUNT]
             found = dict()
-            for output in words[ANSWERS]:
-                array = numpy.empty(EXTENTS, DTYPE)     # EXTENTS[0] = words[ROWS], where BY_ROWS
+            for output in request[ANSWERS]:
+                array = numpy.empty(EXTENTS, DTYPE)     # EXTENTS[0] = request[ROWS], where BY_ROWS
                 found[output[NAME]] = array; output[TO] = where its values are
-            serve_request(user, items, context, words)
-            if words[OUTCOME] == DONE: *result = found
+            serve_request(user, items, context, request)
+            if request[OUTCOME] == DONE: *result = found
 
     def answer(self, arguments, count, names, result):              # as Python calls it
         answer_request(*arguments, self[0], result)
@@ -69,16 +69,16 @@ def answer_request(outputs: int) -> Any:
         T.func_attr({"tirx.is_scheduled": True})
         names = ("user", "items", "context", "words", "result")
         user, items, context, at, result = (T.arg(name, T.int64()) for name in names)
-        words = struct_at(Request, at)
+        request = struct_at(Request, at)
         rows = T.Bind(field_at(items, ListObject.COUNT))
-        words[Request.OUTCOME] = i64(Outcome.UNREAD)
-        with T.If(rows <= words[Request.ROOM]), T.Then():
-            words[Request.ROWS] = rows
-            python = words.follow(Request.PYTHON)
+        request[Request.OUTCOME] = i64(Outcome.UNREAD)
+        with T.If(rows <= request[Request.ROOM]), T.Then():
+            request[Request.ROWS] = rows
+            python = request.follow(Request.PYTHON)
             found = call_python(T.Bind(python[PythonApi.NEW_DICT]))
-            with T.If(_has_arrays(found, words, python, rows, outputs)), T.Then():
+            with T.If(_has_arrays(found, request, python, rows, outputs)), T.Then():
                 call_with_barriers(SERVE_REQUEST, [user, items, context, at])
-            with T.If(words[Request.OUTCOME] == Outcome.DONE):
+            with T.If(request[Request.OUTCOME] == Outcome.DONE):
                 with T.Then():
                     struct_at(Result, result)[Result.OBJECT] = found
                 with T.Else(), T.If(found != 0), T.Then():

@@ -1,18 +1,18 @@
 """The function `rank`: Python calls it in the place of `Ranker.rank`.
 
-    def rank(self, arguments, count, names, result):    # self: a tuple, of the words of Entry first
-        if user, items, a list or tuple, and a context are given, the latter if words[HAS_CONTEXT],
+    def rank(self, arguments, count, names, result):    # self: a tuple, the Entry's array first
+        if user, items, a list or tuple, and a context are given, the latter if entry[HAS_CONTEXT],
            and idle is not empty:
             memory = idle.pop()
-            words = memory[0]
-            if words[VERSION] == current[VERSION] and items[COUNT] is brief, or long:
+            request = memory[0]
+            if request[VERSION] == current[VERSION] and items[COUNT] is brief, or long:
                 hold(current[OBJECT])                   # the state of the items
-                answer_request(user, items, context, words, result)
+                answer_request(user, items, context, request, result)
                 release(current[OBJECT])
             idle.append(memory)
         if *result == 0: *result = else(*arguments)     # `Ranking.rank`
 
-`runtime/abi/rank.py` describes the words.
+`runtime/abi/rank.py` describes the structs.
 """
 
 from __future__ import annotations

@@ -1,32 +1,32 @@
 """The function `serve`: from a request's user, items and context to its scores, in one call.
 
-    def serve(words): serve_request(0, 0, 0, words)
+    def serve(request): serve_request(0, 0, 0, request)
 
-    def serve_request(fields, ids, context, words):                     # internal
+    def serve_request(fields, ids, context, request):                   # internal
         outcome = DONE
         if fields != 0: read the user's fields of each stage of features    # `serve_features.py`
         if context != 0: read the context's
-        if ids != 0: write_object(ids, words[IDS])
-        if any of these could not be read, or there are not words[ROWS] ids: outcome = UNREAD
+        if ids != 0: write_object(ids, request[IDS])
+        if any of these could not be read, or there are not request[ROWS] ids: outcome = UNREAD
         where a context stage reads items, and ids != 0: look up, hold the items' columns
         without Python's lock, while the outcome is DONE:               # `python_lock.py`
             else: look up
             encode the fields of each stage of features; outcome = LEFT or SCRATCH where it says so
             user_rows(0, 1, constants, workspace, status, columns, scratch, outputs)
-            if status[0] != 0: outcome = STAGE + 0
+            if status[CODE] != 0: outcome = STAGE + 0
             else: user_network_rows(0, 1, constants, ...)
                 ...
-                    if words[WHOLE] != 0: cross_rows(0, words[ROWS], constants, ...)
+                    if request[WHOLE] != 0: cross_rows(0, request[ROWS], constants, ...)
                         if ids != 0: memcpy(answer[TO], answer[FROM]), of each answer
 
-    look up:  look_up_items(FIND, 0, words[IDS], words[INDEX])
+    look up:  look_up_items(FIND, 0, request[IDS], request[INDEX])
               if an id has no place: outcome = UNREAD
 
 `fields` and `context` are the addresses of dicts, `ids` that of a list or tuple; they are 0 where
 the values and the places are there already. Of a model without fields of the context, `context` is
 not looked at. Where a context stage reads items, ids are looked up under the lock: the columns that
 the request then holds have all the places that it found. `runtime/abi/serve.py` describes the
-words; all addresses come from there.
+request; all addresses come from there.
 """
 
 from __future__ import annotations

@@ -2,15 +2,15 @@
 
     read:    write_fields(fields, COUNT, NAMES, VALUES)             # Python's lock is held
              of the user's, or of the context's
-    hold:    block = *words[STORED]; Py_IncRef(block[OBJECT])       # and here
-             columns[places[k]] = block[FIRST + 8 k :]; columns[...][PLACES] = places of the ids
+    hold:    block = *request[STORED]; Py_IncRef(block[OBJECT])     # and here
+             columns[places[k]] = block[COLUMNS][k]; columns[...][PLACES] = places of the ids
     encode:  encode_values(COUNT, 1, 1, STATE, PLAN, ENCODED...)    # the user's: values
              encode_values(COUNT, rows, 0, STATE, PLAN, ENCODED...) # the context's: lists, arrays
              needed = PER_BYTE * (sizes + LONGEST) + PER_SHARED * size + PER_ROW * rows + FIXED
 
 A request holds the columns of the item table while it runs: an item that is inserted meanwhile may
 move them, and the old ones are gone with the last request that holds them.
-`runtime/abi/serve_features.py` describes the words.
+`runtime/abi/serve_features.py` describes the structs.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def help_rows(program: StageProgram, constants_bytes: int) -> Any:
     with IRBuilder() as builder, T.prim_func(private=True, s_tir=True):
         T.func_name(HELP)
         T.func_attr({"tirx.is_scheduled": True})
-        at = T.arg("helper", T.int64())
+        at = T.arg("worker", T.int64())
         own = struct_at(Worker, at)
         pool, going = struct_at(Pool, T.Bind(own[Worker.POOL])), Cell("int32", 1)
         wait, job_at = T.Bind(pool[Pool.WAIT]), T.Bind(pool[Pool.JOB])
