@@ -29,11 +29,15 @@ def arrow_table(table: Any) -> Any:
     """A mapping of column to values, or something that has `column_names` and gives columns by
     them; None where `table` is no table.
 
-    A frame becomes an Arrow table, of pandas' column by column. Raises TypeError, ValueError.
+    A frame becomes an Arrow table, of pandas' and polars' column by column. Raises TypeError,
+    ValueError.
     """
     if isinstance(table, Mapping) or hasattr(table, "column_names"):
         return table
-    if type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns"):
+    library = _made_by(table)
+    if (library == "pandas" or (library == "polars" and hasattr(table, "get_column"))) and hasattr(
+        table, "columns"
+    ):
         return {str(name): table[name] for name in table.columns}
     if hasattr(table, "__arrow_c_stream__"):
         return _library().table(table)
@@ -42,8 +46,11 @@ def arrow_table(table: Any) -> Any:
 
 def table_column(column: Any) -> Sequence[Any]:
     """A column's values, of Arrow or of Python. Raises TypeError, ValueError."""
-    if type(column).__module__.partition(".")[0] == "pandas":
+    library = _made_by(column)
+    if library == "pandas":
         column = _of_pandas(column)
+    elif library == "polars" and str(column.dtype) == "Object":
+        column = column.to_list()  # Arrow would have their addresses
     elif not hasattr(column, "to_pylist") and hasattr(column, "__arrow_c_stream__"):
         column = _library().chunked_array(column)
     if not hasattr(column, "to_pylist"):
@@ -55,6 +62,10 @@ def table_column(column: Any) -> Sequence[Any]:
         # Bytes are texts as they are; within lists and maps they have to be UTF-8.
         found = column.cast(_library().large_binary()).to_pylist()
     return found
+
+
+def _made_by(value: object) -> str:
+    return type(value).__module__.partition(".")[0]
 
 
 def _library(name: str = "pyarrow") -> Any:
@@ -78,12 +89,15 @@ def _plain_array(column: Any) -> Any:
     """A column of types that values can have. Raises TypeError."""
     pyarrow = _library()
     kind = column.type
+    _check(kind)
     while isinstance(kind, pyarrow.DictionaryType) or _is_run_end(kind):
         chunks = column.chunks if hasattr(column, "chunks") else [column]
+        try:
+            decoded = [_decoded(chunk) for chunk in chunks]
+        except pyarrow.ArrowNotImplementedError:
+            break  # of views, as polars has categories: value by value, then
         kind = kind.value_type
-        decoded = [_decoded(chunk) for chunk in chunks]
         column = pyarrow.chunked_array(decoded, kind)
-    _check(kind)
     return column
 
 

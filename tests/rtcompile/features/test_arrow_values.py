@@ -92,6 +92,32 @@ def test_views_and_run_ends(extractor: FeatureExtractor) -> None:
         assert _read(extractor, pyarrow.array(values, pyarrow.string_view())) == wanted
 
 
+@pytest.mark.skipif(not hasattr(pyarrow, "string_view"), reason="an Arrow without views")
+def test_categories_and_run_ends_of_views(extractor: FeatureExtractor) -> None:
+    words = pyarrow.array(["1.5", N, "3"], pyarrow.string_view())
+    indices = pyarrow.array([0, N, 2, 1, 0], pyarrow.int8())
+    wanted = _read(extractor, ["1.5", N, "3", N, "1.5"])
+    categories = pyarrow.DictionaryArray.from_arrays(indices, words)
+    assert _read(extractor, categories) == wanted
+    assert _read(extractor, pyarrow.chunked_array([categories[:2], categories[2:]])) == wanted
+    runs = pyarrow.RunEndEncodedArray.from_arrays(pyarrow.array([2, 3, 5]), words)
+    assert _read(extractor, runs.slice(1)) == _read(extractor, ["1.5", N, "3", "3"])
+    polars = pytest.importorskip("polars")
+    for kind in (polars.Categorical, polars.Enum(["1.5", "3"])):
+        series = polars.Series(["1.5", N, "3", N, "1.5"], dtype=kind)
+        assert _read(extractor, series) == wanted
+
+
+def test_objects_of_polars_are_what_they_are(extractor: FeatureExtractor) -> None:
+    """Arrow would have their addresses."""
+    polars = pytest.importorskip("polars")
+    texts = polars.Series("p", ["1.5", "3"], dtype=polars.Object)
+    assert _read(extractor, texts) == _read(extractor, ["1.5", "3"])
+    frame = polars.DataFrame({"p": [object()], "w": [N]}, schema={"p": polars.Object, "w": None})
+    with pytest.raises(DataError, match="column 'p': object is not a value"):
+        extractor(frame)
+
+
 def test_texts_that_are_no_utf_8_are_bytes(extractor: FeatureExtractor) -> None:
     raw = pyarrow.array([b"\xff1", N])
     text = pyarrow.StringArray.from_buffers(2, raw.buffers()[1], raw.buffers()[2], raw.buffers()[0])
