@@ -20,9 +20,14 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from runtime.plain_values import column_values
 
 __all__ = ["arrow_table", "table_column"]
+
+
+_PLAIN = frozenset((list, tuple, np.ndarray))
 
 
 def arrow_table(table: Any) -> Any:
@@ -46,6 +51,8 @@ def arrow_table(table: Any) -> Any:
 
 def table_column(column: Any) -> Sequence[Any]:
     """A column's values, of Arrow or of Python. Raises TypeError, ValueError."""
+    if type(column) in _PLAIN:
+        return column_values(column)
     library = _made_by(column)
     if library == "pandas":
         column = _of_pandas(column)

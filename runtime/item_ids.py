@@ -35,15 +35,20 @@ def ids_of(ids: object) -> list[str]:
     """The keys of a single id, or of an iterable of them. Raises RequestError."""
     if isinstance(ids, _SINGLE):
         return keys_of([ids], "ids")
-    if isinstance(ids, Mapping) or not isinstance(ids, Iterable) or not getattr(ids, "ndim", 1):
+    no_list = isinstance(ids, Mapping | memoryview) or not isinstance(ids, Iterable)
+    if no_list or not getattr(ids, "ndim", 1):
         raise RequestError(f"ids: an id or a list of ids, not {type(ids).__name__}")
     return keys_of(ids.to_pylist() if hasattr(ids, "to_pylist") else ids, "ids")
 
 
 def keys_of(values: Iterable[object], where: str) -> list[str]:
     """Ids as they are compared. Raises RequestError that names the place."""
+    try:
+        given = parts_of(values) if is_list(values) else list(values)
+    except Exception as error:  # whatever the code of a foreign object raises
+        raise RequestError(f"{where}: {error}") from error
     keys: list[str] = []
-    for row, value in enumerate(parts_of(values) if is_list(values) else values):
+    for row, value in enumerate(given):
         try:
             keys.append(item_key(value))
         except TypeError as error:

@@ -115,7 +115,7 @@ def _parts_of_array(value: npt.NDArray[Any]) -> list[Any]:
     array = np.asarray(value)
     if array.ndim == 0:
         raise TypeError("an array without axes is not several values")
-    if array.dtype.kind not in "biufUSO":
+    if array.dtype.kind not in "biufUSOT":
         raise TypeError(f"an array of {array.dtype} has no values; text or numbers are needed")
     if array.ndim > 1:
         rows = list(array)

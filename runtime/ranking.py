@@ -12,6 +12,7 @@ import numpy.typing as npt
 from runtime.abi.encode_values import ENCODE
 from runtime.abi.item_index import ITEM_INDEX
 from runtime.abi.value_bytes import WRITE
+from runtime.arrow_values import table_column
 from runtime.columns import Column
 from runtime.counters import counters_of
 from runtime.errors import RequestError
@@ -23,7 +24,6 @@ from runtime.item_index import ItemIndex
 from runtime.item_stage import ItemStage
 from runtime.items import ItemTable, Snapshot
 from runtime.network import Network
-from runtime.plain_values import column_values
 from runtime.profile import KernelTime, Profile
 from runtime.rank import rank_entry
 from runtime.request_memory import CrossInputs, RequestMemory
@@ -323,6 +323,6 @@ Ranking.rank.__qualname__ = "Ranker.rank"
 def _values(where: str, values: object) -> Sequence[Any]:
     """A column that is a value a row. Raises RequestError."""
     try:
-        return column_values(values)
+        return table_column(values)
     except Exception as error:  # whatever the code of a foreign object raises
         raise RequestError(f"{where}: {error}") from error

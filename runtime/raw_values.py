@@ -63,7 +63,7 @@ def listed(values: Values) -> Sequence[Any]:
     """A column as a list or tuple, of plain Python values where it is an array of such."""
     if not isinstance(values, np.ndarray):
         return values
-    one_axis = values.ndim == 1 and values.dtype.kind in "biufUSO"
+    one_axis = values.ndim == 1 and values.dtype.kind in "biufUSOT"
     return parts_of(values) if one_axis else list(values)
 
 

@@ -24,6 +24,7 @@ from tests.runtime.served_models import (
     context_of,
     ready,
     set_brief,
+    user_of,
 )
 
 _ROWS = len(IDS)
@@ -254,3 +255,25 @@ def test_arrays_may_change_once_they_are_read(artifact: Path, left: list[str]) -
         thread.join()
     assert wrong == []
     gc.collect()
+
+
+def test_columns_of_arrow_and_of_frames(artifacts: Artifacts) -> None:
+    """Read as upsert reads them."""
+    pyarrow, pandas = pytest.importorskip("pyarrow"), pytest.importorskip("pandas")
+    ranker = by_stages(artifacts["all_sides"])
+    user, context = user_of(ranker), context_of(ranker, _ROWS)
+    wanted = ranker.rank(user, IDS, context)
+    device = pyarrow.array(context["device"])
+    for column in (
+        device,
+        device.dictionary_encode(),
+        pyarrow.chunked_array([device[:3], device[3:]]),
+        pandas.Series(context["device"], dtype="category"),
+        pandas.Series(context["device"], dtype="string"),
+    ):
+        assert_same(ranker.rank(user, IDS, {**context, "device": column}), wanted)
+    bid = pyarrow.array(context["bid"])
+    assert_same(ranker.rank(user, IDS, {**context, "bid": bid}), wanted)
+    dates = pyarrow.array([0] * _ROWS, pyarrow.date32())
+    with pytest.raises(runtime.RequestError, match=r"'bid'.*date32\[day\] is not a value"):
+        ranker.rank(user, IDS, {**context, "bid": dates})

@@ -48,8 +48,21 @@ def test_several_ids(ranker: runtime.Ranker, ids: Any) -> None:
     assert ranker.items.ids() == ["4", "i3"]
 
 
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="a numpy without such texts")
+def test_texts_of_any_length_of_numpy(ranker: runtime.Ranker) -> None:
+    ids = np.array(["i0", "a longer one than others", "i2", "i3"], np.dtypes.StringDType())
+    assert ranker.items.upsert({**items(4), "id": ids}, key="id") == 4
+    assert set(ids.tolist()) <= set(ranker.items.ids())
+    wanted = ranker.rank(user_of(ranker), ids.tolist())
+    found = ranker.rank(user_of(ranker), ids)
+    assert all(found[name].tobytes() == values.tobytes() for name, values in wanted.items())
+    assert ranker.items.delete(ids) == 4
+
+
 def test_what_is_no_id_deletes_nothing(ranker: runtime.Ranker) -> None:
     given: list[Any] = [None, 1.5, {"242": 1}, [None], ["2", 1.5], [["2"]], [10**5000], [True]]
+    # A view of bytes iterates as numbers, an iterator may raise anything.
+    given += [memoryview(b"\2"), np.array("242"), (1 / 0 for _ in "2")]
     for ids in given:
         with pytest.raises(runtime.RequestError, match="id"):
             ranker.items.delete(ids)
