@@ -35,8 +35,11 @@ def ids_of(ids: object) -> list[str]:
     """The keys of a single id, or of an iterable of them. Raises RequestError."""
     if isinstance(ids, _SINGLE):
         return keys_of([ids], "ids")
-    no_list = isinstance(ids, Mapping | memoryview) or not isinstance(ids, Iterable)
-    if no_list or not getattr(ids, "ndim", 1):
+    if (
+        isinstance(ids, Mapping | memoryview)
+        or not isinstance(ids, Iterable)
+        or not getattr(ids, "ndim", 1)
+    ):
         raise RequestError(f"ids: an id or a list of ids, not {type(ids).__name__}")
     return keys_of(ids.to_pylist() if hasattr(ids, "to_pylist") else ids, "ids")
 
