@@ -13,17 +13,20 @@ from onnx import TensorProto
 
 from rtcompile.frontends.bag_function import BAGS
 
-__all__ = ["IntegerUses", "integer_uses"]
+__all__ = ["IntegerUses", "integer_divisors", "integer_uses"]
 
-# Operator -> the inputs that are indices or extents.
-_INDICES = {
+# Operator -> the inputs that are indices; those that are extents, or the like.
+_CHOICES = {
     "Gather": (1,),
     "GatherElements": (1,),
     "GatherND": (1,),
     "ScatterElements": (1,),
     "ScatterND": (1,),
     "Scatter": (1,),
-    "OneHot": (0, 1),
+    "OneHot": (0,),
+}
+_EXTENTS = {
+    "OneHot": (1,),
     "Slice": (1, 2, 3, 4),
     "Reshape": (1,),
     "Expand": (1,),
@@ -50,10 +53,12 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorPro
 
 @dataclass(frozen=True)
 class IntegerUses:
-    """Names of graph inputs that reach indices or extents, and of those that reach divisors."""
+    """Names of graph inputs that reach indices or extents, of those that reach divisors, and of
+    those that reach extents."""
 
     indices: frozenset[str]
     divisors: frozenset[str]
+    extents: frozenset[str]
 
 
 def integer_uses(model: Any) -> IntegerUses:
@@ -61,16 +66,25 @@ def integer_uses(model: Any) -> IntegerUses:
     graph = model.graph
     producers = {output: node for node in graph.node for output in node.output}
     inputs = {value.name for value in graph.input}
+    choices, extents = (
+        {
+            source
+            for node in graph.node
+            for place in places.get(node.op_type, ())
+            if place < len(node.input)
+            for source in _behind(node.input[place], producers, inputs)
+        }
+        for places in (_CHOICES, _EXTENTS)
+    )
+    divisors = {s for d in integer_divisors(model) for s in _behind(d, producers, inputs)}
+    return IntegerUses(frozenset(choices | extents), frozenset(divisors), frozenset(extents))
+
+
+def integer_divisors(model: Any) -> list[str]:
+    """The values by which an onnx.ModelProto divides, as far as they may be integers."""
     floats = _floats(model)
-    indices: set[str] = set()
-    divisors: set[str] = set()
-    for node in graph.node:
-        for place in _INDICES.get(node.op_type, ()):
-            if place < len(node.input):
-                indices |= _behind(node.input[place], producers, inputs)
-        if node.op_type in _DIVIDES and not floats.intersection(node.input):
-            divisors |= _behind(node.input[1], producers, inputs)
-    return IntegerUses(frozenset(indices), frozenset(divisors))
+    dividing = [node for node in model.graph.node if node.op_type in _DIVIDES]
+    return list(dict.fromkeys(n.input[1] for n in dividing if not floats.intersection(n.input)))
 
 
 def _behind(name: str, producers: Any, inputs: set[str]) -> set[str]:

@@ -19,6 +19,7 @@ from rtcompile.loaded import loaded
 from rtcompile.pieces import Sections
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import ROW_COUNTS, Batch, InputPlan, ordinary
+from rtcompile.verification.guarded_values import Guarded, guarded_requests
 from rtcompile.verification.hostile_rows import past_the_end, with_hostile_rows
 from rtcompile.verification.judge import Judge, open_judge
 from rtcompile.verification.reference import open_session
@@ -56,6 +57,8 @@ def verify_network(
                 want = true(names, asked.batch.inputs)
                 moved.add([w[usual] for w in want], [g[usual] for g in got])
         _refuse_past_the_end(ranker, plan)
+        for guarded in guarded_requests(graph.model, plan):
+            _hold_guarded(ranker, names, judge, guarded)
     return Verification(largest, total, moved if true else None)
 
 
@@ -76,6 +79,21 @@ def _answer(ranker: runtime.Ranker, names: Sequence[str], batch: Batch) -> list[
             "not written"
         ) from error
     return [found[name] for name in names]
+
+
+def _hold_guarded(
+    ranker: runtime.Ranker, names: Sequence[str], judge: Judge, guarded: Guarded
+) -> None:
+    """What the original answers for a value that its operators alone would not take."""
+    asked = judge.ask(guarded.batch)
+    if asked is None:
+        return
+    if guarded.may_refuse:
+        try:
+            ranker.predict(guarded.batch.inputs)
+        except runtime.InferenceError:
+            return
+    judge.hold(asked, _answer(ranker, names, asked.batch))
 
 
 def _refuse_past_the_end(ranker: runtime.Ranker, plan: InputPlan) -> None:
