@@ -16,6 +16,8 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.compute
 
 __all__ = ["hostile_column", "hostile_value"]
 
@@ -122,6 +124,9 @@ class LyingMap(dict):  # type: ignore[type-arg]
 
 
 Pair = namedtuple("Pair", "key value")
+
+
+_MAP = pyarrow.map_(pyarrow.string(), pyarrow.float64())
 
 
 def _deep(depth: int) -> list[Any]:
@@ -260,6 +265,30 @@ def _key(rng: random.Random) -> Any:
     return rng.choice([*TEXTS, *NUMBERS, Text("a"), Word.RED, Level.SEVEN, b"a", np.int8(3)])
 
 
+def _of_arrow(rng: random.Random, good: list[Any]) -> Any:
+    """The good column, or another of as many rows, in a form of Arrow's."""
+    texts = pyarrow.array([rng.choice(["a", "red", None, "", "a|b", "7"]) for _ in good])
+    forms: list[Callable[[], Any]] = [
+        lambda: pyarrow.array(good),
+        lambda: pyarrow.array([None, *good]).slice(1),
+        lambda: texts,
+        texts.dictionary_encode,
+        lambda: pyarrow.compute.run_end_encode(texts),
+        lambda: pyarrow.chunked_array([texts[:1], texts[:0], texts[1:]]),
+        lambda: texts.cast(pyarrow.large_binary()),
+        lambda: pyarrow.array([[one] * rng.randrange(3) for one in texts.to_pylist()]),
+        lambda: pyarrow.array([Decimal("1.50")] * len(good)),
+        lambda: pyarrow.array([5] * len(good), pyarrow.date32()),
+        lambda: pyarrow.array([[("red", 0.5), ("a", None)]] * len(good), _MAP),
+        lambda: pyarrow.array([{"red": 0.5, "a": None}] * len(good)),
+        lambda: pyarrow.nulls(len(good)),
+    ]
+    try:
+        return rng.choice(forms)()
+    except pyarrow.ArrowException:  # what no column of Arrow holds
+        return texts
+
+
 def hostile_column(rng: random.Random, good: list[Any]) -> Any:
     """A column in place of a good one: a form of its own, or hostile cells in a good form."""
     count = len(good)
@@ -286,6 +315,9 @@ def hostile_column(rng: random.Random, good: list[Any]) -> Any:
         Foreign,
         lambda: deque(good),
         lambda: np.array(5),
+        lambda: memoryview(bytes(count)),
+        lambda: np.array([str(i) for i in range(count)], rng.choice(["U", ">U3", "S2"])),
+        lambda: _of_arrow(rng, good),
     ]
     if rng.random() < 0.4:
         return rng.choice(forms)()
