@@ -143,6 +143,13 @@ def test_a_choice_of_near_equals_may_be_either() -> None:
     refused(first, batch, [1, 1])
 
 
+def test_an_index_that_float32_decides_otherwise_than_float64_is_not_settled() -> None:
+    want, exact = np.array([1, 2, 0]), np.array([3, 2, 0])
+    by = judge(want, exact)
+    assert hold(by, ordinary({}, 3), np.array([2, 2, 0])) == 0.0
+    refused(by, ordinary({}, 3), np.array([1, 1, 0]))
+
+
 def test_an_original_that_cannot_answer_one_row_is_not_asked_for_it(scores: Array) -> None:
     def run(inputs: Any) -> list[Array]:
         raise ModelError("ranks differ")
