@@ -22,6 +22,8 @@ from relay_passes.checked_values import (
     CHECK_NUMBER,
     index_extents,
     index_wraps,
+    is_lengths,
+    table_label,
 )
 from relay_passes.errors import PassError
 from relay_passes.matching import (
@@ -90,6 +92,9 @@ def _index(symbol: str, array: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]
     wrapped = np.where(ids < 0, ids + extents, ids) if index_wraps(symbol) else ids
     if ((wrapped < 0) | (wrapped >= extents)).any():
         bad = ids[(wrapped < 0) | (wrapped >= extents)].flat[0]
+        label = table_label(symbol)
+        if is_lengths(label):
+            raise PassError(f"the constant {bad} is none of the {label.replace('_', ' ')}")
         raise PassError(f"the constant index {bad} is outside an axis of {extents.max()} places")
     return wrapped
 

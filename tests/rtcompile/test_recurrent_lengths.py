@@ -56,5 +56,5 @@ def test_a_constant_length_that_is_none_is_refused(tmp_path: Path) -> None:
     model.graph.initializer.append(length)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     onnx.save(model, tmp_path / "m.onnx")
-    with pytest.raises(rtcompile.RtcompileError):
+    with pytest.raises(rtcompile.RtcompileError, match="5 is none of the lengths 0 to 4 of GRU"):
         rtcompile.build(tmp_path / "m.onnx", output=tmp_path / "m.rtc")
