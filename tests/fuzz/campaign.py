@@ -31,6 +31,7 @@ from tests.fuzz.graph import DTYPES, Graph
 __all__ = ["A_PART", "Campaign", "Failure", "drawn", "run_part"]
 
 A_PART = 50  # graphs
+_MOST_TRIES = 60  # to make one smaller
 
 
 @dataclass(frozen=True)
@@ -95,26 +96,37 @@ def _smallest(
     failing: bytes,
     judge: Callable[[list[Graph]], list[Verdict]],
 ) -> tuple[Graph | None, str]:
-    """The graph that Hypothesis makes of a failing one, and how that fails; (None, "") where it
-    does not fail on its own."""
-    found: list[tuple[Graph, str]] = []
+    """The graph that Hypothesis makes of a failing one in some tries, and how that fails.
+
+    (None, "") where it does not fail on its own.
+    """
+    last, known = failing, dict[bytes, tuple[Graph, Verdict]]()
 
     def agrees(graph: Graph) -> None:
-        if found or _key(graph) == failing:
-            (verdict,) = judge([graph])
-            if verdict.failed:
-                found.append((graph, verdict.failed))
-                raise _DisagreementError
+        nonlocal last
+        key = _key(graph)
+        if len(known) == _MOST_TRIES:
+            raise _EnoughTriesError
+        if key not in known and (known or key == failing):
+            known[key] = graph, judge([graph])[0]
+        if key in known and known[key][1].failed:
+            last = key
+            raise _DisagreementError
 
     try:
         _draw(part, dtypes, count, agrees, (Phase.generate, Phase.shrink))
-    except _DisagreementError:
-        return found[-1]
+    except (_DisagreementError, _EnoughTriesError):
+        graph, verdict = known[last]
+        return graph, verdict.failed
     return None, ""
 
 
 class _DisagreementError(Exception):
     """A graph fails."""
+
+
+class _EnoughTriesError(BaseException):
+    """Hypothesis is to stop: it takes an Exception for a failure."""
 
 
 def _draw(

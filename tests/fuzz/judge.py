@@ -154,6 +154,9 @@ def disagreement(
             low, high = np.nanmin(stacked, 0), np.nanmax(stacked, 0)
             of_row = scale.reshape(by_row) * _OF_SCALE
             room = _ABSOLUTE + of_row + _RELATIVE * np.maximum(abs(low), abs(high))
+            if rounded:  # which may all be off to one side
+                finite = np.stack([np.where(np.isfinite(r), r, np.nan) for r in rounded])
+                room = room + np.nan_to_num(np.nanmax(finite, 0) - np.nanmin(finite, 0))
             fine |= (values >= low - room) & (values <= high + room)
             fine |= (high > _BEYOND) | (low < -_BEYOND)
             infinite = ~np.isfinite(np.stack([values, *wide])).all(0)
