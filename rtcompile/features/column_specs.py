@@ -13,11 +13,11 @@ from rtcompile.features.operators import (
     Overlap,
     Values,
 )
-from rtcompile.features.plan import Constant, Feature, Input
+from rtcompile.features.plan import Constant, Feature, FeaturePlan, Input, Side
 from runtime.column_spec import ColumnSpec
 from runtime.operator_library import LibraryFunction
 
-__all__ = ["column_readers", "column_spec"]
+__all__ = ["column_readers", "column_spec", "side_readers"]
 
 
 def column_spec(feature: Feature, read: Input | Constant | LibraryFunction) -> ColumnSpec:
@@ -52,6 +52,16 @@ def column_readers(feature: Feature) -> list[tuple[Feature, Input]]:
             found += column_readers(read)
         elif isinstance(read, Input):
             found.append((feature, read))
+    return found
+
+
+def side_readers(plan: FeaturePlan, side: Side) -> dict[str, list[tuple[Feature, Input]]]:
+    """Raw column of a side -> who reads it, as `column_readers` has them, in the plan's order."""
+    found: dict[str, list[tuple[Feature, Input]]] = {name: [] for name in plan.columns(side)}
+    for feature in plan.features:
+        for reader, column in column_readers(feature):
+            if column.side is side:
+                found[column.name].append((reader, column))
     return found
 
 

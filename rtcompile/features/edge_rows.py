@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rtcompile.features.column_specs import column_readers, column_spec
+from rtcompile.features.column_specs import column_spec, side_readers
 from rtcompile.features.generate import maker
 from rtcompile.features.plan import Feature, FeaturePlan, Input, NumBuckets, Side, Vocabulary
 
@@ -33,9 +33,8 @@ def set_edge(
     rng: np.random.Generator,
 ) -> None:
     """Make `row` of a side's columns what `edge` says; values that have no such edge stay."""
-    every = [reader for feature in plan.features for reader in column_readers(feature)]
-    for name, values in columns.items():
-        readers = [(f, c) for f, c in every if c.side is side and c.name == name]
+    for name, readers in side_readers(plan, side).items():
+        values = columns[name]
         values[row] = _edge(readers, values[row], edge, rng)
 
 

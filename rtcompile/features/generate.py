@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rtcompile.features.column_specs import column_readers, column_spec
+from rtcompile.features.column_specs import column_spec, side_readers
 from rtcompile.features.plan import Feature, FeaturePlan, Input, NumBuckets, Side, Vocabulary
 
 __all__ = ["generate_columns", "maker"]
@@ -26,17 +26,17 @@ def generate_columns(
 ) -> dict[str, list[Any]]:
     """Column -> `rows` values. A column without a default that must have a value has one."""
     columns = {}
-    every = [reader for feature in plan.features for reader in column_readers(feature)]
-    for name in plan.columns(side):
-        readers = [(f, c) for f, c in every if c.side is side and c.name == name]
-        columns[name] = [_row(readers, rng) for _ in range(rows)]
+    for name, readers in side_readers(plan, side).items():
+        optional = all(f.default or f.sequence is not None for f, _ in readers)
+        make = maker(readers, rng)
+        columns[name] = [_row(readers[0], optional, make, rng) for _ in range(rows)]
     return columns
 
 
-def _row(readers: list[tuple[Feature, Input]], rng: np.random.Generator) -> Any:
-    feature, column = readers[0]
-    optional = all(f.default or f.sequence is not None for f, _ in readers)
-    make = maker(readers, rng)
+def _row(
+    reader: tuple[Feature, Input], optional: bool, make: _Scalar, rng: np.random.Generator
+) -> Any:
+    feature, column = reader
     if column.sequence and feature.sequence is not None:
         if rng.random() < _MISSING:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,22 @@ from rtcompile.verification.requests import Columns, Request
 from rtcompile.verification.stored_tables import Original
 from runtime.columns import Column
 
-__all__ = ["Scores", "reference_columns"]
+__all__ = ["Referenced", "Scores", "references"]
+
+# A request, and its features as the plain-Python reference has them.
+Referenced = tuple[Request, dict[str, Column]]
 
 
-def reference_columns(plan: FeaturePlan, request: Request) -> dict[str, Column]:
-    """Every feature of a request, as the plain-Python reference has it."""
-    return {
-        feature.name: extract_feature(feature, *_columns_of(feature, request.sides))
-        for feature in plan.features
-    }
+def references(plan: FeaturePlan, requests: Iterable[Request]) -> Iterator[Referenced]:
+    """Each request, and every feature of it."""
+    for request in requests:
+        yield (
+            request,
+            {
+                feature.name: extract_feature(feature, *_columns_of(feature, request.sides))
+                for feature in plan.features
+            },
+        )
 
 
 def _columns_of(feature: Feature, sides: Mapping[Side, Columns]) -> tuple[Columns, int]:

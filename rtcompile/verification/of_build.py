@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from rtcompile.compiler import Candidate, Compiler
 from rtcompile.options import BuildOptions
 from rtcompile.rows import read_columns
 from rtcompile.verification.differences import TOLERANCE, Verification
-from rtcompile.verification.feature_scores import Scores
+from rtcompile.verification.feature_scores import Scores, references
 from rtcompile.verification.judge import open_judge
 from rtcompile.verification.network import verify_network
 from rtcompile.verification.ranking import verify_ranking, verify_ranking_rounding
 from rtcompile.verification.record import record_network, record_ranking
+from rtcompile.verification.requests import generated_requests, real_requests
 from rtcompile.verification.rewritings import verify_rewritings
 from rtcompile.verification.rounding import ROUNDINGS, verify_rounding
 from runtime.artifact import VERIFICATION
@@ -52,12 +54,15 @@ def verify_build(
             found = verify_network(compiler.original.graph, stored, *parts, judge)
         section = record_network(judge, model, compiler.ports[0], not runs_here, not lower)
     else:
-        scores = Scores(original)
+        scores, plan = Scores(original), compiler.plan
         if runs_here:
             progress("verify against the original")
+        generated = list(references(plan, generated_requests(plan)))
+        if runs_here:
+            asked = chain(generated, references(plan, real_requests(plan, rows)))
             parts = checked.manifest, checked.sections
-            found = verify_ranking(compiler.plan, compiler.original, stored, *parts, rows, scores)
-        section = record_ranking(compiler.plan, scores, not runs_here)
+            found = verify_ranking(plan, compiler.original, stored, *parts, asked, scores)
+        section = record_ranking(generated, scores, not runs_here)
     if found and compiler.imported:
         found = _verify_rounding(compiler, candidate, options, found)
         moved = found.file_rounding

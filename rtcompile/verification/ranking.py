@@ -6,7 +6,7 @@ Both on generated rows, at item counts around the size of a tile, and on real ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from rtcompile.loaded import loaded
 from rtcompile.pieces import Sections
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import Batch
-from rtcompile.verification.feature_scores import Scores, reference_columns
+from rtcompile.verification.feature_scores import Referenced, Scores, references
 from rtcompile.verification.requests import (
     Columns,
     Request,
@@ -39,18 +39,18 @@ def verify_ranking(
     stored: Original | None,
     manifest: dict[str, Any],
     sections: Sections,
-    rows: Columns | None,
-    kernels: Scores | None = None,
+    requests: Iterable[Referenced],
+    kernels: Scores,
 ) -> Verification:
     """Raises VerificationError that names the worst output or feature.
 
     `stored`: the original on the tables as they are stored, where they are not in fp32. `kernels`:
-    the scores of that one, if they are open.
+    the scores of that one, or else of the original.
     """
     with loaded(manifest, sections) as ranker:
         check = _Check(plan, original, stored, ranker, kernels)
-        for request in (*generated_requests(plan), *real_requests(plan, rows)):
-            check.request(request)
+        for one in requests:
+            check.request(*one)
     return Verification(check.largest, check.rows, check.moved if stored else None)
 
 
@@ -66,9 +66,9 @@ def verify_ranking_rounding(
     check, file = RoundingCheck(), Scores(quantized)
     with loaded(manifest, sections) as ranker:
         run = _Check(plan, exact, None, ranker)
-        for request in (*generated_requests(plan), *real_requests(plan, rows)):
-            columns, scores = run.scores(request)
-            count = request.count
+        every = (*generated_requests(plan), *real_requests(plan, rows))
+        for request, columns in references(plan, every):
+            scores, count = run.scores(request, columns), request.count
             check.add(file.of(columns, count), run.want(columns, count), scores)
     check.hold()
     return check
@@ -91,9 +91,9 @@ class _Check:
         self._true = Scores(original) if stored else None
         self.largest, self.rows, self.moved = 0.0, 0, ScoreDifference()
 
-    def request(self, request: Request) -> None:
-        """Compare features and scores."""
-        columns, scores = self.scores(request)
+    def request(self, request: Request, columns: Mapping[str, Column]) -> None:
+        """Compare features and scores. `columns`: the features as the reference has them."""
+        scores = self.scores(request, columns)
         inputs, count = self._kernels.inputs(columns, request.count), request.count
         asked = self._kernels.judge.ask(Batch(inputs, request.kinds, np.zeros(count, bool)))
         if asked is None:
@@ -109,9 +109,8 @@ class _Check:
         """What the kernels should compute."""
         return self._kernels.of(columns, count)
 
-    def scores(self, request: Request) -> tuple[dict[str, Column], list[npt.NDArray[Any]]]:
-        """The reference's features, which the compiled ones are compared with, and the scores."""
-        columns = reference_columns(self._plan, request)
+    def scores(self, request: Request, columns: Mapping[str, Column]) -> list[npt.NDArray[Any]]:
+        """The scores, once the compiled features are compared with `columns`."""
         ids = [str(row) for row in range(request.count)]
         user, context = request.user, request.sides[Side.CONTEXT]
         table = {name: list(values) for name, values in request.sides[Side.ITEM].items()}
@@ -120,7 +119,7 @@ class _Check:
         for feature in self._plan.features:
             _compare(feature, columns[feature.name], compiled[feature.name])
         scores = self._ranker.rank(user, ids, context)
-        return columns, [scores[name] for name in self._names]
+        return [scores[name] for name in self._names]
 
 
 def _compare(feature: Feature, want: Column, got: Column) -> None:

@@ -6,18 +6,20 @@ same. It stays below a megabyte: rows of a wide graph are fewer.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rtcompile.codegen.program import TILE
-from rtcompile.features.plan import FeaturePlan, Side
+from rtcompile.features.plan import Side
 from rtcompile.verification.draw_inputs import Batch, InputPlan, ordinary
-from rtcompile.verification.feature_scores import Scores, reference_columns
+from rtcompile.verification.feature_scores import Referenced, Scores
 from rtcompile.verification.hostile_rows import with_hostile_rows
 from rtcompile.verification.judge import Judge
 from rtcompile.verification.recorded import Case, pack_cases
-from rtcompile.verification.requests import Request, generated_requests
+from rtcompile.verification.requests import Request
+from runtime.columns import Column
 
 __all__ = ["record_network", "record_ranking"]
 
@@ -59,11 +61,11 @@ def _graph_case(
     return Case(kept.kinds, {"inputs": dict(kept.inputs)}, answers)
 
 
-def record_ranking(plan: FeaturePlan, scores: Scores, exactly: bool) -> bytes | None:
+def record_ranking(generated: Sequence[Referenced], scores: Scores, exactly: bool) -> bytes | None:
     """The section for a ranking model; None where what was drawn is too large."""
-    requests = list(generated_requests(plan))
+    requests = list(generated)
     while requests:
-        cases = [_ranking_case(plan, scores, request, exactly) for request in requests]
+        cases = [_ranking_case(scores, *one, exactly) for one in requests]
         section = pack_cases([case for case in cases if case is not None])
         if len(section) <= _MOST_BYTES:
             return section
@@ -72,9 +74,9 @@ def record_ranking(plan: FeaturePlan, scores: Scores, exactly: bool) -> bytes | 
 
 
 def _ranking_case(
-    plan: FeaturePlan, scores: Scores, request: Request, exactly: bool
+    scores: Scores, request: Request, columns: Mapping[str, Column], exactly: bool
 ) -> Case | None:
-    inputs = scores.inputs(reference_columns(plan, request), request.count)
+    inputs = scores.inputs(columns, request.count)
     batch = Batch(inputs, request.kinds, np.zeros(request.count, bool))
     found = scores.judge.expect(batch, exactly)
     if found is None or found[0] is not batch:  # the original refuses a row of it
