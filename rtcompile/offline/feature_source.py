@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,7 +93,11 @@ def feature_source(config: Path, strict: bool) -> FeatureSource:
 
 
 def extract_named(
-    source: FeatureSource, columns: Mapping[str, Any], rows: int, where: str, place: Any
+    source: FeatureSource,
+    columns: Mapping[str, Any],
+    rows: int,
+    where: str,
+    place: Callable[[int], str],
 ) -> Mapping[str, Column]:
     """`source.extract`, whose errors name the file, `where`, and its row, `place(row)`.
 
