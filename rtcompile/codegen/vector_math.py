@@ -64,11 +64,13 @@ def exp_of_softmax(x: Any) -> Any:
 
 
 def _exp(x: Any, lowest: float) -> Any:
-    # A comparison with NaN is false: it goes through as the lowest, and comes back at the end.
-    inside = tirx.Select(x > _f(lowest), x, _f(lowest))
+    # What is too low goes through as 0: near the lowest some processors compute a denormal number a
+    # hundred times as slowly. (At the lowest itself LLVM would see that it need not.) So does NaN,
+    # with which comparisons are false; it comes back at the end.
+    inside = tirx.Select(x > _f(lowest - 1), x, _f(0.0))
     inside = tirx.Select(inside < _f(_HIGHEST), inside, _f(_HIGHEST))
     value = _let("inside", inside, _exp_inside)
-    value = tirx.Select(x < _f(lowest), _f(0.0), value)
+    value = tirx.Select(x > _f(lowest), value, _f(0.0))
     value = tirx.Select(x > _f(_HIGHEST), _f(float("inf")), value)
     return tirx.Select(tirx.isnan(x), x, value)
 
