@@ -19,7 +19,7 @@ from typing import Any
 
 from tvm.ir import IRModule
 
-from relay_passes.matching import bindings, reads
+from rtcompile.relay_passes.matching import bindings, reads
 
 __all__ = ["SIDES", "BindingTime", "binding_times", "join", "with_sides"]
 

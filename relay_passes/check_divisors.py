@@ -17,9 +17,9 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.checked_values import CHECK_DIVISOR
-from relay_passes.errors import PassError
-from relay_passes.matching import (
+from rtcompile.relay_passes.checked_values import CHECK_DIVISOR
+from rtcompile.relay_passes.errors import PassError
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
@@ -27,8 +27,8 @@ from relay_passes.matching import (
     kernel_symbol,
     rewrite_main,
 )
-from relay_passes.report import PassReport
-from relay_passes.value_ranges import Range, ValueRanges, dtype_range
+from rtcompile.relay_passes.report import PassReport
+from rtcompile.relay_passes.value_ranges import Range, ValueRanges, dtype_range
 
 __all__ = ["check_divisors"]
 

@@ -22,12 +22,12 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.checked_values import CHECK_INDEX, CHECK_NUMBER, array_digest
-from relay_passes.errors import PassError, RowDependenceError
-from relay_passes.index_casts import INTEGERS, IndexCasts
-from relay_passes.index_source import IndexSource
-from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
-from relay_passes.matching import (
+from rtcompile.relay_passes.checked_values import CHECK_INDEX, CHECK_NUMBER, array_digest
+from rtcompile.relay_passes.errors import PassError, RowDependenceError
+from rtcompile.relay_passes.index_casts import INTEGERS, IndexCasts
+from rtcompile.relay_passes.index_source import IndexSource
+from rtcompile.relay_passes.lift_embeddings import EMBEDDING_LOOKUP
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
@@ -37,8 +37,8 @@ from relay_passes.matching import (
     rewrite_main,
     shape_of,
 )
-from relay_passes.report import PassReport
-from relay_passes.value_ranges import Range, ValueRanges
+from rtcompile.relay_passes.report import PassReport
+from rtcompile.relay_passes.value_ranges import Range, ValueRanges
 
 __all__ = ["check_indices"]
 

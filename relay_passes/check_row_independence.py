@@ -14,12 +14,19 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.errors import RowDependenceError
-from relay_passes.matching import bindings, call_name, kernel_symbol, reads
-from relay_passes.report import PassReport
-from relay_passes.rows.layouts import FIXED, Counted, MixedError, Rows, checked, row_extents
-from relay_passes.rows.operands import operand_layouts
-from relay_passes.rows.rules import result_layout
+from rtcompile.relay_passes.errors import RowDependenceError
+from rtcompile.relay_passes.matching import bindings, call_name, kernel_symbol, reads
+from rtcompile.relay_passes.report import PassReport
+from rtcompile.relay_passes.rows.layouts import (
+    FIXED,
+    Counted,
+    MixedError,
+    Rows,
+    checked,
+    row_extents,
+)
+from rtcompile.relay_passes.rows.operands import operand_layouts
+from rtcompile.relay_passes.rows.rules import result_layout
 
 __all__ = ["check_row_independence"]
 

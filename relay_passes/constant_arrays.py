@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from relay_passes.matching import call_name, constant_array, dtype_of, shape_of
+from rtcompile.relay_passes.matching import call_name, constant_array, dtype_of, shape_of
 
 __all__ = ["constant_result"]
 

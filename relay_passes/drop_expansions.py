@@ -13,8 +13,14 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import bindings, call_name, expanded_source, rewrite_main, shape_of
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.matching import (
+    bindings,
+    call_name,
+    expanded_source,
+    rewrite_main,
+    shape_of,
+)
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["drop_expansions"]
 

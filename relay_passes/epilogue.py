@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from relay_passes.matching import call_name
+from rtcompile.relay_passes.matching import call_name
 
 __all__ = ["ACC", "Epilogue", "Step", "number", "number_bounds", "steps_of_call"]
 

@@ -22,8 +22,8 @@ import numpy as np
 import tvm_ffi
 from tvm import te, tirx, topi
 
-from relay_passes.legalize_take import legalize_take
-from relay_passes.matching import constant_array, dtype_of
+from rtcompile.relay_passes.legalize_take import legalize_take
+from rtcompile.relay_passes.matching import constant_array, dtype_of
 
 __all__ = ["EXACT_LEGALIZATIONS"]
 

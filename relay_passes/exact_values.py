@@ -33,7 +33,7 @@ import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
 
-from relay_passes.exact_llvm import exact_name
+from rtcompile.relay_passes.exact_llvm import exact_name
 
 __all__ = ["exact", "exact_extremes", "exact_values", "extern_names"]
 

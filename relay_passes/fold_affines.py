@@ -21,7 +21,7 @@ import numpy.typing as npt
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import (
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
@@ -30,7 +30,7 @@ from relay_passes.matching import (
     rewrite_main,
     shape_of,
 )
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["fold_affines"]
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.checked_values import (
+from rtcompile.relay_passes.checked_values import (
     CHECK_DIVISOR,
     CHECK_INDEX,
     CHECK_NUMBER,
@@ -25,16 +25,16 @@ from relay_passes.checked_values import (
     is_lengths,
     table_label,
 )
-from relay_passes.errors import PassError
-from relay_passes.matching import (
+from rtcompile.relay_passes.errors import PassError
+from rtcompile.relay_passes.matching import (
     bindings,
     constant_array,
     dtype_of,
     kernel_symbol,
     rewrite_main,
 )
-from relay_passes.report import PassReport
-from relay_passes.value_ranges import ValueRanges
+from rtcompile.relay_passes.report import PassReport
+from rtcompile.relay_passes.value_ranges import ValueRanges
 
 __all__ = ["fold_checks"]
 

@@ -32,8 +32,8 @@ import numpy.typing as npt
 from tvm import relax, tirx
 from tvm.ir import IRModule
 
-from relay_passes.epilogue import ACC, Epilogue, Step, number, steps_of_call
-from relay_passes.matching import (
+from rtcompile.relay_passes.epilogue import ACC, Epilogue, Step, number, steps_of_call
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
@@ -43,7 +43,7 @@ from relay_passes.matching import (
     rewrite_main,
     shape_of,
 )
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["DENSE", "dense_steps", "fuse_dense", "is_dense"]
 

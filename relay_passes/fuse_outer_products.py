@@ -24,8 +24,8 @@ import numpy.typing as npt
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.fuse_dense import DENSE
-from relay_passes.matching import (
+from rtcompile.relay_passes.fuse_dense import DENSE
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
@@ -33,7 +33,7 @@ from relay_passes.matching import (
     rewrite_main,
     shape_of,
 )
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["OUTER_DENSE", "SYMMETRIC", "fuse_outer_products"]
 

@@ -24,7 +24,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import (
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
@@ -32,8 +32,8 @@ from relay_passes.matching import (
     shape_of,
     use_counts,
 )
-from relay_passes.report import PassReport
-from relay_passes.row_blocks import Block, RowBlocks
+from rtcompile.relay_passes.report import PassReport
+from rtcompile.relay_passes.row_blocks import Block, RowBlocks
 
 __all__ = ["BLOCKS", "gather_blocks"]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relay_passes.matching import call_name, constant_array, dtype_of
-from relay_passes.static_values import static_values
+from rtcompile.relay_passes.matching import call_name, constant_array, dtype_of
+from rtcompile.relay_passes.static_values import static_values
 
 __all__ = ["IndexSource"]
 

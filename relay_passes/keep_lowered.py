@@ -18,7 +18,7 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import (
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     kernel_symbol,
@@ -26,8 +26,8 @@ from relay_passes.matching import (
     shape_of,
     use_counts,
 )
-from relay_passes.quantize_dense import DENSE_BF16, DENSE_INT8, QUANTIZE, TO_BF16
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.quantize_dense import DENSE_BF16, DENSE_INT8, QUANTIZE, TO_BF16
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["keep_lowered"]
 

@@ -21,8 +21,8 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.index_source import IndexSource
-from relay_passes.matching import (
+from rtcompile.relay_passes.index_source import IndexSource
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
@@ -31,7 +31,7 @@ from relay_passes.matching import (
     rewrite_main,
     shape_of,
 )
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["EMBEDDING_LOOKUP", "lift_embeddings"]
 

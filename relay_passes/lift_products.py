@@ -15,9 +15,15 @@ import numpy as np
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.fuse_dense import DENSE
-from relay_passes.matching import call_name, constant_array, dtype_of, rewrite_main, shape_of
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.fuse_dense import DENSE
+from rtcompile.relay_passes.matching import (
+    call_name,
+    constant_array,
+    dtype_of,
+    rewrite_main,
+    shape_of,
+)
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["lift_products"]
 

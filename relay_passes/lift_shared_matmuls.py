@@ -14,10 +14,16 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.lift_batch_matmuls import product_operands
-from relay_passes.matching import bindings, dtype_of, kernel_symbol, rewrite_main, shape_of
-from relay_passes.report import PassReport
-from relay_passes.split_stages import SPREAD
+from rtcompile.relay_passes.lift_batch_matmuls import product_operands
+from rtcompile.relay_passes.matching import (
+    bindings,
+    dtype_of,
+    kernel_symbol,
+    rewrite_main,
+    shape_of,
+)
+from rtcompile.relay_passes.report import PassReport
+from rtcompile.relay_passes.split_stages import SPREAD
 
 __all__ = ["SHARED_MATMUL", "lift_shared_matmuls"]
 

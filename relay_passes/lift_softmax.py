@@ -12,8 +12,8 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import call_name, dtype_of, rewrite_main, shape_of
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.matching import call_name, dtype_of, rewrite_main, shape_of
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["SOFTMAX", "lift_softmax"]
 

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from relay_passes.binding_times import BindingTime
-from relay_passes.matching import call_name, constant_array, shape_of
+from rtcompile.relay_passes.binding_times import BindingTime
+from rtcompile.relay_passes.matching import call_name, constant_array, shape_of
 
 __all__ = ["LinearForm", "Term", "linear_form"]
 

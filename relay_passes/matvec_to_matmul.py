@@ -14,8 +14,8 @@ import numpy as np
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import call_name, constant_array, rewrite_main, shape_of
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.matching import call_name, constant_array, rewrite_main, shape_of
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["matvec_to_matmul"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tvm import relax
 
-from relay_passes.matching import call_name, shape_of
+from rtcompile.relay_passes.matching import call_name, shape_of
 
 __all__ = ["Piece", "pieces"]
 

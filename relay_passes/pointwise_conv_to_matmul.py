@@ -13,8 +13,8 @@ import numpy as np
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import call_name, constant_array, rewrite_main
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.matching import call_name, constant_array, rewrite_main
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["pointwise_conv_to_matmul"]
 

@@ -31,10 +31,10 @@ import numpy.typing as npt
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.epilogue import Epilogue
-from relay_passes.fuse_dense import dense_steps, is_dense
-from relay_passes.gather_blocks import BLOCKS
-from relay_passes.matching import (
+from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.fuse_dense import dense_steps, is_dense
+from rtcompile.relay_passes.gather_blocks import BLOCKS
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
@@ -42,10 +42,10 @@ from relay_passes.matching import (
     rewrite_main,
     shape_of,
 )
-from relay_passes.precision import FLOAT32, LayerPrecision, Mode, PrecisionPlan
-from relay_passes.report import PassReport
-from relay_passes.split_stages import SPREAD
-from relay_passes.trim_sequences import most_rows
+from rtcompile.relay_passes.precision import FLOAT32, LayerPrecision, Mode, PrecisionPlan
+from rtcompile.relay_passes.report import PassReport
+from rtcompile.relay_passes.split_stages import SPREAD
+from rtcompile.relay_passes.trim_sequences import most_rows
 
 __all__ = [
     "BYTES_A_STEP",

@@ -19,7 +19,7 @@ from typing import Any
 
 from tvm import relax
 
-from relay_passes.matching import (
+from rtcompile.relay_passes.matching import (
     call_name,
     constant_array,
     dtype_of,

@@ -16,7 +16,7 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.ir import IRModule
 
-from relay_passes.matching import (
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
@@ -24,7 +24,7 @@ from relay_passes.matching import (
     shape_of,
     use_counts,
 )
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["scale_factors"]
 

@@ -17,8 +17,8 @@ import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import bindings, call_name, rewrite_main, shape_of
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.matching import bindings, call_name, rewrite_main, shape_of
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["share_values"]
 

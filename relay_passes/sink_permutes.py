@@ -21,7 +21,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import (
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
@@ -29,7 +29,7 @@ from relay_passes.matching import (
     shape_of,
     static_int,
 )
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["sink_permutes"]
 

@@ -16,9 +16,15 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.errors import PassError
-from relay_passes.matching import bindings, call_name, constant_array, rewrite_main, shape_of
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.errors import PassError
+from rtcompile.relay_passes.matching import (
+    bindings,
+    call_name,
+    constant_array,
+    rewrite_main,
+    shape_of,
+)
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["slice_picks"]
 

@@ -20,10 +20,16 @@ import numpy as np
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.binding_times import BindingTime, binding_times
-from relay_passes.linear_form import LinearForm, Term, linear_form
-from relay_passes.matching import bindings, call_name, constant_array, rewrite_main, shape_of
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.binding_times import BindingTime, binding_times
+from rtcompile.relay_passes.linear_form import LinearForm, Term, linear_form
+from rtcompile.relay_passes.matching import (
+    bindings,
+    call_name,
+    constant_array,
+    rewrite_main,
+    shape_of,
+)
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["split_products"]
 

@@ -20,9 +20,9 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.binding_times import SIDES, BindingTime, binding_times
-from relay_passes.matching import bindings, call_name, expanded_source, reads, shape_of
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.binding_times import SIDES, BindingTime, binding_times
+from rtcompile.relay_passes.matching import bindings, call_name, expanded_source, reads, shape_of
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["SPREAD", "StageGraph", "ValueSource", "split_stages"]
 

@@ -15,10 +15,10 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.binding_times import BindingTime, binding_times, join
-from relay_passes.matching import bindings, call_name, rewrite_main, shape_of
-from relay_passes.pieces import Piece, pieces
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.binding_times import BindingTime, binding_times, join
+from rtcompile.relay_passes.matching import bindings, call_name, rewrite_main, shape_of
+from rtcompile.relay_passes.pieces import Piece, pieces
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["split_sums"]
 

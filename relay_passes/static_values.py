@@ -15,7 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from relay_passes.matching import call_name, constant_array, integers, shape_of, static_int
+from rtcompile.relay_passes.matching import (
+    call_name,
+    constant_array,
+    integers,
+    shape_of,
+    static_int,
+)
 
 __all__ = ["static_values"]
 

@@ -35,10 +35,10 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.ir import IRModule
 
-from relay_passes.epilogue import Epilogue
-from relay_passes.fuse_dense import DENSE, dense_steps, is_dense
-from relay_passes.lift_softmax import SOFTMAX
-from relay_passes.matching import (
+from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.fuse_dense import DENSE, dense_steps, is_dense
+from rtcompile.relay_passes.lift_softmax import SOFTMAX
+from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
@@ -48,7 +48,7 @@ from relay_passes.matching import (
     shape_of,
     use_counts,
 )
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["MOST_POSITIONS", "PAD_POSITIONS", "POSITIONS", "TRIM", "most_rows", "trim_sequences"]
 

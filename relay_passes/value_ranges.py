@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from relay_passes.checked_values import CHECK_DIVISOR, CHECK_INDEX, index_extents
-from relay_passes.matching import call_name, constant_array, kernel_symbol, shape_of
-from relay_passes.static_values import static_values
+from rtcompile.relay_passes.checked_values import CHECK_DIVISOR, CHECK_INDEX, index_extents
+from rtcompile.relay_passes.matching import call_name, constant_array, kernel_symbol, shape_of
+from rtcompile.relay_passes.static_values import static_values
 
 __all__ = ["Range", "ValueRanges", "dtype_range"]
 

@@ -18,8 +18,8 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst, IRModule
 
-from relay_passes.matching import bindings, call_name, constant_array
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.matching import bindings, call_name, constant_array
+from rtcompile.relay_passes.report import PassReport
 
 __all__ = ["widen_halves"]
 

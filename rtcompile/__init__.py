@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtcompile.errors import RtcompileError
 from rtcompile.options import BuildOptions
-from runtime import (
+from rtcompile.runtime import (
     ArtifactError,
     Column,
     Difference,

@@ -10,7 +10,7 @@ from typing import Any
 
 from rtcompile.output_file import write_atomically
 from rtcompile.pieces import Pieces, Sections
-from runtime.artifact import HEADER, MAGIC, PAGE, SCHEMA_VERSION, VERIFICATION
+from rtcompile.runtime.artifact import HEADER, MAGIC, PAGE, SCHEMA_VERSION, VERIFICATION
 
 __all__ = ["write_artifact", "write_variants"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtcompile.errors import OutputError
-from runtime.artifact import read_artifact
+from rtcompile.runtime.artifact import read_artifact
 
 if TYPE_CHECKING:
     from rtcompile.conductor import BuildResult

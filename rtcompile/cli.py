@@ -305,7 +305,7 @@ def _show_counts(counters: Counters) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def inspect_command(artifact: Path, as_json: bool) -> None:
     """Show what an artifact holds."""
-    from runtime.artifact import read_artifact
+    from rtcompile.runtime.artifact import read_artifact
 
     found = read_artifact(artifact)
     found.check_entries()

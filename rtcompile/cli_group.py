@@ -15,8 +15,8 @@ import click
 
 from rtcompile.errors import DataError, OutputError, RtcompileError
 from rtcompile.extras import missing_extra
-from runtime.errors import InferenceError
-from runtime.shorten import short_message
+from rtcompile.runtime.errors import InferenceError
+from rtcompile.runtime.shorten import short_message
 
 __all__ = ["CommandGroup", "exit_codes", "told"]
 

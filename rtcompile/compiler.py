@@ -14,12 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relay_passes.binding_times import with_sides
-from relay_passes.pipeline import simplify, to_kernels, to_stages
-from relay_passes.precision import PrecisionPlan
-from relay_passes.quantize_dense import describe_layers
-from relay_passes.report import Report
-from relay_passes.split_stages import StageGraph
 from rtcompile.binding import BoundInput, bind
 from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore, Table
@@ -38,6 +32,12 @@ from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
 from rtcompile.pieces import Sections
 from rtcompile.quantize.imported import ImportedLayers, imported_layers
+from rtcompile.relay_passes.binding_times import with_sides
+from rtcompile.relay_passes.pipeline import simplify, to_kernels, to_stages
+from rtcompile.relay_passes.precision import PrecisionPlan
+from rtcompile.relay_passes.quantize_dense import describe_layers
+from rtcompile.relay_passes.report import Report
+from rtcompile.relay_passes.split_stages import StageGraph
 from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
 from rtcompile.table_dtypes import TableDtypes, table_dtypes
 from rtcompile.targets import CpuTarget

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from relay_passes.report import Report
 from rtcompile.artifact import write_variants
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.compiler import FLOAT32_PLAN, Candidate, Compiler
@@ -33,6 +32,8 @@ from rtcompile.options import BuildOptions
 from rtcompile.provenance import describe_provenance, note_files
 from rtcompile.quantize.build import Quantization, build_quantized, has_a_budget, levels_of
 from rtcompile.quantize.imported import describe_imported
+from rtcompile.relay_passes.report import Report
+from rtcompile.runtime.errors import InferenceError
 from rtcompile.safe_graph import is_safe
 from rtcompile.scratch_folder import sigterm_unwinds
 from rtcompile.table_dtypes import table_dtypes
@@ -40,7 +41,6 @@ from rtcompile.targets import CpuTarget, resolve_targets, runs_here
 from rtcompile.tuning.logs import Logs, packaged_logs, read_logs
 from rtcompile.verification.differences import Verification
 from rtcompile.verification.of_build import verify_build
-from runtime.errors import InferenceError
 
 __all__ = ["BuildResult", "build", "build_here"]
 

@@ -26,7 +26,7 @@ from rtcompile.features.operators import (
     Values,
 )
 from rtcompile.features.plan import Constant, Feature, Input
-from runtime.column_spec import ColumnSpec
+from rtcompile.runtime.column_spec import ColumnSpec
 
 __all__ = ["describe_columns", "describe_port", "describe_stage"]
 

@@ -20,7 +20,7 @@ The number is the exit code of the command line. Code 2 stays click's own usage 
 
 from __future__ import annotations
 
-from runtime.shorten import short_message
+from rtcompile.runtime.shorten import short_message
 
 __all__ = [
     "BindingError",

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from rtcompile.errors import DataError
 from rtcompile.output_file import STANDARD
-from runtime.shorten import short_repr
+from rtcompile.runtime.shorten import short_repr
 
 __all__ = ["LONGEST_LINE", "numbered_lines", "parse_object"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import runtime
+from rtcompile import runtime
 from rtcompile.artifact import write_artifact
 from rtcompile.pieces import Sections
 from rtcompile.scratch_folder import scratch_folder

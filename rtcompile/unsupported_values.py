@@ -13,9 +13,9 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.errors import PassError
-from relay_passes.matching import bindings, call_name, reads
 from rtcompile.errors import RtcompileError, UnsupportedError
+from rtcompile.relay_passes.errors import PassError
+from rtcompile.relay_passes.matching import bindings, call_name, reads
 
 __all__ = ["named_failures"]
 

@@ -1,6 +1,6 @@
 """The thin runtime: load a compiled ranking model and answer requests.
 
-    import runtime
+    from rtcompile import runtime
     ranker = runtime.load("model.rtc")
     ranker.items.upsert(items)
     scores = ranker.rank(user={...}, items=["i1", "i2"], context={...})
@@ -8,8 +8,8 @@
 Needs numpy and apache-tvm-ffi only.
 """
 
-from runtime.columns import Column
-from runtime.errors import (
+from rtcompile.runtime.columns import Column
+from rtcompile.runtime.errors import (
     ArtifactError,
     InferenceError,
     RequestError,
@@ -17,9 +17,9 @@ from runtime.errors import (
     UnknownIdError,
     UnknownItemError,
 )
-from runtime.log_lines import Difference
-from runtime.profile import KernelTime, Profile
-from runtime.ranker import Ranker, load
+from rtcompile.runtime.log_lines import Difference
+from rtcompile.runtime.profile import KernelTime, Profile
+from rtcompile.runtime.ranker import Ranker, load
 
 __all__ = [
     "ArtifactError",

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.answer import Output
-from runtime.arrays import aligned_empty
-from runtime.input_table import address
-from runtime.stage import Port
+from rtcompile.runtime.abi.answer import Output
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.input_table import address
+from rtcompile.runtime.stage import Port
 
 __all__ = ["Outputs"]
 

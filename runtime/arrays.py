@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.errors import ArtifactError, RequestError
-from runtime.exact_conversion import array_of, check_convertible, copy_exactly
-from runtime.ffi import tvm_ffi
+from rtcompile.runtime.errors import ArtifactError, RequestError
+from rtcompile.runtime.exact_conversion import array_of, check_convertible, copy_exactly
+from rtcompile.runtime.ffi import tvm_ffi
 
 __all__ = [
     "ALIGNMENT",

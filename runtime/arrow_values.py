@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime.plain_values import column_values
+from rtcompile.runtime.plain_values import column_values
 
 __all__ = ["arrow_table", "table_column"]
 

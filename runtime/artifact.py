@@ -38,9 +38,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.errors import ArtifactError
-from runtime.machine import last_runnable
-from runtime.manifest_schema import ManifestError, check_manifest, check_whole
+from rtcompile.runtime.errors import ArtifactError
+from rtcompile.runtime.machine import last_runnable
+from rtcompile.runtime.manifest_schema import ManifestError, check_manifest, check_whole
 
 __all__ = [
     "HEADER",

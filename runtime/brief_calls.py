@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 
-from runtime.abi.brief_calls import BriefRows
-from runtime.struct_memory import allocate
+from rtcompile.runtime.abi.brief_calls import BriefRows
+from rtcompile.runtime.struct_memory import allocate
 
 __all__ = ["BriefCalls", "Trials"]
 

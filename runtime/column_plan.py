@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from runtime.abi.encode_values import Form, Plan
-from runtime.abi.encoded import Split
-from runtime.column_spec import ColumnSpec
+from rtcompile.runtime.abi.encode_values import Form, Plan
+from rtcompile.runtime.abi.encoded import Split
+from rtcompile.runtime.column_spec import ColumnSpec
 
 __all__ = ["plan_row"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from runtime.operator_library import LibraryFunction, address_of
-from runtime.plain_values import is_list, parts_of
-from runtime.raw_values import text_of
-from runtime.text_steps import Asset, TextStep, prepare, step_from_json, step_to_json
+from rtcompile.runtime.operator_library import LibraryFunction, address_of
+from rtcompile.runtime.plain_values import is_list, parts_of
+from rtcompile.runtime.raw_values import text_of
+from rtcompile.runtime.text_steps import Asset, TextStep, prepare, step_from_json, step_to_json
 
 __all__ = ["KINDS", "ColumnSpec", "processing", "read_specs"]
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.encoded import PADDING, ColumnDescriptor, Mode
-from runtime.abi.layout import Field
-from runtime.abi.serve_features import StoredDescriptors, StoredNow
-from runtime.arrays import aligned_empty
-from runtime.column_spec import ColumnSpec
-from runtime.encode import Encoder
-from runtime.struct_memory import allocate
+from rtcompile.runtime.abi.encoded import PADDING, ColumnDescriptor, Mode
+from rtcompile.runtime.abi.layout import Field
+from rtcompile.runtime.abi.serve_features import StoredDescriptors, StoredNow
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.column_spec import ColumnSpec
+from rtcompile.runtime.encode import Encoder
+from rtcompile.runtime.struct_memory import allocate
 
 __all__ = ["ColumnStore", "StoredColumns", "item_field", "stored_specs"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from runtime.stage import Stage
-from runtime.unparsed import UnparsedValues
+from rtcompile.runtime.stage import Stage
+from rtcompile.runtime.unparsed import UnparsedValues
 
 __all__ = ["counters_of"]
 

@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.encoded import ColumnDescriptor, Mode, Split
-from runtime.abi.layout import Field
-from runtime.column_spec import ColumnSpec
-from runtime.encode_arrays import TextArrays
-from runtime.encode_block import Block, Found, Place
-from runtime.encode_column import append_texts, encode_column
-from runtime.encode_numbers import NumberColumns, may_lack
-from runtime.encoded import Encoded
-from runtime.errors import RequestError
-from runtime.operator_library import address_of
-from runtime.raw_values import is_number, is_several, number_of, text_of
-from runtime.unparsed import UnparsedValues
+from rtcompile.runtime.abi.encoded import ColumnDescriptor, Mode, Split
+from rtcompile.runtime.abi.layout import Field
+from rtcompile.runtime.column_spec import ColumnSpec
+from rtcompile.runtime.encode_arrays import TextArrays
+from rtcompile.runtime.encode_block import Block, Found, Place
+from rtcompile.runtime.encode_column import append_texts, encode_column
+from rtcompile.runtime.encode_numbers import NumberColumns, may_lack
+from rtcompile.runtime.encoded import Encoded
+from rtcompile.runtime.errors import RequestError
+from rtcompile.runtime.operator_library import address_of
+from rtcompile.runtime.raw_values import is_number, is_several, number_of, text_of
+from rtcompile.runtime.unparsed import UnparsedValues
 
 __all__ = ["Encoder"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from runtime.encode_block import Block, Found
-from runtime.plain_values import Values
+from rtcompile.runtime.encode_block import Block, Found
+from rtcompile.runtime.plain_values import Values
 
 __all__ = ["TextArrays"]
 

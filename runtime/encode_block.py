@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.encoded import PADDING, ColumnDescriptor
-from runtime.arrays import align, aligned_empty
-from runtime.encoded import Encoded
+from rtcompile.runtime.abi.encoded import PADDING, ColumnDescriptor
+from rtcompile.runtime.arrays import align, aligned_empty
+from rtcompile.runtime.encoded import Encoded
 
 __all__ = ["Block", "Found", "Place"]
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.encoded import Split
-from runtime.column_spec import ColumnSpec
-from runtime.encode_block import Block, Place
-from runtime.plain_values import Values, is_list, parts_of
-from runtime.raw_values import (
+from rtcompile.runtime.abi.encoded import Split
+from rtcompile.runtime.column_spec import ColumnSpec
+from rtcompile.runtime.encode_block import Block, Place
+from rtcompile.runtime.plain_values import Values, is_list, parts_of
+from rtcompile.runtime.raw_values import (
     cut,
     is_several,
     keys_and_values,

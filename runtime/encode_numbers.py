@@ -17,8 +17,8 @@ from math import isnan
 import numpy as np
 import numpy.typing as npt
 
-from runtime.encode_block import Block, Found
-from runtime.plain_values import Values
+from rtcompile.runtime.encode_block import Block, Found
+from rtcompile.runtime.plain_values import Values
 
 __all__ = ["NumberColumns", "may_lack"]
 

@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.encode_values import EncodeState, Plan
-from runtime.abi.encoded import ColumnDescriptor, Mode
-from runtime.abi.serve_features import SideColumns
-from runtime.arrays import align, aligned_empty
-from runtime.column_plan import plan_row
-from runtime.column_spec import ColumnSpec
-from runtime.encode import Columns, Encoder
-from runtime.encoded import Encoded
-from runtime.ffi import tvm_ffi
-from runtime.input_table import address
-from runtime.struct_memory import allocate
-from runtime.unparsed import UnparsedValues
-from runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter
+from rtcompile.runtime.abi.encode_values import EncodeState, Plan
+from rtcompile.runtime.abi.encoded import ColumnDescriptor, Mode
+from rtcompile.runtime.abi.serve_features import SideColumns
+from rtcompile.runtime.arrays import align, aligned_empty
+from rtcompile.runtime.column_plan import plan_row
+from rtcompile.runtime.column_spec import ColumnSpec
+from rtcompile.runtime.encode import Columns, Encoder
+from rtcompile.runtime.encoded import Encoded
+from rtcompile.runtime.ffi import tvm_ffi
+from rtcompile.runtime.input_table import address
+from rtcompile.runtime.struct_memory import allocate
+from rtcompile.runtime.unparsed import UnparsedValues
+from rtcompile.runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter
 
 __all__ = [
     "BOUND",

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.encoded import ColumnDescriptor, Mode, Split
-from runtime.column_spec import ColumnSpec
+from rtcompile.runtime.abi.encoded import ColumnDescriptor, Mode, Split
+from rtcompile.runtime.column_spec import ColumnSpec
 
 __all__ = ["ColumnPart", "Encoded"]
 

@@ -12,7 +12,7 @@ The number is the exit code of the command line.
 
 from __future__ import annotations
 
-from runtime.shorten import short_message
+from rtcompile.runtime.shorten import short_message
 
 __all__ = [
     "ArtifactError",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.errors import RequestError
+from rtcompile.runtime.errors import RequestError
 
 __all__ = ["array_of", "check_convertible", "copy_exactly"]
 

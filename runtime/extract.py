@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.extract import Cursor
-from runtime.column_spec import read_specs
-from runtime.columns import Column
-from runtime.encode import Encoder
-from runtime.encoded import Encoded
-from runtime.ffi import tvm_ffi
-from runtime.scratch import Scratch
-from runtime.stage import Stage
-from runtime.unparsed import UnparsedValues
+from rtcompile.runtime.abi.extract import Cursor
+from rtcompile.runtime.column_spec import read_specs
+from rtcompile.runtime.columns import Column
+from rtcompile.runtime.encode import Encoder
+from rtcompile.runtime.encoded import Encoded
+from rtcompile.runtime.ffi import tvm_ffi
+from rtcompile.runtime.scratch import Scratch
+from rtcompile.runtime.stage import Stage
+from rtcompile.runtime.unparsed import UnparsedValues
 
 __all__ = ["ColumnStage"]
 

@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.encoded import ColumnDescriptor, Mode
-from runtime.arrays import aligned_empty
-from runtime.column_spec import ColumnSpec, read_specs
-from runtime.column_store import StoredColumns
-from runtime.encode_values import CompiledEncoder
-from runtime.encoded import Encoded
-from runtime.errors import RequestError
-from runtime.ffi import tvm_ffi
-from runtime.plain_values import items_of
-from runtime.profile import KernelTime, Stopwatch, TimedEncoder
-from runtime.scratch import Scratch
-from runtime.serve_features import FeaturePlan, plan_features
-from runtime.shorten import first_few, short_repr
-from runtime.stage import Port, Results, Stage
-from runtime.unparsed import UnparsedValues
-from runtime.value_bytes import ValueWriter
+from rtcompile.runtime.abi.encoded import ColumnDescriptor, Mode
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.column_spec import ColumnSpec, read_specs
+from rtcompile.runtime.column_store import StoredColumns
+from rtcompile.runtime.encode_values import CompiledEncoder
+from rtcompile.runtime.encoded import Encoded
+from rtcompile.runtime.errors import RequestError
+from rtcompile.runtime.ffi import tvm_ffi
+from rtcompile.runtime.plain_values import items_of
+from rtcompile.runtime.profile import KernelTime, Stopwatch, TimedEncoder
+from rtcompile.runtime.scratch import Scratch
+from rtcompile.runtime.serve_features import FeaturePlan, plan_features
+from rtcompile.runtime.shorten import first_few, short_repr
+from rtcompile.runtime.stage import Port, Results, Stage
+from rtcompile.runtime.unparsed import UnparsedValues
+from rtcompile.runtime.value_bytes import ValueWriter
 
 __all__ = ["FeatureStage", "check_fields", "served_plans", "where"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.arrays import aligned_rows
-from runtime.errors import RequestError
-from runtime.exact_conversion import array_of
-from runtime.stage import Port
+from rtcompile.runtime.arrays import aligned_rows
+from rtcompile.runtime.errors import RequestError
+from rtcompile.runtime.exact_conversion import array_of
+from rtcompile.runtime.stage import Port
 
 __all__ = ["graph_inputs"]
 

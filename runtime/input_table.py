@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from runtime.abi.layout import Words
-from runtime.abi.stage import PortEntry, PortTable
-from runtime.arrays import aligned_empty
-from runtime.ffi import tvm_ffi
+from rtcompile.runtime.abi.layout import Words
+from rtcompile.runtime.abi.stage import PortEntry, PortTable
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.ffi import tvm_ffi
 
 __all__ = ["PortAddresses", "address"]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from runtime.abi.stage import PortEntry, PortTable
-from runtime.input_table import PortAddresses
+from rtcompile.runtime.abi.stage import PortEntry, PortTable
+from rtcompile.runtime.input_table import PortAddresses
 
 __all__ = ["InputsInPlace"]
 

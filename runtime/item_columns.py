@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from runtime.arrow_values import arrow_table, table_column
-from runtime.errors import RequestError
-from runtime.plain_values import parts_of
-from runtime.shorten import first_few, short_repr
+from rtcompile.runtime.arrow_values import arrow_table, table_column
+from rtcompile.runtime.errors import RequestError
+from rtcompile.runtime.plain_values import parts_of
+from rtcompile.runtime.shorten import first_few, short_repr
 
 __all__ = ["column_of", "columns_of"]
 

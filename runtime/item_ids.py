@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from runtime.errors import RequestError
-from runtime.item_index import item_key
-from runtime.plain_values import is_list, parts_of
-from runtime.shorten import short_repr
+from rtcompile.runtime.errors import RequestError
+from rtcompile.runtime.item_index import item_key
+from rtcompile.runtime.plain_values import is_list, parts_of
+from rtcompile.runtime.shorten import short_repr
 
 __all__ = ["as_ids", "ids_of", "keys_of"]
 

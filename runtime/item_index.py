@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.item_index import DIGITS_BYTES, Action, IdList, IdsOutcome, Index, Slot
-from runtime.abi.layout import Words
-from runtime.arrays import aligned_block, aligned_empty
-from runtime.input_table import address
-from runtime.plain_values import scalar
-from runtime.python_objects import python_objects
-from runtime.shorten import short_repr
-from runtime.struct_memory import allocate
-from runtime.value_bytes import PADDING, SPARE
+from rtcompile.runtime.abi.item_index import DIGITS_BYTES, Action, IdList, IdsOutcome, Index, Slot
+from rtcompile.runtime.abi.layout import Words
+from rtcompile.runtime.arrays import aligned_block, aligned_empty
+from rtcompile.runtime.input_table import address
+from rtcompile.runtime.plain_values import scalar
+from rtcompile.runtime.python_objects import python_objects
+from rtcompile.runtime.shorten import short_repr
+from rtcompile.runtime.struct_memory import allocate
+from rtcompile.runtime.value_bytes import PADDING, SPARE
 
 __all__ = ["ItemIndex", "ItemPlaces", "item_key"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from runtime.feature_stage import FeatureStage
-from runtime.network import Network
-from runtime.stage import Port
+from rtcompile.runtime.feature_stage import FeatureStage
+from rtcompile.runtime.network import Network
+from rtcompile.runtime.stage import Port
 
 __all__ = ["ItemStage"]
 

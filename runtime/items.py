@@ -18,24 +18,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.rank import Current
-from runtime.arrays import aligned_empty
-from runtime.column_spec import ColumnSpec
-from runtime.column_store import ColumnStore, StoredColumns, item_field, stored_specs
-from runtime.encode import Encoder
-from runtime.errors import RequestError, UnknownItemError
-from runtime.fork_safe_lock import ForkSafeLock
-from runtime.input_table import address
-from runtime.item_columns import column_of, columns_of
-from runtime.item_ids import ids_of, keys_of
-from runtime.item_index import ItemIndex, ItemPlaces
-from runtime.plain_values import plain
-from runtime.raw_values import listed
-from runtime.read_items import read_items
-from runtime.shorten import first_few, short_repr
-from runtime.stage import Port
-from runtime.struct_memory import allocate
-from runtime.unparsed import UnparsedValues
+from rtcompile.runtime.abi.rank import Current
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.column_spec import ColumnSpec
+from rtcompile.runtime.column_store import ColumnStore, StoredColumns, item_field, stored_specs
+from rtcompile.runtime.encode import Encoder
+from rtcompile.runtime.errors import RequestError, UnknownItemError
+from rtcompile.runtime.fork_safe_lock import ForkSafeLock
+from rtcompile.runtime.input_table import address
+from rtcompile.runtime.item_columns import column_of, columns_of
+from rtcompile.runtime.item_ids import ids_of, keys_of
+from rtcompile.runtime.item_index import ItemIndex, ItemPlaces
+from rtcompile.runtime.plain_values import plain
+from rtcompile.runtime.raw_values import listed
+from rtcompile.runtime.read_items import read_items
+from rtcompile.runtime.shorten import first_few, short_repr
+from rtcompile.runtime.stage import Port
+from rtcompile.runtime.struct_memory import allocate
+from rtcompile.runtime.unparsed import UnparsedValues
 
 __all__ = ["ItemState", "ItemTable", "Snapshot"]
 

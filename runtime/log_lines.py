@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.columns import Column
-from runtime.errors import RequestError
+from rtcompile.runtime.columns import Column
+from rtcompile.runtime.errors import RequestError
 
 __all__ = ["Difference", "differences", "row_values", "to_lines"]
 

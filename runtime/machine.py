@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runtime.errors import TargetError
+from rtcompile.runtime.errors import TargetError
 
 __all__ = ["check_target", "last_runnable", "what_lacks"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from runtime.input_table import PortAddresses
-from runtime.stage import Results, Stage
+from rtcompile.runtime.input_table import PortAddresses
+from rtcompile.runtime.stage import Results, Stage
 
 __all__ = ["Network"]
 

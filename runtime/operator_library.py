@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.text_steps import Asset
+from rtcompile.runtime.text_steps import Asset
 
 __all__ = ["LibraryFunction", "address_of", "load_library"]
 

@@ -14,10 +14,10 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.status import Probe
-from runtime.arrays import aligned_empty
-from runtime.encode_values import CompiledEncoder
-from runtime.ffi import tvm_ffi
+from rtcompile.runtime.abi.status import Probe
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.encode_values import CompiledEncoder
+from rtcompile.runtime.ffi import tvm_ffi
 
 __all__ = ["KernelTime", "Profile", "Stopwatch", "TimedEncoder", "nanoseconds_a_tick", "step_times"]
 

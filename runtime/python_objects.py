@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from runtime.abi.layout import Field
-from runtime.abi.python_objects import (
+from rtcompile.runtime.abi.layout import Field
+from rtcompile.runtime.abi.python_objects import (
     INT32,
     ORDER_SHIFT,
     ArrayObject,
@@ -37,8 +37,8 @@ from runtime.abi.python_objects import (
     StrObject,
     TupleObject,
 )
-from runtime.input_table import address
-from runtime.struct_memory import allocate
+from rtcompile.runtime.input_table import address
+from rtcompile.runtime.struct_memory import allocate
 
 __all__ = ["arrays_are_known", "python_objects"]
 

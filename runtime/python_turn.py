@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import os
 
-from runtime.abi.python_turn import Turn
-from runtime.struct_memory import allocate
+from rtcompile.runtime.abi.python_turn import Turn
+from rtcompile.runtime.struct_memory import allocate
 
 __all__ = ["TURN", "PythonTurn"]
 

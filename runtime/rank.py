@@ -14,11 +14,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from runtime.abi.rank import Addresses, Arguments, Entry
-from runtime.items import ItemTable
-from runtime.python_entry import python_function
-from runtime.serve import Server
-from runtime.struct_memory import allocate
+from rtcompile.runtime.abi.rank import Addresses, Arguments, Entry
+from rtcompile.runtime.items import ItemTable
+from rtcompile.runtime.python_entry import python_function
+from rtcompile.runtime.serve import Server
+from rtcompile.runtime.struct_memory import allocate
 
 __all__ = ["rank_entry"]
 

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.worker_pool import WORKER_AT, WorkerAddress
-from runtime.artifact import Artifact, damaged, read_artifact
-from runtime.columns import Column
-from runtime.errors import ArtifactError, RequestError
-from runtime.feature_stage import check_fields
-from runtime.ffi import tvm_ffi
-from runtime.graph_inputs import graph_inputs
-from runtime.items import ItemTable
-from runtime.log_lines import Difference, differences, row_values, to_lines
-from runtime.machine import check_target
-from runtime.profile import Profile, nanoseconds_a_tick
-from runtime.ranking import Ranking
-from runtime.stage import Port, Stage
-from runtime.struct_memory import allocate
-from runtime.text_steps import MissingLibraryError
+from rtcompile.runtime.abi.worker_pool import WORKER_AT, WorkerAddress
+from rtcompile.runtime.artifact import Artifact, damaged, read_artifact
+from rtcompile.runtime.columns import Column
+from rtcompile.runtime.errors import ArtifactError, RequestError
+from rtcompile.runtime.feature_stage import check_fields
+from rtcompile.runtime.ffi import tvm_ffi
+from rtcompile.runtime.graph_inputs import graph_inputs
+from rtcompile.runtime.items import ItemTable
+from rtcompile.runtime.log_lines import Difference, differences, row_values, to_lines
+from rtcompile.runtime.machine import check_target
+from rtcompile.runtime.profile import Profile, nanoseconds_a_tick
+from rtcompile.runtime.ranking import Ranking
+from rtcompile.runtime.stage import Port, Stage
+from rtcompile.runtime.struct_memory import allocate
+from rtcompile.runtime.text_steps import MissingLibraryError
 
 __all__ = ["Ranker", "load", "load_target"]
 

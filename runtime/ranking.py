@@ -9,29 +9,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.encode_values import ENCODE
-from runtime.abi.item_index import ITEM_INDEX
-from runtime.abi.value_bytes import WRITE
-from runtime.arrow_values import table_column
-from runtime.columns import Column
-from runtime.counters import counters_of
-from runtime.errors import RequestError
-from runtime.extract import ColumnStage
-from runtime.feature_stage import FeatureStage, check_fields, served_plans, where
-from runtime.input_table import address
-from runtime.item_ids import as_ids
-from runtime.item_index import ItemIndex
-from runtime.item_stage import ItemStage
-from runtime.items import ItemTable, Snapshot
-from runtime.network import Network
-from runtime.profile import KernelTime, Profile
-from runtime.rank import rank_entry
-from runtime.request_memory import CrossInputs, RequestMemory
-from runtime.serve import Server
-from runtime.shorten import first_few
-from runtime.stage import Results, Stage
-from runtime.unparsed import UnparsedValues
-from runtime.value_bytes import ValueWriter
+from rtcompile.runtime.abi.encode_values import ENCODE
+from rtcompile.runtime.abi.item_index import ITEM_INDEX
+from rtcompile.runtime.abi.value_bytes import WRITE
+from rtcompile.runtime.arrow_values import table_column
+from rtcompile.runtime.columns import Column
+from rtcompile.runtime.counters import counters_of
+from rtcompile.runtime.errors import RequestError
+from rtcompile.runtime.extract import ColumnStage
+from rtcompile.runtime.feature_stage import FeatureStage, check_fields, served_plans, where
+from rtcompile.runtime.input_table import address
+from rtcompile.runtime.item_ids import as_ids
+from rtcompile.runtime.item_index import ItemIndex
+from rtcompile.runtime.item_stage import ItemStage
+from rtcompile.runtime.items import ItemTable, Snapshot
+from rtcompile.runtime.network import Network
+from rtcompile.runtime.profile import KernelTime, Profile
+from rtcompile.runtime.rank import rank_entry
+from rtcompile.runtime.request_memory import CrossInputs, RequestMemory
+from rtcompile.runtime.serve import Server
+from rtcompile.runtime.shorten import first_few
+from rtcompile.runtime.stage import Results, Stage
+from rtcompile.runtime.unparsed import UnparsedValues
+from rtcompile.runtime.value_bytes import ValueWriter
 
 __all__ = ["Ranking"]
 

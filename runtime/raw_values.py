@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime.plain_values import Values, is_list, is_map, items_of, parts_of, scalar
+from rtcompile.runtime.plain_values import Values, is_list, is_map, items_of, parts_of, scalar
 
 __all__ = [
     "VALUE_SEPARATOR",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from runtime.errors import RequestError
+from rtcompile.runtime.errors import RequestError
 
 __all__ = ["read_items", "read_json_lines"]
 

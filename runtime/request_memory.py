@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.stage import PortEntry, PortTable
-from runtime.feature_stage import FeatureStage
-from runtime.item_index import ItemPlaces, item_key
-from runtime.items import ItemState
-from runtime.network import Network
-from runtime.serve import Served, Server
-from runtime.stage import FEWEST_ROWS, Results, Stage
+from rtcompile.runtime.abi.stage import PortEntry, PortTable
+from rtcompile.runtime.feature_stage import FeatureStage
+from rtcompile.runtime.item_index import ItemPlaces, item_key
+from rtcompile.runtime.items import ItemState
+from rtcompile.runtime.network import Network
+from rtcompile.runtime.serve import Served, Server
+from rtcompile.runtime.stage import FEWEST_ROWS, Results, Stage
 
 __all__ = ["CrossInputs", "RequestMemory"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.abi.layout import Words
-from runtime.abi.scratch import HEADER_BYTES, ScratchHeader
-from runtime.arrays import aligned_empty
-from runtime.ffi import tvm_ffi
-from runtime.input_table import address
+from rtcompile.runtime.abi.layout import Words
+from rtcompile.runtime.abi.scratch import HEADER_BYTES, ScratchHeader
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.ffi import tvm_ffi
+from rtcompile.runtime.input_table import address
 
 __all__ = ["Scratch", "ScratchMemory"]
 

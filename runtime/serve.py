@@ -15,18 +15,18 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.rank import ADDRESSES, Addresses
-from runtime.abi.serve import SERVE, Outcome, Request, StageCall
-from runtime.answer import Outputs
-from runtime.brief_calls import BriefCalls
-from runtime.item_index import ItemPlaces
-from runtime.items import ItemState
-from runtime.python_entry import python_function
-from runtime.python_objects import python_objects
-from runtime.python_turn import TURN
-from runtime.serve_features import FeaturePlan, RequestFeatures
-from runtime.stage import Results, Stage
-from runtime.struct_memory import allocate
+from rtcompile.runtime.abi.rank import ADDRESSES, Addresses
+from rtcompile.runtime.abi.serve import SERVE, Outcome, Request, StageCall
+from rtcompile.runtime.answer import Outputs
+from rtcompile.runtime.brief_calls import BriefCalls
+from rtcompile.runtime.item_index import ItemPlaces
+from rtcompile.runtime.items import ItemState
+from rtcompile.runtime.python_entry import python_function
+from rtcompile.runtime.python_objects import python_objects
+from rtcompile.runtime.python_turn import TURN
+from rtcompile.runtime.serve_features import FeaturePlan, RequestFeatures
+from rtcompile.runtime.stage import Results, Stage
+from rtcompile.runtime.struct_memory import allocate
 
 __all__ = ["Served", "Server"]
 

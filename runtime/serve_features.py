@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.encode_values import EncodeState
-from runtime.abi.encoded import ColumnDescriptor, Mode
-from runtime.abi.layout import Field, Words
-from runtime.abi.serve_features import FieldNames, SideColumns, StageFeatures
-from runtime.arrays import aligned_empty
-from runtime.column_plan import plan_row
-from runtime.column_spec import ColumnSpec
-from runtime.encode_values import (
+from rtcompile.runtime.abi.encode_values import EncodeState
+from rtcompile.runtime.abi.encoded import ColumnDescriptor, Mode
+from rtcompile.runtime.abi.layout import Field, Words
+from rtcompile.runtime.abi.serve_features import FieldNames, SideColumns, StageFeatures
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.column_plan import plan_row
+from rtcompile.runtime.column_spec import ColumnSpec
+from rtcompile.runtime.encode_values import (
     BOUND,
     ROW_BOUND,
     SHARED,
@@ -23,10 +23,10 @@ from runtime.encode_values import (
     ColumnSet,
     EncodeMemory,
 )
-from runtime.input_table import address
-from runtime.scratch import Scratch, ScratchMemory
-from runtime.struct_memory import StructMemory, allocate
-from runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter
+from rtcompile.runtime.input_table import address
+from rtcompile.runtime.scratch import Scratch, ScratchMemory
+from rtcompile.runtime.struct_memory import StructMemory, allocate
+from rtcompile.runtime.value_bytes import FORMAT_IS_KNOWN, ValueBytes, ValueWriter
 
 __all__ = ["FeaturePlan", "RequestFeatures", "plan_features"]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from runtime.arrays import aligned_block
-from runtime.input_table import PortAddresses
+from rtcompile.runtime.arrays import aligned_block
+from rtcompile.runtime.input_table import PortAddresses
 
 __all__ = ["SmallInputs", "small_rows"]
 

@@ -11,20 +11,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.layout import Words
-from runtime.abi.status import REPORT, Code, FeatureCounts, Probe, Status, Tallied, probes_from
-from runtime.arrays import aligned_block, aligned_empty, as_tensor, know_bfloat16
-from runtime.brief_calls import Trials
-from runtime.errors import RequestError
-from runtime.ffi import tvm_ffi
-from runtime.input_table import PortAddresses, address
-from runtime.inputs_in_place import InputsInPlace
-from runtime.profile import KernelTime, step_times
-from runtime.python_turn import TURN
-from runtime.small_inputs import SmallInputs, small_rows
-from runtime.status import refusal
-from runtime.unparsed import unparsed_error
-from runtime.worker_pool import WorkerPool
+from rtcompile.runtime.abi.layout import Words
+from rtcompile.runtime.abi.status import (
+    REPORT,
+    Code,
+    FeatureCounts,
+    Probe,
+    Status,
+    Tallied,
+    probes_from,
+)
+from rtcompile.runtime.arrays import aligned_block, aligned_empty, as_tensor, know_bfloat16
+from rtcompile.runtime.brief_calls import Trials
+from rtcompile.runtime.errors import RequestError
+from rtcompile.runtime.ffi import tvm_ffi
+from rtcompile.runtime.input_table import PortAddresses, address
+from rtcompile.runtime.inputs_in_place import InputsInPlace
+from rtcompile.runtime.profile import KernelTime, step_times
+from rtcompile.runtime.python_turn import TURN
+from rtcompile.runtime.small_inputs import SmallInputs, small_rows
+from rtcompile.runtime.status import refusal
+from rtcompile.runtime.unparsed import unparsed_error
+from rtcompile.runtime.worker_pool import WorkerPool
 
 __all__ = ["FEWEST_ROWS", "Port", "Results", "Stage", "Workspace"]
 

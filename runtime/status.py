@@ -10,9 +10,9 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runtime.abi.layout import Field
-from runtime.abi.status import REPORT, Code
-from runtime.errors import RequestError, UnknownIdError
+from rtcompile.runtime.abi.layout import Field
+from rtcompile.runtime.abi.status import REPORT, Code
+from rtcompile.runtime.errors import RequestError, UnknownIdError
 
 __all__ = ["refusal"]
 

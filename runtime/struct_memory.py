@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from runtime.abi.layout import Field, Layout, Words
-from runtime.arrays import aligned_empty
-from runtime.input_table import address
+from rtcompile.runtime.abi.layout import Field, Layout, Words
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.input_table import address
 
 __all__ = ["StructMemory", "allocate"]
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from runtime.raw_values import split_values
+from rtcompile.runtime.raw_values import split_values
 
 __all__ = [
     "STEPS",

@@ -11,10 +11,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from runtime.abi.layout import Words
-from runtime.abi.status import SHOWN_BYTES, Code, Status, Tallied
-from runtime.errors import RequestError
-from runtime.shorten import short_repr
+from rtcompile.runtime.abi.layout import Words
+from rtcompile.runtime.abi.status import SHOWN_BYTES, Code, Status, Tallied
+from rtcompile.runtime.errors import RequestError
+from rtcompile.runtime.shorten import short_repr
 
 __all__ = ["UnparsedValues", "unparsed_error", "unparsed_value"]
 

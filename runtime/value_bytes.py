@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from runtime.abi.value_bytes import ValueBuffer
-from runtime.arrays import aligned_empty
-from runtime.input_table import address
-from runtime.python_objects import arrays_are_known, python_objects
-from runtime.struct_memory import allocate
+from rtcompile.runtime.abi.value_bytes import ValueBuffer
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.input_table import address
+from rtcompile.runtime.python_objects import arrays_are_known, python_objects
+from rtcompile.runtime.struct_memory import allocate
 
 __all__ = ["FORMAT_IS_KNOWN", "PADDING", "SPARE", "ValueBytes", "ValueWriter"]
 

@@ -12,9 +12,9 @@ import signal
 import weakref
 from collections.abc import Sequence
 
-from runtime.abi.worker_pool import Job, Pool, Worker
-from runtime.errors import RequestError
-from runtime.struct_memory import StructMemory, allocate
+from rtcompile.runtime.abi.worker_pool import Job, Pool, Worker
+from rtcompile.runtime.errors import RequestError
+from rtcompile.runtime.struct_memory import StructMemory, allocate
 
 __all__ = ["WorkerPool"]
 

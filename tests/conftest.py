@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from tests.emulation.forced import force_target, why_not
 from tests.onnx_models import two_input_model
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from models.movielens.data import Interactions
-from models.movielens.examples import item_fields, requests
+from rtcompile.models.movielens.data import Interactions
+from rtcompile.models.movielens.examples import item_fields, requests
 
 __all__ = ["LABEL", "write_calibration"]
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 import rtcompile
-import runtime
-from models.movielens.calibration import LABEL, write_calibration
-from models.movielens.data import Interactions
-from models.movielens.examples import Request, item_fields, requests
+from rtcompile import runtime
 from rtcompile.bench.usual_stack import UsualStack
+from rtcompile.models.movielens.calibration import LABEL, write_calibration
+from rtcompile.models.movielens.data import Interactions
+from rtcompile.models.movielens.examples import Request, item_fields, requests
 from rtcompile.verification.area_under_curve import area_under_curve
 
 __all__ = ["NAMES", "Comparison", "Prepared", "compare", "prepare"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from models.movielens.data import Interactions
+from rtcompile.models.movielens.data import Interactions
 
 __all__ = ["LENGTH", "Example", "Request", "examples", "item_fields", "requests", "split"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.movielens.examples import LENGTH
+from rtcompile.models.movielens.examples import LENGTH
 
 __all__ = ["DIMENSION", "DIN", "IDS", "DeepFM"]
 

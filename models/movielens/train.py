@@ -1,4 +1,4 @@
-"""Train both networks and write their graphs and tables: `python -m models.movielens.train`.
+"""Train both networks, write graphs and tables: `python -m rtcompile.models.movielens.train`.
 
 The features come from the same compiled kernels that an artifact runs. What is multi-valued
 (genres, title words) is pooled from tables outside of the graph, which are trained along and
@@ -16,10 +16,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from models.movielens.data import Interactions, load
-from models.movielens.examples import LENGTH, Example, examples, item_fields, split, user_fields
-from models.movielens.networks import DIMENSION, IDS, NETWORKS
 from rtcompile.features import compile_features
+from rtcompile.models.movielens.data import Interactions, load
+from rtcompile.models.movielens.examples import (
+    LENGTH,
+    Example,
+    examples,
+    item_fields,
+    split,
+    user_fields,
+)
+from rtcompile.models.movielens.networks import DIMENSION, IDS, NETWORKS
 from rtcompile.verification.area_under_curve import area_under_curve
 
 __all__ = ["main", "train"]

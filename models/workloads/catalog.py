@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from models.workloads.dcnv2 import dcnv2
-from models.workloads.design import Design
-from models.workloads.din import din
-from models.workloads.dlrm import dlrm
-from models.workloads.dssm import dssm
-from models.workloads.ep1 import ep1
-from models.workloads.ep2 import ep2
-from models.workloads.mmoe import mmoe
-from models.workloads.recom import recom
-from models.workloads.scale import Scale
+from rtcompile.models.workloads.dcnv2 import dcnv2
+from rtcompile.models.workloads.design import Design
+from rtcompile.models.workloads.din import din
+from rtcompile.models.workloads.dlrm import dlrm
+from rtcompile.models.workloads.dssm import dssm
+from rtcompile.models.workloads.ep1 import ep1
+from rtcompile.models.workloads.ep2 import ep2
+from rtcompile.models.workloads.mmoe import mmoe
+from rtcompile.models.workloads.recom import recom
+from rtcompile.models.workloads.scale import Scale
 
 __all__ = ["WORKLOADS"]
 

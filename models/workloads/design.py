@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from safetensors.numpy import save_file
 
-from models.workloads.network import Network, seeded
+from rtcompile.models.workloads.network import Network, seeded
 
 __all__ = ["Design", "Request", "Workload", "request_bytes", "write"]
 

@@ -5,10 +5,10 @@ Deep tower 512-256-128, attention 256-64 over a sequence of at most 100, final l
 
 from __future__ import annotations
 
-from models.workloads.design import Design
-from models.workloads.network import Network, seeded
-from models.workloads.scale import FULL, Scale
-from models.workloads.taobao import CONTEXT_IDS, ITEM_IDS, SEQUENCE, USER_IDS, Taobao
+from rtcompile.models.workloads.design import Design
+from rtcompile.models.workloads.network import Network, seeded
+from rtcompile.models.workloads.scale import FULL, Scale
+from rtcompile.models.workloads.taobao import CONTEXT_IDS, ITEM_IDS, SEQUENCE, USER_IDS, Taobao
 
 __all__ = ["din"]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from models.workloads.design import Design, Request
-from models.workloads.fields import Feature, id_feature, raw_feature
-from models.workloads.network import Network, Value, seeded
-from models.workloads.scale import FULL, Scale
+from rtcompile.models.workloads.design import Design, Request
+from rtcompile.models.workloads.fields import Feature, id_feature, raw_feature
+from rtcompile.models.workloads.network import Network, Value, seeded
+from rtcompile.models.workloads.scale import FULL, Scale
 
 __all__ = ["dlrm", "dot_interaction"]
 

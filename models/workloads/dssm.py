@@ -5,10 +5,10 @@ Towers 512-256-128 and a layer to 64. What the user clicked is averaged.
 
 from __future__ import annotations
 
-from models.workloads.design import Design
-from models.workloads.network import Network, Value, seeded
-from models.workloads.scale import FULL, Scale
-from models.workloads.taobao import ITEM_IDS, SEQUENCE, USER_IDS, Taobao
+from rtcompile.models.workloads.design import Design
+from rtcompile.models.workloads.network import Network, Value, seeded
+from rtcompile.models.workloads.scale import FULL, Scale
+from rtcompile.models.workloads.taobao import ITEM_IDS, SEQUENCE, USER_IDS, Taobao
 
 __all__ = ["dssm"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from models.workloads.design import Design, Request
-from models.workloads.fields import (
+from rtcompile.models.workloads.design import Design, Request
+from rtcompile.models.workloads.fields import (
     Feature,
     id_feature,
     joined,
@@ -23,8 +23,8 @@ from models.workloads.fields import (
     sequence,
     words,
 )
-from models.workloads.network import Network, Value, seeded
-from models.workloads.scale import FULL, Scale
+from rtcompile.models.workloads.network import Network, Value, seeded
+from rtcompile.models.workloads.scale import FULL, Scale
 
 __all__ = ["ep1"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from models.workloads.design import Design, Request
-from models.workloads.fields import (
+from rtcompile.models.workloads.design import Design, Request
+from rtcompile.models.workloads.fields import (
     Feature,
     id_feature,
     lookup_feature,
@@ -22,8 +22,8 @@ from models.workloads.fields import (
     raw_feature,
     words,
 )
-from models.workloads.network import Network, seeded
-from models.workloads.scale import FULL, Scale
+from rtcompile.models.workloads.network import Network, seeded
+from rtcompile.models.workloads.scale import FULL, Scale
 
 __all__ = ["ep2"]
 

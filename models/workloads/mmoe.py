@@ -5,10 +5,10 @@ Experts 512-256-128, towers 256-128-64.
 
 from __future__ import annotations
 
-from models.workloads.design import Design
-from models.workloads.network import Network, Value, seeded
-from models.workloads.scale import FULL, Scale
-from models.workloads.taobao import CONTEXT_IDS, ITEM_IDS, USER_IDS, Taobao
+from rtcompile.models.workloads.design import Design
+from rtcompile.models.workloads.network import Network, Value, seeded
+from rtcompile.models.workloads.scale import FULL, Scale
+from rtcompile.models.workloads.taobao import CONTEXT_IDS, ITEM_IDS, USER_IDS, Taobao
 
 __all__ = ["mmoe"]
 

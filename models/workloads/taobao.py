@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from models.workloads.design import Request
-from models.workloads.fields import Feature, id_feature, raw_feature, sequence
-from models.workloads.network import Network, Value
-from models.workloads.scale import Scale
+from rtcompile.models.workloads.design import Request
+from rtcompile.models.workloads.fields import Feature, id_feature, raw_feature, sequence
+from rtcompile.models.workloads.network import Network, Value
+from rtcompile.models.workloads.scale import Scale
 
 __all__ = ["CONTEXT_IDS", "DIMENSION", "ITEM_IDS", "SEQUENCE", "USER_IDS", "Taobao"]
 

@@ -66,13 +66,13 @@ class Zoo:
 ZOOS: dict[str, Zoo] = {
     "deepctr": Zoo(
         "deepctr-torch",
-        "models.zoo.deepctr",
+        "rtcompile.models.zoo.deepctr",
         ("torch", "sklearn", "tqdm", "deepctr_torch"),
         "pip install torch scikit-learn tqdm && pip install --no-deps deepctr-torch",
     ),
     "rechub": Zoo(
         "torch-rechub",
-        "models.zoo.rechub",
+        "rtcompile.models.zoo.rechub",
         ("torch", "sklearn", "tqdm", "pandas", "torch_rechub"),
         "pip install torch scikit-learn tqdm pandas && pip install --no-deps torch-rechub",
     ),

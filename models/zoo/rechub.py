@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.zoo.rechub_forms import exportable
+from rtcompile.models.zoo.rechub_forms import exportable
 
 __all__ = ["FEWEST_ROWS", "MODELS", "Exported", "export", "inputs"]
 

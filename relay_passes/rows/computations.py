@@ -7,9 +7,16 @@ from typing import Any
 
 from tvm import relax
 
-from relay_passes.matching import shape_of
-from relay_passes.rows.layouts import FIXED, Layout, MixedError, Rows
-from relay_passes.rows.operands import Layouts, axes_of, flat, rank_of, refuse_along, rows_among
+from rtcompile.relay_passes.matching import shape_of
+from rtcompile.relay_passes.rows.layouts import FIXED, Layout, MixedError, Rows
+from rtcompile.relay_passes.rows.operands import (
+    Layouts,
+    axes_of,
+    flat,
+    rank_of,
+    refuse_along,
+    rows_among,
+)
 
 __all__ = [
     "along_one_axis",

@@ -7,8 +7,16 @@ from typing import Any
 
 from tvm import relax
 
-from relay_passes.matching import constant_array, integers
-from relay_passes.rows.layouts import FIXED, Counted, Layout, MixedError, Rows, per_row, row_extents
+from rtcompile.relay_passes.matching import constant_array, integers
+from rtcompile.relay_passes.rows.layouts import (
+    FIXED,
+    Counted,
+    Layout,
+    MixedError,
+    Rows,
+    per_row,
+    row_extents,
+)
 
 __all__ = ["extents_tensor", "of_counts"]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from tvm import relax, tirx
 
-from relay_passes.matching import static_int
+from rtcompile.relay_passes.matching import static_int
 
 __all__ = [
     "FIXED",

@@ -8,9 +8,9 @@ from typing import Any
 
 from tvm import relax
 
-from relay_passes.matching import shape_of
-from relay_passes.rows.layouts import FIXED, Layout, MixedError, Rows, row_extents
-from relay_passes.rows.operands import Layouts, axes_of, rank_of, refuse_along, rows_among
+from rtcompile.relay_passes.matching import shape_of
+from rtcompile.relay_passes.rows.layouts import FIXED, Layout, MixedError, Rows, row_extents
+from rtcompile.relay_passes.rows.operands import Layouts, axes_of, rank_of, refuse_along, rows_among
 
 __all__ = ["joined", "permuted", "reshaped", "sliced", "split", "taken", "tiled"]
 

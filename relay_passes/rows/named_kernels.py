@@ -7,11 +7,11 @@ from typing import Any
 
 from tvm import relax
 
-from relay_passes.checked_values import CHECKS
-from relay_passes.embedding_bags import EMBEDDING_BAG
-from relay_passes.matching import kernel_symbol
-from relay_passes.rows.layouts import FIXED, Layout, MixedError, Rows
-from relay_passes.rows.operands import Layouts, rows_among
+from rtcompile.relay_passes.checked_values import CHECKS
+from rtcompile.relay_passes.embedding_bags import EMBEDDING_BAG
+from rtcompile.relay_passes.matching import kernel_symbol
+from rtcompile.relay_passes.rows.layouts import FIXED, Layout, MixedError, Rows
+from rtcompile.relay_passes.rows.operands import Layouts, rows_among
 
 __all__ = ["kernel_rule"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from tvm import relax
 
-from relay_passes.matching import shape_of
-from relay_passes.rows.layouts import FIXED, Layout, MixedError, Rows
+from rtcompile.relay_passes.matching import shape_of
+from rtcompile.relay_passes.rows.layouts import FIXED, Layout, MixedError, Rows
 
 __all__ = ["Layouts", "axes_of", "flat", "operand_layouts", "rank_of", "refuse_along", "rows_among"]
 

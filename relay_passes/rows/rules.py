@@ -13,12 +13,19 @@ from typing import Any
 from tvm import relax
 from tvm.ir import IRModule
 
-from relay_passes.matching import bindings, call_name
-from relay_passes.rows import computations, counts, moves
-from relay_passes.rows.layouts import FIXED, Counted, Layout, MixedError, Rows, row_extents
-from relay_passes.rows.named_kernels import kernel_rule
-from relay_passes.rows.operands import Layouts, flat, operand_layouts
-from relay_passes.rows.tir_functions import kernel_layouts
+from rtcompile.relay_passes.matching import bindings, call_name
+from rtcompile.relay_passes.rows import computations, counts, moves
+from rtcompile.relay_passes.rows.layouts import (
+    FIXED,
+    Counted,
+    Layout,
+    MixedError,
+    Rows,
+    row_extents,
+)
+from rtcompile.relay_passes.rows.named_kernels import kernel_rule
+from rtcompile.relay_passes.rows.operands import Layouts, flat, operand_layouts
+from rtcompile.relay_passes.rows.tir_functions import kernel_layouts
 
 __all__ = ["result_layout"]
 

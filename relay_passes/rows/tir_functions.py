@@ -19,7 +19,7 @@ from typing import Any
 from tvm import s_tir, tirx
 from tvm.ir import StringImm, TensorLoad
 
-from relay_passes.rows.layouts import FIXED, Counted, Layout, MixedError, Rows, per_row
+from rtcompile.relay_passes.rows.layouts import FIXED, Counted, Layout, MixedError, Rows, per_row
 
 __all__ = ["kernel_layouts"]
 

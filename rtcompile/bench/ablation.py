@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-import runtime
+from rtcompile import runtime
 from rtcompile.bench.graphs import Say
 from rtcompile.bench.peers import in_turn
 from rtcompile.bench.subjects import Subject

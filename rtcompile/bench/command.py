@@ -9,9 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-import runtime
-from models.movielens.demo import prepare
-from models.workloads.catalog import WORKLOADS
+from rtcompile import runtime
 from rtcompile.bench.bench_options import BenchOptions
 from rtcompile.bench.embeddings import lookup_table, time_lookups
 from rtcompile.bench.features import time_features, time_stage
@@ -27,6 +25,8 @@ from rtcompile.bench.workloads import bench_workload
 from rtcompile.console import console, output
 from rtcompile.demo import ROWS, bench_models, load_data
 from rtcompile.errors import DataError, UnsupportedError
+from rtcompile.models.movielens.demo import prepare
+from rtcompile.models.workloads.catalog import WORKLOADS
 from rtcompile.options import BuildOptions
 from rtcompile.scratch_folder import scratch_folder
 

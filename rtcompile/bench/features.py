@@ -29,10 +29,10 @@ from rtcompile.features.config import load_config
 from rtcompile.features.graph_inputs import pool
 from rtcompile.features.plan import FeaturePlan
 from rtcompile.features.reference import extract
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.extract import ColumnStage
 from rtcompile.scratch_folder import scratch_folder
 from rtcompile.targets import resolve_target
-from runtime.arrays import aligned_empty
-from runtime.extract import ColumnStage
 
 __all__ = ["FeatureTiming", "StageTiming", "time_features", "time_stage"]
 

@@ -17,8 +17,7 @@ import numpy.typing as npt
 import onnx
 
 import rtcompile
-import runtime
-from models.zoo.catalog import ZOOS, ZooModule
+from rtcompile import runtime
 from rtcompile.bench.engines import (
     PACKAGES,
     onnxruntime_int8_session,
@@ -28,6 +27,7 @@ from rtcompile.bench.engines import (
 from rtcompile.bench.latency import Latency
 from rtcompile.bench.timing import side_by_side
 from rtcompile.errors import DataError, ModelError, UnsupportedError
+from rtcompile.models.zoo.catalog import ZOOS, ZooModule
 from rtcompile.options import BuildOptions
 from rtcompile.verification.draw_inputs import generate_inputs
 

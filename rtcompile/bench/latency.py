@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import runtime
-from models.workloads.design import Request
+from rtcompile import runtime
 from rtcompile.bench.peers import Peers, in_turn
 from rtcompile.bench.timing import side_by_side
+from rtcompile.models.workloads.design import Request
 
 __all__ = ["Latency", "measure"]
 

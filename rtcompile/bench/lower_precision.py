@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.workloads.design import Design
+from rtcompile.models.workloads.design import Design
 
 __all__ = ["CALIBRATION_ROWS", "lower_precision", "write_requests"]
 

@@ -14,12 +14,12 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
-import runtime
-from models.workloads.design import Request
+from rtcompile import runtime
 from rtcompile.bench.engines import PACKAGES, openvino_request
 from rtcompile.bench.tensorflow_stack import TensorFlowStack
 from rtcompile.bench.usual_stack import UsualStack
 from rtcompile.errors import UnsupportedError
+from rtcompile.models.workloads.design import Request
 
 __all__ = ["PEERS", "Call", "Peers", "in_turn"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from rtcompile.bench.graphs import Say
 from rtcompile.bench.peers import Call
 from rtcompile.bench.subjects import Subject
-from runtime import KernelTime, Profile
+from rtcompile.runtime import KernelTime, Profile
 
 __all__ = ["RequestProfile", "profile_subject"]
 

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import rtcompile
-import runtime
-from models.movielens import demo
-from models.movielens.calibration import write_calibration
-from models.movielens.examples import item_fields, requests
-from models.workloads.catalog import WORKLOADS
-from models.workloads.design import Request, write
-from models.workloads.scale import FULL, Scale
+from rtcompile import runtime
 from rtcompile.bench.graphs import Graph, Say, graphs, is_zoo
 from rtcompile.bench.lower_precision import CALIBRATION_ROWS, lower_precision, write_requests
 from rtcompile.bench.peers import Call
 from rtcompile.demo import ROWS, load_data
+from rtcompile.models.movielens import demo
+from rtcompile.models.movielens.calibration import write_calibration
+from rtcompile.models.movielens.examples import item_fields, requests
+from rtcompile.models.workloads.catalog import WORKLOADS
+from rtcompile.models.workloads.design import Request, write
+from rtcompile.models.workloads.scale import FULL, Scale
 
 __all__ = ["MOVIELENS", "Subject", "is_subject", "subjects"]
 

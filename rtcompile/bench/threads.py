@@ -21,8 +21,8 @@ from rtcompile.bench.peers import Call, in_turn
 from rtcompile.bench.processes import Processes
 from rtcompile.bench.subjects import Subject
 from rtcompile.bench.timing import side_by_side
-from runtime import Ranker
-from runtime.abi.worker_pool import TRIALS
+from rtcompile.runtime import Ranker
+from rtcompile.runtime.abi.worker_pool import TRIALS
 
 __all__ = ["Throughput", "measure_threads", "requests_per_second"]
 

@@ -16,7 +16,7 @@ from rtcompile.bench.graphs import Say
 from rtcompile.bench.peers import in_turn
 from rtcompile.bench.subjects import Subject
 from rtcompile.bench.timing import side_by_side
-from runtime import Ranker
+from rtcompile.runtime import Ranker
 
 __all__ = ["Tuned", "compare_tuned"]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-import runtime
-from runtime.column_store import ColumnStore
-from runtime.input_table import address
-from runtime.item_index import ItemPlaces
-from runtime.items import ItemTable, Snapshot
+from rtcompile import runtime
+from rtcompile.runtime.column_store import ColumnStore
+from rtcompile.runtime.input_table import address
+from rtcompile.runtime.item_index import ItemPlaces
+from rtcompile.runtime.items import ItemTable, Snapshot
 
 __all__ = ["without_item_cache"]
 

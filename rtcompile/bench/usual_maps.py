@@ -17,7 +17,7 @@ from rtcompile.features.plan import Feature, Input, NumBuckets, Side
 from rtcompile.features.reference_buckets import bucketize
 from rtcompile.features.reference_numbers import finish
 from rtcompile.features.values import key_values, to_bytes
-from runtime.columns import Column
+from rtcompile.runtime.columns import Column
 
 __all__ = ["MapMemory", "reads_map"]
 

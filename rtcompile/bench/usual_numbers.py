@@ -19,7 +19,7 @@ from rtcompile.features.plan import (
     MinMaxNormalizer,
     ZScoreNormalizer,
 )
-from runtime.columns import Column
+from rtcompile.runtime.columns import Column
 
 __all__ = ["number_column", "reads_numbers"]
 

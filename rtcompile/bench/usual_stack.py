@@ -25,7 +25,7 @@ from rtcompile.features.plan import Feature, Input, Side
 from rtcompile.features.reference import extract_feature
 from rtcompile.features.reference_buckets import bucketize
 from rtcompile.features.values import elements, to_bytes
-from runtime.columns import Column
+from rtcompile.runtime.columns import Column
 
 __all__ = ["UsualStack"]
 

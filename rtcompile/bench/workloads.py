@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import rtcompile
-import runtime
-from models.workloads.catalog import WORKLOADS
-from models.workloads.design import Design, write
-from models.workloads.scale import FULL, Scale
+from rtcompile import runtime
 from rtcompile.bench.latency import Latency, measure
 from rtcompile.bench.lower_precision import CALIBRATION_ROWS, lower_precision, write_requests
 from rtcompile.bench.peers import Peers
 from rtcompile.bench.usual_stack import UsualStack
+from rtcompile.models.workloads.catalog import WORKLOADS
+from rtcompile.models.workloads.design import Design, write
+from rtcompile.models.workloads.scale import FULL, Scale
 from rtcompile.scratch_folder import scratch_folder
 
 __all__ = ["Prepared", "bench_workload", "prepare"]

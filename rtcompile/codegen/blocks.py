@@ -33,7 +33,7 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.lanes import LANES, chunks
 from rtcompile.codegen.pointers import ANY, values_at
 from rtcompile.codegen.structs import Struct
-from runtime.abi.stage import PortEntry
+from rtcompile.runtime.abi.stage import PortEntry
 
 __all__ = ["BlockCopy", "BlocksKernel", "blocks_kernel", "kernel_widths"]
 

@@ -30,7 +30,7 @@ from rtcompile.codegen.entry.status import number_bits, report
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import ANY
 from rtcompile.codegen.structs import Struct
-from runtime.abi.status import Code, Status
+from rtcompile.runtime.abi.status import Code, Status
 
 __all__ = ["CheckShape", "check_kernel"]
 

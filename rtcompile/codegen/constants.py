@@ -17,8 +17,8 @@ from rtcompile.codegen.program import Pointer, Space, align
 from rtcompile.codegen.table_format import TableFormat
 from rtcompile.errors import EmbeddingsError
 from rtcompile.pieces import Pieces
+from rtcompile.runtime.artifact import PAGE
 from rtcompile.table_dtypes import TableDtypes
-from runtime.artifact import PAGE
 
 __all__ = ["ConstantStore", "Table"]
 

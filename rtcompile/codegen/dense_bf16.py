@@ -23,7 +23,6 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from relay_passes.quantize_dense import PAIR
 from rtcompile.codegen.block_loops import each_panel, emit_even_blocks
 from rtcompile.codegen.dense import Buffers
 from rtcompile.codegen.dense_shape import DenseShape
@@ -43,6 +42,7 @@ from rtcompile.codegen.dot_bf16 import (
 from rtcompile.codegen.lanes import LANES, chunks
 from rtcompile.codegen.panels import Panel, PanelConfig, panels
 from rtcompile.errors import UnsupportedError
+from rtcompile.relay_passes.quantize_dense import PAIR
 from rtcompile.targets import Registers
 
 __all__ = [

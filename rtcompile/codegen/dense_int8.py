@@ -32,7 +32,6 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from relay_passes.epilogue import Epilogue, number_bounds
 from rtcompile.codegen.block_loops import each_panel, emit_even_blocks
 from rtcompile.codegen.dense import Buffers
 from rtcompile.codegen.dense_shape import DenseShape
@@ -47,6 +46,7 @@ from rtcompile.codegen.dot_product import DOT_PRODUCTS, DotProduct
 from rtcompile.codegen.panels import Panel, PanelConfig, panels
 from rtcompile.codegen.quantize_rows import ABOVE, bounded_byte, padded_depth, to_byte
 from rtcompile.errors import UnsupportedError
+from rtcompile.relay_passes.epilogue import Epilogue, number_bounds
 from rtcompile.targets import Registers
 
 __all__ = [

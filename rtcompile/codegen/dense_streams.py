@@ -12,10 +12,10 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from relay_passes.epilogue import ACC, Epilogue, Step
 from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.epilogue import Period, evaluate, kept_steps, stream_row
 from rtcompile.codegen.panels import Panel
+from rtcompile.relay_passes.epilogue import ACC, Epilogue, Step
 
 __all__ = [
     "Stream",

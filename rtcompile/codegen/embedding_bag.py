@@ -26,14 +26,14 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from relay_passes.embedding_bags import BagForm
-from relay_passes.exact_values import exact
 from rtcompile.codegen.entry.status import report
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import ANY
 from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.table_format import TableFormat, TableReader
-from runtime.abi.status import Code, Status
+from rtcompile.relay_passes.embedding_bags import BagForm
+from rtcompile.relay_passes.exact_values import exact
+from rtcompile.runtime.abi.status import Code, Status
 
 __all__ = ["BagShape", "bag_kernel"]
 

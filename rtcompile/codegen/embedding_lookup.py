@@ -26,7 +26,7 @@ from rtcompile.codegen.entry.status import number_bits, report
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.table_format import TableFormat, TableReader
-from runtime.abi.status import Code, Status
+from rtcompile.runtime.abi.status import Code, Status
 
 __all__ = ["LOOKUP_KERNEL", "NEAR_BYTES", "LookupShape", "default_ahead", "lookup_kernel"]
 

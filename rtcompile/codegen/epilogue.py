@@ -19,9 +19,9 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from relay_passes.epilogue import ACC, Epilogue
-from relay_passes.exact_values import exact
 from rtcompile.codegen.vector_math import erf, exp, log, power, sigmoid, tanh
+from rtcompile.relay_passes.epilogue import ACC, Epilogue
+from rtcompile.relay_passes.exact_values import exact
 
 __all__ = ["KNOWN_STEPS", "Period", "Read", "evaluate", "kept_steps", "stream_row"]
 

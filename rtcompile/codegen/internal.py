@@ -16,7 +16,7 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen import wrapping
 from rtcompile.codegen.structs import struct_at
-from runtime.abi.layout import Field
+from rtcompile.runtime.abi.layout import Field
 
 __all__ = [
     "address_llvm",

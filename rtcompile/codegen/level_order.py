@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relay_passes.matching import call_name, reads
+from rtcompile.relay_passes.matching import call_name, reads
 
 __all__ = ["by_level"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from relay_passes.checked_values import array_digest
-from relay_passes.embedding_bags import EMBEDDING_BAG, BagForm
-from relay_passes.matching import constant_array, dtype_of, kernel_symbol
 from rtcompile.codegen.embedding_bag import BagShape, bag_kernel
 from rtcompile.codegen.program import Lookup, Pointer, Space
+from rtcompile.relay_passes.checked_values import array_digest
+from rtcompile.relay_passes.embedding_bags import EMBEDDING_BAG, BagForm
+from rtcompile.relay_passes.matching import constant_array, dtype_of, kernel_symbol
 
 if TYPE_CHECKING:
     from rtcompile.codegen.network import NetworkLowering

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from relay_passes.checked_values import (
+from rtcompile.codegen.check_values import CheckShape, check_kernel
+from rtcompile.codegen.program import Lookup, Pointer, Space
+from rtcompile.codegen.row_shape import rows_factor
+from rtcompile.relay_passes.checked_values import (
     CHECK_DIVISOR,
     CHECK_INDEX,
     CHECK_NUMBER,
@@ -16,10 +19,7 @@ from relay_passes.checked_values import (
     is_lengths,
     table_label,
 )
-from relay_passes.matching import dtype_of, kernel_symbol, shape_of
-from rtcompile.codegen.check_values import CheckShape, check_kernel
-from rtcompile.codegen.program import Lookup, Pointer, Space
-from rtcompile.codegen.row_shape import rows_factor
+from rtcompile.relay_passes.matching import dtype_of, kernel_symbol, shape_of
 
 if TYPE_CHECKING:
     from rtcompile.codegen.network import NetworkLowering

@@ -9,11 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from relay_passes.epilogue import Epilogue
-from relay_passes.fuse_dense import DENSE
-from relay_passes.fuse_outer_products import OUTER_DENSE, SYMMETRIC
-from relay_passes.matching import constant_array, kernel_symbol, shape_of
-from relay_passes.trim_sequences import most_rows
 from rtcompile.codegen.dense import DENSE_KERNEL, default_dense, dense_kernel, dense_panels
 from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.depth_parts import are_far, pack_parts
@@ -29,6 +24,11 @@ from rtcompile.codegen.outer_dense import OUTER_DENSE_KERNEL, OuterDenseShape, o
 from rtcompile.codegen.panels import PanelConfig, pack_columns, pack_weight, panels
 from rtcompile.codegen.program import TILE, Pointer
 from rtcompile.codegen.row_shape import rows_factor
+from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.fuse_dense import DENSE
+from rtcompile.relay_passes.fuse_outer_products import OUTER_DENSE, SYMMETRIC
+from rtcompile.relay_passes.matching import constant_array, kernel_symbol, shape_of
+from rtcompile.relay_passes.trim_sequences import most_rows
 
 if TYPE_CHECKING:
     from rtcompile.codegen.network import NetworkLowering

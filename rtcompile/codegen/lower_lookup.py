@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from relay_passes.checked_values import array_digest
-from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
-from relay_passes.matching import constant_array, kernel_symbol, shape_of
 from rtcompile.codegen.embedding_lookup import (
     LOOKUP_KERNEL,
     NEAR_BYTES,
@@ -21,6 +18,9 @@ from rtcompile.codegen.embedding_lookup import (
 )
 from rtcompile.codegen.program import Lookup, Pointer, Space
 from rtcompile.codegen.row_shape import rows_factor
+from rtcompile.relay_passes.checked_values import array_digest
+from rtcompile.relay_passes.lift_embeddings import EMBEDDING_LOOKUP
+from rtcompile.relay_passes.matching import constant_array, kernel_symbol, shape_of
 
 if TYPE_CHECKING:
     from rtcompile.codegen.network import NetworkLowering

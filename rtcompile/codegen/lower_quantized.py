@@ -17,17 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from relay_passes.epilogue import Epilogue
-from relay_passes.matching import constant_array, kernel_symbol, shape_of
-from relay_passes.quantize_dense import (
-    DENSE_BF16,
-    DENSE_INT8,
-    OBSERVE,
-    QUANTIZE,
-    SELECT,
-    TO_BF16,
-)
-from relay_passes.trim_sequences import most_rows
 from rtcompile.codegen.dense_bf16 import (
     DENSE_BF16_KERNEL,
     bf16_name,
@@ -54,6 +43,17 @@ from rtcompile.codegen.program import Pointer
 from rtcompile.codegen.quantize_rows import QuantizeShape, quantize_kernel
 from rtcompile.codegen.row_shape import rows_factor
 from rtcompile.codegen.select_rows import select_kernel, select_name
+from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.matching import constant_array, kernel_symbol, shape_of
+from rtcompile.relay_passes.quantize_dense import (
+    DENSE_BF16,
+    DENSE_INT8,
+    OBSERVE,
+    QUANTIZE,
+    SELECT,
+    TO_BF16,
+)
+from rtcompile.relay_passes.trim_sequences import most_rows
 
 if TYPE_CHECKING:
     from rtcompile.codegen.network import NetworkLowering

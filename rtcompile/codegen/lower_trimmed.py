@@ -11,8 +11,6 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from relay_passes.matching import dtype_of, kernel_symbol, shape_of
-from relay_passes.trim_sequences import PAD_POSITIONS, POSITIONS, TRIM
 from rtcompile.codegen.program import KernelCall
 from rtcompile.codegen.trim_rows import (
     PAD_KERNEL,
@@ -24,6 +22,8 @@ from rtcompile.codegen.trim_rows import (
     trim_product_kernel,
     trim_rows_kernel,
 )
+from rtcompile.relay_passes.matching import dtype_of, kernel_symbol, shape_of
+from rtcompile.relay_passes.trim_sequences import PAD_POSITIONS, POSITIONS, TRIM
 
 if TYPE_CHECKING:
     from rtcompile.codegen.network import NetworkLowering

@@ -50,13 +50,13 @@ from rtcompile.codegen.probes import COUNTER, counter_function
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.word_atomics import atomics_llvm
 from rtcompile.codegen.wrapping import with_wrapping
+from rtcompile.runtime.abi.encode_values import ENCODE
+from rtcompile.runtime.abi.item_index import ITEM_INDEX
+from rtcompile.runtime.abi.rank import ADDRESSES, Addresses
+from rtcompile.runtime.abi.serve import SERVE
+from rtcompile.runtime.abi.value_bytes import WRITE
+from rtcompile.runtime.abi.worker_pool import WORKER_AT, WorkerAddress
 from rtcompile.targets import CpuTarget
-from runtime.abi.encode_values import ENCODE
-from runtime.abi.item_index import ITEM_INDEX
-from runtime.abi.rank import ADDRESSES, Addresses
-from runtime.abi.serve import SERVE
-from runtime.abi.value_bytes import WRITE
-from runtime.abi.worker_pool import WORKER_AT, WorkerAddress
 
 __all__ = ["compile_stages", "stages_to_units", "values_unit"]
 

@@ -22,11 +22,11 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from relay_passes.epilogue import ACC
 from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.dense_streams import Stream, length_argument, stream_buffers
 from rtcompile.codegen.epilogue import evaluate, kept_steps
 from rtcompile.codegen.lanes import LANES, chunks
+from rtcompile.relay_passes.epilogue import ACC
 
 __all__ = [
     "MOST_COLUMNS",

@@ -22,14 +22,6 @@ import tvm
 import tvm_ffi
 from tvm import relax
 
-from relay_passes.checked_values import CHECK_INDEX, is_lengths
-from relay_passes.matching import (
-    bindings,
-    call_name,
-    constant_array,
-    kernel_symbol,
-)
-from relay_passes.split_stages import SPREAD
 from rtcompile.codegen.choices import Choices
 from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.copy_rows import copy_kernel, copy_kernel_name
@@ -68,8 +60,16 @@ from rtcompile.codegen.spread_rows import RowForm, gather_rows_kernel, spread_ro
 from rtcompile.codegen.tile_rows import stage_tile_task, tile_rows
 from rtcompile.codegen.value_roots import VIEWS, Root, ValueRoots, is_observed
 from rtcompile.errors import RtcompileError, UnsupportedError
+from rtcompile.relay_passes.checked_values import CHECK_INDEX, is_lengths
+from rtcompile.relay_passes.matching import (
+    bindings,
+    call_name,
+    constant_array,
+    kernel_symbol,
+)
+from rtcompile.relay_passes.split_stages import SPREAD
+from rtcompile.runtime.abi.status import Status
 from rtcompile.tuning.trials import Task
-from runtime.abi.status import Status
 
 __all__ = ["NetworkLowering", "Source", "lower_network"]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from tvm import relax
 
-from relay_passes.embedding_bags import RaggedInput
-from relay_passes.matching import static_int
 from rtcompile.codegen.program import TILE, Port
 from rtcompile.codegen.row_shape import evaluate_extent
 from rtcompile.errors import UnsupportedError
+from rtcompile.relay_passes.embedding_bags import RaggedInput
+from rtcompile.relay_passes.matching import static_int
 
 __all__ = ["network_ports"]
 

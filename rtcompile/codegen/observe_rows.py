@@ -16,7 +16,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.structs import Struct
-from runtime.abi.layout import BOTH, COMPILED, Kind, Layout, float32, uint32s
+from rtcompile.runtime.abi.layout import BOTH, COMPILED, Kind, Layout, float32, uint32s
 
 __all__ = ["OBSERVE", "PREFIX_BINS", "PREFIX_SHIFT", "Observed", "observe_kernel"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relay_passes.matching import reads
+from rtcompile.relay_passes.matching import reads
 
 __all__ = ["Origins", "origins_of"]
 

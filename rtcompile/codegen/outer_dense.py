@@ -23,11 +23,11 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from relay_passes.epilogue import Epilogue
 from rtcompile.codegen.dense_shape import kernel_name
 from rtcompile.codegen.dense_streams import apply_epilogue
 from rtcompile.codegen.lanes import chunks
 from rtcompile.codegen.panels import Panel, PanelConfig, heights, panels
+from rtcompile.relay_passes.epilogue import Epilogue
 from rtcompile.targets import Registers
 
 __all__ = ["OUTER_DENSE_KERNEL", "OuterDenseShape", "outer_dense_kernel"]

@@ -25,7 +25,7 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.program import CallLoop, StageProgram
 from rtcompile.codegen.structs import Struct
 from rtcompile.errors import UnsupportedError
-from runtime.abi.status import Probe
+from rtcompile.runtime.abi.status import Probe
 
 __all__ = ["COUNTER", "add_probes", "counter_function", "emit_probed", "status_words"]
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.abi.stage import PortTable
-from runtime.abi.status import probes_from
+from rtcompile.runtime.abi.stage import PortTable
+from rtcompile.runtime.abi.status import probes_from
 
 __all__ = [
     "ALIGNMENT",

@@ -32,9 +32,9 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from relay_passes.recurrence import GATES, RecurrenceForm
 from rtcompile.codegen.panels import Panel
 from rtcompile.codegen.vector_math import sigmoid, tanh
+from rtcompile.relay_passes.recurrence import GATES, RecurrenceForm
 from rtcompile.targets import Registers
 
 __all__ = [

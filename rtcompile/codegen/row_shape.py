@@ -7,8 +7,8 @@ from typing import Any
 
 from tvm import tirx
 
-from relay_passes.trim_sequences import most_rows
 from rtcompile.errors import UnsupportedError
+from rtcompile.relay_passes.trim_sequences import most_rows
 
 __all__ = ["evaluate_extent", "rows_factor"]
 

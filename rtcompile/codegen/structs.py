@@ -18,7 +18,7 @@ from typing import Any
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.pointers import pointer_to, values_at
-from runtime.abi.layout import BOTH, COMPILED, Field, Kind, Layout
+from rtcompile.runtime.abi.layout import BOTH, COMPILED, Field, Kind, Layout
 
 __all__ = ["Struct", "field_at", "struct_at"]
 

@@ -20,7 +20,7 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.entry.python_turn import give_turn, take_turn
 from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.structs import Struct
-from runtime.abi.layout import Field
+from rtcompile.runtime.abi.layout import Field
 
 __all__ = ["Array", "tensor_main"]
 

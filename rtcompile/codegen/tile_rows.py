@@ -21,8 +21,10 @@ import numpy as np
 import tvm_ffi
 from tvm import relax
 
-from relay_passes.lift_embeddings import EMBEDDING_LOOKUP
-from relay_passes.matching import (
+from rtcompile.codegen.program import TILE
+from rtcompile.codegen.row_shape import evaluate_extent
+from rtcompile.relay_passes.lift_embeddings import EMBEDDING_LOOKUP
+from rtcompile.relay_passes.matching import (
     call_name,
     constant_array,
     kernel_symbol,
@@ -30,8 +32,6 @@ from relay_passes.matching import (
     shape_of,
     static_int,
 )
-from rtcompile.codegen.program import TILE
-from rtcompile.codegen.row_shape import evaluate_extent
 from rtcompile.tuning.trials import Task
 
 __all__ = ["STAGE_TILE_KERNEL", "TILE_SIZES", "stage_tile_task", "tile_rows"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.binding import BoundInput, Form
-from runtime.columns import Column
+from rtcompile.runtime.columns import Column
 
 __all__ = ["graph_inputs", "pool"]
 

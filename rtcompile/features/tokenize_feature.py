@@ -16,7 +16,7 @@ from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature, Input, Sequence
 from rtcompile.features.read_file import read_bytes
 from rtcompile.features.schema import TokenizeSchema
-from runtime.text_steps import Asset, Tokenize, prepare, tokenizer_size
+from rtcompile.runtime.text_steps import Asset, Tokenize, prepare, tokenizer_size
 
 __all__ = ["tokenize_feature"]
 

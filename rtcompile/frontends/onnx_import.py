@@ -14,7 +14,6 @@ from typing import Any
 from onnx import TensorProto
 from tvm import tirx
 
-from relay_passes.embedding_bags import RaggedInput
 from rtcompile.errors import ModelError, UnsupportedError
 from rtcompile.frontends.fixed_batch import FIXED_BATCH, with_dynamic_batch
 from rtcompile.frontends.graph_edit import node_name
@@ -29,6 +28,7 @@ from rtcompile.frontends.rewrite_einsum import rewrite_einsum
 from rtcompile.frontends.row_gathers import row_gathers
 from rtcompile.frontends.settle_shapes import settle_shapes
 from rtcompile.frontends.written_sequences import without_written_sequences
+from rtcompile.relay_passes.embedding_bags import RaggedInput
 
 __all__ = ["OPSETS", "ImportedGraph", "import_onnx"]
 

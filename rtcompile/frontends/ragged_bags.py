@@ -18,13 +18,13 @@ from typing import Any
 
 from onnx import TensorProto, helper
 
-from relay_passes.embedding_bags import RaggedInput
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.bag_function import bag_function
 from rtcompile.frontends.graph_edit import needed_nodes, node_name, with_nodes
 from rtcompile.frontends.recognise_bag import INTEGERS, Bag, BagLoop, recognised
 from rtcompile.frontends.settle_shapes import DOMAIN
 from rtcompile.frontends.shape_facts import reads_of
+from rtcompile.relay_passes.embedding_bags import RaggedInput
 
 __all__ = ["with_bags"]
 

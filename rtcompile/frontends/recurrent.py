@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from relay_passes.checked_values import CHECK_INDEX, lengths_label
-from relay_passes.matching import call_name, constant_array, shape_of
-from relay_passes.recurrence import GATES, RecurrenceForm
 from rtcompile.errors import UnsupportedError
+from rtcompile.relay_passes.checked_values import CHECK_INDEX, lengths_label
+from rtcompile.relay_passes.matching import call_name, constant_array, shape_of
+from rtcompile.relay_passes.recurrence import GATES, RecurrenceForm
 
 __all__ = ["RECURRENT", "convert_recurrent"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow
 
-from runtime.columns import Column
+from rtcompile.runtime.columns import Column
 
 __all__ = ["to_table"]
 

@@ -31,7 +31,7 @@ from rtcompile.offline.feature_source import FeatureSource, extract_named, featu
 from rtcompile.offline.feature_writers import TableWriter, output_format
 from rtcompile.offline.parts import Parts
 from rtcompile.output_file import is_stream, open_output
-from runtime.columns import Column
+from rtcompile.runtime.columns import Column
 
 __all__ = ["CHUNK_ROWS", "extract_file", "processors"]
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import runtime
+from rtcompile import runtime
 from rtcompile.counts_summary import Counters
 from rtcompile.errors import DataError
 from rtcompile.features.extractor import FeatureExtractor, compile_features
-from runtime.arrow_values import table_column
-from runtime.columns import Column
+from rtcompile.runtime.arrow_values import table_column
+from rtcompile.runtime.columns import Column
 
 __all__ = ["FeatureSource", "Refusal", "extract_named", "feature_source"]
 

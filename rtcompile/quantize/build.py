@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from relay_passes.precision import LayerPrecision, PrecisionPlan
-from relay_passes.quantize_dense import DenseLayer
 from rtcompile.compiler import FLOAT32_PLAN, Candidate, Compiler
 from rtcompile.errors import BudgetError, ConfigError, DataError, UnsupportedError
 from rtcompile.features.generate import generate_columns
@@ -38,6 +36,8 @@ from rtcompile.quantize.samples import (
     read_arrays,
     read_requests,
 )
+from rtcompile.relay_passes.precision import LayerPrecision, PrecisionPlan
+from rtcompile.relay_passes.quantize_dense import DenseLayer
 from rtcompile.targets import CpuTarget
 from rtcompile.verification.draw_inputs import generate_inputs
 

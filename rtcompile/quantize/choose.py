@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relay_passes.precision import LayerPrecision, Mode, PrecisionPlan
-from relay_passes.quantize_dense import DenseLayer
 from rtcompile.codegen.observe_rows import Observed
 from rtcompile.compiler import Candidate
 from rtcompile.loaded import loaded
@@ -27,6 +25,8 @@ from rtcompile.quantize.histogram import Histogram
 from rtcompile.quantize.quality import Budget, compare
 from rtcompile.quantize.ranges import choose_range
 from rtcompile.quantize.samples import Samples
+from rtcompile.relay_passes.precision import LayerPrecision, Mode, PrecisionPlan
+from rtcompile.relay_passes.quantize_dense import DenseLayer
 
 __all__ = ["Scores", "layer_costs", "observe_ranges", "search", "switch_plan"]
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from relay_passes.matching import constant_array
-from relay_passes.precision import FLOAT32, LayerPrecision, PrecisionPlan
-from relay_passes.quantize_dense import DenseLayer, dense_layers
-from relay_passes.split_stages import StageGraph
 from rtcompile.frontends.quantized.weights import ByteRange, QuantizedWeight
+from rtcompile.relay_passes.matching import constant_array
+from rtcompile.relay_passes.precision import FLOAT32, LayerPrecision, PrecisionPlan
+from rtcompile.relay_passes.quantize_dense import DenseLayer, dense_layers
+from rtcompile.relay_passes.split_stages import StageGraph
 from rtcompile.targets import CpuTarget
 
 __all__ = ["ImportedLayers", "describe_imported", "imported_layers"]

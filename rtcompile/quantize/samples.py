@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import runtime
+from rtcompile import runtime
 from rtcompile.errors import DataError
 from rtcompile.features.plan import ITEM_KEY, FeaturePlan, Side
 from rtcompile.rows import read_columns

@@ -22,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.errors import RtcompileError
+from rtcompile.runtime import InferenceError
+from rtcompile.runtime.arrays import aligned_empty
 from rtcompile.scratch_folder import scratch_folder
 from rtcompile.tuning.candidate_build import (
     Pair,
@@ -37,8 +39,6 @@ from rtcompile.tuning.prepare import default_of, prepare
 from rtcompile.tuning.requests import Requests, time_requests
 from rtcompile.tuning.trials import Outcome, Trial
 from rtcompile.tuning.turns import in_turns, outcome_of
-from runtime import InferenceError
-from runtime.arrays import aligned_empty
 
 __all__ = ["LocalRunner", "aligned_copy"]
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
 from rtcompile.errors import TuningError
@@ -53,7 +54,7 @@ class Logs:
 
 def packaged_logs() -> Path:
     """The logs that come with the package."""
-    return Path(__file__).parents[2] / "tuning_logs"
+    return Path(str(files("rtcompile"))) / "tuning_logs"
 
 
 def log_files(directory: Path) -> Iterator[tuple[str, Path]]:

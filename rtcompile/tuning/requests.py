@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import runtime
+from rtcompile import runtime
 from rtcompile.bench.graphs import onnx_graph
 from rtcompile.features.config import load_config
 from rtcompile.features.generate import generate_columns

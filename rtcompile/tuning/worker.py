@@ -18,10 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rtcompile.errors import RtcompileError, TuningError
+from rtcompile.runtime import InferenceError
 from rtcompile.tuning.addresses import is_loopback, listen, parse_address
 from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.trials import Outcome
-from runtime import InferenceError
 
 __all__ = ["MACHINE", "REQUESTS", "serve"]
 

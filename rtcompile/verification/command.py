@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from rtcompile.errors import VerificationError
+from rtcompile.runtime.shorten import short_repr
 from rtcompile.verification.replay_recorded import TargetCheck
 from rtcompile.verification.replay_rows import RowsCheck
-from runtime.shorten import short_repr
 
 __all__ = ["verify_command"]
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.plan import Feature, FeaturePlan, Side
 from rtcompile.features.reference import extract_feature
+from rtcompile.runtime.columns import Column
 from rtcompile.verification.judge import open_judge
 from rtcompile.verification.requests import Columns, Request
 from rtcompile.verification.stored_tables import Original
-from runtime.columns import Column
 
 __all__ = ["Referenced", "Scores", "references"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import runtime
+from rtcompile import runtime
 from rtcompile.codegen.program import TILE
 from rtcompile.errors import VerificationError
 from rtcompile.frontends.onnx_import import ImportedGraph

@@ -11,6 +11,7 @@ from typing import Any
 from rtcompile.compiler import Candidate, Compiler
 from rtcompile.options import BuildOptions
 from rtcompile.rows import read_columns
+from rtcompile.runtime.artifact import VERIFICATION
 from rtcompile.verification.differences import TOLERANCE, Verification
 from rtcompile.verification.feature_scores import Scores, references
 from rtcompile.verification.judge import open_judge
@@ -20,7 +21,6 @@ from rtcompile.verification.record import record_network, record_ranking
 from rtcompile.verification.requests import generated_requests, real_requests
 from rtcompile.verification.rewritings import verify_rewritings
 from rtcompile.verification.rounding import ROUNDINGS, verify_rounding
-from runtime.artifact import VERIFICATION
 
 __all__ = ["verify_build"]
 

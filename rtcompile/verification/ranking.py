@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import runtime
+from rtcompile import runtime
 from rtcompile.errors import VerificationError
 from rtcompile.features.plan import ITEM_KEY, Feature, FeaturePlan, Side
 from rtcompile.loaded import loaded
 from rtcompile.pieces import Sections
+from rtcompile.runtime.columns import Column
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import Batch
 from rtcompile.verification.feature_scores import Referenced, Scores, references
@@ -28,7 +29,6 @@ from rtcompile.verification.requests import (
 )
 from rtcompile.verification.rounding import RoundingCheck
 from rtcompile.verification.stored_tables import Original
-from runtime.columns import Column
 
 __all__ = ["verify_ranking", "verify_ranking_rounding"]
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from rtcompile.codegen.program import TILE
 from rtcompile.features.plan import Side
+from rtcompile.runtime.columns import Column
 from rtcompile.verification.draw_inputs import Batch, InputPlan, ordinary
 from rtcompile.verification.feature_scores import Referenced, Scores
 from rtcompile.verification.hostile_rows import with_hostile_rows
 from rtcompile.verification.judge import Judge
 from rtcompile.verification.recorded import Case, pack_cases
 from rtcompile.verification.requests import Request
-from runtime.columns import Column
 
 __all__ = ["record_network", "record_ranking"]
 

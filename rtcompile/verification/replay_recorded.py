@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-import runtime
+from rtcompile import runtime
 from rtcompile.errors import DataError, VerificationError
+from rtcompile.runtime.artifact import VERIFICATION, read_artifact, read_section
+from rtcompile.runtime.machine import what_lacks
+from rtcompile.runtime.ranker import load_target
 from rtcompile.verification.compare import differ
 from rtcompile.verification.recorded import Case, unpack_cases
-from runtime.artifact import VERIFICATION, read_artifact, read_section
-from runtime.machine import what_lacks
-from runtime.ranker import load_target
 
 __all__ = ["ITEM_KEY", "TargetCheck", "chosen_targets", "verify_recorded"]
 

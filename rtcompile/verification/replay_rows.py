@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import runtime
+from rtcompile import runtime
 from rtcompile.errors import DataError
+from rtcompile.runtime.ranker import load_target
 from rtcompile.verification.area_under_curve import area_under_curve
 from rtcompile.verification.recorded_scores import ScoredRows, read_scored_rows
 from rtcompile.verification.replay_recorded import ITEM_KEY, chosen_targets
 from rtcompile.verification.suspects import suspects
-from runtime.ranker import load_target
 
 __all__ = ["RowsCheck", "WorstRow", "verify_rows"]
 

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from runtime.abi.layout import COMPILED, RUNTIME, Layout, pointer, word
+from rtcompile.runtime.abi.layout import COMPILED, RUNTIME, Layout, pointer, word
 
 __all__ = ["Output"]
 

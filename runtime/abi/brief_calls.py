@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.abi.layout import RUNTIME, Layout, word
+from rtcompile.runtime.abi.layout import RUNTIME, Layout, word
 
 __all__ = ["BriefRows"]
 

@@ -9,7 +9,7 @@ each column one Plan says how. What it cannot take, it leaves to the runtime.
 
 from __future__ import annotations
 
-from runtime.abi.layout import COMPILED, RUNTIME, Layout, pointer, word, words
+from rtcompile.runtime.abi.layout import COMPILED, RUNTIME, Layout, pointer, word, words
 
 __all__ = ["ENCODE", "EncodeState", "Form", "Plan"]
 

@@ -19,7 +19,7 @@ separators of several bytes, prefixes, weights, and columns that mix strings wit
 
 from __future__ import annotations
 
-from runtime.abi.layout import BOTH, Layout, pointer, word
+from rtcompile.runtime.abi.layout import BOTH, Layout, pointer, word
 
 __all__ = ["PADDING", "ColumnDescriptor", "Mode", "Split"]
 

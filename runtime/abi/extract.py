@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from runtime.abi.layout import COMPILED, Layout, word
+from rtcompile.runtime.abi.layout import COMPILED, Layout, word
 
 __all__ = ["Cursor"]
 

@@ -9,8 +9,8 @@
 
 from __future__ import annotations
 
-from runtime.abi.layout import BOTH, COMPILED, RUNTIME, Layout, pointer, word, words
-from runtime.abi.value_bytes import ValueBuffer
+from rtcompile.runtime.abi.layout import BOTH, COMPILED, RUNTIME, Layout, pointer, word, words
+from rtcompile.runtime.abi.value_bytes import ValueBuffer
 
 __all__ = ["DIGITS_BYTES", "ITEM_INDEX", "Action", "IdList", "IdsOutcome", "Index", "Slot"]
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from runtime.abi.layout import PYTHON, RUNTIME, Layout, pointer, pointers, word
+from rtcompile.runtime.abi.layout import PYTHON, RUNTIME, Layout, pointer, pointers, word
 
 __all__ = [
     "INT32",

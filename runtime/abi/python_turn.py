@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.abi.layout import BOTH, Layout, word
+from rtcompile.runtime.abi.layout import BOTH, Layout, word
 
 __all__ = ["Turn"]
 

@@ -7,9 +7,9 @@ hands over to `Ranking.rank`, which makes memory and room, and tells what is wro
 
 from __future__ import annotations
 
-from runtime.abi.brief_calls import BriefRows
-from runtime.abi.layout import COMPILED, PYTHON, RUNTIME, Layout, pointer, pointers, word
-from runtime.abi.python_objects import ListObject, PythonApi
+from rtcompile.runtime.abi.brief_calls import BriefRows
+from rtcompile.runtime.abi.layout import COMPILED, PYTHON, RUNTIME, Layout, pointer, pointers, word
+from rtcompile.runtime.abi.python_objects import ListObject, PythonApi
 
 __all__ = ["ADDRESSES", "Addresses", "Arguments", "Current", "Entry", "Result"]
 

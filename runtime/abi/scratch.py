@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from runtime.abi.layout import BOTH, RUNTIME, Layout, pointer, word
+from rtcompile.runtime.abi.layout import BOTH, RUNTIME, Layout, pointer, word
 
 __all__ = ["HEADER_BYTES", "ScratchHeader"]
 

@@ -15,14 +15,23 @@ own do all of a request, and give what `Ranker.rank` does:
 
 from __future__ import annotations
 
-from runtime.abi.answer import Output
-from runtime.abi.brief_calls import BriefRows
-from runtime.abi.item_index import IdList, Index
-from runtime.abi.layout import BOTH, COMPILED, RUNTIME, Layout, pointer, pointers, word, words
-from runtime.abi.python_objects import PythonApi
-from runtime.abi.python_turn import Turn
-from runtime.abi.serve_features import StageFeatures, StoredNow
-from runtime.abi.status import Status
+from rtcompile.runtime.abi.answer import Output
+from rtcompile.runtime.abi.brief_calls import BriefRows
+from rtcompile.runtime.abi.item_index import IdList, Index
+from rtcompile.runtime.abi.layout import (
+    BOTH,
+    COMPILED,
+    RUNTIME,
+    Layout,
+    pointer,
+    pointers,
+    word,
+    words,
+)
+from rtcompile.runtime.abi.python_objects import PythonApi
+from rtcompile.runtime.abi.python_turn import Turn
+from rtcompile.runtime.abi.serve_features import StageFeatures, StoredNow
+from rtcompile.runtime.abi.status import Status
 
 __all__ = ["SERVE", "Outcome", "Request", "StageCall"]
 

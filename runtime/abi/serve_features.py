@@ -6,11 +6,11 @@ fills the structs.
 
 from __future__ import annotations
 
-from runtime.abi.encode_values import EncodeState, Plan
-from runtime.abi.encoded import ColumnDescriptor
-from runtime.abi.layout import COMPILED, RUNTIME, Layout, pointer, pointers, structs, word
-from runtime.abi.scratch import ScratchHeader
-from runtime.abi.value_bytes import ValueBuffer
+from rtcompile.runtime.abi.encode_values import EncodeState, Plan
+from rtcompile.runtime.abi.encoded import ColumnDescriptor
+from rtcompile.runtime.abi.layout import COMPILED, RUNTIME, Layout, pointer, pointers, structs, word
+from rtcompile.runtime.abi.scratch import ScratchHeader
+from rtcompile.runtime.abi.value_bytes import ValueBuffer
 
 __all__ = ["FieldNames", "SideColumns", "StageFeatures", "StoredDescriptors", "StoredNow"]
 

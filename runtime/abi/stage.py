@@ -9,7 +9,7 @@ one of its outputs. `rtcompile/codegen/entry/stage.py` emits it, `runtime/stage.
 
 from __future__ import annotations
 
-from runtime.abi.layout import RUNTIME, Layout, pointer, structs, word
+from rtcompile.runtime.abi.layout import RUNTIME, Layout, pointer, structs, word
 
 __all__ = ["PortEntry", "PortTable"]
 

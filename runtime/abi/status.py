@@ -8,8 +8,18 @@ steps of a profiled one.
 
 from __future__ import annotations
 
-from runtime.abi.layout import BOTH, COMPILED, RUNTIME, Field, Layout, pointer, structs, word, words
-from runtime.abi.python_turn import Turn
+from rtcompile.runtime.abi.layout import (
+    BOTH,
+    COMPILED,
+    RUNTIME,
+    Field,
+    Layout,
+    pointer,
+    structs,
+    word,
+    words,
+)
+from rtcompile.runtime.abi.python_turn import Turn
 
 __all__ = [
     "REPORT",

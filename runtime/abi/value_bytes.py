@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from runtime.abi.layout import BOTH, RUNTIME, Layout, pointer, word
-from runtime.abi.python_objects import PythonApi
+from rtcompile.runtime.abi.layout import BOTH, RUNTIME, Layout, pointer, word
+from rtcompile.runtime.abi.python_objects import PythonApi
 
 __all__ = ["WRITE", "ValueBuffer"]
 

@@ -14,7 +14,7 @@ read lie in cache lines of their own.
 
 from __future__ import annotations
 
-from runtime.abi.layout import (
+from rtcompile.runtime.abi.layout import (
     BOTH,
     COMPILED,
     RUNTIME,
@@ -25,7 +25,7 @@ from runtime.abi.layout import (
     word,
     words,
 )
-from runtime.abi.status import Status
+from rtcompile.runtime.abi.status import Status
 
 __all__ = ["TRIALS", "WORKER_AT", "Job", "Pool", "State", "Trial", "Worker", "WorkerAddress"]
 

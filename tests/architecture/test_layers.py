@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import runtime
+from rtcompile import runtime
 
 _ROOT = Path(__file__).parents[2]
 _ALLOWED = {
-    "runtime": {"runtime", "numpy", "tvm_ffi"},
-    "relay_passes": {"relay_passes", "numpy", "tvm", "tvm_ffi"},
+    "runtime": {"rtcompile.runtime", "numpy", "tvm_ffi"},
+    "relay_passes": {"rtcompile.relay_passes", "numpy", "tvm", "tvm_ffi"},
 }
 
 
@@ -23,13 +23,21 @@ _LAZY = {("read_items.py", "pyarrow")}
 
 
 def _imports(path: Path) -> set[str]:
+    """The packages that a file imports; of this one, its rooms."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found.update(alias.name.split(".")[0] for alias in node.names)
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "rtcompile":
+            found.update(f"rtcompile.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
-    return found - set(sys.stdlib_module_names)
+            found.add(node.module)
+    return {_room(name) for name in found} - set(sys.stdlib_module_names)
+
+
+def _room(module: str) -> str:
+    parts = module.split(".")
+    return ".".join(parts[: 2 if parts[0] == "rtcompile" else 1])
 
 
 @pytest.mark.parametrize("package", sorted(_ALLOWED))
@@ -40,17 +48,25 @@ def test_no_upward_imports(package: str) -> None:
 
 
 def test_the_runtime_pulls_in_nothing_heavy() -> None:
-    code = "import runtime, sys; print(' '.join(sys.modules))"
+    code = "import sys, rtcompile; rtcompile.load; print(' '.join(sys.modules))"
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    heavy = {"tvm", "onnx", "onnxruntime", "rtcompile", "relay_passes", "pyarrow", "click", "torch"}
-    assert not heavy.intersection(output)
+    assert not {"tvm", "onnx", "onnxruntime", "pyarrow", "click", "torch"}.intersection(output)
+    assert not [name for name in output if name.startswith("rtcompile.relay_passes")]
 
 
 def test_one_module_imports_tvm_ffi() -> None:
     modules = (_ROOT / "runtime").rglob("*.py")
     assert [path.name for path in modules if "tvm_ffi" in _imports(path)] == ["ffi.py"]
+
+
+def test_the_folders_names_stay_free() -> None:
+    """A user's own packages may be called as the top-level folders are."""
+    folders = {path.name for path in _ROOT.iterdir() if path.is_dir()}
+    for path in _ROOT.rglob("*.py"):
+        if path.relative_to(_ROOT).parts[0] not in ("findings", "src"):
+            assert not _imports(path) & (folders - {"rtcompile", "tests"}), path
 
 
 def test_all_is_what_the_runtime_exposes() -> None:

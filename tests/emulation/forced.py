@@ -11,8 +11,8 @@ import pytest
 import tvm_ffi
 
 import rtcompile.conductor
+import rtcompile.runtime.ranker
 import rtcompile.targets
-import runtime.ranker
 from rtcompile.errors import ToolchainError
 from rtcompile.targets import TARGETS, runs_here
 
@@ -44,7 +44,7 @@ def force_target(patch: pytest.MonkeyPatch, name: str) -> None:
         from tests.emulation.aarch64 import Library
 
         patch.setattr(tvm_ffi, "load_module", lambda path, **_: Library(Path(path)))
-        patch.setattr(runtime.ranker, "check_target", lambda path, targets: None)
+        patch.setattr(rtcompile.runtime.ranker, "check_target", lambda path, targets: None)
         # Python's functions are not AArch64 code.
         for reader in ("value_bytes", "item_index", "serve"):
             patch.setattr(f"runtime.{reader}.python_objects", lambda: None)

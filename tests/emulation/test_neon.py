@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.features import compile_features
 from rtcompile.options import BuildOptions
+from rtcompile.runtime.artifact import read_artifact
 from rtcompile.targets import TARGETS
-from runtime.artifact import read_artifact
 from tests.emulation.forced import force_target, why_not
 from tests.onnx_models import TABLE_ROWS
 from tests.ranking_model import USER, items, ranking_model

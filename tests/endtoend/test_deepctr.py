@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 
 pytest.importorskip("torch", reason="the models come from torch (extra: torch)")
 pytest.importorskip("sklearn", reason="deepctr-torch needs it")
 
-from models.zoo.deepctr import FEWEST_ROWS, MODELS, export, inputs
+from rtcompile.models.zoo.deepctr import FEWEST_ROWS, MODELS, export, inputs
 
 
 @pytest.mark.slow

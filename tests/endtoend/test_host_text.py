@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 import rtcompile
 import rtcompile.features
-import runtime
+from rtcompile import runtime
 from tests.onnx_models import save
 
 SOURCE = r"""
@@ -111,7 +111,7 @@ def test_an_artifact_brings_its_files(artifact: Path) -> None:
 @pytest.mark.slow
 def test_without_the_library_loading_says_so(artifact: Path) -> None:
     code = (
-        "import sys; sys.modules['tokenizers'] = None; import runtime\n"
+        "import sys; sys.modules['tokenizers'] = None; from rtcompile import runtime\n"
         "try: runtime.load(sys.argv[1])\n"
         "except runtime.ArtifactError as error: print(error)"
     )

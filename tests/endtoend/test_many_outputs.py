@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from tests.onnx_models import save
 
 _OUTPUTS = 40

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 
 pytest.importorskip("torch", reason="the models come from torch (extra: torch)")
 pytest.importorskip("pandas", reason="torch-rechub needs it")
 pytest.importorskip("torch_rechub", reason="the models are its own")
 
-from models.zoo.rechub import MODELS, export, inputs
+from rtcompile.models.zoo.rechub import MODELS, export, inputs
 
 
 @pytest.mark.slow

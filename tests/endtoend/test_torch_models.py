@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 
 torch = pytest.importorskip("torch", reason="the models come from torch (extra: torch)")
 

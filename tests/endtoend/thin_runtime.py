@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 _BEGIN = time.perf_counter()
-import runtime  # noqa: E402
+from rtcompile import runtime  # noqa: E402
 
 _IMPORTED = time.perf_counter()
 import numpy as np  # noqa: E402
@@ -24,9 +24,9 @@ _ROWS = 100
 
 def build(folder: Path) -> None:
     """Write the DeepFM's artifact, items, a request, and the scores that this environment gives."""
-    from models.movielens.data import synthetic
-    from models.movielens.demo import prepare
-    from models.movielens.examples import item_fields
+    from rtcompile.models.movielens.data import synthetic
+    from rtcompile.models.movielens.demo import prepare
+    from rtcompile.models.movielens.examples import item_fields
 
     folder.mkdir(parents=True)
     data = synthetic()
@@ -61,7 +61,7 @@ def check(folder: Path) -> None:
 
 
 def _check_symbols(folder: Path) -> None:
-    from runtime.artifact import read_artifact
+    from rtcompile.runtime.artifact import read_artifact
 
     library = folder / "module.so"
     library.write_bytes(read_artifact(folder / "deepfm.rtc").module)

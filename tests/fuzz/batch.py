@@ -14,8 +14,7 @@ from typing import Any
 import numpy.typing as npt
 import onnx
 
-import runtime
-from rtcompile import BuildOptions, build
+from rtcompile import BuildOptions, build, runtime
 from rtcompile.errors import RtcompileError
 from tests.fuzz.draw import ROWS, draw_inputs
 from tests.fuzz.graph import Graph, model_of, prefix_of

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from tests.fuzz.hostile_values import hostile_column, hostile_value
 from tests.fuzz.progress import Progress
 from tests.onnx_models import two_input_model

@@ -19,12 +19,12 @@ from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.module import compile_stages
 from rtcompile.describe import describe_columns
 from rtcompile.features.config import load_config
+from rtcompile.runtime.abi.encoded import ColumnDescriptor
+from rtcompile.runtime.abi.status import Status, tally_words
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.encoded import Encoded
+from rtcompile.runtime.extract import ColumnStage
 from rtcompile.targets import resolve_target
-from runtime.abi.encoded import ColumnDescriptor
-from runtime.abi.status import Status, tally_words
-from runtime.arrays import aligned_empty
-from runtime.encoded import Encoded
-from runtime.extract import ColumnStage
 from tests.rtcompile.features.test_extractor import CONFIG
 from tests.rtcompile.features.test_operators import FEATURES
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from models.workloads.catalog import WORKLOADS
-from models.workloads.design import write
-from models.workloads.scale import SMALL
-from models.zoo.catalog import Exported
 from rtcompile.compiler import Compiler
 from rtcompile.features.config import load_config
+from rtcompile.models.workloads.catalog import WORKLOADS
+from rtcompile.models.workloads.design import write
+from rtcompile.models.workloads.scale import SMALL
+from rtcompile.models.zoo.catalog import Exported
 from rtcompile.options import BuildOptions
 from rtcompile.targets import resolve_target
 
@@ -70,7 +70,7 @@ def test_passes_fire_on_graphs_of_deepctr(name: str, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the models come from torch (extra: torch)")
     pytest.importorskip("sklearn", reason="deepctr-torch needs it")
     # Which imports deepctr-torch without what it asks the network with.
-    from models.zoo.deepctr import export
+    from rtcompile.models.zoo.deepctr import export
 
     assert _DEEPCTR[name] - _zoo(export, name, tmp_path) == set()
 
@@ -79,6 +79,6 @@ def test_passes_fire_on_graphs_of_deepctr(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", _RECHUB)
 def test_passes_fire_on_graphs_of_rechub(name: str, tmp_path: Path) -> None:
     pytest.importorskip("torch_rechub", reason="the models come from torch (extra: torch)")
-    from models.zoo.rechub import export
+    from rtcompile.models.zoo.rechub import export
 
     assert _RECHUB[name] - _zoo(export, name, tmp_path) == set()

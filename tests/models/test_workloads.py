@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.workloads.catalog import WORKLOADS
-from models.workloads.design import Design, Request, request_bytes, write
-from models.workloads.scale import FULL, SMALL
 from rtcompile.bench.workloads import Prepared, prepare
+from rtcompile.models.workloads.catalog import WORKLOADS
+from rtcompile.models.workloads.design import Design, Request, request_bytes, write
+from rtcompile.models.workloads.scale import FULL, SMALL
 
 # Building the others takes seconds each.
 _FAST = ("ep1", "recom", "dlrm", "dcnv2")

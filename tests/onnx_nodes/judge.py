@@ -10,10 +10,9 @@ from typing import Any
 
 import onnx
 
-import runtime
-from rtcompile import BuildOptions, build
+from rtcompile import BuildOptions, build, runtime
 from rtcompile.errors import RtcompileError, ToolchainError
-from runtime.errors import RequestError
+from rtcompile.runtime.errors import RequestError
 from tests.onnx_nodes.agreement import Panel, difference
 from tests.onnx_nodes.hostile import hostile_rows
 from tests.onnx_nodes.rebatch import RowCase, row_case

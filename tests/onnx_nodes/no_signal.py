@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-import runtime
-from rtcompile import BuildOptions
+from rtcompile import BuildOptions, runtime
 from rtcompile.conductor import build_here
 from rtcompile.errors import RtcompileError
-from runtime.errors import RequestError
+from rtcompile.runtime.errors import RequestError
 from tests.onnx_nodes.rebatch import RowCase, row_case
 
 __all__ = ["BUILT", "REFUSED", "ask_in_child"]

@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as hnp
 from tvm import relax, tirx
 from tvm.ir import IRModule
 
-from relay_passes.binding_times import BindingTime, with_sides
-from relay_passes.matching import bindings, call_name
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.binding_times import BindingTime, with_sides
+from rtcompile.relay_passes.matching import bindings, call_name
+from rtcompile.relay_passes.report import PassReport
 
 Array = npt.NDArray[Any]
 GraphPass = Callable[[IRModule, PassReport], IRModule]

@@ -7,7 +7,7 @@ import pytest
 from tvm import relax
 from tvm.relax import op
 
-from relay_passes.binding_times import SIDES, BindingTime, binding_times, join, reads
+from rtcompile.relay_passes.binding_times import SIDES, BindingTime, binding_times, join, reads
 from tests.relay_passes.modules import CROSS, ITEM, USER, Emit, const, network, weight
 
 BUILD = BindingTime.BUILD

@@ -6,8 +6,8 @@ import pytest
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.check_divisors import check_divisors
-from relay_passes.errors import PassError
+from rtcompile.relay_passes.check_divisors import check_divisors
+from rtcompile.relay_passes.errors import PassError
 from tests.relay_passes.modules import (
     Emit,
     assert_settled,

@@ -7,10 +7,10 @@ import pytest
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.check_indices import check_indices
-from relay_passes.checked_values import array_digest
-from relay_passes.errors import PassError, RowDependenceError
-from relay_passes.lift_embeddings import lift_embeddings
+from rtcompile.relay_passes.check_indices import check_indices
+from rtcompile.relay_passes.checked_values import array_digest
+from rtcompile.relay_passes.errors import PassError, RowDependenceError
+from rtcompile.relay_passes.lift_embeddings import lift_embeddings
 from tests.relay_passes.modules import (
     Emit,
     assert_settled,

@@ -6,8 +6,8 @@ import pytest
 import tvm
 from tvm.relax import op
 
-from relay_passes.check_row_independence import check_row_independence
-from relay_passes.errors import PassError, RowDependenceError
+from rtcompile.relay_passes.check_row_independence import check_row_independence
+from rtcompile.relay_passes.errors import PassError, RowDependenceError
 from tests.relay_passes.modules import const, network, run, weight
 
 X = {"x": ("n", 2, 3)}

@@ -7,7 +7,7 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.constant_folding import fold_constants
+from rtcompile.relay_passes.constant_folding import fold_constants
 from tests.relay_passes.evaluate import evaluate
 from tests.relay_passes.modules import Emit, batch_of, calls, const, network, weight
 

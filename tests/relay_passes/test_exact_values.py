@@ -14,9 +14,9 @@ import tvm_ffi
 from tvm import te, tirx
 from tvm.s_tir.transform import StmtSimplify
 
-from relay_passes.exact_llvm import exact_llvm, exact_name
-from relay_passes.exact_values import exact_extremes, exact_values, extern_names
 from rtcompile.codegen.generic import lower_generic
+from rtcompile.relay_passes.exact_llvm import exact_llvm, exact_name
+from rtcompile.relay_passes.exact_values import exact_extremes, exact_values, extern_names
 from tests.rtcompile.kernels import compiled
 
 Make = Callable[[Any, Any], Any]

@@ -8,8 +8,8 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.errors import PassError
-from relay_passes.fold_checks import fold_checks
+from rtcompile.relay_passes.errors import PassError
+from rtcompile.relay_passes.fold_checks import fold_checks
 from tests.relay_passes.evaluate import evaluate
 from tests.relay_passes.modules import (
     Emit,

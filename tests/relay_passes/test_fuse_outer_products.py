@@ -9,7 +9,7 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.fuse_outer_products import fuse_outer_products
+from rtcompile.relay_passes.fuse_outer_products import fuse_outer_products
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     EXACT,

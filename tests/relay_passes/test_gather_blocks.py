@@ -11,7 +11,7 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.gather_blocks import gather_blocks
+from rtcompile.relay_passes.gather_blocks import gather_blocks
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     ROWS,

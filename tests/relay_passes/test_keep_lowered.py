@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.keep_lowered import keep_lowered
-from relay_passes.precision import LayerPrecision, PrecisionPlan
-from relay_passes.quantize_dense import quantize_dense
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.keep_lowered import keep_lowered
+from rtcompile.relay_passes.precision import LayerPrecision, PrecisionPlan
+from rtcompile.relay_passes.quantize_dense import quantize_dense
+from rtcompile.relay_passes.report import PassReport
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     Emit,

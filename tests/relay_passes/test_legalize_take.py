@@ -6,7 +6,7 @@ import pytest
 import tvm
 from tvm import relax, tirx
 
-from relay_passes.exact_legalize import EXACT_LEGALIZATIONS
+from rtcompile.relay_passes.exact_legalize import EXACT_LEGALIZATIONS
 
 _N = tirx.Var("n", "int64")
 

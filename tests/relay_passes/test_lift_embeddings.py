@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.lift_embeddings import lift_embeddings
+from rtcompile.relay_passes.lift_embeddings import lift_embeddings
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     ROWS,

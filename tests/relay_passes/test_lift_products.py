@@ -8,7 +8,7 @@ from hypothesis import given
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.lift_products import lift_products
+from rtcompile.relay_passes.lift_products import lift_products
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     EXACT,

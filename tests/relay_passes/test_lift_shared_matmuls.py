@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from tvm.relax import op
 
-from relay_passes.lift_shared_matmuls import lift_shared_matmuls
+from rtcompile.relay_passes.lift_shared_matmuls import lift_shared_matmuls
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     ROWS,

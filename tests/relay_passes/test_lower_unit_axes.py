@@ -8,7 +8,7 @@ from hypothesis import given
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.lower_unit_axes import lower_unit_axes
+from rtcompile.relay_passes.lower_unit_axes import lower_unit_axes
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     ROWS,

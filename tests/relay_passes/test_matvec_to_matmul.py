@@ -7,7 +7,7 @@ from hypothesis import given
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.matvec_to_matmul import matvec_to_matmul
+from rtcompile.relay_passes.matvec_to_matmul import matvec_to_matmul
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     ROWS,

@@ -10,8 +10,8 @@ from hypothesis import given
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes import pipeline
-from relay_passes.pipeline import (
+from rtcompile.relay_passes import pipeline
+from rtcompile.relay_passes.pipeline import (
     KERNELS,
     KERNELS_APART,
     LIFT,
@@ -23,7 +23,7 @@ from relay_passes.pipeline import (
     simplify,
     to_kernels,
 )
-from relay_passes.report import Report
+from rtcompile.relay_passes.report import Report
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     CROSS,
@@ -71,7 +71,7 @@ def test_every_pass_file_is_in_the_pipeline() -> None:
     # Precision needs to be told, and the phases do not have these two either.
     apart = {"binding_times", "split_stages", "quantize_dense", "keep_lowered"}
     assert _PASSES - apart == _LISTED - _UPSTREAM
-    assert pipeline.split_stages.__module__ == "relay_passes.split_stages"
+    assert pipeline.split_stages.__module__ == "rtcompile.relay_passes.split_stages"
 
 
 @pytest.mark.parametrize("name", sorted(_PASSES))

@@ -12,11 +12,11 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.fuse_dense import fuse_dense
-from relay_passes.gather_blocks import gather_blocks
-from relay_passes.precision import LayerPrecision, Mode, PrecisionPlan
-from relay_passes.quantize_dense import describe_layers, quantize_dense, quantize_weight
-from relay_passes.report import PassReport
+from rtcompile.relay_passes.fuse_dense import fuse_dense
+from rtcompile.relay_passes.gather_blocks import gather_blocks
+from rtcompile.relay_passes.precision import LayerPrecision, Mode, PrecisionPlan
+from rtcompile.relay_passes.quantize_dense import describe_layers, quantize_dense, quantize_weight
+from rtcompile.relay_passes.report import PassReport
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     Emit,

@@ -9,7 +9,7 @@ from hypothesis import given
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.scale_factors import scale_factors
+from rtcompile.relay_passes.scale_factors import scale_factors
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     FINITE,

@@ -8,9 +8,9 @@ from hypothesis import given
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.pipeline import LIFT
-from relay_passes.report import PassReport
-from relay_passes.share_values import share_values
+from rtcompile.relay_passes.pipeline import LIFT
+from rtcompile.relay_passes.report import PassReport
+from rtcompile.relay_passes.share_values import share_values
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     ANY,

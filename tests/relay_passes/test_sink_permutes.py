@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from tvm.relax import op
 
-from relay_passes.sink_permutes import sink_permutes
+from rtcompile.relay_passes.sink_permutes import sink_permutes
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     EXACT,

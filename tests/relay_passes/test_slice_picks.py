@@ -10,8 +10,8 @@ from tvm import relax, tirx
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.errors import PassError
-from relay_passes.slice_picks import slice_picks
+from rtcompile.relay_passes.errors import PassError
+from rtcompile.relay_passes.slice_picks import slice_picks
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     ROWS,

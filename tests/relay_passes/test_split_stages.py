@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.report import PassReport
-from relay_passes.split_stages import StageGraph, ValueSource, split_stages
+from rtcompile.relay_passes.report import PassReport
+from rtcompile.relay_passes.split_stages import StageGraph, ValueSource, split_stages
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     CROSS,

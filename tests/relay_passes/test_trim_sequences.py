@@ -11,7 +11,7 @@ from tvm import relax, tirx
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.trim_sequences import most_rows, trim_sequences
+from rtcompile.relay_passes.trim_sequences import most_rows, trim_sequences
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     FINITE,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tvm.relax import op
 
-from relay_passes.matching import bindings
-from relay_passes.value_ranges import Range, ValueRanges, dtype_range
+from rtcompile.relay_passes.matching import bindings
+from rtcompile.relay_passes.value_ranges import Range, ValueRanges, dtype_range
 from tests.relay_passes.modules import Emit, const, network
 
 _SMALL = st.integers(-100, 100)

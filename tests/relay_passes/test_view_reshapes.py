@@ -9,7 +9,7 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from relay_passes.view_reshapes import view_reshapes
+from rtcompile.relay_passes.view_reshapes import view_reshapes
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     ROWS,

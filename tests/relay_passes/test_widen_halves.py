@@ -7,8 +7,8 @@ import pytest
 from tvm import relax
 from tvm.relax import op
 
-from relay_passes.matching import bindings
-from relay_passes.widen_halves import widen_halves
+from rtcompile.relay_passes.matching import bindings
+from rtcompile.relay_passes.widen_halves import widen_halves
 from tests.relay_passes.modules import (
     Emit,
     assert_rewrites,

@@ -14,8 +14,8 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
 from rtcompile.codegen.compile_units import compile_module
+from rtcompile.runtime.arrays import aligned_empty
 from rtcompile.targets import resolve_target
-from runtime.arrays import aligned_empty
 
 __all__ = ["compiled"]
 

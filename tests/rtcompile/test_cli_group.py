@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import rtcompile.errors
-import runtime.errors
+import rtcompile.runtime.errors
 from rtcompile.cli import main
 from rtcompile.cli_group import CommandGroup, exit_codes
 from rtcompile.errors import DataError
@@ -34,7 +34,7 @@ def _run(raised: BaseException, *arguments: str) -> Result:
 
 def test_every_class_has_an_exit_code_of_its_own() -> None:
     codes, listed = exit_codes(), 0
-    for module in (rtcompile.errors, runtime.errors):
+    for module in (rtcompile.errors, rtcompile.runtime.errors):
         for name in module.__all__:
             assert codes[getattr(module, name).exit_code].startswith(f"{name}: ")
             listed += 1
@@ -48,7 +48,7 @@ def test_every_class_has_an_exit_code_of_its_own() -> None:
     ("raised", "code", "message"),
     [
         (DataError("line 1: no"), 30, "error: line 1: no\n"),
-        (runtime.errors.UnknownItemError("no item"), 85, "error: no item\n"),
+        (rtcompile.runtime.errors.UnknownItemError("no item"), 85, "error: no item\n"),
         (FileNotFoundError(2, "No such file", "a.rtc"), 30, "error: a.rtc: No such file\n"),
         (OSError(28, "No space left"), 40, "error: No space left\n"),
         (KeyError("x"), 100, "error: a fault of rtcompile's own: KeyError: 'x'; --debug"),

@@ -15,15 +15,15 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.codegen import compile_units as units
 from rtcompile.codegen.internal import as_internal, call_internal, symbol_of
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.tensor_main import tensor_main
 from rtcompile.errors import ToolchainError
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.artifact import read_artifact
 from rtcompile.targets import resolve_target
-from runtime.arrays import aligned_empty
-from runtime.artifact import read_artifact
 from tests.onnx_models import two_input_model
 from tests.ranking_model import small_ranking_model
 

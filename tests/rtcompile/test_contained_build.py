@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 import rtcompile
-import runtime
-from rtcompile import contained_build
+from rtcompile import contained_build, runtime
 from rtcompile.contained_build import build_contained
 from rtcompile.errors import ConfigError, ModelError, ToolchainError
 from rtcompile.options import BuildOptions

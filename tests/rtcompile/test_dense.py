@@ -9,11 +9,11 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
-from relay_passes.epilogue import Epilogue
 from rtcompile.codegen.compile_units import compile_module
 from rtcompile.codegen.dense import dense_kernel
 from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.panels import pack_columns, pack_weight, panels
+from rtcompile.relay_passes.epilogue import Epilogue
 from rtcompile.targets import TARGETS, CpuTarget
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import runtime
-from rtcompile import BuildOptions, build
+from rtcompile import BuildOptions, build, runtime
 
 torch = pytest.importorskip("torch", reason="the layers are torch's (extra: torch)")
 nn = torch.nn

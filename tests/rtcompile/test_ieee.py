@@ -16,8 +16,7 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
-import runtime
-from rtcompile import BuildOptions, build
+from rtcompile import BuildOptions, build, runtime
 
 pytestmark = pytest.mark.slow
 

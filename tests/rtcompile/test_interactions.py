@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.frontends.rewrite_einsum import outer_form
 from tests.onnx_models import save
 

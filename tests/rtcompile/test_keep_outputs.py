@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.cli import main
 from rtcompile.errors import BindingError, ConfigError
 from rtcompile.frontends.keep_outputs import LeftOut, keep_outputs

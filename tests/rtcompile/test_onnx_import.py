@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.errors import ModelError, UnsupportedError, VerificationError
 from rtcompile.frontends.onnx_import import import_onnx
 from rtcompile.options import BuildOptions

@@ -23,7 +23,7 @@ from rtcompile.frontends.onnx.read_model import read_model
 from rtcompile.input_files import InputFile, note_bytes, note_input, recorded
 from rtcompile.options import BuildOptions
 from rtcompile.provenance import describe_provenance, note_files
-from runtime.artifact import read_artifact
+from rtcompile.runtime.artifact import read_artifact
 from tests.ranking_model import RankingModel, small_ranking_model
 
 

@@ -18,11 +18,11 @@ from rtcompile.codegen.internal import addresses_function
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.module import _unit
 from rtcompile.codegen.pointers import values_at
+from rtcompile.runtime.abi.rank import ADDRESSES, Addresses
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.input_table import address
+from rtcompile.runtime.python_entry import python_function
 from rtcompile.targets import resolve_target
-from runtime.abi.rank import ADDRESSES, Addresses
-from runtime.arrays import aligned_empty
-from runtime.input_table import address
-from runtime.python_entry import python_function
 from tests.emulation.forced import why_not
 
 _NAMES = ("sum", "count")

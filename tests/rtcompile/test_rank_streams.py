@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import runtime
+from rtcompile import runtime
 from tests.ranking_model import items
 from tests.runtime.served_models import CASES, build_case, user_of
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.onnx_import import import_onnx
 from rtcompile.options import BuildOptions

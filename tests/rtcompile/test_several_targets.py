@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import runtime
-import runtime.machine
-from rtcompile import BuildOptions, build
+import rtcompile.runtime.machine
+from rtcompile import BuildOptions, build, runtime
 from rtcompile.cli import main
 from rtcompile.errors import UnsupportedError
 from rtcompile.targets import TARGETS, resolve_targets, runs_here
@@ -41,12 +40,14 @@ def test_each_machine_loads_its_module(tmp_path: Path, monkeypatch: pytest.Monke
     build(model, BuildOptions(target=_HERE[0]), output=alone)
     name, expected = _scores(several)
     assert name == _HERE[-1]
-    monkeypatch.setattr(runtime.machine, "_cpu_flags", lambda: {*TARGETS[_HERE[0]].features})
+    monkeypatch.setattr(
+        rtcompile.runtime.machine, "_cpu_flags", lambda: {*TARGETS[_HERE[0]].features}
+    )
     name, scores = _scores(several)
     assert name == _HERE[0]
     np.testing.assert_allclose(scores, expected, atol=1e-5)
     np.testing.assert_array_equal(scores, _scores(alone)[1])
-    monkeypatch.setattr(runtime.machine, "_cpu_flags", set)
+    monkeypatch.setattr(rtcompile.runtime.machine, "_cpu_flags", set)
     with pytest.raises(runtime.TargetError, match="none of its targets"):
         runtime.load(several)
 

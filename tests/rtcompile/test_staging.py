@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import rtcompile
-from models.movielens.demo import FOLDER
-from relay_passes.report import PassReport
 from rtcompile.conductor import BuildResult
+from rtcompile.models.movielens.demo import FOLDER
+from rtcompile.relay_passes.report import PassReport
 
 
 def _built(name: str, folder: Path) -> BuildResult:

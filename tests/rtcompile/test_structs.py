@@ -11,7 +11,16 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
 from rtcompile.codegen.structs import Struct, field_at, struct_at
-from runtime.abi.layout import BOTH, COMPILED, RUNTIME, Layout, pointer, structs, word, words
+from rtcompile.runtime.abi.layout import (
+    BOTH,
+    COMPILED,
+    RUNTIME,
+    Layout,
+    pointer,
+    structs,
+    word,
+    words,
+)
 
 
 class _Item(Layout, owner=COMPILED):

@@ -12,7 +12,6 @@ import pytest
 import tvm
 from tvm import te, tirx
 
-from relay_passes.epilogue import Epilogue
 from rtcompile.codegen.compile_units import compile_module
 from rtcompile.codegen.dense import default_dense, dense_kernel, dense_panels
 from rtcompile.codegen.dense_bf16 import dense_bf16_kernel
@@ -25,6 +24,7 @@ from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.program import TILE
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError, UnsupportedError
+from rtcompile.relay_passes.epilogue import Epilogue
 from rtcompile.targets import TARGETS, CpuTarget, resolve_target, runs_here
 
 # A product of whole registers, fused with its sum where the target can.

@@ -11,10 +11,10 @@ import pytest
 from onnx import TensorProto, helper
 
 import rtcompile
-import runtime
-from relay_passes.matching import bindings
+from rtcompile import runtime
 from rtcompile.codegen.tile_rows import tile_rows
-from runtime.abi.worker_pool import Pool
+from rtcompile.relay_passes.matching import bindings
+from rtcompile.runtime.abi.worker_pool import Pool
 from tests.onnx_models import save
 from tests.relay_passes.modules import Emit, const, kernel, network
 from tests.runtime.sharing import pool_of, share_from

@@ -11,8 +11,8 @@ import tvm
 import rtcompile
 from rtcompile.codegen import compile_units
 from rtcompile.codegen.tir_pipeline import PIPELINE
-from runtime.abi.serve import SERVE
-from runtime.abi.value_bytes import WRITE
+from rtcompile.runtime.abi.serve import SERVE
+from rtcompile.runtime.abi.value_bytes import WRITE
 from tests.onnx_models import two_input_model
 from tests.ranking_model import small_ranking_model
 

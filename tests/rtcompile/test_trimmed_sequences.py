@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rtcompile
-import runtime
-from models.movielens.data import synthetic
-from models.movielens.demo import Prepared, prepare
-from models.movielens.examples import item_fields
-from models.workloads.scale import SMALL
-from relay_passes.trim_sequences import MOST_POSITIONS
+from rtcompile import runtime
 from rtcompile.bench.workloads import prepare as prepare_workload
 from rtcompile.codegen.program import TILE
+from rtcompile.models.movielens.data import synthetic
+from rtcompile.models.movielens.demo import Prepared, prepare
+from rtcompile.models.movielens.examples import item_fields
+from rtcompile.models.workloads.scale import SMALL
+from rtcompile.relay_passes.trim_sequences import MOST_POSITIONS
+from rtcompile.runtime.abi.worker_pool import Pool
 from rtcompile.targets import resolve_target, runs_here
-from runtime.abi.worker_pool import Pool
 from tests.runtime.sharing import pool_of, share_from
 
 _LENGTHS = (0, 1, 2, 15, 16, 17, 49, 50, 60)

@@ -13,8 +13,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 import rtcompile
-import runtime
-from runtime.abi.brief_calls import BriefRows
+from rtcompile import runtime
+from rtcompile.runtime.abi.brief_calls import BriefRows
 from tests.ranking_model import DIMENSION, FEATURES, FLOAT, INPUTS, USER, items, ranking_model
 
 __all__ = [

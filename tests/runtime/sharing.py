@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-import runtime
-from runtime.abi.worker_pool import TRIALS, Pool, Trial
+from rtcompile import runtime
+from rtcompile.runtime.abi.worker_pool import TRIALS, Pool, Trial
 
 __all__ = ["pool_of", "share_from", "trial_of"]
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import rtcompile
-import runtime
-from runtime.artifact import read_artifact
+from rtcompile import runtime
+from rtcompile.runtime.artifact import read_artifact
 from tests.onnx_models import two_input_model
 from tests.ranking_model import USER, items, ranking_model
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import runtime
+from rtcompile import runtime
 from rtcompile.artifact import write_artifact
 from rtcompile.errors import OutputError
-from runtime.artifact import MAGIC, SCHEMA_VERSION, read_artifact
+from rtcompile.runtime.artifact import MAGIC, SCHEMA_VERSION, read_artifact
 
 
 def _copy(artifact: Path, folder: Path) -> tuple[Path, bytearray]:

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 
 pytestmark = pytest.mark.slow
 

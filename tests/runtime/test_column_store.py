@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtime.column_store import ColumnStore
+from rtcompile.runtime.column_store import ColumnStore
 from tests.runtime.served_models import Artifacts, load_case
 
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from tests.rtcompile.frontends.graphs import agrees, graph
 
 pytestmark = pytest.mark.slow

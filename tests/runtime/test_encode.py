@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.abi.encoded import ColumnDescriptor, Mode, Split
-from runtime.column_spec import ColumnSpec
-from runtime.encode import Encoder
-from runtime.encoded import ColumnPart
-from runtime.errors import RequestError
+from rtcompile.runtime.abi.encoded import ColumnDescriptor, Mode, Split
+from rtcompile.runtime.column_spec import ColumnSpec
+from rtcompile.runtime.encode import Encoder
+from rtcompile.runtime.encoded import ColumnPart
+from rtcompile.runtime.errors import RequestError
 
 _TEXTS = st.text(st.characters(exclude_characters="\x00"), max_size=6)
 _NUMBERS = st.floats(width=32) | st.integers(-(2**31), 2**31 - 1) | st.none()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import runtime
-from runtime.arrays import aligned_rows
+from rtcompile import runtime
+from rtcompile.runtime.arrays import aligned_rows
 
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 FLOATS = ("float16", "float32", "float64")

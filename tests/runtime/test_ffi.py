@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.ffi import _NoTorch
+from rtcompile.runtime.ffi import _NoTorch
 
 _BROKEN = "raise OSError('a library that torch needs is missing')"
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.abi.item_index import ITEM_INDEX, Action, IdList, IdsOutcome
-from runtime.item_index import ItemIndex, ItemPlaces, item_key
+from rtcompile.runtime.abi.item_index import ITEM_INDEX, Action, IdList, IdsOutcome
+from rtcompile.runtime.item_index import ItemIndex, ItemPlaces, item_key
 from tests.runtime.functions import value_functions
 
 _CAPACITY = 4000
@@ -47,7 +47,7 @@ def reads(request: pytest.FixtureRequest) -> Iterator[None]:
     """With and without compiled code that reads Python's objects."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "bytes":
-            patch.setattr("runtime.item_index.python_objects", lambda: None)
+            patch.setattr("rtcompile.runtime.item_index.python_objects", lambda: None)
         yield
 
 

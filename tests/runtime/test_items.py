@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import runtime
+from rtcompile import runtime
 from tests.ranking_model import items
 from tests.runtime.served_models import Artifacts, user_of
 

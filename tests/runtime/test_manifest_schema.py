@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import runtime
+from rtcompile import runtime
 from rtcompile.artifact import write_artifact
-from runtime.artifact import HEADER, MAGIC, SCHEMA_VERSION, Artifact, read_artifact
+from rtcompile.runtime.artifact import HEADER, MAGIC, SCHEMA_VERSION, Artifact, read_artifact
 from tests.runtime.served_models import Artifacts
 
 _WRONG: list[Any] = [None, True, -1, 0, 7, 1.5, 2**62, 10**30, "", "x", "é\u4e2d", [], [[]], {}]

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime.errors import RequestError
-from runtime.feature_stage import check_fields
-from runtime.item_index import item_key
-from runtime.plain_values import column_values, plain, scalar
-from runtime.raw_values import keys_and_values, number_of, pairs_of, text_of
+from rtcompile.runtime.errors import RequestError
+from rtcompile.runtime.feature_stage import check_fields
+from rtcompile.runtime.item_index import item_key
+from rtcompile.runtime.plain_values import column_values, plain, scalar
+from rtcompile.runtime.raw_values import keys_and_values, number_of, pairs_of, text_of
 
 
 class Gender(str, enum.Enum):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from tests.onnx_models import TABLE_ROWS, save
 
 FLOAT = TensorProto.FLOAT

@@ -10,13 +10,12 @@ import pytest
 import tvm
 
 import rtcompile
-import runtime
-from rtcompile import BuildOptions
+from rtcompile import BuildOptions, runtime
 from rtcompile.codegen.probes import COUNTER, add_probes, counter_function
 from rtcompile.codegen.program import StageProgram
 from rtcompile.errors import ConfigError, UnsupportedError
+from rtcompile.runtime.profile import nanoseconds_a_tick
 from rtcompile.targets import TARGETS
-from runtime.profile import nanoseconds_a_tick
 from tests.onnx_models import two_input_model
 from tests.ranking_model import USER, items, ranking_model
 from tests.runtime.sharing import share_from

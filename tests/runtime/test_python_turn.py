@@ -13,7 +13,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.codegen.entry.python_turn import (
     ask_for_lock,
     give_turn,
@@ -21,11 +21,11 @@ from rtcompile.codegen.entry.python_turn import (
     take_turn,
     turn_llvm,
 )
+from rtcompile.runtime.abi.python_turn import Turn
+from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.input_table import address
+from rtcompile.runtime.python_turn import TURN
 from rtcompile.targets import resolve_target
-from runtime.abi.python_turn import Turn
-from runtime.arrays import aligned_empty
-from runtime.input_table import address
-from runtime.python_turn import TURN
 from tests.onnx_models import TABLE_ROWS, two_input_model
 from tests.ranking_model import USER, items, small_ranking_model
 from tests.rtcompile.kernels import compiled

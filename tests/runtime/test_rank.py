@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.bench.usual_stack import UsualStack
 from tests.ranking_model import USER, RankingModel, items, ranking_model
 

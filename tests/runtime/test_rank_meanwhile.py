@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import runtime
-from runtime.abi.rank import Current
-from runtime.ranking import Ranking
+from rtcompile import runtime
+from rtcompile.runtime.abi.rank import Current
+from rtcompile.runtime.ranking import Ranking
 from tests.ranking_model import items
 from tests.runtime.served_models import (
     IDS,

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import runtime
-from runtime import artifact as artifacts_module
-from runtime.artifact import read_artifact
+from rtcompile import runtime
+from rtcompile.runtime import artifact as artifacts_module
+from rtcompile.runtime.artifact import read_artifact
 from tests.ranking_model import items
 from tests.runtime.served_models import IDS, Artifacts, load_case, user_of
 

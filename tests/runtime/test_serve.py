@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import runtime
+from rtcompile import runtime
 from rtcompile.codegen.entry.serve import served_stages
 from rtcompile.codegen.program import StageProgram
-from runtime.abi.serve import Outcome, Request
-from runtime.abi.worker_pool import TRIALS, Pool
+from rtcompile.runtime.abi.serve import Outcome, Request
+from rtcompile.runtime.abi.worker_pool import TRIALS, Pool
 from tests.ranking_model import items
 from tests.runtime.served_models import (
     CASES,

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import runtime
-from runtime.abi.brief_calls import BriefRows
-from runtime.brief_calls import BriefCalls
+from rtcompile import runtime
+from rtcompile.runtime.abi.brief_calls import BriefRows
+from rtcompile.runtime.brief_calls import BriefCalls
 from tests.ranking_model import items
 from tests.runtime.served_models import (
     COUNT,

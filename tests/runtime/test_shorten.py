@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcompile.errors import ConfigError, DataError
-from runtime.errors import RequestError, UnknownIdError
-from runtime.shorten import first_few, short_message, short_repr
+from rtcompile.runtime.errors import RequestError, UnknownIdError
+from rtcompile.runtime.shorten import first_few, short_message, short_repr
 
 
 class _Hostile(list[int]):

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 import rtcompile
-import runtime
-from runtime.abi.worker_pool import TRIALS, Pool, State, Worker
+from rtcompile import runtime
+from rtcompile.runtime.abi.worker_pool import TRIALS, Pool, State, Worker
 from tests.onnx_models import TABLE_ROWS, two_input_model
 from tests.runtime.sharing import pool_of, share_from, trial_of
 
@@ -210,7 +210,7 @@ def test_a_forked_process_has_helpers_of_its_own(artifact: Path) -> None:
 _LAST_REQUEST = """
 import sys
 import numpy as np
-import runtime
+from rtcompile import runtime
 from tests.runtime.sharing import share_from
 
 def main():
@@ -251,7 +251,7 @@ def test_threads_that_cannot_be_started(artifact: Path, monkeypatch: pytest.Monk
         left[0] -= 1
         return int(libc.pthread_create(*given)) if left[0] > 0 else 11
 
-    monkeypatch.setattr("runtime.worker_pool._C", _Without(libc, create))
+    monkeypatch.setattr("rtcompile.runtime.worker_pool._C", _Without(libc, create))
     with pytest.raises(runtime.RequestError, match="threads=4: a thread could not be started"):
         runtime.load(artifact, threads=4)
     gc.collect()

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runtime import python_objects as python_objects_module
-from runtime.abi.value_bytes import WRITE, ValueBuffer
-from runtime.python_objects import _ascii_text, python_objects
-from runtime.value_bytes import ValueBytes, ValueWriter
+from rtcompile.runtime import python_objects as python_objects_module
+from rtcompile.runtime.abi.value_bytes import WRITE, ValueBuffer
+from rtcompile.runtime.python_objects import _ascii_text, python_objects
+from rtcompile.runtime.value_bytes import ValueBytes, ValueWriter
 from tests.runtime.functions import value_functions
 
 _VERSION = 2
@@ -85,7 +85,7 @@ def test_a_python_that_it_does_not_know_is_asked_for_texts(
 ) -> None:
     values = ["", "a", "ab" * 40, "é", "裙", "\0", sys.intern("user"), {"k": 1}.popitem()[0]]
     wanted = marshal.dumps(values, _VERSION)
-    monkeypatch.setattr("runtime.python_objects._ascii_text", lambda: (0, 1, 0))
+    monkeypatch.setattr("rtcompile.runtime.python_objects._ascii_text", lambda: (0, 1, 0))
     python_objects.__wrapped__()
     try:
         found = _written(function, values, 1 << 10)
@@ -186,7 +186,7 @@ def test_no_reference_is_kept_or_lost(function: Any) -> None:
 
 
 def test_without_pythons_objects_marshal_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.value_bytes.python_objects", lambda: None)
+    monkeypatch.setattr("rtcompile.runtime.value_bytes.python_objects", lambda: None)
     writer, room = ValueWriter(value_functions()[WRITE]), ValueBytes(1 << 10)
     assert not writer._is_used
     values = ("a", [1, 2.5, None])
@@ -196,5 +196,5 @@ def test_without_pythons_objects_marshal_writes(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_function_that_writes_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.value_bytes._SAMPLE", (None, "other"))
+    monkeypatch.setattr("rtcompile.runtime.value_bytes._SAMPLE", (None, "other"))
     assert not ValueWriter(value_functions()[WRITE])._is_used

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-import runtime
-import runtime.machine
+import rtcompile.runtime.machine
+from rtcompile import runtime
 from rtcompile.artifact import write_variants
-from runtime.artifact import read_artifact
-from runtime.machine import check_target
+from rtcompile.runtime.artifact import read_artifact
+from rtcompile.runtime.machine import check_target
 
 _MACHINE = platform.machine()
 _PAGE = 4096
@@ -27,7 +27,7 @@ def _page(value: int, pages: int = 1) -> bytes:
 
 
 def _with_flags(patch: pytest.MonkeyPatch, *flags: str) -> None:
-    patch.setattr(runtime.machine, "_cpu_flags", lambda: frozenset(flags))
+    patch.setattr(rtcompile.runtime.machine, "_cpu_flags", lambda: frozenset(flags))
 
 
 def test_the_most_able_variant_that_runs_here_is_read(

@@ -34,10 +34,10 @@ from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.structs import Struct, field_at, struct_at
-from runtime.abi.answer import Output
-from runtime.abi.python_objects import ArrayObject, ListObject, PythonApi
-from runtime.abi.rank import Arguments, Result
-from runtime.abi.serve import Outcome, Request
+from rtcompile.runtime.abi.answer import Output
+from rtcompile.runtime.abi.python_objects import ArrayObject, ListObject, PythonApi
+from rtcompile.runtime.abi.rank import Arguments, Result
+from rtcompile.runtime.abi.serve import Outcome, Request
 
 __all__ = ["ANSWER", "ANSWER_REQUEST", "answer_function", "answer_request"]
 

@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.structs import Struct
-from runtime.abi.brief_calls import BriefRows
+from rtcompile.runtime.abi.brief_calls import BriefRows
 
 __all__ = ["is_brief", "is_tried"]
 

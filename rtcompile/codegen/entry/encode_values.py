@@ -24,7 +24,7 @@ from rtcompile.codegen.features.value_sink import ValueSink
 from rtcompile.codegen.pointers import ANY
 from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.tensor_main import tensor_main
-from runtime.abi.encode_values import ENCODE, EncodeState, Plan
+from rtcompile.runtime.abi.encode_values import ENCODE, EncodeState, Plan
 
 __all__ = ["ENCODE_VALUES", "encode_main", "encode_values"]
 

@@ -38,7 +38,14 @@ from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.value_sink import copy_text
 from rtcompile.codegen.internal import call_internal
 from rtcompile.codegen.structs import Struct, struct_at
-from runtime.abi.item_index import DIGITS_BYTES, ITEM_INDEX, Action, IdList, IdsOutcome, Index
+from rtcompile.runtime.abi.item_index import (
+    DIGITS_BYTES,
+    ITEM_INDEX,
+    Action,
+    IdList,
+    IdsOutcome,
+    Index,
+)
 
 __all__ = ["LOOK_UP_ITEMS", "item_index_main", "look_up_items"]
 

@@ -20,8 +20,8 @@ from rtcompile.codegen.features.marshalled import HEAD_BYTES
 from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
 from rtcompile.codegen.pointers import prefetch, values_at
 from rtcompile.codegen.structs import Struct, field_at, struct_at
-from runtime.abi.layout import Field
-from runtime.abi.python_objects import (
+from rtcompile.runtime.abi.layout import Field
+from rtcompile.runtime.abi.python_objects import (
     INT32,
     FloatObject,
     IntObject,
@@ -31,8 +31,8 @@ from runtime.abi.python_objects import (
     StrObject,
     TupleObject,
 )
-from runtime.abi.serve_features import FieldNames
-from runtime.abi.value_bytes import ValueBuffer
+from rtcompile.runtime.abi.serve_features import FieldNames
+from rtcompile.runtime.abi.value_bytes import ValueBuffer
 
 __all__ = ["ObjectWriter"]
 

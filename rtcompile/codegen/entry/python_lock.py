@@ -24,7 +24,7 @@ from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.entry.python_turn import ask_for_lock, give_turn, has_lock, take_turn
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.structs import Struct
-from runtime.abi.python_objects import PythonApi
+from rtcompile.runtime.abi.python_objects import PythonApi
 
 __all__ = ["without_lock"]
 

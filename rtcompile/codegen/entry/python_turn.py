@@ -28,7 +28,7 @@ from typing import Any
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.word_atomics import PAUSE
-from runtime.abi.python_turn import Turn
+from rtcompile.runtime.abi.python_turn import Turn
 
 __all__ = ["ask_for_lock", "give_turn", "has_lock", "take_turn", "turn_llvm"]
 

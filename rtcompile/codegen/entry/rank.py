@@ -31,9 +31,9 @@ from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.structs import field_at, struct_at
-from runtime.abi.python_objects import ListObject, Object, PythonApi, TupleObject
-from runtime.abi.rank import Arguments, Current, Entry, Result
-from runtime.abi.serve import Request
+from rtcompile.runtime.abi.python_objects import ListObject, Object, PythonApi, TupleObject
+from rtcompile.runtime.abi.rank import Arguments, Current, Entry, Result
+from rtcompile.runtime.abi.serve import Request
 
 __all__ = ["RANK", "rank_function"]
 

@@ -50,12 +50,12 @@ from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.program import StageProgram
 from rtcompile.codegen.structs import Struct, struct_at
-from runtime.abi.answer import Output
-from runtime.abi.item_index import Action, IdList, IdsOutcome
-from runtime.abi.layout import Field
-from runtime.abi.serve import SERVE, Outcome, Request, StageCall
-from runtime.abi.serve_features import StageFeatures, StoredNow
-from runtime.abi.status import Status
+from rtcompile.runtime.abi.answer import Output
+from rtcompile.runtime.abi.item_index import Action, IdList, IdsOutcome
+from rtcompile.runtime.abi.layout import Field
+from rtcompile.runtime.abi.serve import SERVE, Outcome, Request, StageCall
+from rtcompile.runtime.abi.serve_features import StageFeatures, StoredNow
+from rtcompile.runtime.abi.status import Status
 
 __all__ = [
     "SERVE_REQUEST",

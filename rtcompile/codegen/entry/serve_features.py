@@ -25,14 +25,14 @@ from rtcompile.codegen.entry.value_bytes import ANY_ROWS, write_fields
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.structs import Struct, field_at, struct_at
-from runtime.abi.encode_values import EncodeState
-from runtime.abi.encoded import ColumnDescriptor
-from runtime.abi.layout import Field
-from runtime.abi.python_objects import PythonApi
-from runtime.abi.scratch import HEADER_BYTES, ScratchHeader
-from runtime.abi.serve import Outcome
-from runtime.abi.serve_features import SideColumns, StageFeatures, StoredDescriptors
-from runtime.abi.value_bytes import ValueBuffer
+from rtcompile.runtime.abi.encode_values import EncodeState
+from rtcompile.runtime.abi.encoded import ColumnDescriptor
+from rtcompile.runtime.abi.layout import Field
+from rtcompile.runtime.abi.python_objects import PythonApi
+from rtcompile.runtime.abi.scratch import HEADER_BYTES, ScratchHeader
+from rtcompile.runtime.abi.serve import Outcome
+from rtcompile.runtime.abi.serve_features import SideColumns, StageFeatures, StoredDescriptors
+from rtcompile.runtime.abi.value_bytes import ValueBuffer
 
 __all__ = ["RequestFeatures", "release_stored"]
 

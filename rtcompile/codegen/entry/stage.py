@@ -38,8 +38,8 @@ from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, Stag
 from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.tensor_main import Array, tensor_main
 from rtcompile.codegen.word_atomics import next_tile
-from runtime.abi.stage import PortEntry
-from runtime.abi.status import Status
+from rtcompile.runtime.abi.stage import PortEntry
+from rtcompile.runtime.abi.status import Status
 
 __all__ = [
     "SHARED_STAGE",

@@ -8,7 +8,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.structs import Struct
-from runtime.abi.status import Status
+from rtcompile.runtime.abi.status import Status
 
 __all__ = ["number_bits", "report"]
 

@@ -29,8 +29,8 @@ from rtcompile.codegen.entry.write_array import write_array_function
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.structs import struct_at
-from runtime.abi.serve_features import FieldNames
-from runtime.abi.value_bytes import WRITE, ValueBuffer
+from rtcompile.runtime.abi.serve_features import FieldNames
+from rtcompile.runtime.abi.value_bytes import WRITE, ValueBuffer
 
 __all__ = ["ANY_ROWS", "write_fields", "write_function", "write_functions", "write_object"]
 

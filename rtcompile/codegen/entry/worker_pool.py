@@ -49,8 +49,8 @@ from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.program import Space, StageProgram
 from rtcompile.codegen.structs import Struct, struct_at
 from rtcompile.codegen.word_atomics import await_change, bit_length, now, set_word, swap_word
-from runtime.abi.status import REPORT, Status
-from runtime.abi.worker_pool import TRIALS, Job, Pool, State, Trial, Worker
+from rtcompile.runtime.abi.status import REPORT, Status
+from rtcompile.runtime.abi.worker_pool import TRIALS, Job, Pool, State, Trial, Worker
 
 __all__ = ["HELP", "help_rows", "shared_rows"]
 

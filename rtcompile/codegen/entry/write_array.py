@@ -26,7 +26,7 @@ from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.internal import call_with_barriers
 from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.structs import field_at, struct_at
-from runtime.abi.python_objects import INT32, ORDER_SHIFT, ArrayObject, DtypeObject
+from rtcompile.runtime.abi.python_objects import INT32, ORDER_SHIFT, ArrayObject, DtypeObject
 
 __all__ = ["array_length", "write_array", "write_array_function"]
 

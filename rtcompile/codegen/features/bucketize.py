@@ -28,7 +28,7 @@ from rtcompile.codegen.features.tir import (
 )
 from rtcompile.codegen.structs import Struct
 from rtcompile.features import hashing
-from runtime.abi.layout import BUILD, Layout, word
+from rtcompile.runtime.abi.layout import BUILD, Layout, word
 
 __all__ = [
     "Integer",

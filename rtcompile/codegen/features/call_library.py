@@ -18,8 +18,8 @@ from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.structs import Struct
 from rtcompile.features.library_operator import RESULT_BYTES
-from runtime.abi.encoded import ColumnDescriptor
-from runtime.abi.layout import COMPILED, Layout, pointer, word
+from rtcompile.runtime.abi.encoded import ColumnDescriptor
+from rtcompile.runtime.abi.layout import COMPILED, Layout, pointer, word
 
 __all__ = ["OperatorText", "emit_library_numbers", "emit_library_text", "library_scratch_bytes"]
 

@@ -24,8 +24,8 @@ from rtcompile.codegen.features.tir import Cell, f64, i64, u64
 from rtcompile.codegen.features.tokens import find_byte
 from rtcompile.codegen.features.value_sink import ValueSink
 from rtcompile.codegen.structs import Struct
-from runtime.abi.encode_values import EncodeState, Form, Plan
-from runtime.abi.encoded import ColumnDescriptor, Split
+from rtcompile.runtime.abi.encode_values import EncodeState, Form, Plan
+from rtcompile.runtime.abi.encoded import ColumnDescriptor, Split
 
 __all__ = ["Column"]
 

@@ -10,8 +10,8 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.structs import Struct
-from runtime.abi.encoded import ColumnDescriptor, Mode, Split
-from runtime.abi.layout import Field
+from rtcompile.runtime.abi.encoded import ColumnDescriptor, Mode, Split
+from rtcompile.runtime.abi.layout import Field
 
 __all__ = ["EncodedColumn"]
 

@@ -39,8 +39,8 @@ from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.pointers import ANY
 from rtcompile.codegen.structs import Struct
 from rtcompile.features.plan import Feature
-from runtime.abi.extract import Cursor
-from runtime.abi.status import Tallied
+from rtcompile.runtime.abi.extract import Cursor
+from rtcompile.runtime.abi.status import Tallied
 
 __all__ = ["feature_kernel", "kernel_name"]
 

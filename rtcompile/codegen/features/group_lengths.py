@@ -22,7 +22,7 @@ from rtcompile.codegen.features.tally import Tally
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.pointers import ANY
 from rtcompile.codegen.structs import Struct
-from runtime.abi.status import Tallied
+from rtcompile.runtime.abi.status import Tallied
 
 __all__ = ["group_lengths_kernel", "group_lengths_kernel_name"]
 

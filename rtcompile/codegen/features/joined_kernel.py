@@ -25,7 +25,7 @@ from rtcompile.codegen.features.sinks import Sink
 from rtcompile.codegen.features.text_operators import emit_tokens
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.features.plan import Feature
-from runtime.abi.encoded import Mode
+from rtcompile.runtime.abi.encoded import Mode
 
 __all__ = ["emit_joined", "has_single"]
 

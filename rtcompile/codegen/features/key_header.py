@@ -5,7 +5,7 @@ Kernels alone know them.
 
 from __future__ import annotations
 
-from runtime.abi.layout import COMPILED, Layout, pointer, structs, word, words
+from rtcompile.runtime.abi.layout import COMPILED, Layout, pointer, structs, word, words
 
 __all__ = ["KeyHeader", "LevelHeader"]
 

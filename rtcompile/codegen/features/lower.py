@@ -45,10 +45,10 @@ from rtcompile.codegen.program import (
 )
 from rtcompile.features.column_specs import column_readers, column_spec
 from rtcompile.features.plan import Constant, Feature, Input
-from runtime.column_plan import plan_row
-from runtime.column_spec import ColumnSpec
-from runtime.operator_library import LibraryFunction
-from runtime.raw_values import VALUE_SEPARATOR
+from rtcompile.runtime.column_plan import plan_row
+from rtcompile.runtime.column_spec import ColumnSpec
+from rtcompile.runtime.operator_library import LibraryFunction
+from rtcompile.runtime.raw_values import VALUE_SEPARATOR
 
 __all__ = ["FeatureStage"]
 

@@ -33,8 +33,8 @@ from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import split_text
 from rtcompile.codegen.pointers import ANY, prefetch, values_at
 from rtcompile.codegen.structs import Struct
-from runtime.abi.encoded import ColumnDescriptor, Mode
-from runtime.abi.item_index import Slot
+from rtcompile.runtime.abi.encoded import ColumnDescriptor, Mode
+from rtcompile.runtime.abi.item_index import Slot
 
 __all__ = [
     "MOST_BYTES_A_VALUE",

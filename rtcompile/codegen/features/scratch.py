@@ -18,7 +18,7 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.pointers import ANY, values_at
 from rtcompile.codegen.structs import Struct
-from runtime.abi.scratch import ScratchHeader
+from rtcompile.runtime.abi.scratch import ScratchHeader
 
 __all__ = ["Scratch"]
 

@@ -21,8 +21,8 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.features.probe_table import Piece, Searched
 from rtcompile.codegen.pointers import values_at
 from rtcompile.codegen.structs import Struct
-from runtime.abi.item_index import Slot
-from runtime.abi.layout import Field
+from rtcompile.runtime.abi.item_index import Slot
+from rtcompile.runtime.abi.layout import Field
 
 __all__ = ["SHARED_LLVM", "SharedTable", "acquire", "release"]
 

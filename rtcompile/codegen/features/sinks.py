@@ -26,8 +26,8 @@ from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import ANY
 from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.table_format import TableFormat, TableReader
-from runtime.abi.extract import Cursor
-from runtime.abi.status import Code
+from rtcompile.runtime.abi.extract import Cursor
+from rtcompile.runtime.abi.status import Code
 
 __all__ = [
     "DenseSink",

@@ -23,7 +23,7 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.entry.status import number_bits, report
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.structs import Struct
-from runtime.abi.status import SHOWN_BYTES, Code, FeatureCounts, Status, Tallied
+from rtcompile.runtime.abi.status import SHOWN_BYTES, Code, FeatureCounts, Status, Tallied
 
 __all__ = ["Tally"]
 

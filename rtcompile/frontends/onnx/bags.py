@@ -8,9 +8,9 @@ from typing import Any
 
 from tvm import relax
 
-from relay_passes.embedding_bags import BagForm
 from rtcompile.frontends.bag_function import BAGS, NO_PADDING
 from rtcompile.frontends.onnx.node import Node
+from rtcompile.relay_passes.embedding_bags import BagForm
 
 __all__ = ["BAG_CONVERTERS"]
 

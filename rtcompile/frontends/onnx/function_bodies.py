@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from onnx import defs, helper
 
-from relay_passes.matching import static_int
 from rtcompile.frontends.onnx.node import Node
 from rtcompile.frontends.onnx.values import Extents, Known
+from rtcompile.relay_passes.matching import static_int
 
 __all__ = ["function_body", "has_body"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from relay_passes.checked_values import CHECK_INDEX
 from rtcompile.errors import ModelError
 from rtcompile.frontends.onnx.node import Node
 from rtcompile.frontends.onnx.values import Known
+from rtcompile.relay_passes.checked_values import CHECK_INDEX
 
 __all__ = ["INDEXING", "checked_index", "counted_from_end"]
 

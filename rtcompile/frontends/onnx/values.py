@@ -17,8 +17,8 @@ import numpy.typing as npt
 import tvm
 from tvm import relax, sym
 
-from relay_passes.matching import static_int
-from runtime.arrays import ALIGNMENT
+from rtcompile.relay_passes.matching import static_int
+from rtcompile.runtime.arrays import ALIGNMENT
 
 __all__ = ["Extents", "Known", "Value", "as_value", "extents_of", "simplified"]
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from relay_passes.epilogue import Epilogue
 from rtcompile.codegen.dense import DENSE_KERNEL, dense_configs, dense_kernel, dense_panels
 from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.depth_parts import pack_parts
@@ -18,6 +17,7 @@ from rtcompile.codegen.narrow_dense import (
     pack_narrow_weight,
 )
 from rtcompile.codegen.panels import PanelConfig, pack_columns
+from rtcompile.relay_passes.epilogue import Epilogue
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of
 from rtcompile.tuning.kernels.data import Floats, generator, normal

@@ -11,8 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from relay_passes.epilogue import Epilogue
-from relay_passes.quantize_dense import PAIR
 from rtcompile.codegen.dense_bf16 import (
     DENSE_BF16_KERNEL,
     bf16_panels,
@@ -31,6 +29,8 @@ from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM, padded_pairs
 from rtcompile.codegen.panels import Panel, PanelConfig, pack_columns, panel_configs
 from rtcompile.codegen.quantize_rows import padded_depth
+from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.quantize_dense import PAIR
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of
 from rtcompile.tuning.kernels.data import Floats, generator, small

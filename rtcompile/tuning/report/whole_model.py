@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import runtime
+from rtcompile import runtime
 from rtcompile.conductor import build
 from rtcompile.options import BuildOptions
 from rtcompile.scratch_folder import scratch_folder

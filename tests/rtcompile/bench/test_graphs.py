@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from models.zoo.catalog import ZOOS, Zoo
 from rtcompile.bench import graphs
 from rtcompile.bench.latency import Latency
 from rtcompile.bench.peers import PEERS
 from rtcompile.bench.tables import latency_table, summary
 from rtcompile.cli import main
+from rtcompile.models.zoo.catalog import ZOOS, Zoo
 from tests.onnx_models import TABLE_ROWS, two_input_model
 
 

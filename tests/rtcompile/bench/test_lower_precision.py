@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.workloads.catalog import WORKLOADS
-from models.workloads.scale import SMALL
 from rtcompile.bench.latency import measure
 from rtcompile.bench.lower_precision import write_requests
 from rtcompile.bench.peers import Peers
 from rtcompile.bench.subjects import subjects
 from rtcompile.bench.workloads import prepare
+from rtcompile.models.workloads.catalog import WORKLOADS
+from rtcompile.models.workloads.scale import SMALL
 from rtcompile.targets import resolve_target, runs_here
 
 needs_bf16 = pytest.mark.skipif(

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-import runtime
-from models.workloads.scale import SMALL
+from rtcompile import runtime
 from rtcompile.bench import ablation, profile, threads
 from rtcompile.bench.ablation import PARTS, ablate
 from rtcompile.bench.profile import profile_subject
@@ -24,6 +23,7 @@ from rtcompile.bench.tuned import compare_tuned
 from rtcompile.bench.uncached_items import without_item_cache
 from rtcompile.cli import main
 from rtcompile.errors import DataError, VerificationError
+from rtcompile.models.workloads.scale import SMALL
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.logs import append

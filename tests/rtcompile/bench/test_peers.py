@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from models.workloads.scale import SMALL
 from rtcompile.bench.latency import measure
 from rtcompile.bench.peers import PEERS, Peers, in_turn
 from rtcompile.bench.tables import latency_table
 from rtcompile.bench.timing import side_by_side
 from rtcompile.bench.workloads import Prepared, prepare
+from rtcompile.models.workloads.scale import SMALL
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from rtcompile.features import compile_features
 from rtcompile.features.hashing import HASHES
 from rtcompile.features.reference import extract
-from runtime.columns import Column
+from rtcompile.runtime.columns import Column
 from tests.conformance.cases import FOLDER
 
 NESTED = "ca^ba:1,bb:2|cb^ba:3"

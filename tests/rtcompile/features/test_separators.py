@@ -13,7 +13,7 @@ from rtcompile.errors import ConfigError
 from rtcompile.features import compile_features
 from rtcompile.features.config import load_config
 from rtcompile.features.reference import extract
-from runtime.columns import Column
+from rtcompile.runtime.columns import Column
 
 SEPARATORS = ("|", ";", "||", "<>", "\N{IDEOGRAPHIC COMMA}", "a b c d e f g h ")
 COMPILED = ("|", "<>", "\N{IDEOGRAPHIC COMMA}")

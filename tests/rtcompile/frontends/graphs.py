@@ -14,7 +14,7 @@ import onnxruntime
 from onnx import numpy_helper
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.options import BuildOptions
 
 __all__ = ["agrees", "graph", "run"]

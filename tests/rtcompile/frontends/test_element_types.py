@@ -11,8 +11,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 import rtcompile
-import runtime
-from rtcompile import BuildOptions
+from rtcompile import BuildOptions, runtime
 from rtcompile.errors import UnsupportedError
 from tests.rtcompile.frontends.graphs import graph
 

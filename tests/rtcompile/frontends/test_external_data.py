@@ -9,12 +9,12 @@ import onnx
 import pytest
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.errors import ModelError
 from rtcompile.frontends.onnx.read_model import read_model
 from rtcompile.frontends.onnx.tensors import array_of, byte_count
 from rtcompile.options import BuildOptions
-from runtime.ranker import load_target
+from rtcompile.runtime.ranker import load_target
 from tests.rtcompile.frontends.graphs import Array, graph, run
 
 _RNG = np.random.default_rng(0)

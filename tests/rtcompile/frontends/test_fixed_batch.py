@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.errors import UnsupportedError, VerificationError
 from rtcompile.frontends import onnx_import
 from rtcompile.options import BuildOptions

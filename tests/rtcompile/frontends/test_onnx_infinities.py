@@ -10,8 +10,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-import runtime
-from rtcompile import BuildOptions, build
+from rtcompile import BuildOptions, build, runtime
 
 _INF = np.inf
 

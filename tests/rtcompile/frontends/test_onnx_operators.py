@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.errors import ModelError, UnsupportedError
 from rtcompile.verification.float64 import run_in_float64
 from tests.rtcompile.frontends.graphs import agrees, graph

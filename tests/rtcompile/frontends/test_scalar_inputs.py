@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.errors import UnsupportedError
 from tests.rtcompile.frontends.graphs import graph, run
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.written_sequences import without_written_sequences
 from tests.onnx_models import save, two_input_model

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.cli import main
 from rtcompile.conductor import BuildResult
 from rtcompile.errors import BudgetError, ConfigError, UnsupportedError

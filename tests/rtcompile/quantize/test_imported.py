@@ -14,13 +14,13 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper
 
 import rtcompile
-import runtime
-from relay_passes.quantize_dense import quantize_weight
+from rtcompile import runtime
 from rtcompile.cli import main
 from rtcompile.conductor import BuildResult
 from rtcompile.errors import ConfigError, VerificationError
 from rtcompile.frontends.quantized.weights import ByteRange, QuantizedWeight
 from rtcompile.quantize import imported
+from rtcompile.relay_passes.quantize_dense import quantize_weight
 from rtcompile.targets import resolve_target, runs_here
 from rtcompile.tuning.tune import TuneOptions, model_tasks
 from tests.onnx_models import save

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.verification.reference import open_reference
 from tests.quantized_models import network_rows, small_network, static
 

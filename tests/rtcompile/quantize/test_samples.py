@@ -167,7 +167,7 @@ def test_bad_requests_are_named(
 
 
 def test_a_row_that_the_artifact_refuses_is_a_data_error(plan: FeaturePlan) -> None:
-    import runtime
+    from rtcompile import runtime
 
     class Refusing(Recorder):
         def rank(self, user: Any, ids: list[str], context: Any) -> dict[str, Any]:

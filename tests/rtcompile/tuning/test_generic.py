@@ -6,9 +6,9 @@ import pytest
 import tvm
 from tvm import relax
 
-from relay_passes.pipeline import simplify, to_kernels
-from relay_passes.report import Report
 from rtcompile.codegen.generic import GENERIC_KERNEL, function_text, generic_configs, text_function
+from rtcompile.relay_passes.pipeline import simplify, to_kernels
+from rtcompile.relay_passes.report import Report
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.local_runner import LocalRunner

@@ -15,8 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from onnx import TensorProto, helper
 
-import runtime
-from rtcompile import BuildOptions, build
+from rtcompile import BuildOptions, build, runtime
 from rtcompile.cli import main
 from rtcompile.codegen.tile_rows import TILE_SIZES
 from rtcompile.errors import TuningError

@@ -15,15 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rtcompile
-import runtime
-import runtime.machine
+import rtcompile.runtime.machine
+from rtcompile import runtime
 from rtcompile.artifact import write_artifact
 from rtcompile.cli import main
 from rtcompile.errors import DataError, VerificationError
+from rtcompile.runtime.artifact import VERIFICATION, read_artifact, read_section
 from rtcompile.targets import TARGETS, runs_here
 from rtcompile.verification.recorded import Answer, Case, pack_cases, unpack_cases
 from rtcompile.verification.replay_recorded import TargetCheck
-from runtime.artifact import VERIFICATION, read_artifact, read_section
 from tests.onnx_models import two_input_model
 from tests.ranking_model import small_ranking_model
 

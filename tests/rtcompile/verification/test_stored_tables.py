@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.codegen.pack_table import pack_table, unpack_table
 from rtcompile.codegen.table_format import DTYPES, TableFormat
 from rtcompile.errors import EmbeddingsError, VerificationError

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import rtcompile
-import runtime
+from rtcompile import runtime
 from rtcompile.cli import main
 from rtcompile.errors import ConfigError, DataError
 from rtcompile.verification.replay_rows import RowsCheck
