@@ -13,8 +13,8 @@ from typing import Any
 
 from tvm import relax
 
+from rtcompile.relay_passes.analysis.value_ranges import ValueRanges, dtype_range
 from rtcompile.relay_passes.matching import call_name, dtype_of, reads
-from rtcompile.relay_passes.value_ranges import ValueRanges, dtype_range
 
 __all__ = ["INTEGERS", "IndexCasts"]
 

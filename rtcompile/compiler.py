@@ -32,12 +32,12 @@ from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
 from rtcompile.pieces import Sections
 from rtcompile.quantize.imported import ImportedLayers, imported_layers
-from rtcompile.relay_passes.binding_times import with_sides
+from rtcompile.relay_passes.analysis.binding_times import with_sides
+from rtcompile.relay_passes.kernels.precision import PrecisionPlan
+from rtcompile.relay_passes.kernels.quantize_dense import describe_layers
 from rtcompile.relay_passes.pipeline import simplify, to_kernels, to_stages
-from rtcompile.relay_passes.precision import PrecisionPlan
-from rtcompile.relay_passes.quantize_dense import describe_layers
 from rtcompile.relay_passes.report import Report
-from rtcompile.relay_passes.split_stages import StageGraph
+from rtcompile.relay_passes.stage.split_stages import StageGraph
 from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
 from rtcompile.table_dtypes import TableDtypes, table_dtypes
 from rtcompile.targets import CpuTarget

@@ -27,9 +27,9 @@ from rtcompile.codegen.origins import Origins, origins_of
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.describe import describe_columns, describe_stage
 from rtcompile.features.plan import FeaturePlan, Side
-from rtcompile.relay_passes.binding_times import BindingTime
+from rtcompile.relay_passes.analysis.binding_times import BindingTime
 from rtcompile.relay_passes.matching import bindings
-from rtcompile.relay_passes.split_stages import StageGraph, ValueSource
+from rtcompile.relay_passes.stage.split_stages import StageGraph, ValueSource
 
 __all__ = ["BINDING_TIMES", "CROSS", "ITEM_PLACES", "Stages", "lower_ranking"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from tvm import relax
 
-from rtcompile.relay_passes.checked_values import CHECKS
-from rtcompile.relay_passes.embedding_bags import EMBEDDING_BAG
+from rtcompile.relay_passes.dialect.checked_values import CHECKS
+from rtcompile.relay_passes.dialect.embedding_bags import EMBEDDING_BAG
 from rtcompile.relay_passes.matching import kernel_symbol
 from rtcompile.relay_passes.rows.layouts import FIXED, Layout, MixedError, Rows
 from rtcompile.relay_passes.rows.operands import Layouts, rows_among

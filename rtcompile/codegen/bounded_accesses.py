@@ -3,8 +3,8 @@
     A[B[i], j]   ->   A[max(min(B[i], rows - 1), 0), j]
 
 The last line of defence, for kernels that come as TIR: indices of the graph's operators are checked
-before (`relay_passes/check_indices.py`), with an error for the request, and B that was checked is
-read as it is.
+before (`relay_passes/exact/check_indices.py`), with an error for the request, and B that was
+checked is read as it is.
 """
 
 from __future__ import annotations

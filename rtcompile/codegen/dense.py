@@ -11,13 +11,13 @@ For W of 512 x 100 and AVX-512 this emits
         for each 2 of the remaining rows, then each 1: the same
     the last 4 columns: a panel of 8, its store cut to 4
 
-A stream's row for row i of x is i, i // M, i % M or 0 (`relay_passes/fuse_dense.py`). Layers of up
-to 4 columns have a kernel of their own (`narrow_dense.py`).
-Packed weights are the panels one behind the other, each [k, panel width], the last one padded with
-zeros; the bias is padded alike. Panels of one width share a loop, which keeps the code short.
-Widths, rows, the unrolling of k and which of the two outer loops is the outer one are the kernel's
-config (`panels.py`), which `rtcompile tune` searches. A deep layer takes its depth in parts, of
-which each does all panels before the next (`depth_parts.py`).
+A stream's row for row i of x is i, i // M, i % M or 0 (`relay_passes/kernels/fuse_dense.py`).
+Layers of up to 4 columns have a kernel of their own (`narrow_dense.py`). Packed weights are the
+panels one behind the other, each [k, panel width], the last one padded with zeros; the bias is
+padded alike. Panels of one width share a loop, which keeps the code short. Widths, rows, the
+unrolling of k and which of the two outer loops is the outer one are the kernel's config
+(`panels.py`), which `rtcompile tune` searches. A deep layer takes its depth in parts, of which each
+does all panels before the next (`depth_parts.py`).
 """
 
 from __future__ import annotations

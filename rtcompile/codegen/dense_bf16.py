@@ -42,7 +42,7 @@ from rtcompile.codegen.dot_bf16 import (
 from rtcompile.codegen.lanes import LANES, chunks
 from rtcompile.codegen.panels import Panel, PanelConfig, panels
 from rtcompile.errors import UnsupportedError
-from rtcompile.relay_passes.quantize_dense import PAIR
+from rtcompile.relay_passes.kernels.quantize_dense import PAIR
 from rtcompile.targets import Registers
 
 __all__ = [

@@ -46,7 +46,7 @@ from rtcompile.codegen.dot_product import DOT_PRODUCTS, DotProduct
 from rtcompile.codegen.panels import Panel, PanelConfig, panels
 from rtcompile.codegen.quantize_rows import ABOVE, bounded_byte, padded_depth, to_byte
 from rtcompile.errors import UnsupportedError
-from rtcompile.relay_passes.epilogue import Epilogue, number_bounds
+from rtcompile.relay_passes.dialect.epilogue import Epilogue, number_bounds
 from rtcompile.targets import Registers
 
 __all__ = [

@@ -15,7 +15,7 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.epilogue import Period, evaluate, kept_steps, stream_row
 from rtcompile.codegen.panels import Panel
-from rtcompile.relay_passes.epilogue import ACC, Epilogue, Step
+from rtcompile.relay_passes.dialect.epilogue import ACC, Epilogue, Step
 
 __all__ = [
     "Stream",

@@ -13,7 +13,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.relay_passes.quantize_dense import PAIR
+from rtcompile.relay_passes.kernels.quantize_dense import PAIR
 
 __all__ = [
     "BF16_LANES",

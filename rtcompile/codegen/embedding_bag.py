@@ -31,8 +31,8 @@ from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.pointers import ANY
 from rtcompile.codegen.structs import Struct
 from rtcompile.codegen.table_format import TableFormat, TableReader
-from rtcompile.relay_passes.embedding_bags import BagForm
-from rtcompile.relay_passes.exact_values import exact
+from rtcompile.relay_passes.dialect.embedding_bags import BagForm
+from rtcompile.relay_passes.exact.exact_values import exact
 from rtcompile.runtime.abi.status import Code, Status
 
 __all__ = ["BagShape", "bag_kernel"]

@@ -1,4 +1,4 @@
-"""Evaluate a dense layer's epilogue: `relay_passes/epilogue.py` says what its text means.
+"""Evaluate a dense layer's epilogue: `relay_passes/dialect/epilogue.py` says what its text means.
 
     "sigmoid acc; multiply acc s0"   on a row's accumulator of 64 columns
 
@@ -20,8 +20,8 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.vector_math import erf, exp, log, power, sigmoid, tanh
-from rtcompile.relay_passes.epilogue import ACC, Epilogue
-from rtcompile.relay_passes.exact_values import exact
+from rtcompile.relay_passes.dialect.epilogue import ACC, Epilogue
+from rtcompile.relay_passes.exact.exact_values import exact
 
 __all__ = ["KNOWN_STEPS", "Period", "Read", "evaluate", "kept_steps", "stream_row"]
 

@@ -33,8 +33,8 @@ from tvm.ir.expr import TensorLoad
 from rtcompile.codegen.bounded_accesses import with_bounded_accesses
 from rtcompile.codegen.safe_divisors import with_safe_divisors
 from rtcompile.codegen.vector_math import with_vector_math
-from rtcompile.relay_passes.exact_llvm import exact_llvm
-from rtcompile.relay_passes.exact_values import exact_values, extern_names
+from rtcompile.relay_passes.exact.exact_llvm import exact_llvm
+from rtcompile.relay_passes.exact.exact_values import exact_values, extern_names
 
 __all__ = [
     "GENERIC_KERNEL",

@@ -1,4 +1,4 @@
-"""Lower bags of a table's rows (`relay_passes/embedding_bags.py`)."""
+"""Lower bags of a table's rows (`relay_passes/dialect/embedding_bags.py`)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rtcompile.codegen.embedding_bag import BagShape, bag_kernel
 from rtcompile.codegen.program import Lookup, Pointer, Space
-from rtcompile.relay_passes.checked_values import array_digest
-from rtcompile.relay_passes.embedding_bags import EMBEDDING_BAG, BagForm
+from rtcompile.relay_passes.dialect.checked_values import array_digest
+from rtcompile.relay_passes.dialect.embedding_bags import EMBEDDING_BAG, BagForm
 from rtcompile.relay_passes.matching import constant_array, dtype_of, kernel_symbol
 
 if TYPE_CHECKING:

@@ -31,14 +31,14 @@ from rtcompile.codegen.recurrence import RecurrenceShape, pack_recurrent, recurr
 from rtcompile.codegen.recurrence import scratch_elements as recurrence_scratch
 from rtcompile.codegen.row_shape import rows_factor
 from rtcompile.codegen.softmax import softmax_kernel, softmax_name
-from rtcompile.relay_passes.gather_blocks import BLOCKS
-from rtcompile.relay_passes.lift_batch_matmuls import BATCH_MATMUL
-from rtcompile.relay_passes.lift_shared_matmuls import SHARED_MATMUL
-from rtcompile.relay_passes.lift_softmax import SOFTMAX
+from rtcompile.relay_passes.analysis.row_blocks import row_width
+from rtcompile.relay_passes.dialect.recurrence import RECURRENCE, RecurrenceForm
+from rtcompile.relay_passes.kernels.gather_blocks import BLOCKS
+from rtcompile.relay_passes.lift.lift_batch_matmuls import BATCH_MATMUL
+from rtcompile.relay_passes.lift.lift_shared_matmuls import SHARED_MATMUL
+from rtcompile.relay_passes.lift.lift_softmax import SOFTMAX
 from rtcompile.relay_passes.matching import constant_array, kernel_symbol, shape_of
-from rtcompile.relay_passes.recurrence import RECURRENCE, RecurrenceForm
-from rtcompile.relay_passes.row_blocks import row_width
-from rtcompile.relay_passes.split_stages import SPREAD
+from rtcompile.relay_passes.stage.split_stages import SPREAD
 
 if TYPE_CHECKING:
     from rtcompile.codegen.network import NetworkLowering

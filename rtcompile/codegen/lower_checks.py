@@ -1,4 +1,4 @@
-"""Lower the checks of values that data decides (`relay_passes/checked_values.py`)."""
+"""Lower the checks of values that data decides (`relay_passes/dialect/checked_values.py`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rtcompile.codegen.check_values import CheckShape, check_kernel
 from rtcompile.codegen.program import Lookup, Pointer, Space
 from rtcompile.codegen.row_shape import rows_factor
-from rtcompile.relay_passes.checked_values import (
+from rtcompile.relay_passes.dialect.checked_values import (
     CHECK_DIVISOR,
     CHECK_INDEX,
     CHECK_NUMBER,

@@ -24,11 +24,11 @@ from rtcompile.codegen.outer_dense import OUTER_DENSE_KERNEL, OuterDenseShape, o
 from rtcompile.codegen.panels import PanelConfig, pack_columns, pack_weight, panels
 from rtcompile.codegen.program import TILE, Pointer
 from rtcompile.codegen.row_shape import rows_factor
-from rtcompile.relay_passes.epilogue import Epilogue
-from rtcompile.relay_passes.fuse_dense import DENSE
-from rtcompile.relay_passes.fuse_outer_products import OUTER_DENSE, SYMMETRIC
+from rtcompile.relay_passes.dialect.epilogue import Epilogue
+from rtcompile.relay_passes.kernels.fuse_dense import DENSE
+from rtcompile.relay_passes.kernels.fuse_outer_products import OUTER_DENSE, SYMMETRIC
+from rtcompile.relay_passes.kernels.trim_sequences import most_rows
 from rtcompile.relay_passes.matching import constant_array, kernel_symbol, shape_of
-from rtcompile.relay_passes.trim_sequences import most_rows
 
 if TYPE_CHECKING:
     from rtcompile.codegen.network import NetworkLowering

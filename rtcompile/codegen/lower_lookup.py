@@ -18,8 +18,8 @@ from rtcompile.codegen.embedding_lookup import (
 )
 from rtcompile.codegen.program import Lookup, Pointer, Space
 from rtcompile.codegen.row_shape import rows_factor
-from rtcompile.relay_passes.checked_values import array_digest
-from rtcompile.relay_passes.lift_embeddings import EMBEDDING_LOOKUP
+from rtcompile.relay_passes.dialect.checked_values import array_digest
+from rtcompile.relay_passes.lift.lift_embeddings import EMBEDDING_LOOKUP
 from rtcompile.relay_passes.matching import constant_array, kernel_symbol, shape_of
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Lower the calls of `relay_passes/quantize_dense.py` and `keep_lowered.py`.
+"""Lower the calls of `relay_passes/kernels/quantize_dense.py` and `keep_low_precision.py`.
 
 rtc.quantize.FORM(x, [range])                                        a byte a value
 rtc.dense_int8.FORM.OUTPUT.STEPS(q, W, start, factor, b, [scale], [range], streams)
@@ -43,9 +43,8 @@ from rtcompile.codegen.program import Pointer
 from rtcompile.codegen.quantize_rows import QuantizeShape, quantize_kernel
 from rtcompile.codegen.row_shape import rows_factor
 from rtcompile.codegen.select_rows import select_kernel, select_name
-from rtcompile.relay_passes.epilogue import Epilogue
-from rtcompile.relay_passes.matching import constant_array, kernel_symbol, shape_of
-from rtcompile.relay_passes.quantize_dense import (
+from rtcompile.relay_passes.dialect.epilogue import Epilogue
+from rtcompile.relay_passes.kernels.quantize_dense import (
     DENSE_BF16,
     DENSE_INT8,
     OBSERVE,
@@ -53,7 +52,8 @@ from rtcompile.relay_passes.quantize_dense import (
     SELECT,
     TO_BF16,
 )
-from rtcompile.relay_passes.trim_sequences import most_rows
+from rtcompile.relay_passes.kernels.trim_sequences import most_rows
+from rtcompile.relay_passes.matching import constant_array, kernel_symbol, shape_of
 
 if TYPE_CHECKING:
     from rtcompile.codegen.network import NetworkLowering

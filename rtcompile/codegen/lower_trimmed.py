@@ -1,4 +1,4 @@
-"""Lower the calls of `relay_passes/trim_sequences.py`.
+"""Lower the calls of `relay_passes/kernels/trim_sequences.py`.
 
 rtc.positions.FORM.SYMBOL(mask)         the length of the request's sequence, before the first tile
 rtc.trim(x, l), rtc.trim.product(q, k, l)   the rows of the positions up to it
@@ -22,8 +22,8 @@ from rtcompile.codegen.trim_rows import (
     trim_product_kernel,
     trim_rows_kernel,
 )
+from rtcompile.relay_passes.kernels.trim_sequences import PAD_POSITIONS, POSITIONS, TRIM
 from rtcompile.relay_passes.matching import dtype_of, kernel_symbol, shape_of
-from rtcompile.relay_passes.trim_sequences import PAD_POSITIONS, POSITIONS, TRIM
 
 if TYPE_CHECKING:
     from rtcompile.codegen.network import NetworkLowering

@@ -26,7 +26,7 @@ from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.dense_streams import Stream, length_argument, stream_buffers
 from rtcompile.codegen.epilogue import evaluate, kept_steps
 from rtcompile.codegen.lanes import LANES, chunks
-from rtcompile.relay_passes.epilogue import ACC
+from rtcompile.relay_passes.dialect.epilogue import ACC
 
 __all__ = [
     "MOST_COLUMNS",

@@ -60,14 +60,14 @@ from rtcompile.codegen.spread_rows import RowForm, gather_rows_kernel, spread_ro
 from rtcompile.codegen.tile_rows import stage_tile_task, tile_rows
 from rtcompile.codegen.value_roots import VIEWS, Root, ValueRoots, is_observed
 from rtcompile.errors import RtcompileError, UnsupportedError
-from rtcompile.relay_passes.checked_values import CHECK_INDEX, is_lengths
+from rtcompile.relay_passes.dialect.checked_values import CHECK_INDEX, is_lengths
 from rtcompile.relay_passes.matching import (
     bindings,
     call_name,
     constant_array,
     kernel_symbol,
 )
-from rtcompile.relay_passes.split_stages import SPREAD
+from rtcompile.relay_passes.stage.split_stages import SPREAD
 from rtcompile.runtime.abi.status import Status
 from rtcompile.tuning.trials import Task
 
@@ -285,7 +285,7 @@ class NetworkLowering:
         return origins_of(expression, self._bound, self._origins)
 
     def chosen_from(self, label: str) -> str:
-        """What the TABLE of a check stands for (`relay_passes/checked_values.py`), in words."""
+        """What the TABLE of a check stands for (`checked_values.py`), in words."""
         if is_lengths(label):
             return f"the {label.replace('_', ' ')}"
         if len(label) != _DIGITS:

@@ -11,7 +11,7 @@ from tvm import relax
 from rtcompile.codegen.program import TILE, Port
 from rtcompile.codegen.row_shape import evaluate_extent
 from rtcompile.errors import UnsupportedError
-from rtcompile.relay_passes.embedding_bags import RaggedInput
+from rtcompile.relay_passes.dialect.embedding_bags import RaggedInput
 from rtcompile.relay_passes.matching import static_int
 
 __all__ = ["network_ports"]

@@ -27,7 +27,7 @@ from rtcompile.codegen.dense_shape import kernel_name
 from rtcompile.codegen.dense_streams import apply_epilogue
 from rtcompile.codegen.lanes import chunks
 from rtcompile.codegen.panels import Panel, PanelConfig, heights, panels
-from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.targets import Registers
 
 __all__ = ["OUTER_DENSE_KERNEL", "OuterDenseShape", "outer_dense_kernel"]

@@ -26,7 +26,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.lanes import LANES, chunks, fold, reduce_lanes, start_lanes
-from rtcompile.relay_passes.quantize_dense import BYTES_A_STEP, DYNAMIC_ZERO
+from rtcompile.relay_passes.kernels.quantize_dense import BYTES_A_STEP, DYNAMIC_ZERO
 
 __all__ = [
     "ABOVE",

@@ -1,7 +1,7 @@
 """A recurrent layer: the states of a tile of rows, step by step, products and gates in one kernel.
 
 The inputs' share p of all gates is one dense layer over rows x steps, made before. What is left
-follows the steps; for a GRU (`relay_passes/recurrence.py` has the formulas) this emits
+follows the steps; for a GRU (`relay_passes/dialect/recurrence.py` has the formulas) this emits
 
     state[0] = h0 or 0
     for step:
@@ -34,7 +34,7 @@ from tvm.tirx.script.builder import ir as T
 
 from rtcompile.codegen.panels import Panel
 from rtcompile.codegen.vector_math import sigmoid, tanh
-from rtcompile.relay_passes.recurrence import GATES, RecurrenceForm
+from rtcompile.relay_passes.dialect.recurrence import GATES, RecurrenceForm
 from rtcompile.targets import Registers
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Any
 from tvm import tirx
 
 from rtcompile.errors import UnsupportedError
-from rtcompile.relay_passes.trim_sequences import most_rows
+from rtcompile.relay_passes.kernels.trim_sequences import most_rows
 
 __all__ = ["evaluate_extent", "rows_factor"]
 

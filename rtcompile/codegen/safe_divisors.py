@@ -4,8 +4,8 @@
     a % B[i]   ->   a % select(B[i] == 0 or B[i] == -1, 1, B[i])
 
 The last line of defence, for kernels that come as TIR: divisors of the graph's operators are
-checked before (`relay_passes/check_divisors.py`), with an error for the request. A divisor that
-reads no buffer is a constant or an extent, and stays.
+checked before (`relay_passes/exact/check_divisors.py`), with an error for the request. A divisor
+that reads no buffer is a constant or an extent, and stays.
 """
 
 from __future__ import annotations

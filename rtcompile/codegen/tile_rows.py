@@ -23,7 +23,7 @@ from tvm import relax
 
 from rtcompile.codegen.program import TILE
 from rtcompile.codegen.row_shape import evaluate_extent
-from rtcompile.relay_passes.lift_embeddings import EMBEDDING_LOOKUP
+from rtcompile.relay_passes.lift.lift_embeddings import EMBEDDING_LOOKUP
 from rtcompile.relay_passes.matching import (
     call_name,
     constant_array,

@@ -1,4 +1,4 @@
-"""Kernels of sequences that are computed up to their end (`relay_passes/trim_sequences.py`).
+"""Kernels of sequences that are computed up to their end (`trim_sequences.py`).
 
     last_position:  length[0] = 1 + the last j that counts, of `width`; 1 where none does
     trim_product:   target[i l + j, :] = query[i, :] * key[j, :]      for j < l

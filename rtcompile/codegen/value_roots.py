@@ -12,8 +12,8 @@ from typing import Any
 
 from tvm import relax
 
+from rtcompile.relay_passes.kernels.quantize_dense import OBSERVE
 from rtcompile.relay_passes.matching import call_name, kernel_symbol, reads
-from rtcompile.relay_passes.quantize_dense import OBSERVE
 
 __all__ = ["VIEWS", "Root", "ValueRoots", "is_observed"]
 

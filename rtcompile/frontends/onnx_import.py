@@ -28,7 +28,7 @@ from rtcompile.frontends.rewrite_einsum import rewrite_einsum
 from rtcompile.frontends.row_gathers import row_gathers
 from rtcompile.frontends.settle_shapes import settle_shapes
 from rtcompile.frontends.written_sequences import without_written_sequences
-from rtcompile.relay_passes.embedding_bags import RaggedInput
+from rtcompile.relay_passes.dialect.embedding_bags import RaggedInput
 
 __all__ = ["OPSETS", "ImportedGraph", "import_onnx"]
 

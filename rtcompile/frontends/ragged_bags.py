@@ -24,7 +24,7 @@ from rtcompile.frontends.graph_edit import needed_nodes, node_name, with_nodes
 from rtcompile.frontends.recognise_bag import INTEGERS, Bag, BagLoop, recognised
 from rtcompile.frontends.settle_shapes import DOMAIN
 from rtcompile.frontends.shape_facts import reads_of
-from rtcompile.relay_passes.embedding_bags import RaggedInput
+from rtcompile.relay_passes.dialect.embedding_bags import RaggedInput
 
 __all__ = ["with_bags"]
 

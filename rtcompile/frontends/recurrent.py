@@ -1,4 +1,4 @@
-"""ONNX's GRU, LSTM and RNN as the calls of `relay_passes/recurrence.py`.
+"""ONNX's GRU, LSTM and RNN as the calls of `relay_passes/dialect/recurrence.py`.
 
 The weights must be constants and the activations the default ones (an RNN's may be Relu). Steps are
 a number; the batch comes first inside, whatever the layout. A first state of zeros is left out.
@@ -15,9 +15,9 @@ import numpy.typing as npt
 from tvm import relax
 
 from rtcompile.errors import UnsupportedError
-from rtcompile.relay_passes.checked_values import CHECK_INDEX, lengths_label
+from rtcompile.relay_passes.dialect.checked_values import CHECK_INDEX, lengths_label
+from rtcompile.relay_passes.dialect.recurrence import GATES, RecurrenceForm
 from rtcompile.relay_passes.matching import call_name, constant_array, shape_of
-from rtcompile.relay_passes.recurrence import GATES, RecurrenceForm
 
 __all__ = ["RECURRENT", "convert_recurrent"]
 

@@ -36,8 +36,8 @@ from rtcompile.quantize.samples import (
     read_arrays,
     read_requests,
 )
-from rtcompile.relay_passes.precision import LayerPrecision, PrecisionPlan
-from rtcompile.relay_passes.quantize_dense import DenseLayer
+from rtcompile.relay_passes.kernels.precision import LayerPrecision, PrecisionPlan
+from rtcompile.relay_passes.kernels.quantize_dense import DenseLayer
 from rtcompile.targets import CpuTarget
 from rtcompile.verification.draw_inputs import generate_inputs
 

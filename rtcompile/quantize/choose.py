@@ -25,8 +25,8 @@ from rtcompile.quantize.histogram import Histogram
 from rtcompile.quantize.quality import Budget, compare
 from rtcompile.quantize.ranges import choose_range
 from rtcompile.quantize.samples import Samples
-from rtcompile.relay_passes.precision import LayerPrecision, Mode, PrecisionPlan
-from rtcompile.relay_passes.quantize_dense import DenseLayer
+from rtcompile.relay_passes.kernels.precision import LayerPrecision, Mode, PrecisionPlan
+from rtcompile.relay_passes.kernels.quantize_dense import DenseLayer
 
 __all__ = ["Scores", "layer_costs", "observe_ranges", "search", "switch_plan"]
 

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.frontends.quantized.weights import ByteRange, QuantizedWeight
+from rtcompile.relay_passes.kernels.precision import FLOAT32, LayerPrecision, PrecisionPlan
+from rtcompile.relay_passes.kernels.quantize_dense import DenseLayer, dense_layers
 from rtcompile.relay_passes.matching import constant_array
-from rtcompile.relay_passes.precision import FLOAT32, LayerPrecision, PrecisionPlan
-from rtcompile.relay_passes.quantize_dense import DenseLayer, dense_layers
-from rtcompile.relay_passes.split_stages import StageGraph
+from rtcompile.relay_passes.stage.split_stages import StageGraph
 from rtcompile.targets import CpuTarget
 
 __all__ = ["ImportedLayers", "describe_imported", "imported_layers"]

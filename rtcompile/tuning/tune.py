@@ -13,7 +13,7 @@ from rtcompile.errors import TuningError, UnsupportedError
 from rtcompile.features.config import load_config
 from rtcompile.options import BuildOptions
 from rtcompile.quantize.build import levels_of
-from rtcompile.relay_passes.precision import FLOAT32, LayerPrecision, PrecisionPlan
+from rtcompile.relay_passes.kernels.precision import FLOAT32, LayerPrecision, PrecisionPlan
 from rtcompile.targets import CpuTarget, resolve_target, runs_here
 from rtcompile.tuning.chosen import Known
 from rtcompile.tuning.cost_model import CostModel

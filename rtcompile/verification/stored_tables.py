@@ -17,7 +17,7 @@ from rtcompile.binding import BoundInput
 from rtcompile.frontends.onnx.tensors import array_of
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.frontends.replace_tables import replace_tables
-from rtcompile.relay_passes.checked_values import array_digest
+from rtcompile.relay_passes.dialect.checked_values import array_digest
 
 __all__ = ["Original", "table_digests", "with_stored_tables"]
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tvm import relax, tirx
 from tvm.ir import IRModule
 
-from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.relay_passes.matching import bindings, call_name, constant_array, static_int
 from tests.relay_passes.evaluate_quantized import evaluate_quantized
 from tests.relay_passes.evaluate_trimmed import last_position, padded, trimmed

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.dialect.epilogue import Epilogue
 
 Array = npt.NDArray[Any]
 Steps = Callable[[Epilogue, Array, tuple[Array, ...]], Array]

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from tvm import relax, tirx
 from tvm.ir import IRModule
 
-from rtcompile.relay_passes.binding_times import BindingTime, with_sides
+from rtcompile.relay_passes.analysis.binding_times import BindingTime, with_sides
 from rtcompile.relay_passes.matching import bindings, call_name
 from rtcompile.relay_passes.report import PassReport
 

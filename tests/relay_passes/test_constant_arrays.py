@@ -7,8 +7,8 @@ import pytest
 from tvm import relax
 from tvm.relax import op
 
-from rtcompile.relay_passes import constant_folding
-from rtcompile.relay_passes.constant_folding import fold_constants
+from rtcompile.relay_passes.simplify import constant_folding
+from rtcompile.relay_passes.simplify.constant_folding import fold_constants
 from tests.relay_passes.evaluate import evaluate
 from tests.relay_passes.modules import Emit, calls, const, network, weight
 

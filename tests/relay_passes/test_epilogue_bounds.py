@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcompile.relay_passes.epilogue import Epilogue, number_bounds
+from rtcompile.relay_passes.dialect.epilogue import Epilogue, number_bounds
 
 NUMBERS = st.sampled_from([-2.0, -0.5, 0.0, 0.75, 3.0])
 

@@ -13,7 +13,7 @@ from rtcompile.codegen.compile_units import compile_module
 from rtcompile.codegen.dense import dense_kernel
 from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.panels import pack_columns, pack_weight, panels
-from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.targets import TARGETS, CpuTarget
 
 

@@ -24,7 +24,7 @@ from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.program import TILE
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import ToolchainError, UnsupportedError
-from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.targets import TARGETS, CpuTarget, resolve_target, runs_here
 
 # A product of whole registers, fused with its sum where the target can.

@@ -18,7 +18,7 @@ from rtcompile.models.movielens.data import synthetic
 from rtcompile.models.movielens.demo import Prepared, prepare
 from rtcompile.models.movielens.examples import item_fields
 from rtcompile.models.workloads.scale import SMALL
-from rtcompile.relay_passes.trim_sequences import MOST_POSITIONS
+from rtcompile.relay_passes.kernels.trim_sequences import MOST_POSITIONS
 from rtcompile.runtime.abi.worker_pool import Pool
 from rtcompile.targets import resolve_target, runs_here
 from tests.runtime.sharing import pool_of, share_from

@@ -10,7 +10,7 @@ from tvm import relax
 
 from rtcompile.frontends.bag_function import BAGS, NO_PADDING
 from rtcompile.frontends.onnx.node import Node
-from rtcompile.relay_passes.embedding_bags import BagForm
+from rtcompile.relay_passes.dialect.embedding_bags import BagForm
 
 __all__ = ["BAG_CONVERTERS"]
 

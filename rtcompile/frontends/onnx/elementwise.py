@@ -158,7 +158,7 @@ def _cast(node: Node) -> Any:
 
 def cast_to(node: Node, dtype: str) -> Any:
     """A tensor as another element type: floats towards zero, integers modulo, NaN and infinities
-    to booleans as true; to integers as a processor does (`relay_passes/exact_llvm.py`)."""
+    to booleans as true; to integers as a processor does (`relay_passes/exact/exact_llvm.py`)."""
     x, source = node.tensor(0), node.dtype(0)
     if dtype == source:
         return x

@@ -11,7 +11,7 @@ from tvm import relax
 from rtcompile.errors import ModelError
 from rtcompile.frontends.onnx.node import Node
 from rtcompile.frontends.onnx.values import Known
-from rtcompile.relay_passes.checked_values import CHECK_INDEX
+from rtcompile.relay_passes.dialect.checked_values import CHECK_INDEX
 
 __all__ = ["INDEXING", "checked_index", "counted_from_end"]
 

@@ -17,7 +17,7 @@ from rtcompile.codegen.narrow_dense import (
     pack_narrow_weight,
 )
 from rtcompile.codegen.panels import PanelConfig, pack_columns
-from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of
 from rtcompile.tuning.kernels.data import Floats, generator, normal

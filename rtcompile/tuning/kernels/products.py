@@ -16,7 +16,7 @@ from rtcompile.codegen.batch_matmul import (
 )
 from rtcompile.codegen.outer_dense import OUTER_DENSE_KERNEL, OuterDenseShape, outer_dense_kernel
 from rtcompile.codegen.panels import PanelConfig, pack_columns, pack_weight, panel_configs, panels
-from rtcompile.relay_passes.epilogue import Epilogue
+from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of
 from rtcompile.tuning.kernels.data import generator, normal

@@ -29,8 +29,8 @@ from rtcompile.codegen.dense_shape import DenseShape
 from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM, padded_pairs
 from rtcompile.codegen.panels import Panel, PanelConfig, pack_columns, panel_configs
 from rtcompile.codegen.quantize_rows import padded_depth
-from rtcompile.relay_passes.epilogue import Epilogue
-from rtcompile.relay_passes.quantize_dense import PAIR
+from rtcompile.relay_passes.dialect.epilogue import Epilogue
+from rtcompile.relay_passes.kernels.quantize_dense import PAIR
 from rtcompile.targets import Registers
 from rtcompile.tuning.kernels.base import Case, counts_of
 from rtcompile.tuning.kernels.data import Floats, generator, small

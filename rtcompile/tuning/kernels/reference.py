@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.relay_passes.epilogue import ACC, Epilogue
+from rtcompile.relay_passes.dialect.epilogue import ACC, Epilogue
 
 __all__ = ["apply_epilogue", "stream_shape"]
 

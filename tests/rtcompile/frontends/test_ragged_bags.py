@@ -14,7 +14,7 @@ from rtcompile import runtime
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.ragged_bags import with_bags
 from rtcompile.options import BuildOptions
-from rtcompile.relay_passes.embedding_bags import RaggedInput
+from rtcompile.relay_passes.dialect.embedding_bags import RaggedInput
 from tests.rtcompile.frontends.graphs import Array, graph
 
 _TABLE = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)

@@ -20,7 +20,7 @@ from rtcompile.conductor import BuildResult
 from rtcompile.errors import ConfigError, VerificationError
 from rtcompile.frontends.quantized.weights import ByteRange, QuantizedWeight
 from rtcompile.quantize import imported
-from rtcompile.relay_passes.quantize_dense import quantize_weight
+from rtcompile.relay_passes.kernels.quantize_dense import quantize_weight
 from rtcompile.targets import resolve_target, runs_here
 from rtcompile.tuning.tune import TuneOptions, model_tasks
 from tests.onnx_models import save

@@ -29,8 +29,8 @@ from rtcompile.codegen.observe_rows import PREFIX_BINS, Observed, observe_kernel
 from rtcompile.codegen.panels import pack_columns
 from rtcompile.codegen.quantize_rows import QuantizeShape, padded_depth, quantize_kernel
 from rtcompile.quantize.histogram import Histogram
-from rtcompile.relay_passes.epilogue import Epilogue, number_bounds
-from rtcompile.relay_passes.quantize_dense import bf16_bits, quantize_weight
+from rtcompile.relay_passes.dialect.epilogue import Epilogue, number_bounds
+from rtcompile.relay_passes.kernels.quantize_dense import bf16_bits, quantize_weight
 from rtcompile.targets import TARGETS, cpu_flags
 from tests.rtcompile.kernels import compiled
 

@@ -1,0 +1,1 @@
+"""How what is ours stands in a graph: calls that the passes and the lowering know."""

@@ -1,0 +1,1 @@
+"""Calls of kernels: what they take along, how far they go, in which precision."""

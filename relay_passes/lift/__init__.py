@@ -1,0 +1,1 @@
+"""Operators that our kernels compute, taken out of the graph's generic ones."""

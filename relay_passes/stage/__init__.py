@@ -1,0 +1,1 @@
+"""Computing early what is known early."""
