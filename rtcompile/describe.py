@@ -1,4 +1,4 @@
-"""What the manifest says of a stage. `runtime/stage.py` and `runtime/extract.py` read it."""
+"""What the manifest says of a stage. `stage.py` and `extract.py` read it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rtcompile.features.operators import (
     Values,
 )
 from rtcompile.features.plan import Constant, Feature, Input
-from rtcompile.runtime.column_spec import ColumnSpec
+from rtcompile.runtime.encoding.column_spec import ColumnSpec
 
 __all__ = ["describe_columns", "describe_port", "describe_stage"]
 

@@ -17,9 +17,9 @@ from rtcompile.runtime.errors import (
     UnknownIdError,
     UnknownItemError,
 )
-from rtcompile.runtime.log_lines import Difference
-from rtcompile.runtime.profile import KernelTime, Profile
 from rtcompile.runtime.ranker import Ranker, load
+from rtcompile.runtime.request.log_lines import Difference
+from rtcompile.runtime.stages.profile import KernelTime, Profile
 
 __all__ = [
     "ArtifactError",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rtcompile.runtime.stage import Stage
-from rtcompile.runtime.unparsed import UnparsedValues
+from rtcompile.runtime.encoding.unparsed import UnparsedValues
+from rtcompile.runtime.stages.stage import Stage
 
 __all__ = ["counters_of"]
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from rtcompile.runtime.arrays import DTYPE_NAMES
-from rtcompile.runtime.column_spec import KINDS, ColumnSpec
+from rtcompile.runtime.encoding.column_spec import KINDS, ColumnSpec
+from rtcompile.runtime.encoding.text_steps import STEPS
+from rtcompile.runtime.memory.arrays import DTYPE_NAMES
 from rtcompile.runtime.shorten import short_repr
-from rtcompile.runtime.text_steps import STEPS
 
 __all__ = ["ManifestError", "check_manifest", "check_whole"]
 

@@ -15,18 +15,23 @@ import numpy.typing as npt
 from rtcompile.runtime.abi.worker_pool import WORKER_AT, WorkerAddress
 from rtcompile.runtime.artifact import Artifact, damaged, read_artifact
 from rtcompile.runtime.columns import Column
+from rtcompile.runtime.encoding.text_steps import MissingLibraryError
 from rtcompile.runtime.errors import ArtifactError, RequestError
-from rtcompile.runtime.feature_stage import check_fields
 from rtcompile.runtime.ffi import tvm_ffi
-from rtcompile.runtime.graph_inputs import graph_inputs
-from rtcompile.runtime.items import ItemTable
-from rtcompile.runtime.log_lines import Difference, differences, row_values, to_lines
+from rtcompile.runtime.items.item_table import ItemTable
 from rtcompile.runtime.machine import check_target
-from rtcompile.runtime.profile import Profile, nanoseconds_a_tick
-from rtcompile.runtime.ranking import Ranking
-from rtcompile.runtime.stage import Port, Stage
-from rtcompile.runtime.struct_memory import allocate
-from rtcompile.runtime.text_steps import MissingLibraryError
+from rtcompile.runtime.memory.struct_memory import allocate
+from rtcompile.runtime.request.log_lines import (
+    Difference,
+    differences,
+    row_values,
+    to_lines,
+)
+from rtcompile.runtime.request.ranking import Ranking
+from rtcompile.runtime.stages.feature_stage import check_fields
+from rtcompile.runtime.stages.graph_inputs import graph_inputs
+from rtcompile.runtime.stages.profile import Profile, nanoseconds_a_tick
+from rtcompile.runtime.stages.stage import Port, Stage
 
 __all__ = ["Ranker", "load", "load_target"]
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from rtcompile import runtime
-from rtcompile.runtime.column_store import ColumnStore
-from rtcompile.runtime.input_table import address
-from rtcompile.runtime.item_index import ItemPlaces
-from rtcompile.runtime.items import ItemTable, Snapshot
+from rtcompile.runtime.encoding.column_store import ColumnStore
+from rtcompile.runtime.items.item_index import ItemPlaces
+from rtcompile.runtime.items.item_table import ItemTable, Snapshot
+from rtcompile.runtime.memory.input_table import address
 
 __all__ = ["without_item_cache"]
 

@@ -14,8 +14,8 @@ from rtcompile.features.operators import (
     Values,
 )
 from rtcompile.features.plan import Constant, Feature, FeaturePlan, Input, Side
-from rtcompile.runtime.column_spec import ColumnSpec
-from rtcompile.runtime.operator_library import LibraryFunction
+from rtcompile.runtime.encoding.column_spec import ColumnSpec
+from rtcompile.runtime.encoding.operator_library import LibraryFunction
 
 __all__ = ["column_readers", "column_spec", "side_readers"]
 

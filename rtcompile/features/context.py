@@ -16,7 +16,7 @@ from rtcompile.features.plan import (
     Sequence as PlanSequence,
 )
 from rtcompile.features.schema import FeatureSchema
-from rtcompile.runtime.text_steps import MissingLibraryError
+from rtcompile.runtime.encoding.text_steps import MissingLibraryError
 
 __all__ = ["Context", "Inputs"]
 

@@ -15,8 +15,8 @@ from rtcompile.features.operators import CallLibrary
 from rtcompile.features.plan import Feature
 from rtcompile.features.read_file import read_bytes
 from rtcompile.features.schema import CustomSchema
-from rtcompile.runtime.operator_library import LibraryFunction, address_of
-from rtcompile.runtime.text_steps import Asset
+from rtcompile.runtime.encoding.operator_library import LibraryFunction, address_of
+from rtcompile.runtime.encoding.text_steps import Asset
 
 __all__ = ["RESULT_BYTES", "call_numbers", "call_text", "library_operator"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtcompile.features.expression import Expression
-from rtcompile.runtime.operator_library import LibraryFunction
+from rtcompile.runtime.encoding.operator_library import LibraryFunction
 
 __all__ = [
     "COMBINERS",

@@ -13,7 +13,7 @@ from enum import Enum
 
 from rtcompile.features.expression import Expression
 from rtcompile.features.operators import CallLibrary, Operator, Values
-from rtcompile.runtime.text_steps import Asset, TextStep, Tokenize
+from rtcompile.runtime.encoding.text_steps import Asset, TextStep, Tokenize
 
 __all__ = [
     "ITEM_KEY",

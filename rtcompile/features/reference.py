@@ -19,8 +19,8 @@ from rtcompile.features.reference_cells import Cells, element_cells
 from rtcompile.features.reference_operators import finished_numbers, weighted_ids
 from rtcompile.features.values import Raw
 from rtcompile.runtime.columns import Column
-from rtcompile.runtime.plain_values import plain
-from rtcompile.runtime.raw_values import listed
+from rtcompile.runtime.encoding.plain_values import plain
+from rtcompile.runtime.encoding.raw_values import listed
 
 __all__ = ["extract", "extract_feature"]
 

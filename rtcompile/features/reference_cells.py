@@ -8,8 +8,8 @@ from rtcompile.features.column_specs import column_readers
 from rtcompile.features.operators import Expr, Operator
 from rtcompile.features.plan import Feature, Input
 from rtcompile.features.values import Raw, elements
-from rtcompile.runtime.column_spec import processing
-from rtcompile.runtime.raw_values import cut
+from rtcompile.runtime.encoding.column_spec import processing
+from rtcompile.runtime.encoding.raw_values import cut
 
 __all__ = ["Cells", "element_cells", "spreads"]
 

@@ -49,8 +49,8 @@ from rtcompile.features.values import (
     unread_entries,
     weighted_tokens,
 )
-from rtcompile.runtime.plain_values import plain
-from rtcompile.runtime.raw_values import listed
+from rtcompile.runtime.encoding.plain_values import plain
+from rtcompile.runtime.encoding.raw_values import listed
 
 __all__ = ["count_feature", "counts"]
 

@@ -50,8 +50,8 @@ from rtcompile.features.values import (
     tokens,
     weighted_tokens,
 )
-from rtcompile.runtime.column_spec import processing
-from rtcompile.runtime.raw_values import cut
+from rtcompile.runtime.encoding.column_spec import processing
+from rtcompile.runtime.encoding.raw_values import cut
 
 __all__ = [
     "finished_numbers",

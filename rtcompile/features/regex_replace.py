@@ -15,7 +15,7 @@ from rtcompile.features.custom_operator import operator_inputs, text_parameters
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature, Input
 from rtcompile.features.schema import CustomSchema
-from rtcompile.runtime.text_steps import ReplaceRegex, prepare
+from rtcompile.runtime.encoding.text_steps import ReplaceRegex, prepare
 
 __all__ = ["regex_replace"]
 

@@ -19,7 +19,12 @@ from rtcompile.features.context import Context
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature, Input
 from rtcompile.features.schema import RegexReplaceSchema
-from rtcompile.runtime.text_steps import ReplaceRegex, SplitValues, TextStep, prepare
+from rtcompile.runtime.encoding.text_steps import (
+    ReplaceRegex,
+    SplitValues,
+    TextStep,
+    prepare,
+)
 
 __all__ = ["regex_replace_feature"]
 

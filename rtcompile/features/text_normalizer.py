@@ -18,7 +18,7 @@ from rtcompile.features.operators import Values
 from rtcompile.features.plan import Constant, Feature, Input
 from rtcompile.features.read_file import read_bytes
 from rtcompile.features.schema import TextNormalizerSchema
-from rtcompile.runtime.text_steps import NormalizeText, prepare
+from rtcompile.runtime.encoding.text_steps import NormalizeText, prepare
 
 __all__ = ["PARAMETER_BITS", "text_normalizer"]
 

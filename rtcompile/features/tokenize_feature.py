@@ -16,7 +16,12 @@ from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature, Input, Sequence
 from rtcompile.features.read_file import read_bytes
 from rtcompile.features.schema import TokenizeSchema
-from rtcompile.runtime.text_steps import Asset, Tokenize, prepare, tokenizer_size
+from rtcompile.runtime.encoding.text_steps import (
+    Asset,
+    Tokenize,
+    prepare,
+    tokenizer_size,
+)
 
 __all__ = ["tokenize_feature"]
 

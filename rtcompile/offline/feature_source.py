@@ -12,8 +12,8 @@ from rtcompile import runtime
 from rtcompile.counts_summary import Counters
 from rtcompile.errors import DataError
 from rtcompile.features.extractor import FeatureExtractor, compile_features
-from rtcompile.runtime.arrow_values import table_column
 from rtcompile.runtime.columns import Column
+from rtcompile.runtime.encoding.arrow_values import table_column
 
 __all__ = ["FeatureSource", "Refusal", "extract_named", "feature_source"]
 

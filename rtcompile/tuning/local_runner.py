@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from rtcompile.errors import RtcompileError
 from rtcompile.runtime import InferenceError
-from rtcompile.runtime.arrays import aligned_empty
+from rtcompile.runtime.memory.arrays import aligned_empty
 from rtcompile.scratch_folder import scratch_folder
 from rtcompile.tuning.candidate_build import (
     Pair,

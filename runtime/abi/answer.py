@@ -2,7 +2,7 @@
 
     answer(user, items, context)    # None where the request's outcome says what is in the way
 
-`rtcompile/codegen/entry/answer.py` emits it, `runtime/answer.py` says what arrays it makes.
+`rtcompile/codegen/entry/answer.py` emits it, `runtime/request/answer.py` says what arrays it makes.
 """
 
 from __future__ import annotations

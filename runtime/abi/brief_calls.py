@@ -1,4 +1,4 @@
-"""Calls of which functions are brief, by their rows: `runtime/brief_calls.py` finds out."""
+"""Calls of which functions are brief, by their rows: `runtime/process/brief_calls.py` finds out."""
 
 from __future__ import annotations
 

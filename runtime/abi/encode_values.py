@@ -4,7 +4,7 @@
 
 It reads a request's values as `marshal` writes them, and writes what `encoded.py` describes; of
 each column one Plan says how. What it cannot take, it leaves to the runtime.
-`rtcompile/codegen/entry/encode_values.py` emits it, `runtime/encode_values.py` calls it.
+`rtcompile/codegen/entry/encode_values.py` emits it, `runtime/encoding/encode_values.py` calls it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ A value of a text column that came as one string is still to be split by the ker
 one that came in a list is taken as it is. What is rare is brought into that form while encoding:
 separators of several bytes, prefixes, weights, and columns that mix strings with lists.
 
-`rtcompile/codegen/features/encoded.py` emits the reading, `runtime/encoded.py` reads them too.
+`rtcompile/codegen/features/encoded.py` emits the reading, `runtime/encoding/encoded.py` reads them
+too.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 `ids` is the address of a list or tuple, or 0 where the bytes of one stand in the buffer already.
 `list` is the address of an IdList, `index` that of an Index.
-`rtcompile/codegen/entry/item_index.py` emits it, `runtime/item_index.py` calls it.
+`rtcompile/codegen/entry/item_index.py` emits it, `runtime/items/item_index.py` calls it.
 """
 
 from __future__ import annotations

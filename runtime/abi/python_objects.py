@@ -1,7 +1,7 @@
 """What compiled code needs to read and make Python's objects: addresses, and how objects lie.
 
-`runtime/python_objects.py` fills `PythonApi` and tries that objects lie as these structs say;
-`rtcompile/codegen/entry/python_objects.py` calls the functions.
+`runtime/process/python_objects.py` fills `PythonApi` and tries that objects lie as these structs
+say; `rtcompile/codegen/entry/python_objects.py` calls the functions.
 """
 
 from __future__ import annotations

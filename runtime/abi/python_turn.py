@@ -1,4 +1,4 @@
-"""Whose turn it is to run Python: `runtime/python_turn.py` says what for."""
+"""Whose turn it is to run Python: `runtime/process/python_turn.py` says what for."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 It takes memory that no request uses, answers in it, and gives it back. What it cannot answer it
 hands over to `Ranking.rank`, which makes memory and room, and tells what is wrong.
-`rtcompile/codegen/entry/rank.py` emits it, `runtime/rank.py` makes a function of Python of it.
+`rtcompile/codegen/entry/rank.py` emits it, `runtime/request/rank.py` makes a function of Python of
+it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The head of the memory that feature kernels join texts in, keep numbers in, and build tables in.
 
-`rtcompile/codegen/features/scratch.py` emits its use, `runtime/scratch.py` allocates it.
+`rtcompile/codegen/features/scratch.py` emits its use, `runtime/memory/scratch.py` allocates it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ own do all of a request, and give what `Ranker.rank` does:
     rank(user, items, ...)          # `rank.py`
     answer(user, items, context)    # `answer.py`
 
-`rtcompile/codegen/entry/serve.py` emits it, `runtime/serve.py` calls it.
+`rtcompile/codegen/entry/serve.py` emits it, `runtime/request/serve.py` calls it.
 """
 
 from __future__ import annotations

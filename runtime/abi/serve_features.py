@@ -1,7 +1,7 @@
 """The features of a request in `serve`: what a stage of them is told.
 
-`rtcompile/codegen/entry/serve_features.py` emits its part of `serve`, `runtime/serve_features.py`
-fills the structs.
+`rtcompile/codegen/entry/serve_features.py` emits its part of `serve`,
+`runtime/stages/serve_features.py` fills the structs.
 """
 
 from __future__ import annotations

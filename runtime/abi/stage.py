@@ -3,7 +3,7 @@
     STAGE(begin, end, constants, workspace, status, inputs..., outputs...)
 
 It computes the rows [begin, end). A network takes a table of its inputs in the place of these, and
-one of its outputs. `rtcompile/codegen/entry/stage.py` emits it, `runtime/stage.py` calls it;
+one of its outputs. `rtcompile/codegen/entry/stage.py` emits it, `runtime/stages/stage.py` calls it;
 `status.py` has the status.
 """
 

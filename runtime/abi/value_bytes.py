@@ -2,7 +2,7 @@
 
     write(object, buffer)
 
-`rtcompile/codegen/entry/value_bytes.py` emits it, `runtime/value_bytes.py` calls it.
+`rtcompile/codegen/entry/value_bytes.py` emits it, `runtime/encoding/value_bytes.py` calls it.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ Worth it are requests of as many rows, by the bits of their count, as those of w
 more than half took longer than LIMIT alone.
 
 `rtcompile/codegen/entry/worker_pool.py` emits what a worker runs: it sleeps, works on the job, and
-so on until it is to stop. `runtime/worker_pool.py` starts it. Words that change while others are
-read lie in cache lines of their own.
+so on until it is to stop. `runtime/process/worker_pool.py` starts it. Words that change while
+others are read lie in cache lines of their own.
 """
 
 from __future__ import annotations

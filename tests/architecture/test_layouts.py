@@ -24,7 +24,7 @@ from rtcompile.runtime.abi.layout import (
     word,
 )
 from rtcompile.runtime.abi.layout import words as words_field
-from rtcompile.runtime.encode_block import Place
+from rtcompile.runtime.encoding.encode_block import Place
 from tests.architecture.struct_words import counted_words, numbered_layouts, stores_by_field
 
 _ROOT = Path(__file__).parents[2]

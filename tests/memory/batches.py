@@ -21,9 +21,9 @@ from rtcompile.describe import describe_columns
 from rtcompile.features.config import load_config
 from rtcompile.runtime.abi.encoded import ColumnDescriptor
 from rtcompile.runtime.abi.status import Status, tally_words
-from rtcompile.runtime.arrays import aligned_empty
-from rtcompile.runtime.encoded import Encoded
-from rtcompile.runtime.extract import ColumnStage
+from rtcompile.runtime.encoding.encoded import Encoded
+from rtcompile.runtime.memory.arrays import aligned_empty
+from rtcompile.runtime.stages.extract import ColumnStage
 from rtcompile.targets import resolve_target
 from tests.rtcompile.features.test_extractor import CONFIG
 from tests.rtcompile.features.test_operators import FEATURES

@@ -21,8 +21,8 @@ from rtcompile.codegen.internal import as_internal, call_internal, symbol_of
 from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.tensor_main import tensor_main
 from rtcompile.errors import ToolchainError
-from rtcompile.runtime.arrays import aligned_empty
 from rtcompile.runtime.artifact import read_artifact
+from rtcompile.runtime.memory.arrays import aligned_empty
 from rtcompile.targets import resolve_target
 from tests.onnx_models import two_input_model
 from tests.ranking_model import small_ranking_model

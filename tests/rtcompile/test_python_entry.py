@@ -19,9 +19,9 @@ from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.module import _unit
 from rtcompile.codegen.pointers import values_at
 from rtcompile.runtime.abi.rank import ADDRESSES, Addresses
-from rtcompile.runtime.arrays import aligned_empty
-from rtcompile.runtime.input_table import address
-from rtcompile.runtime.python_entry import python_function
+from rtcompile.runtime.memory.arrays import aligned_empty
+from rtcompile.runtime.memory.input_table import address
+from rtcompile.runtime.process.python_entry import python_function
 from rtcompile.targets import resolve_target
 from tests.emulation.forced import why_not
 

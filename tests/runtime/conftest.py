@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rtcompile.runtime.ranking import Ranking
+from rtcompile.runtime.request.ranking import Ranking
 from tests.runtime.served_models import Artifacts
 
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from rtcompile.runtime.abi.encode_values import ENCODE
 from rtcompile.runtime.abi.encoded import ColumnDescriptor, Mode
 from rtcompile.runtime.abi.value_bytes import WRITE
-from rtcompile.runtime.column_spec import ColumnSpec
-from rtcompile.runtime.encode import Encoder
-from rtcompile.runtime.encode_values import CompiledEncoder
-from rtcompile.runtime.encoded import Encoded
+from rtcompile.runtime.encoding.column_spec import ColumnSpec
+from rtcompile.runtime.encoding.encode import Encoder
+from rtcompile.runtime.encoding.encode_values import CompiledEncoder
+from rtcompile.runtime.encoding.encoded import Encoded
+from rtcompile.runtime.encoding.value_bytes import ValueWriter
 from rtcompile.runtime.errors import RequestError
-from rtcompile.runtime.value_bytes import ValueWriter
 from tests.runtime.functions import value_functions
 
 _KINDS = (
@@ -57,7 +57,7 @@ _VALUE = (
 def tight_memory() -> Iterator[None]:
     """No more memory than the values need, so that what is written behind a part shows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rtcompile.runtime.encode_values.SMALLEST", 1)
+        patch.setattr("rtcompile.runtime.encoding.encode_values.SMALLEST", 1)
         yield
 
 
@@ -302,7 +302,7 @@ def test_threads_do_not_share_memory(module: Any) -> None:
 def test_another_format_of_marshal_is_not_read(
     module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rtcompile.runtime.encode_values.FORMAT_IS_KNOWN", False)
+    monkeypatch.setattr("rtcompile.runtime.encoding.encode_values.FORMAT_IS_KNOWN", False)
     columns = [ColumnSpec("a", "text", b";"), ColumnSpec("n", "number", b";")]
     compiled, encoder = both(module, columns)
     fields = {"a": "x", "n": 1.0}

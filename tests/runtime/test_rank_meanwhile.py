@@ -17,7 +17,7 @@ import pytest
 
 from rtcompile import runtime
 from rtcompile.runtime.abi.rank import Current
-from rtcompile.runtime.ranking import Ranking
+from rtcompile.runtime.request.ranking import Ranking
 from tests.ranking_model import items
 from tests.runtime.served_models import (
     IDS,

@@ -15,7 +15,7 @@ from onnx import helper
 
 import rtcompile
 from rtcompile import runtime
-from rtcompile.runtime.ranking import Ranking
+from rtcompile.runtime.request.ranking import Ranking
 from tests.ranking_model import DIMENSION, FLOAT, USER, small_ranking_model
 from tests.runtime.served_models import Artifacts, by_stages, load_case, user_of
 

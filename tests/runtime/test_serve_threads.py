@@ -14,7 +14,7 @@ import pytest
 
 from rtcompile import runtime
 from rtcompile.runtime.abi.brief_calls import BriefRows
-from rtcompile.runtime.brief_calls import BriefCalls
+from rtcompile.runtime.process.brief_calls import BriefCalls
 from tests.ranking_model import items
 from tests.runtime.served_models import (
     COUNT,

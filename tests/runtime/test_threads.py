@@ -251,7 +251,7 @@ def test_threads_that_cannot_be_started(artifact: Path, monkeypatch: pytest.Monk
         left[0] -= 1
         return int(libc.pthread_create(*given)) if left[0] > 0 else 11
 
-    monkeypatch.setattr("rtcompile.runtime.worker_pool._C", _Without(libc, create))
+    monkeypatch.setattr("rtcompile.runtime.process.worker_pool._C", _Without(libc, create))
     with pytest.raises(runtime.RequestError, match="threads=4: a thread could not be started"):
         runtime.load(artifact, threads=4)
     gc.collect()

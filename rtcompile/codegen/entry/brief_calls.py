@@ -1,4 +1,4 @@
-"""Which calls are brief, by what `runtime/brief_calls.py` has found out."""
+"""Which calls are brief, by what `runtime/process/brief_calls.py` has found out."""
 
 from __future__ import annotations
 

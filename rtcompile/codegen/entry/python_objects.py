@@ -1,4 +1,4 @@
-"""Calls of functions of Python's, whose addresses `runtime/python_objects.py` has.
+"""Calls of functions of Python's, whose addresses `runtime/process/python_objects.py` has.
 
 The functions are LLVM text as those of `wrapping.py`: TVM cannot call what is known by its address.
 """

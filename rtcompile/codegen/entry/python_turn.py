@@ -17,8 +17,8 @@ and where the call itself takes Python's lock
         ...
         waiting -= 1; word |= 1                     # has_lock
 
-`runtime/python_turn.py` says what for. The functions are LLVM text as those of `wrapping.py`: TVM
-has no atomic operations of a CPU.
+`runtime/process/python_turn.py` says what for. The functions are LLVM text as those of
+`wrapping.py`: TVM has no atomic operations of a CPU.
 """
 
 from __future__ import annotations

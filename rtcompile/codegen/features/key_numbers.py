@@ -35,7 +35,7 @@ from rtcompile.codegen.pointers import ANY, values_at
 from rtcompile.codegen.structs import Struct
 from rtcompile.features.operators import Lookup, Match
 from rtcompile.features.plan import Feature
-from rtcompile.runtime.raw_values import VALUE_SEPARATOR
+from rtcompile.runtime.encoding.raw_values import VALUE_SEPARATOR
 
 __all__ = [
     "KeyLevel",

@@ -1,7 +1,7 @@
 """Lower features to kernel calls of a stage: one call a feature, straight into its output.
 
-The stage's inputs are the encoded columns' descriptors (`runtime/encode.py`) and scratch memory;
-its outputs are added one by one.
+The stage's inputs are the encoded columns' descriptors (`runtime/encoding/encode.py`) and scratch
+memory; its outputs are added one by one.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ from rtcompile.codegen.program import (
 )
 from rtcompile.features.column_specs import column_readers, column_spec
 from rtcompile.features.plan import Constant, Feature, Input
-from rtcompile.runtime.column_plan import plan_row
-from rtcompile.runtime.column_spec import ColumnSpec
-from rtcompile.runtime.operator_library import LibraryFunction
-from rtcompile.runtime.raw_values import VALUE_SEPARATOR
+from rtcompile.runtime.encoding.column_plan import plan_row
+from rtcompile.runtime.encoding.column_spec import ColumnSpec
+from rtcompile.runtime.encoding.operator_library import LibraryFunction
+from rtcompile.runtime.encoding.raw_values import VALUE_SEPARATOR
 
 __all__ = ["FeatureStage"]
 

@@ -11,7 +11,7 @@ from tvm.tirx.script.builder import ir as T
 from rtcompile.codegen.features.inputs import InputView
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import Separator, each_token, find_byte
-from rtcompile.runtime.raw_values import VALUE_SEPARATOR
+from rtcompile.runtime.encoding.raw_values import VALUE_SEPARATOR
 
 __all__ = ["INNER_PARTS", "OUTER_PARTS", "PAIRS", "Piece", "each_pair", "partition"]
 

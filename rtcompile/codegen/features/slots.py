@@ -29,8 +29,8 @@ from rtcompile.features.plan import (
 )
 from rtcompile.features.reference_buckets import bucketize
 from rtcompile.features.reference_numbers import default_numbers
-from rtcompile.runtime.operator_library import LibraryFunction
-from rtcompile.runtime.raw_values import VALUE_SEPARATOR
+from rtcompile.runtime.encoding.operator_library import LibraryFunction
+from rtcompile.runtime.encoding.raw_values import VALUE_SEPARATOR
 
 __all__ = ["Slots", "collect_slots", "shape_key"]
 

@@ -25,7 +25,7 @@ from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.runtime.raw_values import VALUE_SEPARATOR
+from rtcompile.runtime.encoding.raw_values import VALUE_SEPARATOR
 
 __all__ = ["Separator", "TokenCursor", "each_token", "find_byte", "separator_of", "split_text"]
 

@@ -13,7 +13,7 @@ from tvm import relax
 
 from rtcompile.errors import UnsupportedError
 from rtcompile.frontends.onnx.values import Extents, Known, Value, as_value, extents_of
-from rtcompile.runtime.arrays import DTYPE_NAMES
+from rtcompile.runtime.memory.arrays import DTYPE_NAMES
 
 __all__ = ["NoConverterError", "Node", "NodeError", "element_type", "is_computable"]
 

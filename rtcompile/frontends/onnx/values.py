@@ -18,7 +18,7 @@ import tvm
 from tvm import relax, sym
 
 from rtcompile.relay_passes.matching import static_int
-from rtcompile.runtime.arrays import ALIGNMENT
+from rtcompile.runtime.memory.arrays import ALIGNMENT
 
 __all__ = ["Extents", "Known", "Value", "as_value", "extents_of", "simplified"]
 

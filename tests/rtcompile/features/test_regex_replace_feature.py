@@ -12,7 +12,7 @@ from rtcompile.features import compile_features
 from rtcompile.features.config import load_config
 from rtcompile.features.reference import extract
 from rtcompile.runtime.columns import Column
-from rtcompile.runtime.text_steps import ReplaceRegex, prepare
+from rtcompile.runtime.encoding.text_steps import ReplaceRegex, prepare
 from tests.conformance.cases import FOLDER
 
 pytest.importorskip("re2")

@@ -12,9 +12,14 @@ from rtcompile.errors import ConfigError
 from rtcompile.features import compile_features
 from rtcompile.features.config import load_config
 from rtcompile.features.reference import extract
-from rtcompile.runtime import text_steps
-from rtcompile.runtime.column_spec import ColumnSpec, read_specs
-from rtcompile.runtime.text_steps import MissingLibraryError, NormalizeText, ReplaceRegex, prepare
+from rtcompile.runtime.encoding import text_steps
+from rtcompile.runtime.encoding.column_spec import ColumnSpec, read_specs
+from rtcompile.runtime.encoding.text_steps import (
+    MissingLibraryError,
+    NormalizeText,
+    ReplaceRegex,
+    prepare,
+)
 from tests.conformance.cases import FOLDER
 
 BPE = {"vocab_file": "data/test/tokenizer.json"}

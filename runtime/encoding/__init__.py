@@ -1,0 +1,1 @@
+"""From Python values, numpy arrays and Arrow columns to encoded columns."""

@@ -1,0 +1,1 @@
+"""Memory that compiled code is handed."""

@@ -1,0 +1,1 @@
+"""A request: its memory, its routes, its answer."""

@@ -1,0 +1,1 @@
+"""Stages of a module: what runs them, and what they give."""
