@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rtcompile.output_file import write_atomically
-from rtcompile.pieces import Pieces, Sections
+from rtcompile.files.output_file import write_atomically
+from rtcompile.files.pieces import Pieces, Sections
 from rtcompile.runtime.artifact import HEADER, MAGIC, PAGE, SCHEMA_VERSION, VERIFICATION
 
 __all__ = ["write_artifact", "write_variants"]

@@ -23,7 +23,7 @@ __all__ = ["main"]
 def main() -> None:
     """Build until there are no more jobs."""
     from rtcompile.conductor import build_here
-    from rtcompile.scratch_folder import sigterm_unwinds
+    from rtcompile.files.scratch_folder import sigterm_unwinds
 
     jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no answer

@@ -12,8 +12,8 @@ import click
 
 from rtcompile.cli_group import CommandGroup, told
 from rtcompile.counts_summary import Counters
+from rtcompile.files.output_file import is_stream
 from rtcompile.options import CALIBRATION_METHODS, PRECISIONS, BuildOptions
-from rtcompile.output_file import is_stream
 from rtcompile.tuning.commands import logs_commands, tune_command
 from rtcompile.verification.command import verify_command
 

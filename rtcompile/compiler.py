@@ -27,10 +27,10 @@ from rtcompile.describe import describe_stage
 from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
 from rtcompile.errors import UnsupportedError
 from rtcompile.features.plan import FeaturePlan, Side
+from rtcompile.files.pieces import Sections
 from rtcompile.frontends.id_inputs import id_columns
 from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
-from rtcompile.pieces import Sections
 from rtcompile.quantize.imported import ImportedLayers, imported_layers
 from rtcompile.relay_passes.analysis.binding_times import with_sides
 from rtcompile.relay_passes.kernels.precision import PrecisionPlan

@@ -27,7 +27,8 @@ from rtcompile.errors import (
 from rtcompile.features.config import load_config
 from rtcompile.features.operators import CallLibrary
 from rtcompile.features.plan import FeaturePlan
-from rtcompile.input_files import InputFile, recorded
+from rtcompile.files.input_files import InputFile, recorded
+from rtcompile.files.scratch_folder import sigterm_unwinds
 from rtcompile.options import BuildOptions
 from rtcompile.provenance import describe_provenance, note_files
 from rtcompile.quantize.build import Quantization, build_quantized, has_a_budget, levels_of
@@ -35,7 +36,6 @@ from rtcompile.quantize.imported import describe_imported
 from rtcompile.relay_passes.report import Report
 from rtcompile.runtime.errors import InferenceError
 from rtcompile.safe_graph import is_safe
-from rtcompile.scratch_folder import sigterm_unwinds
 from rtcompile.table_dtypes import table_dtypes
 from rtcompile.targets import CpuTarget, resolve_targets, runs_here
 from rtcompile.tuning.logs import Logs, packaged_logs, read_logs

@@ -12,10 +12,10 @@ from rtcompile.bench.peers import Peers
 from rtcompile.bench.tables import latency_table
 from rtcompile.console import console, output
 from rtcompile.errors import NetworkError
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.models.movielens.data import Interactions, load, synthetic
 from rtcompile.models.movielens.demo import NAMES, Comparison, Prepared, compare, prepare
 from rtcompile.models.workloads.design import Request
-from rtcompile.scratch_folder import scratch_folder
 
 __all__ = ["ROWS", "bench_models", "load_data", "run_demo"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from rtcompile import runtime
 from rtcompile.artifact import write_artifact
-from rtcompile.pieces import Sections
-from rtcompile.scratch_folder import scratch_folder
+from rtcompile.files.pieces import Sections
+from rtcompile.files.scratch_folder import scratch_folder
 
 __all__ = ["loaded"]
 

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from rtcompile.embeddings import table_files
-from rtcompile.input_files import FEATURES, MODEL, InputFile, note_input
+from rtcompile.files.input_files import (
+    FEATURES,
+    MODEL,
+    InputFile,
+    note_input,
+)
 from rtcompile.options import BuildOptions
 from rtcompile.tuning.logs import log_files, packaged_logs
 

@@ -16,8 +16,8 @@ from typing import Any
 from rtcompile import runtime
 from rtcompile.counts_summary import Counters
 from rtcompile.errors import DataError
-from rtcompile.input_lines import numbered_lines, parse_object
-from rtcompile.output_file import STANDARD, open_output
+from rtcompile.files.input_lines import numbered_lines, parse_object
+from rtcompile.files.output_file import STANDARD, open_output
 from rtcompile.runtime.items.read_items import read_json_lines
 from rtcompile.runtime.shorten import short_repr
 

@@ -25,10 +25,10 @@ from rtcompile.bench.workloads import bench_workload
 from rtcompile.console import console, output
 from rtcompile.demo import ROWS, bench_models, load_data
 from rtcompile.errors import DataError, UnsupportedError
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.models.movielens.demo import prepare
 from rtcompile.models.workloads.catalog import WORKLOADS
 from rtcompile.options import BuildOptions
-from rtcompile.scratch_folder import scratch_folder
 
 __all__ = ["run_bench"]
 

@@ -21,9 +21,9 @@ from rtcompile.codegen.module import compile_stages
 from rtcompile.codegen.program import KernelCall, Pointer, Port, Space, StageProgram
 from rtcompile.codegen.table_format import DTYPES
 from rtcompile.describe import describe_stage
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.runtime.memory.arrays import aligned_empty
 from rtcompile.runtime.stages.stage import Stage
-from rtcompile.scratch_folder import scratch_folder
 from rtcompile.table_dtypes import TableDtypes
 from rtcompile.targets import resolve_target
 

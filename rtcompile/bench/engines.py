@@ -9,7 +9,7 @@ from typing import Any
 import onnxruntime
 
 from rtcompile.errors import UnsupportedError
-from rtcompile.scratch_folder import scratch_folder
+from rtcompile.files.scratch_folder import scratch_folder
 
 __all__ = ["PACKAGES", "onnxruntime_int8_session", "onnxruntime_session", "openvino_request"]
 

@@ -29,9 +29,9 @@ from rtcompile.features.config import load_config
 from rtcompile.features.graph_inputs import pool
 from rtcompile.features.plan import FeaturePlan
 from rtcompile.features.reference import extract
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.runtime.memory.arrays import aligned_empty
 from rtcompile.runtime.stages.extract import ColumnStage
-from rtcompile.scratch_folder import scratch_folder
 from rtcompile.targets import resolve_target
 
 __all__ = ["FeatureTiming", "StageTiming", "time_features", "time_stage"]

@@ -20,8 +20,8 @@ from rtcompile.bench.threads import measure_threads
 from rtcompile.bench.tuned import compare_tuned
 from rtcompile.console import console, output
 from rtcompile.errors import DataError
-from rtcompile.output_file import write_atomically
-from rtcompile.scratch_folder import scratch_folder
+from rtcompile.files.output_file import write_atomically
+from rtcompile.files.scratch_folder import scratch_folder
 
 __all__ = ["run_mode", "write_figures"]
 

@@ -13,10 +13,10 @@ from rtcompile.bench.latency import Latency, measure
 from rtcompile.bench.lower_precision import CALIBRATION_ROWS, lower_precision, write_requests
 from rtcompile.bench.peers import Peers
 from rtcompile.bench.usual_stack import UsualStack
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.models.workloads.catalog import WORKLOADS
 from rtcompile.models.workloads.design import Design, write
 from rtcompile.models.workloads.scale import FULL, Scale
-from rtcompile.scratch_folder import scratch_folder
 
 __all__ = ["Prepared", "bench_workload", "prepare"]
 

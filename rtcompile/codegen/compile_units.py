@@ -18,7 +18,7 @@ import tvm_ffi
 
 from rtcompile.codegen.tir_pipeline import PIPELINE
 from rtcompile.errors import ToolchainError
-from rtcompile.scratch_folder import scratch_folder
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.targets import CpuTarget
 
 __all__ = ["compile_module", "compile_units"]

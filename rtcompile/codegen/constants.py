@@ -16,7 +16,7 @@ from rtcompile.codegen.pack_table import pack_table, unpack_table
 from rtcompile.codegen.program import Pointer, Space, align
 from rtcompile.codegen.table_format import TableFormat
 from rtcompile.errors import EmbeddingsError
-from rtcompile.pieces import Pieces
+from rtcompile.files.pieces import Pieces
 from rtcompile.runtime.artifact import PAGE
 from rtcompile.table_dtypes import TableDtypes
 

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 
 from rtcompile.errors import ToolchainError
-from rtcompile.scratch_folder import scratch_folder
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.targets import CpuTarget
 
 __all__ = ["find_linker", "link"]

@@ -18,6 +18,7 @@ from rtcompile.describe import describe_columns
 from rtcompile.errors import DataError
 from rtcompile.features.config import load_config
 from rtcompile.features.plan import FeaturePlan
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.runtime.columns import Column
 from rtcompile.runtime.counters import counters_of
 from rtcompile.runtime.encoding.arrow_values import arrow_table, table_column
@@ -25,7 +26,6 @@ from rtcompile.runtime.encoding.unparsed import UnparsedValues
 from rtcompile.runtime.errors import RequestError
 from rtcompile.runtime.memory.arrays import aligned_empty
 from rtcompile.runtime.stages.extract import ColumnStage
-from rtcompile.scratch_folder import scratch_folder
 from rtcompile.targets import resolve_target
 
 __all__ = ["FeatureExtractor", "compile_features"]

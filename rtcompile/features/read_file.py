@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from rtcompile.input_files import note_bytes
+from rtcompile.files.input_files import note_bytes
 
 __all__ = ["MOST_BYTES", "NAMED", "read_bytes", "read_text"]
 

@@ -21,8 +21,8 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from rtcompile.errors import DataError
-from rtcompile.input_lines import numbered_lines, parse_object
-from rtcompile.output_file import STANDARD, is_stream
+from rtcompile.files.input_lines import numbered_lines, parse_object
+from rtcompile.files.output_file import STANDARD, is_stream
 
 __all__ = ["FORMATS", "Chunk", "columns_of", "input_format", "read_chunks", "total_work"]
 

@@ -25,12 +25,12 @@ from typing import Any
 
 from rtcompile.counts_summary import Counters, added, since
 from rtcompile.errors import RtcompileError
+from rtcompile.files.output_file import is_stream, open_output
 from rtcompile.offline.arrow_columns import to_table
 from rtcompile.offline.chunks import Chunk, columns_of, input_format, read_chunks, total_work
 from rtcompile.offline.feature_source import FeatureSource, extract_named, feature_source
 from rtcompile.offline.feature_writers import TableWriter, output_format
 from rtcompile.offline.parts import Parts
-from rtcompile.output_file import is_stream, open_output
 from rtcompile.runtime.columns import Column
 
 __all__ = ["CHUNK_ROWS", "extract_file", "processors"]

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 
 from rtcompile.counts_summary import Counters
 from rtcompile.errors import OutputError
+from rtcompile.files.output_file import write_atomically
 from rtcompile.offline.feature_writers import TableWriter, table_bytes, tables_of
-from rtcompile.output_file import write_atomically
 
 __all__ = ["Parts"]
 

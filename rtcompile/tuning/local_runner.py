@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.errors import RtcompileError
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.runtime import InferenceError
 from rtcompile.runtime.memory.arrays import aligned_empty
-from rtcompile.scratch_folder import scratch_folder
 from rtcompile.tuning.candidate_build import (
     Pair,
     Prepare,

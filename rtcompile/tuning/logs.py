@@ -19,7 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from rtcompile.errors import TuningError
-from rtcompile.output_file import write_atomically
+from rtcompile.files.output_file import write_atomically
 from rtcompile.targets import TARGETS
 from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.records import Record

@@ -11,7 +11,7 @@ from pathlib import Path
 from rtcompile.bench.subjects import is_subject, subjects
 from rtcompile.console import console
 from rtcompile.errors import DataError
-from rtcompile.scratch_folder import scratch_folder
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.tuning.tune import TuneOptions
 
 __all__ = ["named_model"]

@@ -14,7 +14,7 @@ from typing import Protocol
 from rtcompile.artifact import write_variants
 from rtcompile.codegen.tile_rows import STAGE_TILE_KERNEL
 from rtcompile.compiler import Compiler
-from rtcompile.scratch_folder import scratch_folder
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.targets import CpuTarget
 from rtcompile.tuning.chosen import Known
 from rtcompile.tuning.kernels import KERNELS

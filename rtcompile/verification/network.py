@@ -14,9 +14,9 @@ from typing import Any
 from rtcompile import runtime
 from rtcompile.codegen.program import TILE
 from rtcompile.errors import VerificationError
+from rtcompile.files.pieces import Sections
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.loaded import loaded
-from rtcompile.pieces import Sections
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import ROW_COUNTS, Batch, InputPlan, ordinary
 from rtcompile.verification.guarded_values import Guarded, guarded_requests

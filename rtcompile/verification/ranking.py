@@ -15,8 +15,8 @@ import numpy.typing as npt
 from rtcompile import runtime
 from rtcompile.errors import VerificationError
 from rtcompile.features.plan import ITEM_KEY, Feature, FeaturePlan, Side
+from rtcompile.files.pieces import Sections
 from rtcompile.loaded import loaded
-from rtcompile.pieces import Sections
 from rtcompile.runtime.columns import Column
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import Batch

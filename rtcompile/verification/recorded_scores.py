@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.errors import DataError
-from rtcompile.input_lines import numbered_lines, parse_object
+from rtcompile.files.input_lines import numbered_lines, parse_object
 
 __all__ = ["ScoredRows", "read_scored_rows"]
 

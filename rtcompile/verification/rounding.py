@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.errors import VerificationError
+from rtcompile.files.pieces import Sections
 from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.loaded import loaded
-from rtcompile.pieces import Sections
 from rtcompile.verification.differences import TOLERANCE, ScoreDifference, differences
 from rtcompile.verification.draw_inputs import ROW_COUNTS, generate_inputs
 from rtcompile.verification.reference import open_session

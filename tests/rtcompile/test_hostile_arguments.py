@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from rtcompile.cli import main
 from rtcompile.cli_group import exit_codes
 from rtcompile.errors import DataError
-from rtcompile.input_lines import LONGEST_LINE, numbered_lines
+from rtcompile.files.input_lines import LONGEST_LINE, numbered_lines
 
 _BAD_INPUTS = {
     "missing": None,

@@ -19,8 +19,13 @@ import rtcompile
 from rtcompile.cli import main
 from rtcompile.errors import ConfigError
 from rtcompile.features.config import load_config
+from rtcompile.files.input_files import (
+    InputFile,
+    note_bytes,
+    note_input,
+    recorded,
+)
 from rtcompile.frontends.onnx.read_model import read_model
-from rtcompile.input_files import InputFile, note_bytes, note_input, recorded
 from rtcompile.options import BuildOptions
 from rtcompile.provenance import describe_provenance, note_files
 from rtcompile.runtime.artifact import read_artifact

@@ -13,9 +13,9 @@ from google.protobuf.message import DecodeError
 from onnx.external_data_helper import uses_external_data
 
 from rtcompile.errors import ModelError, UnsupportedError
+from rtcompile.files.input_files import MODEL, note_bytes, note_input
 from rtcompile.frontends.onnx.file_kinds import looks_like
 from rtcompile.frontends.onnx.tensors import external_files, read_external_data
-from rtcompile.input_files import MODEL, note_bytes, note_input
 
 __all__ = ["OPSETS", "UNREADABLE", "read_model", "standard_opset"]
 

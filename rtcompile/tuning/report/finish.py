@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rtcompile.console import console
 from rtcompile.errors import OutputError, RtcompileError
-from rtcompile.output_file import write_atomically
+from rtcompile.files.output_file import write_atomically
 from rtcompile.targets import runs_here
 from rtcompile.tuning.report.collect import Collector
 from rtcompile.tuning.report.comparison import said

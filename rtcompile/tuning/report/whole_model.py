@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rtcompile import runtime
 from rtcompile.conductor import build
+from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.options import BuildOptions
-from rtcompile.scratch_folder import scratch_folder
 from rtcompile.tuning.report.history import EndToEnd
 from rtcompile.tuning.requests import Requests, time_in_turns
 from rtcompile.tuning.trials import Outcome

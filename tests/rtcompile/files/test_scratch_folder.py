@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rtcompile.scratch_folder import remove_stale_folders, scratch_folder, sigterm_unwinds
+from rtcompile.files.scratch_folder import remove_stale_folders, scratch_folder, sigterm_unwinds
 
 _BUILDS = """
 import time

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rtcompile.errors import DataError
-from rtcompile.output_file import STANDARD
+from rtcompile.files.output_file import STANDARD
 from rtcompile.runtime.shorten import short_repr
 
 __all__ = ["LONGEST_LINE", "numbered_lines", "parse_object"]

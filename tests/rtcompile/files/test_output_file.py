@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from rtcompile.errors import OutputError
-from rtcompile.output_file import STANDARD, is_stream, open_output, write_atomically
+from rtcompile.files.output_file import (
+    STANDARD,
+    is_stream,
+    open_output,
+    write_atomically,
+)
 
 
 def _write(path: Path, data: bytes = b"new") -> None:

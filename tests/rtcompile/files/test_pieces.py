@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtcompile.pieces import Pieces
+from rtcompile.files.pieces import Pieces
 
 _CUTS = st.lists(st.integers(0, 12), max_size=4)
 

@@ -1,0 +1,1 @@
+"""Files that builds and commands read and write."""
