@@ -24,7 +24,7 @@ from rtcompile.errors import (
     TuningError,
     UnsupportedError,
 )
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from rtcompile.features.operators import CallLibrary
 from rtcompile.features.plan import FeaturePlan
 from rtcompile.files.input_files import InputFile, recorded

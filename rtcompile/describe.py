@@ -13,7 +13,6 @@ from rtcompile.codegen.features.format_number import NUMBER_BYTES
 from rtcompile.codegen.features.probe_table import MOST_BYTES_A_VALUE, TABLE_KINDS
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.features.column_specs import column_readers, column_spec
-from rtcompile.features.library_operator import RESULT_BYTES
 from rtcompile.features.operators import (
     CallLibrary,
     Combine,
@@ -26,6 +25,7 @@ from rtcompile.features.operators import (
     Values,
 )
 from rtcompile.features.plan import Constant, Feature, Input
+from rtcompile.features.types.library_operator import RESULT_BYTES
 from rtcompile.runtime.encoding.column_spec import ColumnSpec
 
 __all__ = ["describe_columns", "describe_port", "describe_stage"]

@@ -15,8 +15,8 @@ from markdown_table import table
 from pydantic import AliasChoices, BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from rtcompile.features.config import SUPPORTED_TYPES
-from rtcompile.features.schema import FeatureSchema, SequenceSchema
+from rtcompile.features.config.parse_config import SUPPORTED_TYPES
+from rtcompile.features.conversion.schema import FeatureSchema, SequenceSchema
 
 __all__ = ["feature_page"]
 

@@ -11,7 +11,7 @@ import onnx
 from rtcompile.binding import BoundInput, bind
 from rtcompile.codegen.program import Port
 from rtcompile.embeddings import graph_tables, load_tables
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 
 __all__ = ["BoundModel", "bind_model"]
 

@@ -25,10 +25,10 @@ from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.module import compile_stages
 from rtcompile.codegen.program import Port, StageProgram
 from rtcompile.describe import describe_columns
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from rtcompile.features.graph_inputs import pool
 from rtcompile.features.plan import FeaturePlan
-from rtcompile.features.reference import extract
+from rtcompile.features.reference.reference_features import extract
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.runtime.memory.arrays import aligned_empty
 from rtcompile.runtime.stages.extract import ColumnStage

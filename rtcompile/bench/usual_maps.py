@@ -14,8 +14,8 @@ import numpy as np
 from rtcompile.features.numbers import parse_float, parse_int
 from rtcompile.features.operators import Lookup, Match
 from rtcompile.features.plan import Feature, Input, NumBuckets, Side
-from rtcompile.features.reference_buckets import bucketize
-from rtcompile.features.reference_numbers import finish
+from rtcompile.features.reference.reference_buckets import bucketize
+from rtcompile.features.reference.reference_numbers import finish
 from rtcompile.features.values import key_values, to_bytes
 from rtcompile.runtime.columns import Column
 

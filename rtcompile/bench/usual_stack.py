@@ -22,8 +22,8 @@ from rtcompile.binding import BoundInput, Form
 from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature, Input, Side
-from rtcompile.features.reference import extract_feature
-from rtcompile.features.reference_buckets import bucketize
+from rtcompile.features.reference.reference_buckets import bucketize
+from rtcompile.features.reference.reference_features import extract_feature
 from rtcompile.features.values import elements, to_bytes
 from rtcompile.runtime.columns import Column
 

@@ -16,7 +16,7 @@ from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.module import compile_stages
 from rtcompile.describe import describe_columns
 from rtcompile.errors import DataError
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from rtcompile.features.plan import FeaturePlan
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.runtime.columns import Column

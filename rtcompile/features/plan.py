@@ -1,8 +1,8 @@
 """The typed feature plan: what a validated feature config means.
 
-The parser (`config.py`) turns a config into a `FeaturePlan`; the plain-Python reference
-(`reference.py`), the kernels (`codegen/`) and the binding to graph inputs read nothing else.
-Every class is frozen: a plan is a value, and its digest keys artifacts.
+The parser (`parse_config.py`) turns a config into a `FeaturePlan`; the plain-Python reference
+(`reference_features.py`), the kernels (`codegen/`) and the binding to graph inputs read nothing
+else. Every class is frozen: a plan is a value, and its digest keys artifacts.
 """
 
 from __future__ import annotations

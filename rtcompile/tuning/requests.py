@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from rtcompile import runtime
 from rtcompile.bench.graphs import onnx_graph
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.plan import ITEM_KEY, FeaturePlan, Side
 from rtcompile.tuning.trials import Outcome

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rtcompile.compiler import Compiler
 from rtcompile.errors import TuningError, UnsupportedError
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from rtcompile.options import BuildOptions
 from rtcompile.quantize.build import levels_of
 from rtcompile.relay_passes.kernels.precision import FLOAT32, LayerPrecision, PrecisionPlan

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rtcompile.features.graph_inputs import graph_inputs
 from rtcompile.features.plan import Feature, FeaturePlan, Side
-from rtcompile.features.reference import extract_feature
+from rtcompile.features.reference.reference_features import extract_feature
 from rtcompile.runtime.columns import Column
 from rtcompile.verification.judge import open_judge
 from rtcompile.verification.requests import Columns, Request

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from rtcompile.features import FeatureExtractor
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.plan import Side
-from rtcompile.features.reference import extract
+from rtcompile.features.reference.reference_features import extract
 from tests.conformance.cases import FOLDER
 
 ROWS = 70  # more than one tile

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rtcompile.features.config import load_config
-from rtcompile.features.reference import extract
+from rtcompile.features.config.parse_config import load_config
+from rtcompile.features.reference.reference_features import extract
 from tests.conformance.cases import FOLDER, Case, load_cases
 
 

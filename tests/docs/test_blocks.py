@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from tests.docs.blocks import ROOT, RUN, SHOWN, Block, Page, blocks_of, pages
 from tests.docs.workshop import make_workshop
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pytest
 
 from rtcompile.cli import main
-from rtcompile.features.config import SUPPORTED_TYPES
+from rtcompile.features.config.parse_config import SUPPORTED_TYPES
 from tests.docs.blocks import ROOT
 
 _FOLDERS = "rtcompile|relay_passes|runtime|models|tests|tuning_logs|findings|docs"

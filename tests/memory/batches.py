@@ -18,7 +18,7 @@ from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.module import compile_stages
 from rtcompile.describe import describe_columns
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from rtcompile.runtime.abi.encoded import ColumnDescriptor
 from rtcompile.runtime.abi.status import Status, tally_words
 from rtcompile.runtime.encoding.encoded import Encoded

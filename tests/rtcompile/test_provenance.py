@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 import rtcompile
 from rtcompile.cli import main
 from rtcompile.errors import ConfigError
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from rtcompile.files.input_files import (
     InputFile,
     note_bytes,

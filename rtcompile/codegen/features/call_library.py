@@ -17,7 +17,7 @@ from rtcompile.codegen import wrapping
 from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.tir import i64
 from rtcompile.codegen.structs import Struct
-from rtcompile.features.library_operator import RESULT_BYTES
+from rtcompile.features.types.library_operator import RESULT_BYTES
 from rtcompile.runtime.abi.encoded import ColumnDescriptor
 from rtcompile.runtime.abi.layout import COMPILED, Layout, pointer, word
 

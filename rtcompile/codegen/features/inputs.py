@@ -15,7 +15,7 @@ from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tally import Tally
 from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.features.plan import Feature, Input
-from rtcompile.features.reference_cells import spreads
+from rtcompile.features.reference.reference_cells import spreads
 
 __all__ = ["InputView", "Kernel", "Views", "each_shorter", "walk_entries"]
 

@@ -27,8 +27,8 @@ from rtcompile.features.plan import (
     Input,
     Vocabulary,
 )
-from rtcompile.features.reference_buckets import bucketize
-from rtcompile.features.reference_numbers import default_numbers
+from rtcompile.features.reference.reference_buckets import bucketize
+from rtcompile.features.reference.reference_numbers import default_numbers
 from rtcompile.runtime.encoding.operator_library import LibraryFunction
 from rtcompile.runtime.encoding.raw_values import VALUE_SEPARATOR
 

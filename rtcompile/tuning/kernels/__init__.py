@@ -1,6 +1,6 @@
 """The kernels that can be tuned, by the name that their tasks have.
 
-To add one: a class as `base.py` says, and a line here; in the lowering, a task for each call
+To add one: a class as `conversion.py` says, and a line here; in the lowering, a task for each call
 (`NetworkLowering._task`) and its config from the build's choices.
 """
 

@@ -9,9 +9,9 @@ import pytest
 
 from rtcompile.bench.usual_maps import MapMemory, reads_map
 from rtcompile.bench.usual_numbers import number_column, reads_numbers
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from rtcompile.features.plan import Feature
-from rtcompile.features.reference import extract_feature
+from rtcompile.features.reference.reference_features import extract_feature
 
 _LOOKUP = {"feature_type": "lookup_feature", "map": "user:m", "key": "item:a"}
 _MATCH = {

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtcompile.errors import ConfigError
-from rtcompile.features.config import load_config
-from rtcompile.features.text_proto import parse_text_proto
+from rtcompile.features.config.parse_config import load_config
+from rtcompile.features.conversion.text_proto import parse_text_proto
 
 FOLDER = Path(__file__).parents[2] / "conformance"
 

@@ -17,8 +17,8 @@ import rtcompile.features
 from rtcompile import BuildOptions, build
 from rtcompile.errors import ConfigError, UnsupportedError
 from rtcompile.features import FeatureExtractor, compile_features
-from rtcompile.features.config import load_config
-from rtcompile.features.reference import extract
+from rtcompile.features.config.parse_config import load_config
+from rtcompile.features.reference.reference_features import extract
 from rtcompile.targets import TARGETS
 
 HEADER = Path(rtcompile.features.__file__).parent

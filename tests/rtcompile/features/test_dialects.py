@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from rtcompile.errors import ConfigError
 from rtcompile.features import compile_features
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from rtcompile.features.hashing import murmur
 from rtcompile.features.plan import HashBucket, NumBuckets, Vocabulary
-from rtcompile.features.reference import extract
+from rtcompile.features.reference.reference_features import extract
 
 SIZE = 1_000_000
 NESTED = "111^5:0.2,6:0.3|222^7:0.1,8:19|ALL^8:4"

@@ -15,8 +15,8 @@ from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.program import CallLoop
 from rtcompile.errors import DataError
 from rtcompile.features import FeatureExtractor, compile_features
-from rtcompile.features.config import load_config
-from rtcompile.features.reference import extract
+from rtcompile.features.config.parse_config import load_config
+from rtcompile.features.reference.reference_features import extract
 
 VOCABULARY = ["a", "bb", "", "ünï", "a word of more than sixteen bytes", "longlonglong" * 8]
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from rtcompile.features import FeatureExtractor, compile_features
 from rtcompile.features.operators import Expr, KvDotProduct, Values
-from rtcompile.features.overlap_feature import METHODS
 from rtcompile.features.plan import Feature
-from rtcompile.features.reference import extract
-from rtcompile.features.reference_counts import counts
+from rtcompile.features.reference.reference_counts import counts
+from rtcompile.features.reference.reference_features import extract
+from rtcompile.features.types.overlap_feature import METHODS
 
 # What all of them share takes half a minute to compile.
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 from rtcompile.features import compile_features
 from rtcompile.features.hashing import HASHES
-from rtcompile.features.reference import extract
+from rtcompile.features.reference.reference_features import extract
 from rtcompile.runtime.columns import Column
 from tests.conformance.cases import FOLDER
 

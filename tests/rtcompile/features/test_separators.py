@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rtcompile.errors import ConfigError
 from rtcompile.features import compile_features
-from rtcompile.features.config import load_config
-from rtcompile.features.reference import extract
+from rtcompile.features.config.parse_config import load_config
+from rtcompile.features.reference.reference_features import extract
 from rtcompile.runtime.columns import Column
 
 SEPARATORS = ("|", ";", "||", "<>", "\N{IDEOGRAPHIC COMMA}", "a b c d e f g h ")

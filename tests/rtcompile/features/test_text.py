@@ -10,8 +10,8 @@ import pytest
 
 from rtcompile.errors import ConfigError
 from rtcompile.features import compile_features
-from rtcompile.features.config import load_config
-from rtcompile.features.reference import extract
+from rtcompile.features.config.parse_config import load_config
+from rtcompile.features.reference.reference_features import extract
 from rtcompile.runtime.encoding import text_steps
 from rtcompile.runtime.encoding.column_spec import ColumnSpec, read_specs
 from rtcompile.runtime.encoding.text_steps import (

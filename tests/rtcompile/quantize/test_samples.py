@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from rtcompile.errors import DataError
-from rtcompile.features.config import load_config
+from rtcompile.features.config.parse_config import load_config
 from rtcompile.features.plan import FeaturePlan
 from rtcompile.quantize.samples import LEAST_ROWS, RankingSamples, read_arrays, read_requests
 

@@ -1,0 +1,1 @@
+"""Feature configs: read, checked, and turned into a plan."""

@@ -1,0 +1,1 @@
+"""What the conversion of every feature type shares."""

@@ -1,0 +1,1 @@
+"""The features in plain Python: the definition that kernels are held to."""

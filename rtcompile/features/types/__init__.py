@@ -1,0 +1,1 @@
+"""Feature types and custom operators, one a file."""
