@@ -28,8 +28,8 @@ from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
 from rtcompile.errors import UnsupportedError
 from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.files.pieces import Sections
-from rtcompile.frontends.id_inputs import id_columns
-from rtcompile.frontends.onnx_import import ImportedGraph, import_onnx
+from rtcompile.frontends.onnx.id_inputs import id_columns
+from rtcompile.frontends.onnx.import_onnx import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
 from rtcompile.quantize.imported import ImportedLayers, imported_layers
 from rtcompile.relay_passes.analysis.binding_times import with_sides

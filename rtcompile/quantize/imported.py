@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.frontends.quantized.weights import ByteRange, QuantizedWeight
+from rtcompile.frontends.onnx.quantized.weights import ByteRange, QuantizedWeight
 from rtcompile.relay_passes.kernels.precision import FLOAT32, LayerPrecision, PrecisionPlan
 from rtcompile.relay_passes.kernels.quantize_dense import DenseLayer, dense_layers
 from rtcompile.relay_passes.matching import constant_array

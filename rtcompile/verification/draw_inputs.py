@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.codegen.program import TILE
-from rtcompile.frontends.id_inputs import IdInputs, id_columns
-from rtcompile.frontends.integer_uses import IntegerUses, integer_uses
-from rtcompile.frontends.length_inputs import length_inputs
+from rtcompile.frontends.onnx.id_inputs import IdInputs, id_columns
+from rtcompile.frontends.onnx.integer_uses import IntegerUses, integer_uses
+from rtcompile.frontends.onnx.length_inputs import length_inputs
 
 __all__ = ["ROW_COUNTS", "Batch", "InputPlan", "generate_inputs", "ordinary"]
 

@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from rtcompile.frontends.length_inputs import has_lengths
+from rtcompile.frontends.onnx.length_inputs import has_lengths
 from rtcompile.frontends.onnx.tensors import array_of, byte_count, in_memory
 from rtcompile.verification.exact_deviations import EXACT_DEVIATIONS
 from rtcompile.verification.exact_log_softmax import LogSoftmax

@@ -21,8 +21,8 @@ import onnx
 from onnx import helper
 
 from rtcompile.errors import ModelError
-from rtcompile.frontends.graph_edit import needed_nodes, with_nodes
-from rtcompile.frontends.integer_uses import integer_divisors
+from rtcompile.frontends.onnx.integer_uses import integer_divisors
+from rtcompile.frontends.onnx.rewrite.graph_edit import needed_nodes, with_nodes
 from rtcompile.verification.draw_inputs import Batch, InputPlan
 from rtcompile.verification.reference import open_reference
 

@@ -30,8 +30,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.errors import ModelError, VerificationError
+from rtcompile.frontends.onnx.import_onnx import ImportedGraph
 from rtcompile.frontends.onnx.tensors import byte_count
-from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.verification.compare import differ
 from rtcompile.verification.differences import TOLERANCE
 from rtcompile.verification.draw_inputs import Batch

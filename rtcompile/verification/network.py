@@ -15,7 +15,7 @@ from rtcompile import runtime
 from rtcompile.codegen.program import TILE
 from rtcompile.errors import VerificationError
 from rtcompile.files.pieces import Sections
-from rtcompile.frontends.onnx_import import ImportedGraph
+from rtcompile.frontends.onnx.import_onnx import ImportedGraph
 from rtcompile.loaded import loaded
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import ROW_COUNTS, Batch, InputPlan, ordinary

@@ -13,8 +13,8 @@ import onnxruntime
 from onnx import numpy_helper
 
 from rtcompile.errors import ModelError
+from rtcompile.frontends.onnx.import_onnx import ImportedGraph
 from rtcompile.frontends.onnx.tensors import array_of
-from rtcompile.frontends.onnx_import import ImportedGraph
 from rtcompile.verification.exact_products import with_exact_products
 from rtcompile.verification.large_tables import without_tables
 

@@ -16,7 +16,7 @@ import onnx
 from onnx import helper
 
 from rtcompile.errors import VerificationError
-from rtcompile.frontends.onnx_import import ImportedGraph
+from rtcompile.frontends.onnx.import_onnx import ImportedGraph
 from rtcompile.verification.differences import TOLERANCE, differences
 from rtcompile.verification.draw_inputs import InputPlan
 from rtcompile.verification.reference import open_reference

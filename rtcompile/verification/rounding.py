@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rtcompile.errors import VerificationError
 from rtcompile.files.pieces import Sections
-from rtcompile.frontends.onnx_import import ImportedGraph
+from rtcompile.frontends.onnx.import_onnx import ImportedGraph
 from rtcompile.loaded import loaded
 from rtcompile.verification.differences import TOLERANCE, ScoreDifference, differences
 from rtcompile.verification.draw_inputs import ROW_COUNTS, generate_inputs

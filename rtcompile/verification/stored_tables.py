@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.binding import BoundInput
+from rtcompile.frontends.onnx.import_onnx import ImportedGraph
+from rtcompile.frontends.onnx.rewrite.replace_tables import replace_tables
 from rtcompile.frontends.onnx.tensors import array_of
-from rtcompile.frontends.onnx_import import ImportedGraph
-from rtcompile.frontends.replace_tables import replace_tables
 from rtcompile.relay_passes.dialect.checked_values import array_digest
 
 __all__ = ["Original", "table_digests", "with_stored_tables"]

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 import rtcompile
 from rtcompile import runtime
-from rtcompile.frontends.rewrite_einsum import outer_form
+from rtcompile.frontends.onnx.rewrite.rewrite_einsum import outer_form
 from tests.onnx_models import save
 
 _FLOAT = TensorProto.FLOAT

@@ -17,7 +17,7 @@ import rtcompile
 from rtcompile import runtime
 from rtcompile.cli import main
 from rtcompile.errors import BindingError, ConfigError
-from rtcompile.frontends.keep_outputs import LeftOut, keep_outputs
+from rtcompile.frontends.onnx.rewrite.keep_outputs import LeftOut, keep_outputs
 from tests.onnx_models import save
 from tests.ranking_model import FEATURES, RankingModel, ranking_model
 

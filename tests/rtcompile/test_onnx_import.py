@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 import rtcompile
 from rtcompile import runtime
 from rtcompile.errors import ModelError, UnsupportedError, VerificationError
-from rtcompile.frontends.onnx_import import import_onnx
+from rtcompile.frontends.onnx.import_onnx import import_onnx
 from rtcompile.options import BuildOptions
 from rtcompile.targets import TARGETS, runs_here
 from rtcompile.verification.reference import open_session

@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from rtcompile.errors import UnsupportedError
-from rtcompile.frontends.onnx_import import import_onnx
-from rtcompile.frontends.quantized.graph import QuantizedModel, float_graph
+from rtcompile.frontends.onnx.import_onnx import import_onnx
+from rtcompile.frontends.onnx.quantized.graph import QuantizedModel, float_graph
 from rtcompile.verification.reference import open_reference
 from tests.onnx_models import save, two_input_model
 from tests.quantized_models import static

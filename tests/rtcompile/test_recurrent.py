@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 import rtcompile
 from rtcompile import runtime
 from rtcompile.errors import UnsupportedError
-from rtcompile.frontends.onnx_import import import_onnx
+from rtcompile.frontends.onnx.import_onnx import import_onnx
 from rtcompile.options import BuildOptions
 from tests.onnx_models import save
 from tests.relay_passes.modules import calls

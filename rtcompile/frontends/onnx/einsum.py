@@ -19,7 +19,7 @@ from typing import Any
 from tvm import relax
 
 from rtcompile.frontends.onnx.einsum_equation import parsed_equation
-from rtcompile.frontends.onnx.node import Node
+from rtcompile.frontends.onnx.operators.node import Node
 
 __all__ = ["EINSUM"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tvm import relax
 
-from rtcompile.frontends.onnx.node import Node
+from rtcompile.frontends.onnx.operators.node import Node
 
 __all__ = ["EXPONENTIAL_UNITS"]
 

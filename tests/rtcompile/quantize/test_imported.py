@@ -18,7 +18,7 @@ from rtcompile import runtime
 from rtcompile.cli import main
 from rtcompile.conductor import BuildResult
 from rtcompile.errors import ConfigError, VerificationError
-from rtcompile.frontends.quantized.weights import ByteRange, QuantizedWeight
+from rtcompile.frontends.onnx.quantized.weights import ByteRange, QuantizedWeight
 from rtcompile.quantize import imported
 from rtcompile.relay_passes.kernels.quantize_dense import quantize_weight
 from rtcompile.targets import resolve_target, runs_here

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from rtcompile.compiler import Compiler
 from rtcompile.errors import VerificationError
-from rtcompile.frontends.onnx_import import import_onnx
+from rtcompile.frontends.onnx.import_onnx import import_onnx
 from rtcompile.options import BuildOptions
 from rtcompile.targets import resolve_target
 from rtcompile.verification.differences import Verification

@@ -12,7 +12,7 @@ import pytest
 import rtcompile
 from rtcompile.codegen.program import Port
 from rtcompile.errors import VerificationError
-from rtcompile.frontends import onnx_import
+from rtcompile.frontends.onnx import import_onnx as onnx_import
 from rtcompile.verification.rewritings import verify_rewritings
 from tests.rtcompile.frontends.graphs import graph
 

@@ -19,7 +19,7 @@ from rtcompile import runtime
 from rtcompile.codegen.pack_table import pack_table, unpack_table
 from rtcompile.codegen.table_format import DTYPES, TableFormat
 from rtcompile.errors import EmbeddingsError, VerificationError
-from rtcompile.frontends.replace_tables import replace_tables
+from rtcompile.frontends.onnx.rewrite.replace_tables import replace_tables
 from tests.onnx_models import save
 from tests.ranking_model import RankingModel, ranking_model
 

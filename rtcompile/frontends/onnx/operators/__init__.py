@@ -1,0 +1,1 @@
+"""Converters of ONNX's operators, one family a file, and the walk over a graph."""
