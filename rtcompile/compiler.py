@@ -41,9 +41,9 @@ from rtcompile.relay_passes.stage.split_stages import StageGraph
 from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
 from rtcompile.table_dtypes import TableDtypes, table_dtypes
 from rtcompile.targets import CpuTarget
-from rtcompile.tuning.chosen import Known, choices_of, describe_choices
-from rtcompile.tuning.logs import Logs
 from rtcompile.tuning.trials import Config, Task
+from rtcompile.tuning.tuned.known_configs import Known, choices_of, describe_choices
+from rtcompile.tuning.tuned.logs import Logs
 from rtcompile.unsupported_values import named_failures
 from rtcompile.verification.stored_tables import Original, table_digests, with_stored_tables
 

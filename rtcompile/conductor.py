@@ -38,7 +38,7 @@ from rtcompile.runtime.errors import InferenceError
 from rtcompile.safe_graph import is_safe
 from rtcompile.table_dtypes import table_dtypes
 from rtcompile.targets import CpuTarget, resolve_targets, runs_here
-from rtcompile.tuning.logs import Logs, packaged_logs, read_logs
+from rtcompile.tuning.tuned.logs import Logs, packaged_logs, read_logs
 from rtcompile.verification.differences import Verification
 from rtcompile.verification.of_build import verify_build
 

@@ -18,7 +18,7 @@ from rtcompile.files.input_files import (
     note_input,
 )
 from rtcompile.options import BuildOptions
-from rtcompile.tuning.logs import log_files, packaged_logs
+from rtcompile.tuning.tuned.logs import log_files, packaged_logs
 
 __all__ = ["describe_provenance", "note_files"]
 

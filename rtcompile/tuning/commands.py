@@ -106,8 +106,8 @@ def logs_commands() -> None:
 @click.option("--target", help="Of this target only.")
 def show_command(directory: Path | None, target: str | None) -> None:
     """Show the best config of each kernel in DIRECTORY; by default the packaged logs."""
-    from rtcompile.tuning.logs import packaged_logs
     from rtcompile.tuning.show import show_logs
+    from rtcompile.tuning.tuned.logs import packaged_logs
 
     show_logs(directory or packaged_logs(), target)
 

@@ -33,11 +33,11 @@ from rtcompile.tuning.candidate_build import (
     ignore_interrupts,
     process_pool,
 )
-from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.measurable import Measurable, differences
 from rtcompile.tuning.prepare import default_of, prepare
 from rtcompile.tuning.requests import Requests, time_requests
 from rtcompile.tuning.trials import Outcome, Trial
+from rtcompile.tuning.tuned.machine import Machine
 from rtcompile.tuning.turns import in_turns, outcome_of
 
 __all__ = ["LocalRunner", "aligned_copy"]

@@ -8,9 +8,16 @@ from pathlib import Path
 
 from rtcompile.errors import TuningError
 from rtcompile.targets import TARGETS
-from rtcompile.tuning.chosen import Known
-from rtcompile.tuning.logs import append, check_record, log_files, read_logs, rewrite, why_stale
-from rtcompile.tuning.records import Record
+from rtcompile.tuning.tuned.known_configs import Known
+from rtcompile.tuning.tuned.logs import (
+    append,
+    check_record,
+    log_files,
+    read_logs,
+    rewrite,
+    why_stale,
+)
+from rtcompile.tuning.tuned.records import Record
 
 __all__ = ["Pruned", "merge", "prune"]
 

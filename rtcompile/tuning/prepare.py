@@ -21,10 +21,10 @@ from rtcompile.codegen.link import find_linker, link
 from rtcompile.codegen.wrapping import with_wrapping
 from rtcompile.errors import TuningError
 from rtcompile.targets import resolve_target
-from rtcompile.tuning.kernels import KERNELS
-from rtcompile.tuning.kernels.base import Case, runs_of
 from rtcompile.tuning.measurable import Measurable
 from rtcompile.tuning.trials import Trial
+from rtcompile.tuning.tuned.kernels import KERNELS
+from rtcompile.tuning.tuned.kernels.base import Case, runs_of
 
 __all__ = ["default_of", "measurable", "prepare"]
 

@@ -31,7 +31,6 @@ from rtcompile.tuning.candidate_build import (
     no_default,
     process_pool,
 )
-from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.remote_session import (
     Disconnected,
     Queue,
@@ -42,6 +41,7 @@ from rtcompile.tuning.remote_session import (
 )
 from rtcompile.tuning.requests import Requests
 from rtcompile.tuning.trials import Outcome, Trial
+from rtcompile.tuning.tuned.machine import Machine
 from rtcompile.tuning.workers import Workers
 
 __all__ = ["Limits", "RemoteRunner"]

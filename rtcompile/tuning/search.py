@@ -15,13 +15,13 @@ from pathlib import Path
 
 from rtcompile.codegen.generic import GENERIC_KERNEL
 from rtcompile.targets import CpuTarget
-from rtcompile.tuning.chosen import Best, Known
 from rtcompile.tuning.cost_model import CostModel
-from rtcompile.tuning.kernels import KERNELS
-from rtcompile.tuning.kernels.base import runs_of
-from rtcompile.tuning.logs import append
-from rtcompile.tuning.records import Provenance, Record
 from rtcompile.tuning.trials import Runner, Task, Trial
+from rtcompile.tuning.tuned.kernels import KERNELS
+from rtcompile.tuning.tuned.kernels.base import runs_of
+from rtcompile.tuning.tuned.known_configs import Best, Known
+from rtcompile.tuning.tuned.logs import append
+from rtcompile.tuning.tuned.records import Provenance, Record
 
 __all__ = ["Search", "TaskState"]
 

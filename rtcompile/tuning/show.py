@@ -13,12 +13,12 @@ from rich.table import Table
 
 from rtcompile.console import console, output
 from rtcompile.targets import TARGETS
-from rtcompile.tuning.chosen import Known
-from rtcompile.tuning.logs import log_files, read_logs
-from rtcompile.tuning.records import Record
 from rtcompile.tuning.report.comparison import said
 from rtcompile.tuning.search import Search, TaskState
 from rtcompile.tuning.trials import Task
+from rtcompile.tuning.tuned.known_configs import Known
+from rtcompile.tuning.tuned.logs import log_files, read_logs
+from rtcompile.tuning.tuned.records import Record
 
 __all__ = ["Progress", "show_logs", "task_name"]
 

@@ -16,13 +16,13 @@ from rtcompile.codegen.tile_rows import STAGE_TILE_KERNEL
 from rtcompile.compiler import Compiler
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.targets import CpuTarget
-from rtcompile.tuning.chosen import Known
-from rtcompile.tuning.kernels import KERNELS
-from rtcompile.tuning.logs import append
-from rtcompile.tuning.records import Provenance, Record
 from rtcompile.tuning.report.comparison import said
 from rtcompile.tuning.requests import Requests
 from rtcompile.tuning.trials import Outcome, Task, Trial
+from rtcompile.tuning.tuned.kernels import KERNELS
+from rtcompile.tuning.tuned.known_configs import Known
+from rtcompile.tuning.tuned.logs import append
+from rtcompile.tuning.tuned.records import Provenance, Record
 
 __all__ = ["RequestRunner", "TileSearch", "is_tile"]
 

@@ -15,18 +15,18 @@ from rtcompile.options import BuildOptions
 from rtcompile.quantize.build import levels_of
 from rtcompile.relay_passes.kernels.precision import FLOAT32, LayerPrecision, PrecisionPlan
 from rtcompile.targets import CpuTarget, resolve_target, runs_here
-from rtcompile.tuning.chosen import Known
 from rtcompile.tuning.cost_model import CostModel
 from rtcompile.tuning.local_runner import LocalRunner
-from rtcompile.tuning.logs import Logs, read_logs
-from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.prepare import default_of, prepare
-from rtcompile.tuning.records import Provenance
 from rtcompile.tuning.remote_runner import RemoteRunner
 from rtcompile.tuning.requests import Requests
 from rtcompile.tuning.search import Search
 from rtcompile.tuning.tiles import TileSearch, is_tile
 from rtcompile.tuning.trials import Task
+from rtcompile.tuning.tuned.known_configs import Known
+from rtcompile.tuning.tuned.logs import Logs, read_logs
+from rtcompile.tuning.tuned.machine import Machine
+from rtcompile.tuning.tuned.records import Provenance
 
 __all__ = ["Session", "TuneOptions", "model_tasks", "session"]
 

@@ -6,8 +6,8 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 
-from rtcompile.tuning.gains import robust_spread
 from rtcompile.tuning.trials import Outcome
+from rtcompile.tuning.tuned.gains import robust_spread
 
 __all__ = ["in_turns", "outcome_of", "spread_of"]
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from rtcompile.errors import RtcompileError, TuningError
 from rtcompile.runtime import InferenceError
 from rtcompile.tuning.addresses import is_loopback, listen, parse_address
-from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.trials import Outcome
+from rtcompile.tuning.tuned.machine import Machine
 
 __all__ = ["MACHINE", "REQUESTS", "serve"]
 

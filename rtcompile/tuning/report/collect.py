@@ -10,14 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rtcompile.targets import CpuTarget
-from rtcompile.tuning.gains import MARGIN
-from rtcompile.tuning.kernels import KERNELS
-from rtcompile.tuning.kernels.base import runs_of
-from rtcompile.tuning.machine import Machine
-from rtcompile.tuning.records import Provenance, Record
 from rtcompile.tuning.report.history import EndToEnd, History
 from rtcompile.tuning.report.progress import Measured, TaskUse
 from rtcompile.tuning.trials import Task, Trial
+from rtcompile.tuning.tuned.gains import MARGIN
+from rtcompile.tuning.tuned.kernels import KERNELS
+from rtcompile.tuning.tuned.kernels.base import runs_of
+from rtcompile.tuning.tuned.machine import Machine
+from rtcompile.tuning.tuned.records import Provenance, Record
 
 __all__ = ["Collector"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rtcompile.tuning.gains import MARGIN
+from rtcompile.tuning.tuned.gains import MARGIN
 
 __all__ = ["UNSTEADY", "is_change", "loaded_note", "said"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtcompile.tuning.chosen import default_seconds
-from rtcompile.tuning.gains import Gains
 from rtcompile.tuning.trials import Outcome, Task, Trial
+from rtcompile.tuning.tuned.gains import Gains
+from rtcompile.tuning.tuned.known_configs import default_seconds
 
 __all__ = ["Measured", "Progress", "TaskUse"]
 

@@ -25,12 +25,12 @@ from rtcompile.cli import main
 from rtcompile.errors import DataError, VerificationError
 from rtcompile.models.workloads.scale import SMALL
 from rtcompile.targets import resolve_target
-from rtcompile.tuning.kernels import KERNELS
-from rtcompile.tuning.logs import append
 from rtcompile.tuning.named import named_model
-from rtcompile.tuning.records import Record
 from rtcompile.tuning.trials import Outcome, Trial
 from rtcompile.tuning.tune import TuneOptions, model_tasks
+from rtcompile.tuning.tuned.kernels import KERNELS
+from rtcompile.tuning.tuned.logs import append
+from rtcompile.tuning.tuned.records import Record
 from tests.onnx_models import two_input_model
 from tests.rtcompile.tuning.records import HERE
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 from rtcompile.targets import TARGETS
-from rtcompile.tuning.kernels import KERNELS
-from rtcompile.tuning.records import Provenance, Record
 from rtcompile.tuning.trials import Config, Outcome, Task, Trial
+from rtcompile.tuning.tuned.kernels import KERNELS
+from rtcompile.tuning.tuned.records import Provenance, Record
 
 TARGET = TARGETS["x86-64-v4"]
 HERE = Provenance("a CPU", "0123", version("apache-tvm"), "2026-01-01T00:00:00Z")

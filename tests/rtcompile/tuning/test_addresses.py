@@ -5,7 +5,7 @@ import pytest
 from rtcompile.errors import TuningError
 from rtcompile.targets import TARGETS
 from rtcompile.tuning.addresses import is_loopback, listen, parse_address
-from rtcompile.tuning.machine import Machine
+from rtcompile.tuning.tuned.machine import Machine
 from rtcompile.tuning.worker import serve
 
 

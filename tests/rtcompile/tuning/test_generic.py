@@ -10,9 +10,9 @@ from rtcompile.codegen.generic import GENERIC_KERNEL, function_text, generic_con
 from rtcompile.relay_passes.pipeline import simplify, to_kernels
 from rtcompile.relay_passes.report import Report
 from rtcompile.targets import resolve_target
-from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.local_runner import LocalRunner
 from rtcompile.tuning.trials import Task, Trial
+from rtcompile.tuning.tuned.kernels import KERNELS
 
 _REGISTERS = resolve_target("host").registers
 

@@ -12,11 +12,11 @@ from rtcompile.codegen.dense import default_dense
 from rtcompile.codegen.depth_parts import are_far
 from rtcompile.codegen.panels import panel_configs, panels
 from rtcompile.targets import TARGETS, CpuTarget, resolve_target
-from rtcompile.tuning.kernels import KERNELS
 from rtcompile.tuning.local_runner import aligned_copy
 from rtcompile.tuning.measurable import Measurable, differences
 from rtcompile.tuning.prepare import prepare
 from rtcompile.tuning.trials import Task, Trial
+from rtcompile.tuning.tuned.kernels import KERNELS
 
 _EPILOGUE = "add acc each:0; multiply s0 row:1; sigmoid s1; multiply s2 value:2; maximum s3 -0.5"
 _TILE, _ROW = {"least": 1, "most": 37}, {"least": 1, "most": 1}

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from rtcompile.cli import main
 from rtcompile.codegen.tile_rows import TILE_SIZES
 from rtcompile.targets import resolve_target
-from rtcompile.tuning.logs import read_logs
 from rtcompile.tuning.tiles import is_tile
 from rtcompile.tuning.tune import TuneOptions, session
+from rtcompile.tuning.tuned.logs import read_logs
 from tests.onnx_models import two_input_model
 from tests.rtcompile.tuning.remote import KEY, fleet
 

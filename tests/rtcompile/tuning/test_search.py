@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from rtcompile.errors import TuningError
-from rtcompile.tuning.chosen import Known, choices_of
 from rtcompile.tuning.cost_model import CostModel
-from rtcompile.tuning.logs import read_logs
-from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.report.collect import Collector
 from rtcompile.tuning.search import Search
 from rtcompile.tuning.trials import Task, Trial
+from rtcompile.tuning.tuned.known_configs import Known, choices_of
+from rtcompile.tuning.tuned.logs import read_logs
+from rtcompile.tuning.tuned.machine import Machine
 from tests.rtcompile.tuning.records import HERE, TARGET, FakeRunner, configs, dense, record
 
 _TASKS = {dense(): 2, dense(70, "maximum acc 0.0"): 1, dense(40, most=1): 1}

@@ -20,12 +20,12 @@ from rtcompile.cli import main
 from rtcompile.codegen.tile_rows import TILE_SIZES
 from rtcompile.errors import TuningError
 from rtcompile.targets import resolve_target
-from rtcompile.tuning.kernels import KERNELS
-from rtcompile.tuning.logs import append, read_logs
-from rtcompile.tuning.records import Provenance, Record
 from rtcompile.tuning.tiles import is_tile
 from rtcompile.tuning.trials import Outcome, Task, Trial
 from rtcompile.tuning.tune import TuneOptions, model_tasks
+from rtcompile.tuning.tuned.kernels import KERNELS
+from rtcompile.tuning.tuned.logs import append, read_logs
+from rtcompile.tuning.tuned.records import Provenance, Record
 from tests.onnx_models import save, two_input_model
 from tests.rtcompile.tuning.records import HERE
 

@@ -18,10 +18,10 @@ from rtcompile.codegen.outer_dense import OUTER_DENSE_KERNEL, OuterDenseShape, o
 from rtcompile.codegen.panels import PanelConfig, pack_columns, pack_weight, panel_configs, panels
 from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.targets import Registers
-from rtcompile.tuning.kernels.base import Case, counts_of
-from rtcompile.tuning.kernels.data import generator, normal
-from rtcompile.tuning.kernels.reference import apply_epilogue
 from rtcompile.tuning.trials import Config, Task
+from rtcompile.tuning.tuned.kernels.base import Case, counts_of
+from rtcompile.tuning.tuned.kernels.data import generator, normal
+from rtcompile.tuning.tuned.kernels.reference import apply_epilogue
 
 __all__ = ["BatchMatmul", "OuterDense"]
 

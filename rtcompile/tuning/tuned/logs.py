@@ -21,8 +21,8 @@ from pathlib import Path
 from rtcompile.errors import TuningError
 from rtcompile.files.output_file import write_atomically
 from rtcompile.targets import TARGETS
-from rtcompile.tuning.kernels import KERNELS
-from rtcompile.tuning.records import Record
+from rtcompile.tuning.tuned.kernels import KERNELS
+from rtcompile.tuning.tuned.records import Record
 
 __all__ = [
     "Logs",

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from rtcompile.tuning.machine import Machine
 from rtcompile.tuning.trials import Outcome, Task, Trial
+from rtcompile.tuning.tuned.machine import Machine
 
 __all__ = ["Provenance", "Record"]
 

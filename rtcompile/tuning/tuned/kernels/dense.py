@@ -19,10 +19,10 @@ from rtcompile.codegen.narrow_dense import (
 from rtcompile.codegen.panels import PanelConfig, pack_columns
 from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.targets import Registers
-from rtcompile.tuning.kernels.base import Case, counts_of
-from rtcompile.tuning.kernels.data import Floats, generator, normal
-from rtcompile.tuning.kernels.reference import apply_epilogue, stream_shape
 from rtcompile.tuning.trials import Config, Task
+from rtcompile.tuning.tuned.kernels.base import Case, counts_of
+from rtcompile.tuning.tuned.kernels.data import Floats, generator, normal
+from rtcompile.tuning.tuned.kernels.reference import apply_epilogue, stream_shape
 
 __all__ = ["Dense", "NarrowDense"]
 

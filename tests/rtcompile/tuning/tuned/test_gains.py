@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from rtcompile.tuning import search as search_module
-from rtcompile.tuning.chosen import Known
-from rtcompile.tuning.gains import Gains
-from rtcompile.tuning.machine import Machine
-from rtcompile.tuning.records import Record
 from rtcompile.tuning.report.collect import Collector
 from rtcompile.tuning.report.comparison import loaded_note, said
 from rtcompile.tuning.report.history import EndToEnd
 from rtcompile.tuning.report.page import render
 from rtcompile.tuning.search import Search
 from rtcompile.tuning.trials import Outcome, Task, Trial
+from rtcompile.tuning.tuned.gains import Gains
+from rtcompile.tuning.tuned.known_configs import Known
+from rtcompile.tuning.tuned.machine import Machine
+from rtcompile.tuning.tuned.records import Record
 from rtcompile.tuning.turns import in_turns, outcome_of, spread_of
 from tests.rtcompile.tuning.records import HERE, TARGET, configs, dense
 

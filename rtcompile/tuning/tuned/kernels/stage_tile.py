@@ -8,8 +8,8 @@ from typing import ClassVar
 from rtcompile.codegen.tile_rows import STAGE_TILE_KERNEL, TILE_SIZES
 from rtcompile.errors import TuningError
 from rtcompile.targets import Registers
-from rtcompile.tuning.kernels.base import Case
 from rtcompile.tuning.trials import Config, Task
+from rtcompile.tuning.tuned.kernels.base import Case
 
 __all__ = ["StageTile"]
 

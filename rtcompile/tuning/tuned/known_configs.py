@@ -15,10 +15,10 @@ from typing import Any
 
 from rtcompile.codegen.choices import Choices, Source
 from rtcompile.targets import Registers
-from rtcompile.tuning.gains import Gains
-from rtcompile.tuning.kernels import KERNELS
-from rtcompile.tuning.records import Record
 from rtcompile.tuning.trials import Config, Outcome, Task, Trial
+from rtcompile.tuning.tuned.gains import Gains
+from rtcompile.tuning.tuned.kernels import KERNELS
+from rtcompile.tuning.tuned.records import Record
 
 __all__ = ["Best", "Known", "choices_of", "default_seconds", "describe_choices"]
 

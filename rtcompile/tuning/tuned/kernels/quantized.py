@@ -32,10 +32,10 @@ from rtcompile.codegen.quantize_rows import padded_depth
 from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.relay_passes.kernels.quantize_dense import PAIR
 from rtcompile.targets import Registers
-from rtcompile.tuning.kernels.base import Case, counts_of
-from rtcompile.tuning.kernels.data import Floats, generator, small
-from rtcompile.tuning.kernels.reference import apply_epilogue, stream_shape
 from rtcompile.tuning.trials import Config, Task
+from rtcompile.tuning.tuned.kernels.base import Case, counts_of
+from rtcompile.tuning.tuned.kernels.data import Floats, generator, small
+from rtcompile.tuning.tuned.kernels.reference import apply_epilogue, stream_shape
 
 __all__ = ["DenseBf16", "DenseInt8"]
 

@@ -6,13 +6,13 @@ To add one: a class as `conversion.py` says, and a line here; in the lowering, a
 
 from __future__ import annotations
 
-from rtcompile.tuning.kernels.base import TunedKernel
-from rtcompile.tuning.kernels.dense import Dense, NarrowDense
-from rtcompile.tuning.kernels.generic import Generic
-from rtcompile.tuning.kernels.lookup import EmbeddingLookup
-from rtcompile.tuning.kernels.products import BatchMatmul, OuterDense
-from rtcompile.tuning.kernels.quantized import DenseBf16, DenseInt8
-from rtcompile.tuning.kernels.stage_tile import StageTile
+from rtcompile.tuning.tuned.kernels.base import TunedKernel
+from rtcompile.tuning.tuned.kernels.dense import Dense, NarrowDense
+from rtcompile.tuning.tuned.kernels.generic import Generic
+from rtcompile.tuning.tuned.kernels.lookup import EmbeddingLookup
+from rtcompile.tuning.tuned.kernels.products import BatchMatmul, OuterDense
+from rtcompile.tuning.tuned.kernels.quantized import DenseBf16, DenseInt8
+from rtcompile.tuning.tuned.kernels.stage_tile import StageTile
 
 __all__ = ["KERNELS"]
 

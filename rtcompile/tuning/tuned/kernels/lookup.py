@@ -22,9 +22,9 @@ from rtcompile.codegen.pack_table import pack_table, unpack_table
 from rtcompile.codegen.table_format import TableFormat
 from rtcompile.runtime.abi.status import Status
 from rtcompile.targets import Registers
-from rtcompile.tuning.kernels.base import Case, counts_of, runs_of
-from rtcompile.tuning.kernels.data import generator, normal
 from rtcompile.tuning.trials import Config, Task
+from rtcompile.tuning.tuned.kernels.base import Case, counts_of, runs_of
+from rtcompile.tuning.tuned.kernels.data import generator, normal
 
 __all__ = ["EmbeddingLookup"]
 

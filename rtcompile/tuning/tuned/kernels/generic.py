@@ -25,9 +25,9 @@ from rtcompile.codegen.generic import (
 from rtcompile.codegen.row_shape import evaluate_extent
 from rtcompile.errors import TuningError
 from rtcompile.targets import Registers
-from rtcompile.tuning.kernels.base import Case, counts_of
-from rtcompile.tuning.kernels.data import generator
 from rtcompile.tuning.trials import Config, Task
+from rtcompile.tuning.tuned.kernels.base import Case, counts_of
+from rtcompile.tuning.tuned.kernels.data import generator
 
 __all__ = ["Generic"]
 

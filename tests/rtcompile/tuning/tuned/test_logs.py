@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from rtcompile.cli import main
 from rtcompile.errors import TuningError
-from rtcompile.tuning.logs import append, read_logs, rewrite
 from rtcompile.tuning.manage import merge, prune
-from rtcompile.tuning.records import Record
+from rtcompile.tuning.tuned.logs import append, read_logs, rewrite
+from rtcompile.tuning.tuned.records import Record
 from tests.rtcompile.tuning.records import TARGET, configs, dense, record
 
 _NAME = TARGET.name

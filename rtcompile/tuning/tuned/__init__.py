@@ -1,0 +1,1 @@
+"""What tuning found: records, their logs, the kernels that they are of."""
