@@ -21,7 +21,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.codegen.program import Port
+from rtcompile.codegen.program.program import Port
 from rtcompile.embeddings import EmbeddingTables
 from rtcompile.errors import BindingError, EmbeddingsError
 from rtcompile.features.plan import (

@@ -15,14 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.binding import BoundInput, bind
-from rtcompile.codegen.choices import Choices
-from rtcompile.codegen.constants import ConstantStore, Table
+from rtcompile.codegen.entry.profile_probes import add_probes
 from rtcompile.codegen.entry.serve import served_stages
-from rtcompile.codegen.module import compile_stages
-from rtcompile.codegen.network import lower_network
-from rtcompile.codegen.network_ports import network_ports
-from rtcompile.codegen.probes import add_probes
-from rtcompile.codegen.program import StageProgram
+from rtcompile.codegen.library.module import compile_stages
+from rtcompile.codegen.lowering.network import lower_network
+from rtcompile.codegen.program.constants import ConstantStore, Table
+from rtcompile.codegen.program.kernel_configs import Choices
+from rtcompile.codegen.program.network_ports import network_ports
+from rtcompile.codegen.program.program import StageProgram
+from rtcompile.codegen.program.table_dtypes import TableDtypes, table_dtypes
+from rtcompile.codegen.program.trials import Config, Task
 from rtcompile.describe import describe_stage
 from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
 from rtcompile.errors import UnsupportedError
@@ -39,9 +41,7 @@ from rtcompile.relay_passes.pipeline import simplify, to_kernels, to_stages
 from rtcompile.relay_passes.report import Report
 from rtcompile.relay_passes.stage.split_stages import StageGraph
 from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
-from rtcompile.table_dtypes import TableDtypes, table_dtypes
 from rtcompile.targets import CpuTarget
-from rtcompile.tuning.trials import Config, Task
 from rtcompile.tuning.tuned.known_configs import Known, choices_of, describe_choices
 from rtcompile.tuning.tuned.logs import Logs
 from rtcompile.unsupported_values import named_failures

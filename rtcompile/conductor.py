@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rtcompile.artifact import write_variants
-from rtcompile.codegen.constants import ConstantStore
+from rtcompile.codegen.program.constants import ConstantStore
+from rtcompile.codegen.program.table_dtypes import table_dtypes
 from rtcompile.compiler import FLOAT32_PLAN, Candidate, Compiler
 from rtcompile.contained_build import build_contained
 from rtcompile.errors import (
@@ -36,7 +37,6 @@ from rtcompile.quantize.imported import describe_imported
 from rtcompile.relay_passes.report import Report
 from rtcompile.runtime.errors import InferenceError
 from rtcompile.safe_graph import is_safe
-from rtcompile.table_dtypes import table_dtypes
 from rtcompile.targets import CpuTarget, resolve_targets, runs_here
 from rtcompile.tuning.tuned.logs import Logs, packaged_logs, read_logs
 from rtcompile.verification.differences import Verification

@@ -10,8 +10,8 @@ from typing import Any
 from rtcompile.codegen.features.call_library import library_scratch_bytes
 from rtcompile.codegen.features.edit_distance import SCRATCH_PER_BYTE
 from rtcompile.codegen.features.format_number import NUMBER_BYTES
-from rtcompile.codegen.features.probe_table import MOST_BYTES_A_VALUE, TABLE_KINDS
-from rtcompile.codegen.program import Port, StageProgram
+from rtcompile.codegen.features.hash_table import MOST_BYTES_A_VALUE, TABLE_KINDS
+from rtcompile.codegen.program.program import Port, StageProgram
 from rtcompile.features.column_specs import column_readers, column_spec
 from rtcompile.features.operators import (
     CallLibrary,

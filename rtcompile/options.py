@@ -35,12 +35,12 @@ class BuildOptions:
     of `rtcompile.targets.TARGETS`, or "host"; several for an artifact with a module for each.
     `embeddings`: a safetensors file, or a folder of them, with the tables that are not in the
     graph. `embedding_dtype`: what tables are stored in, fp32, fp16, bf16, int8 or int4; small ones
-    stay in fp32 (`rtcompile/table_dtypes.py`). `table_dtypes`: (table name, dtype) pairs that hold
-    instead. `outputs`: which of the graph's outputs to keep, in its order; none stands for all.
-    Features that feed the others alone are extracted by `Ranker.extract` only. `tuning_logs`: a
-    folder of tuning records, in place of those that come with the package. `verify`: compare with
-    the original before writing. `tags`: (key, value) pairs for people and tools, kept with the
-    artifact.
+    stay in fp32 (`rtcompile/codegen/program/table_dtypes.py`). `table_dtypes`: (table name, dtype)
+    pairs that hold instead. `outputs`: which of the graph's outputs to keep, in its order; none
+    stands for all. Features that feed the others alone are extracted by `Ranker.extract` only.
+    `tuning_logs`: a folder of tuning records, in place of those that come with the package.
+    `verify`: compare with the original before writing. `tags`: (key, value) pairs for people and
+    tools, kept with the artifact.
 
     `quantize`: the lowest precision of dense layers. `calibration`: real rows, .parquet or .jsonl,
     or .npz of a graph's inputs: to verify on, to see ranges on (`calibration_method`), to measure

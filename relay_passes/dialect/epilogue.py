@@ -33,7 +33,7 @@ ACC = "acc"
 
 @dataclass(frozen=True)
 class Step:
-    """One operator, of the names that `rtcompile/codegen/epilogue.py` knows."""
+    """One operator, of the names that `rtcompile/codegen/kernels/epilogue.py` knows."""
 
     operator: str
     operands: tuple[str, ...]

@@ -54,7 +54,8 @@ __all__ = ["MOST_POSITIONS", "PAD_POSITIONS", "POSITIONS", "TRIM", "most_rows", 
 
 POSITIONS, TRIM, PAD_POSITIONS = "rtc.positions", "rtc.trim", "rtc.pad_positions"
 
-# Kernels divide a row by the length in 32 bits of fraction (`rtcompile/codegen/epilogue.py`).
+# Kernels divide a row by the length in 32 bits of fraction
+# (`rtcompile/codegen/kernels/epilogue.py`).
 MOST_POSITIONS = 4096
 
 _TRIMMED = "trimmed_"

@@ -15,16 +15,22 @@ import numpy as np
 import tvm_ffi
 from rich.table import Table
 
-from rtcompile.codegen.constants import ConstantStore
-from rtcompile.codegen.embedding_lookup import LookupShape, lookup_kernel
-from rtcompile.codegen.module import compile_stages
-from rtcompile.codegen.program import KernelCall, Pointer, Port, Space, StageProgram
-from rtcompile.codegen.table_format import DTYPES
+from rtcompile.codegen.kernels.embedding_lookup import LookupShape, lookup_kernel
+from rtcompile.codegen.library.module import compile_stages
+from rtcompile.codegen.program.constants import ConstantStore
+from rtcompile.codegen.program.program import (
+    KernelCall,
+    Pointer,
+    Port,
+    Space,
+    StageProgram,
+)
+from rtcompile.codegen.program.table_dtypes import TableDtypes
+from rtcompile.codegen.program.table_format import DTYPES
 from rtcompile.describe import describe_stage
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.runtime.memory.arrays import aligned_empty
 from rtcompile.runtime.stages.stage import Stage
-from rtcompile.table_dtypes import TableDtypes
 from rtcompile.targets import resolve_target
 
 __all__ = ["LookupTiming", "lookup_table", "time_lookups"]

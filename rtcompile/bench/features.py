@@ -20,10 +20,10 @@ import tvm_ffi
 
 from rtcompile.bench.feature_cases import DIMENSION, TABLE_ROWS, Case, cases, thousand
 from rtcompile.bench.timing import side_by_side
-from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.features.lower import FeatureStage
-from rtcompile.codegen.module import compile_stages
-from rtcompile.codegen.program import Port, StageProgram
+from rtcompile.codegen.library.module import compile_stages
+from rtcompile.codegen.program.constants import ConstantStore
+from rtcompile.codegen.program.program import Port, StageProgram
 from rtcompile.describe import describe_columns
 from rtcompile.features.config.parse_config import load_config
 from rtcompile.features.graph_inputs import pool

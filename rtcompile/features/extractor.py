@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import tvm_ffi
 
-from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.features.lower import FeatureStage
-from rtcompile.codegen.module import compile_stages
+from rtcompile.codegen.library.module import compile_stages
+from rtcompile.codegen.program.constants import ConstantStore
 from rtcompile.describe import describe_columns
 from rtcompile.errors import DataError
 from rtcompile.features.config.parse_config import load_config

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.codegen.observe_rows import Observed
+from rtcompile.codegen.kernels.observe_rows import Observed
 from rtcompile.compiler import Candidate
 from rtcompile.loaded import loaded
 from rtcompile.quantize.assign import Assignment, LayerCost, assign

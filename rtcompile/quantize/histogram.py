@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.codegen.observe_rows import PREFIX_BINS, PREFIX_SHIFT
+from rtcompile.codegen.kernels.observe_rows import PREFIX_BINS, PREFIX_SHIFT
 
 __all__ = ["Histogram"]
 

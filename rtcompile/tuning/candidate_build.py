@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rtcompile.codegen.program.trials import Outcome, Task, Trial
 from rtcompile.errors import RtcompileError
 from rtcompile.tuning.measurable import Measurable
-from rtcompile.tuning.trials import Outcome, Task, Trial
 
 __all__ = [
     "Default",

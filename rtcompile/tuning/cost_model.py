@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from rtcompile.codegen.program.trials import Task, Trial
 from rtcompile.errors import TuningError
-from rtcompile.tuning.trials import Task, Trial
 
 __all__ = ["CostModel"]
 

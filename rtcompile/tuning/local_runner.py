@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rtcompile.codegen.program.trials import Outcome, Trial
 from rtcompile.errors import RtcompileError
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.runtime import InferenceError
@@ -36,7 +37,6 @@ from rtcompile.tuning.candidate_build import (
 from rtcompile.tuning.measurable import Measurable, differences
 from rtcompile.tuning.prepare import default_of, prepare
 from rtcompile.tuning.requests import Requests, time_requests
-from rtcompile.tuning.trials import Outcome, Trial
 from rtcompile.tuning.tuned.machine import Machine
 from rtcompile.tuning.turns import in_turns, outcome_of
 

@@ -16,13 +16,13 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
-from rtcompile.codegen.compile_units import compile_units
-from rtcompile.codegen.link import find_linker, link
-from rtcompile.codegen.wrapping import with_wrapping
+from rtcompile.codegen.emit.llvm_helpers import with_wrapping
+from rtcompile.codegen.library.compile_units import compile_units
+from rtcompile.codegen.library.link import find_linker, link
+from rtcompile.codegen.program.trials import Trial
 from rtcompile.errors import TuningError
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.measurable import Measurable
-from rtcompile.tuning.trials import Trial
 from rtcompile.tuning.tuned.kernels import KERNELS
 from rtcompile.tuning.tuned.kernels.base import Case, runs_of
 

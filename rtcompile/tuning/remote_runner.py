@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rtcompile.codegen.program.trials import Outcome, Trial
 from rtcompile.errors import TuningError
 from rtcompile.tuning.addresses import parse_address
 from rtcompile.tuning.candidate_build import (
@@ -40,7 +41,6 @@ from rtcompile.tuning.remote_session import (
     measure_requests,
 )
 from rtcompile.tuning.requests import Requests
-from rtcompile.tuning.trials import Outcome, Trial
 from rtcompile.tuning.tuned.machine import Machine
 from rtcompile.tuning.workers import Workers
 

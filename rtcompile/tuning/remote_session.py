@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rtcompile.codegen.program.trials import Outcome
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.candidate_build import Pair
 from rtcompile.tuning.measurable import Measurable, differences
 from rtcompile.tuning.requests import Requests
-from rtcompile.tuning.trials import Outcome
 from rtcompile.tuning.tuned.machine import Machine
 from rtcompile.tuning.turns import in_turns, outcome_of
 from rtcompile.tuning.worker import MACHINE, REQUESTS

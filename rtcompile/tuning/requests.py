@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from rtcompile import runtime
 from rtcompile.bench.graphs import onnx_graph
+from rtcompile.codegen.program.trials import Outcome
 from rtcompile.features.config.parse_config import load_config
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.plan import ITEM_KEY, FeaturePlan, Side
-from rtcompile.tuning.trials import Outcome
 from rtcompile.tuning.turns import in_turns, outcome_of
 
 __all__ = ["Requests", "time_in_turns", "time_requests"]

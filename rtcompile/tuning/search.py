@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtcompile.codegen.generic import GENERIC_KERNEL
+from rtcompile.codegen.lowering.generic import GENERIC_KERNEL
+from rtcompile.codegen.program.trials import Runner, Task, Trial
 from rtcompile.targets import CpuTarget
 from rtcompile.tuning.cost_model import CostModel
-from rtcompile.tuning.trials import Runner, Task, Trial
 from rtcompile.tuning.tuned.kernels import KERNELS
 from rtcompile.tuning.tuned.kernels.base import runs_of
 from rtcompile.tuning.tuned.known_configs import Best, Known

@@ -11,11 +11,11 @@ from types import TracebackType
 from rich.live import Live
 from rich.table import Table
 
+from rtcompile.codegen.program.trials import Task
 from rtcompile.console import console, output
 from rtcompile.targets import TARGETS
 from rtcompile.tuning.report.comparison import said
 from rtcompile.tuning.search import Search, TaskState
-from rtcompile.tuning.trials import Task
 from rtcompile.tuning.tuned.known_configs import Known
 from rtcompile.tuning.tuned.logs import log_files, read_logs
 from rtcompile.tuning.tuned.records import Record

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 from rtcompile.artifact import write_variants
-from rtcompile.codegen.tile_rows import STAGE_TILE_KERNEL
+from rtcompile.codegen.program.tile_rows import STAGE_TILE_KERNEL
+from rtcompile.codegen.program.trials import Outcome, Task, Trial
 from rtcompile.compiler import Compiler
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.targets import CpuTarget
 from rtcompile.tuning.report.comparison import said
 from rtcompile.tuning.requests import Requests
-from rtcompile.tuning.trials import Outcome, Task, Trial
 from rtcompile.tuning.tuned.kernels import KERNELS
 from rtcompile.tuning.tuned.known_configs import Known
 from rtcompile.tuning.tuned.logs import append

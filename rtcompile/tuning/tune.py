@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from rtcompile.codegen.program.trials import Task
 from rtcompile.compiler import Compiler
 from rtcompile.errors import TuningError, UnsupportedError
 from rtcompile.features.config.parse_config import load_config
@@ -22,7 +23,6 @@ from rtcompile.tuning.remote_runner import RemoteRunner
 from rtcompile.tuning.requests import Requests
 from rtcompile.tuning.search import Search
 from rtcompile.tuning.tiles import TileSearch, is_tile
-from rtcompile.tuning.trials import Task
 from rtcompile.tuning.tuned.known_configs import Known
 from rtcompile.tuning.tuned.logs import Logs, read_logs
 from rtcompile.tuning.tuned.machine import Machine

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 
-from rtcompile.tuning.trials import Outcome
+from rtcompile.codegen.program.trials import Outcome
 from rtcompile.tuning.tuned.gains import robust_spread
 
 __all__ = ["in_turns", "outcome_of", "spread_of"]

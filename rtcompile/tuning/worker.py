@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from rtcompile.codegen.program.trials import Outcome
 from rtcompile.errors import RtcompileError, TuningError
 from rtcompile.runtime import InferenceError
 from rtcompile.tuning.addresses import is_loopback, listen, parse_address
-from rtcompile.tuning.trials import Outcome
 from rtcompile.tuning.tuned.machine import Machine
 
 __all__ = ["MACHINE", "REQUESTS", "serve"]

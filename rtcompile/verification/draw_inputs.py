@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.codegen.program import TILE
+from rtcompile.codegen.program.program import TILE
 from rtcompile.frontends.onnx.id_inputs import IdInputs, id_columns
 from rtcompile.frontends.onnx.integer_uses import IntegerUses, integer_uses
 from rtcompile.frontends.onnx.length_inputs import length_inputs

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.codegen.program import TILE
+from rtcompile.codegen.program.program import TILE
 from rtcompile.verification.draw_inputs import Batch, InputPlan
 
 __all__ = ["KINDS", "past_the_end", "with_hostile_rows"]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rtcompile import runtime
-from rtcompile.codegen.program import TILE
+from rtcompile.codegen.program.program import TILE
 from rtcompile.errors import VerificationError
 from rtcompile.files.pieces import Sections
 from rtcompile.frontends.onnx.import_onnx import ImportedGraph

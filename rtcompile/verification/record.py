@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rtcompile.codegen.program import TILE
+from rtcompile.codegen.program.program import TILE
 from rtcompile.features.plan import Side
 from rtcompile.runtime.columns import Column
 from rtcompile.verification.draw_inputs import Batch, InputPlan, ordinary

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rtcompile.codegen.program import TILE
+from rtcompile.codegen.program.program import TILE
 from rtcompile.features.edge_rows import EDGES, set_edge
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.plan import FeaturePlan, Side

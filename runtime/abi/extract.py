@@ -1,6 +1,6 @@
 """How far a kernel has written the columns of a feature whose values are as many as data decides.
 
-`rtcompile/codegen/features/sinks.py` writes it, `runtime/stages/extract.py` reads it.
+`rtcompile/codegen/features/feature_writers.py` writes it, `runtime/stages/extract.py` reads it.
 """
 
 from __future__ import annotations

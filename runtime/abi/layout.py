@@ -6,9 +6,9 @@
 
 A field is a number, its offset, so `words[Current.VERSION]` costs the runtime what a constant
 costs. The offsets follow from the order of the fields; nobody writes them down. Emitted code reads
-and writes the same fields through `rtcompile/codegen/structs.py`, which refuses a field of another
-layout, and a store to a field that others write alone. A field has the owner of its layout, unless
-it is declared with another.
+and writes the same fields through `rtcompile/codegen/emit/structs.py`, which refuses a field of
+another layout, and a store to a field that others write alone. A field has the owner of its layout,
+unless it is declared with another.
 
 Most fields are int64 words, many of these addresses; an array or a struct inside of another takes
 several. A narrow field, of four bytes, counts its offset in these. The last field may be an array

@@ -1,7 +1,7 @@
 """The status of a running stage: how a kernel tells that a request cannot be scored.
 
 The caller clears CODE and reads a report after the call; the first report of a thread stays.
-`rtcompile/codegen/entry/status.py` emits reports, `runtime/stages/stage.py` turns them into errors.
+`rtcompile/codegen/emit/status.py` emits reports, `runtime/stages/stage.py` turns them into errors.
 Behind the status stand counts: of features and their values, of what a calibrating build saw, and
 of the steps of a profiled one.
 """

@@ -28,7 +28,7 @@ def why_not(name: str) -> str | None:
         import elftools  # noqa: F401
         import unicorn  # noqa: F401
 
-        from rtcompile.codegen.link import find_linker
+        from rtcompile.codegen.library.link import find_linker
 
         find_linker(target)
     except (ImportError, ToolchainError) as error:

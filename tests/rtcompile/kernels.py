@@ -13,7 +13,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
-from rtcompile.codegen.compile_units import compile_module
+from rtcompile.codegen.library.compile_units import compile_module
 from rtcompile.runtime.memory.arrays import aligned_empty
 from rtcompile.targets import resolve_target
 

@@ -11,7 +11,7 @@ from tvm import tirx
 from tvm.ir.expr import TensorLoad
 from tvm.relax import op
 
-from rtcompile.codegen.generic import lower_generic
+from rtcompile.codegen.lowering.generic import lower_generic
 from rtcompile.relay_passes.pipeline import to_kernels
 from rtcompile.relay_passes.report import Report
 from tests.relay_passes.modules import Emit, const, network

@@ -127,7 +127,7 @@ def test_outputs_that_are_inputs_constants_or_views(tmp_path: Path) -> None:
 def test_a_module_that_disagrees_is_not_written(
     tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtcompile.codegen import lower_dense
+    from rtcompile.codegen.lowering import lower_dense
 
     monkeypatch.setattr(lower_dense, "pack_columns", lambda bias, cut: np.zeros(64, np.float32))
     with pytest.raises(VerificationError, match="not written"):

@@ -12,12 +12,12 @@ import tvm_ffi
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
-from rtcompile.codegen.compile_units import compile_units
+from rtcompile.codegen.emit.linkage import addresses_function
+from rtcompile.codegen.emit.pointers import values_at
 from rtcompile.codegen.entry.python_entry import ENTRY_ARGUMENTS, entry_llvm, entry_symbol
-from rtcompile.codegen.internal import addresses_function
-from rtcompile.codegen.link import find_linker, link
-from rtcompile.codegen.module import _unit
-from rtcompile.codegen.pointers import values_at
+from rtcompile.codegen.library.compile_units import compile_units
+from rtcompile.codegen.library.link import find_linker, link
+from rtcompile.codegen.library.module import _unit
 from rtcompile.runtime.abi.rank import ADDRESSES, Addresses
 from rtcompile.runtime.memory.arrays import aligned_empty
 from rtcompile.runtime.memory.input_table import address

@@ -12,17 +12,17 @@ import pytest
 import tvm
 from tvm import te, tirx
 
-from rtcompile.codegen.compile_units import compile_module
-from rtcompile.codegen.dense import default_dense, dense_kernel, dense_panels
-from rtcompile.codegen.dense_bf16 import dense_bf16_kernel
-from rtcompile.codegen.dense_int8 import Int8Shape, dense_int8_kernel
-from rtcompile.codegen.dense_shape import DenseShape
-from rtcompile.codegen.depth_parts import are_far
-from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
-from rtcompile.codegen.generic import lower_generic
-from rtcompile.codegen.link import find_linker, link
-from rtcompile.codegen.program import TILE
-from rtcompile.codegen.wrapping import with_wrapping
+from rtcompile.codegen.emit.llvm_helpers import with_wrapping
+from rtcompile.codegen.kernels.dense import default_dense, dense_kernel, dense_panels
+from rtcompile.codegen.kernels.dense_bf16 import dense_bf16_kernel
+from rtcompile.codegen.kernels.dense_int8 import Int8Shape, dense_int8_kernel
+from rtcompile.codegen.kernels.dense_shape import DenseShape
+from rtcompile.codegen.kernels.dot_bf16 import DOT_BF16_LLVM
+from rtcompile.codegen.kernels.k_blocks import are_far
+from rtcompile.codegen.library.compile_units import compile_module
+from rtcompile.codegen.library.link import find_linker, link
+from rtcompile.codegen.lowering.generic import lower_generic
+from rtcompile.codegen.program.program import TILE
 from rtcompile.errors import ToolchainError, UnsupportedError
 from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.targets import TARGETS, CpuTarget, resolve_target, runs_here

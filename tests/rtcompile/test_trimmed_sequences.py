@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import rtcompile
 from rtcompile import runtime
 from rtcompile.bench.workloads import prepare as prepare_workload
-from rtcompile.codegen.program import TILE
+from rtcompile.codegen.program.program import TILE
 from rtcompile.models.movielens.data import synthetic
 from rtcompile.models.movielens.demo import Prepared, prepare
 from rtcompile.models.movielens.examples import item_fields

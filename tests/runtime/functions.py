@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from rtcompile.codegen.compile_units import compile_module
-from rtcompile.codegen.module import values_unit
+from rtcompile.codegen.library.compile_units import compile_module
+from rtcompile.codegen.library.module import values_unit
 from rtcompile.targets import resolve_target
 
 __all__ = ["value_functions"]

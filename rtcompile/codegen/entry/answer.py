@@ -27,13 +27,13 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.linkage import call_with_barriers
+from rtcompile.codegen.emit.pointers import values_at
+from rtcompile.codegen.emit.structs import Struct, field_at, struct_at
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.entry.python_entry import ENTRY_ARGUMENTS, kept_words
 from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.entry.serve import SERVE_REQUEST
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.internal import call_with_barriers
-from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.structs import Struct, field_at, struct_at
 from rtcompile.runtime.abi.answer import Output
 from rtcompile.runtime.abi.python_objects import ArrayObject, ListObject, PythonApi
 from rtcompile.runtime.abi.rank import Arguments, Result

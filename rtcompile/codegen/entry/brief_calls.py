@@ -7,7 +7,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.structs import Struct
+from rtcompile.codegen.emit.structs import Struct
 from rtcompile.runtime.abi.brief_calls import BriefRows
 
 __all__ = ["is_brief", "is_tried"]

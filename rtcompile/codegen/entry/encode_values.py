@@ -17,13 +17,13 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.pointers import ANY
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.emit.tir import Cell, i64
+from rtcompile.codegen.entry.packed_api import tensor_main
+from rtcompile.codegen.features.column_writer import ValueSink
 from rtcompile.codegen.features.encode_column import Column
-from rtcompile.codegen.features.marshalled import HEAD_BYTES, Marshalled
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.features.value_sink import ValueSink
-from rtcompile.codegen.pointers import ANY
-from rtcompile.codegen.structs import Struct
-from rtcompile.codegen.tensor_main import tensor_main
+from rtcompile.codegen.features.wire_format import HEAD_BYTES, Marshalled
 from rtcompile.runtime.abi.encode_values import ENCODE, EncodeState, Plan
 
 __all__ = ["ENCODE_VALUES", "encode_main", "encode_values"]

@@ -16,7 +16,7 @@
 
 `serve` calls `look_up_items` too, without Python's lock, while another thread may enter and remove
 ids. So a new slot's hash is stored last, where its text and place are there to be seen, and a place
-where its item is (`SharedTable`). The slots are a probe table (`probe_table.py`); all fetches of
+where its item is (`SharedTable`). The slots are a probe table (`hash_table.py`); all fetches of
 slots are under way before the first is waited for.
 `runtime/abi/item_index.py` has the structs.
 """
@@ -29,15 +29,15 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.linkage import call_internal
+from rtcompile.codegen.emit.structs import Struct, struct_at
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.entry.value_bytes import write_object
+from rtcompile.codegen.features.column_writer import copy_text
 from rtcompile.codegen.features.format_number import write_digits
-from rtcompile.codegen.features.marshalled import HEAD_BYTES, Leaf, Marshalled
-from rtcompile.codegen.features.probe_table import hash_keys, pack, unpack
+from rtcompile.codegen.features.hash_table import hash_keys, pack, unpack
 from rtcompile.codegen.features.shared_table import SharedTable, release
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.features.value_sink import copy_text
-from rtcompile.codegen.internal import call_internal
-from rtcompile.codegen.structs import Struct, struct_at
+from rtcompile.codegen.features.wire_format import HEAD_BYTES, Leaf, Marshalled
 from rtcompile.runtime.abi.item_index import (
     DIGITS_BYTES,
     ITEM_INDEX,

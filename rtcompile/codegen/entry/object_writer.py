@@ -13,13 +13,18 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen import wrapping
+from rtcompile.codegen.emit import llvm_helpers as wrapping
+from rtcompile.codegen.emit.pointers import prefetch, values_at
+from rtcompile.codegen.emit.structs import Struct, field_at, struct_at
+from rtcompile.codegen.emit.tir import (
+    Cell,
+    i64,
+    subtract,
+    u64,
+)
 from rtcompile.codegen.entry.python_objects import CALL_INTO, call_python
 from rtcompile.codegen.entry.write_array import array_length, write_array
-from rtcompile.codegen.features.marshalled import HEAD_BYTES
-from rtcompile.codegen.features.tir import Cell, i64, subtract, u64
-from rtcompile.codegen.pointers import prefetch, values_at
-from rtcompile.codegen.structs import Struct, field_at, struct_at
+from rtcompile.codegen.features.wire_format import HEAD_BYTES
 from rtcompile.runtime.abi.layout import Field
 from rtcompile.runtime.abi.python_objects import (
     INT32,

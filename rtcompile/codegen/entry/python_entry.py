@@ -21,8 +21,8 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.internal import address_llvm, symbol_of
-from rtcompile.codegen.structs import field_at
+from rtcompile.codegen.emit.linkage import address_llvm, symbol_of
+from rtcompile.codegen.emit.structs import field_at
 from rtcompile.runtime.abi.python_objects import ArrayObject, TupleObject
 
 __all__ = ["ENTRY_ARGUMENTS", "entry_llvm", "entry_symbol", "kept_words"]

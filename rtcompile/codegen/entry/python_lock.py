@@ -20,10 +20,10 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.entry.python_turn import ask_for_lock, give_turn, has_lock, take_turn
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.structs import Struct
 from rtcompile.runtime.abi.python_objects import PythonApi
 
 __all__ = ["without_lock"]

@@ -1,6 +1,7 @@
 """Calls of functions of Python's, whose addresses `runtime/process/python_objects.py` has.
 
-The functions are LLVM text as those of `wrapping.py`: TVM cannot call what is known by its address.
+The functions are LLVM text as those of `llvm_helpers.py`: TVM cannot call what is known by its
+address.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import i64
+from rtcompile.codegen.emit.tir import i64
 
 __all__ = ["CALL_INTO", "PYTHON_LLVM", "call_python"]
 

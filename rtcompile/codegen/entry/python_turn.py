@@ -18,7 +18,7 @@ and where the call itself takes Python's lock
         waiting -= 1; word |= 1                     # has_lock
 
 `runtime/process/python_turn.py` says what for. The functions are LLVM text as those of
-`wrapping.py`: TVM has no atomic operations of a CPU.
+`llvm_helpers.py`: TVM has no atomic operations of a CPU.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.word_atomics import PAUSE
+from rtcompile.codegen.emit.word_atomics import PAUSE
 from rtcompile.runtime.abi.python_turn import Turn
 
 __all__ = ["ask_for_lock", "give_turn", "has_lock", "take_turn", "turn_llvm"]

@@ -23,14 +23,14 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen import wrapping
+from rtcompile.codegen.emit import llvm_helpers as wrapping
+from rtcompile.codegen.emit.linkage import call_with_barriers
+from rtcompile.codegen.emit.structs import field_at, struct_at
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.entry.answer import ANSWER_REQUEST
 from rtcompile.codegen.entry.brief_calls import is_tried
 from rtcompile.codegen.entry.python_entry import ENTRY_ARGUMENTS, kept_words
 from rtcompile.codegen.entry.python_objects import call_python
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.internal import call_with_barriers
-from rtcompile.codegen.structs import field_at, struct_at
 from rtcompile.runtime.abi.python_objects import ListObject, Object, PythonApi, TupleObject
 from rtcompile.runtime.abi.rank import Arguments, Current, Entry, Result
 from rtcompile.runtime.abi.serve import Request

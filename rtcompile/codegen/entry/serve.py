@@ -39,17 +39,17 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.linkage import call_with_barriers
+from rtcompile.codegen.emit.structs import Struct, struct_at
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.entry.brief_calls import is_brief
 from rtcompile.codegen.entry.item_index import LOOK_UP_ITEMS
 from rtcompile.codegen.entry.python_lock import without_lock
 from rtcompile.codegen.entry.serve_features import RequestFeatures, release_stored
 from rtcompile.codegen.entry.stage import stage_rows_name
 from rtcompile.codegen.entry.value_bytes import write_object
-from rtcompile.codegen.features.marshalled import Marshalled
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.internal import call_with_barriers
-from rtcompile.codegen.program import StageProgram
-from rtcompile.codegen.structs import Struct, struct_at
+from rtcompile.codegen.features.wire_format import Marshalled
+from rtcompile.codegen.program.program import StageProgram
 from rtcompile.runtime.abi.answer import Output
 from rtcompile.runtime.abi.item_index import Action, IdList, IdsOutcome
 from rtcompile.runtime.abi.layout import Field

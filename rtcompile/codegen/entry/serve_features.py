@@ -19,12 +19,12 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.linkage import call_with_barriers
+from rtcompile.codegen.emit.structs import Struct, field_at, struct_at
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.entry.encode_values import ENCODE_VALUES
 from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.entry.value_bytes import ANY_ROWS, write_fields
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.internal import call_with_barriers
-from rtcompile.codegen.structs import Struct, field_at, struct_at
 from rtcompile.runtime.abi.encode_values import EncodeState
 from rtcompile.runtime.abi.encoded import ColumnDescriptor
 from rtcompile.runtime.abi.layout import Field

@@ -29,15 +29,21 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen import wrapping
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.internal import call_internal
-from rtcompile.codegen.pointers import ANY, pointer_to
-from rtcompile.codegen.probes import emit_probed, status_words
-from rtcompile.codegen.program import CallLoop, KernelCall, Pointer, Space, StageProgram
-from rtcompile.codegen.structs import Struct
-from rtcompile.codegen.tensor_main import Array, tensor_main
-from rtcompile.codegen.word_atomics import next_tile
+from rtcompile.codegen.emit import llvm_helpers as wrapping
+from rtcompile.codegen.emit.linkage import call_internal
+from rtcompile.codegen.emit.pointers import ANY, pointer_to
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.emit.tir import Cell, i64
+from rtcompile.codegen.emit.word_atomics import next_tile
+from rtcompile.codegen.entry.packed_api import Array, tensor_main
+from rtcompile.codegen.entry.profile_probes import emit_probed, status_words
+from rtcompile.codegen.program.program import (
+    CallLoop,
+    KernelCall,
+    Pointer,
+    Space,
+    StageProgram,
+)
 from rtcompile.runtime.abi.stage import PortEntry
 from rtcompile.runtime.abi.status import Status
 

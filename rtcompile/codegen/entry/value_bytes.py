@@ -24,11 +24,11 @@ from typing import Any
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.linkage import call_with_barriers
+from rtcompile.codegen.emit.structs import struct_at
+from rtcompile.codegen.emit.tir import i64
 from rtcompile.codegen.entry.object_writer import ObjectWriter
 from rtcompile.codegen.entry.write_array import write_array_function
-from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.internal import call_with_barriers
-from rtcompile.codegen.structs import struct_at
 from rtcompile.runtime.abi.serve_features import FieldNames
 from rtcompile.runtime.abi.value_bytes import WRITE, ValueBuffer
 

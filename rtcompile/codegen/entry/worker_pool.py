@@ -41,14 +41,20 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen import wrapping
+from rtcompile.codegen.emit import llvm_helpers as wrapping
+from rtcompile.codegen.emit.linkage import call_with_barriers
+from rtcompile.codegen.emit.structs import Struct, struct_at
+from rtcompile.codegen.emit.tir import Cell, i64
+from rtcompile.codegen.emit.word_atomics import (
+    await_change,
+    bit_length,
+    now,
+    set_word,
+    swap_word,
+)
 from rtcompile.codegen.entry.python_objects import call_python
 from rtcompile.codegen.entry.stage import stage_arrays, stage_rows_name, stage_tiles_name
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.internal import call_with_barriers
-from rtcompile.codegen.program import Space, StageProgram
-from rtcompile.codegen.structs import Struct, struct_at
-from rtcompile.codegen.word_atomics import await_change, bit_length, now, set_word, swap_word
+from rtcompile.codegen.program.program import Space, StageProgram
 from rtcompile.runtime.abi.status import REPORT, Status
 from rtcompile.runtime.abi.worker_pool import TRIALS, Job, Pool, State, Trial, Worker
 

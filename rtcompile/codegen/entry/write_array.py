@@ -21,11 +21,11 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.marshalled import ARRAY_HEAD_BYTES
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.internal import call_with_barriers
-from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.structs import field_at, struct_at
+from rtcompile.codegen.emit.linkage import call_with_barriers
+from rtcompile.codegen.emit.pointers import values_at
+from rtcompile.codegen.emit.structs import field_at, struct_at
+from rtcompile.codegen.emit.tir import Cell, i64
+from rtcompile.codegen.features.wire_format import ARRAY_HEAD_BYTES
 from rtcompile.runtime.abi.python_objects import INT32, ORDER_SHIFT, ArrayObject, DtypeObject
 
 __all__ = ["array_length", "write_array", "write_array_function"]

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.string_hash import STRING_HASHES, murmur
-from rtcompile.codegen.features.tir import (
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.emit.tir import (
     Cell,
     add,
     i64,
@@ -26,7 +26,7 @@ from rtcompile.codegen.features.tir import (
     subtract,
     u64,
 )
-from rtcompile.codegen.structs import Struct
+from rtcompile.codegen.features.string_hash import STRING_HASHES, murmur
 from rtcompile.features import hashing
 from rtcompile.runtime.abi.layout import BUILD, Layout, word
 

@@ -13,10 +13,10 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen import wrapping
+from rtcompile.codegen.emit import llvm_helpers as wrapping
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.emit.tir import i64
 from rtcompile.codegen.features.inputs import InputView, Views
-from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.structs import Struct
 from rtcompile.features.types.library_operator import RESULT_BYTES
 from rtcompile.runtime.abi.encoded import ColumnDescriptor
 from rtcompile.runtime.abi.layout import COMPILED, Layout, pointer, word

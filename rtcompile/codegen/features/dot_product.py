@@ -7,9 +7,9 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.tir import Cell, f64, i64
 from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.maps import same_bytes
-from rtcompile.codegen.features.tir import Cell, f64, i64
 
 __all__ = ["emit_dot_product"]
 

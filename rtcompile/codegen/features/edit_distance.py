@@ -15,8 +15,8 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.features.inputs import InputView, Views
-from rtcompile.codegen.features.tir import Cell, i64
 
 __all__ = ["SCRATCH_PER_BYTE", "emit_edit_distance"]
 

@@ -18,12 +18,17 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.emit.tir import (
+    Cell,
+    f64,
+    i64,
+    u64,
+)
+from rtcompile.codegen.features.column_writer import ValueSink
 from rtcompile.codegen.features.encode_plain import plain_array, plain_values
-from rtcompile.codegen.features.marshalled import HEAD_BYTES, Leaf, Marshalled
-from rtcompile.codegen.features.tir import Cell, f64, i64, u64
 from rtcompile.codegen.features.tokens import find_byte
-from rtcompile.codegen.features.value_sink import ValueSink
-from rtcompile.codegen.structs import Struct
+from rtcompile.codegen.features.wire_format import HEAD_BYTES, Leaf, Marshalled
 from rtcompile.runtime.abi.encode_values import EncodeState, Form, Plan
 from rtcompile.runtime.abi.encoded import ColumnDescriptor, Split
 

@@ -22,9 +22,14 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.marshalled import HEAD_BYTES, Leaf, Marshalled
-from rtcompile.codegen.features.tir import Cell, i64, load_word, u64
-from rtcompile.codegen.features.value_sink import ValueSink
+from rtcompile.codegen.emit.tir import (
+    Cell,
+    i64,
+    load_word,
+    u64,
+)
+from rtcompile.codegen.features.column_writer import ValueSink
+from rtcompile.codegen.features.wire_format import HEAD_BYTES, Leaf, Marshalled
 
 __all__ = ["plain_array", "plain_values"]
 

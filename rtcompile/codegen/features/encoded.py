@@ -7,9 +7,9 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.structs import Struct
+from rtcompile.codegen.emit.pointers import values_at
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.runtime.abi.encoded import ColumnDescriptor, Mode, Split
 from rtcompile.runtime.abi.layout import Field
 
@@ -36,7 +36,7 @@ class EncodedColumn:
         self.split = T.Bind(self._descriptor[ColumnDescriptor.SPLIT] == i64(Split.TEXT))
         self.paired = T.Bind(self._descriptor[ColumnDescriptor.SPLIT] == i64(Split.PAIRS))
         self.mode = T.Bind(self._descriptor[ColumnDescriptor.MODE])
-        # Of a map that all rows share; see `probe_table.py`.
+        # Of a map that all rows share; see `hash_table.py`.
         self.table_address = T.Bind(self._descriptor[ColumnDescriptor.ROWS])
         self.table_last = T.Bind(self._descriptor[ColumnDescriptor.NUMBERS])
         self.table_is_bad = T.Bind(self._descriptor[ColumnDescriptor.PLACES] != i64(0))

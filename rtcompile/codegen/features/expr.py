@@ -14,8 +14,8 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.features.normalize import compile_expression
-from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.vectors import Vector
 from rtcompile.features.expression import has_vectors
 from rtcompile.features.operators import Expr

@@ -11,7 +11,7 @@
 
 A kernel is specialised for the operator, the bucketizer and the sink; all that differs from feature
 to feature beyond that (columns, bucket count, separator, tables, defaults) is passed in
-(`slots.py`), so features of one shape share a kernel.
+(`kernel_parameters.py`), so features of one shape share a kernel.
 """
 
 from __future__ import annotations
@@ -23,21 +23,26 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.ends import NumberEnd, TextEnd
+from rtcompile.codegen.emit.pointers import ANY
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.emit.tir import i64
+from rtcompile.codegen.features.dictionary_encoding import has_key_numbers
+from rtcompile.codegen.features.feature_writers import (
+    PooledSink,
+    Sink,
+    SinkShape,
+    make_sink,
+)
+from rtcompile.codegen.features.finalizers import NumberEnd, TextEnd
 from rtcompile.codegen.features.inner import emit_inner
 from rtcompile.codegen.features.inputs import Kernel, Views, walk_entries
-from rtcompile.codegen.features.joined_kernel import emit_joined
-from rtcompile.codegen.features.key_numbers import has_key_numbers
+from rtcompile.codegen.features.kernel_parameters import Slots, shape_key
+from rtcompile.codegen.features.map_look_up_kernel import emit_joined
 from rtcompile.codegen.features.number_operators import emit_numbers
+from rtcompile.codegen.features.scalar_features import emit_single_numbers, has_single_number
 from rtcompile.codegen.features.scratch import Scratch
-from rtcompile.codegen.features.singles import emit_single_numbers, has_single_number
-from rtcompile.codegen.features.sinks import PooledSink, Sink, SinkShape, make_sink
-from rtcompile.codegen.features.slots import Slots, shape_key
 from rtcompile.codegen.features.tally import Tally
 from rtcompile.codegen.features.text_operators import emit_tokens
-from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.pointers import ANY
-from rtcompile.codegen.structs import Struct
 from rtcompile.features.plan import Feature
 from rtcompile.runtime.abi.extract import Cursor
 from rtcompile.runtime.abi.status import Tallied

@@ -12,9 +12,15 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen import wrapping
+from rtcompile.codegen.emit import llvm_helpers as wrapping
+from rtcompile.codegen.emit.tir import (
+    Cell,
+    f64,
+    i64,
+    subtract,
+    u64,
+)
 from rtcompile.codegen.features.scratch import Scratch
-from rtcompile.codegen.features.tir import Cell, f64, i64, subtract, u64
 
 __all__ = ["NUMBER_BYTES", "integer_text", "number_text", "write_digits"]
 

@@ -16,12 +16,12 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.pointers import ANY
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.emit.tir import i64
 from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView, each_shorter
 from rtcompile.codegen.features.tally import Tally
-from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.pointers import ANY
-from rtcompile.codegen.structs import Struct
 from rtcompile.runtime.abi.status import Tallied
 
 __all__ = ["group_lengths_kernel", "group_lengths_kernel_name"]

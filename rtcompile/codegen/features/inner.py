@@ -15,11 +15,11 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.ends import NumberEnd, Numbers, TextEnd
+from rtcompile.codegen.emit.tir import Cell, i64
+from rtcompile.codegen.features.finalizers import NumberEnd, Numbers, TextEnd
 from rtcompile.codegen.features.inputs import Take, Views
 from rtcompile.codegen.features.number_operators import emit_numbers
 from rtcompile.codegen.features.text_operators import emit_tokens
-from rtcompile.codegen.features.tir import Cell, i64
 
 __all__ = ["emit_inner"]
 

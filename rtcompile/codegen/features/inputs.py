@@ -10,10 +10,10 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.scratch import Scratch
 from rtcompile.codegen.features.tally import Tally
-from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.features.plan import Feature, Input
 from rtcompile.features.reference.reference_cells import spreads
 
@@ -97,7 +97,7 @@ class Kernel:
     ) -> None:
         self.scalars, self.constants, self.scratch = scalars, constants, scratch
         self.emit_inner, self.tally = emit_inner, tally
-        # The header of its keys, where the kernel has numbered ones; see `key_numbers.py`.
+        # The header of its keys, where the kernel has numbered ones; see `dictionary_encoding.py`.
         self.key_numbers = key_numbers
         # Its map by their numbers, while code is emitted for the case that they are numbered.
         self.joined: Any = None

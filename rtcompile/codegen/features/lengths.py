@@ -8,9 +8,9 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.pointers import ANY
+from rtcompile.codegen.emit.tir import i64
 from rtcompile.codegen.features.encoded import EncodedColumn
-from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.pointers import ANY
 
 __all__ = ["lengths_kernel", "lengths_kernel_name"]
 

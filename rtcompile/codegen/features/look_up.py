@@ -1,7 +1,7 @@
 """lookup and match in TIR: the values that a map has for keys, as texts or as numbers.
 
 a map that all rows share, and rows of numbered keys:
-    the value of the row's number; see `joined_map.py`
+    the value of the row's number; see `hash_join.py`
 else for each key (of match: for each pair of keys):
     a map that all rows share    hash the key, probe its table
     any other                    walk the map; with ALL, every hit of it
@@ -15,13 +15,13 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.tir import Cell, f64
+from rtcompile.codegen.features.hash_join import JoinedMap
+from rtcompile.codegen.features.hash_table import Key, ProbeTable
 from rtcompile.codegen.features.input_tokens import Wanted, input_tokens
 from rtcompile.codegen.features.inputs import InputView, Views
-from rtcompile.codegen.features.joined_map import JoinedMap
 from rtcompile.codegen.features.maps import Found, each_match, find_in_map
 from rtcompile.codegen.features.parse_number import parse_number
-from rtcompile.codegen.features.probe_table import Key, ProbeTable
-from rtcompile.codegen.features.tir import Cell, f64
 from rtcompile.features.operators import Match
 
 __all__ = ["each_looked_up", "each_number_looked_up"]

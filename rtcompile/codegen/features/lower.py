@@ -10,30 +10,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from rtcompile.codegen.constants import ConstantStore, Table
-from rtcompile.codegen.features.feature_kernel import feature_kernel, kernel_name
-from rtcompile.codegen.features.group_lengths import (
-    group_lengths_kernel,
-    group_lengths_kernel_name,
-)
-from rtcompile.codegen.features.joined_map import BYTES_A_ROW
-from rtcompile.codegen.features.key_header import KeyHeader
-from rtcompile.codegen.features.key_numbers import (
+from rtcompile.codegen.features.dictionary_encoding import (
     bytes_a_row,
     has_key_numbers,
     key_numbers_kernel,
     key_numbers_kernel_name,
 )
-from rtcompile.codegen.features.lengths import lengths_kernel, lengths_kernel_name
-from rtcompile.codegen.features.probe_table import (
-    TABLE_KINDS,
-    table_kernel,
-    table_kernel_name,
+from rtcompile.codegen.features.dictionary_header import KeyHeader
+from rtcompile.codegen.features.feature_kernel import feature_kernel, kernel_name
+from rtcompile.codegen.features.feature_writers import SinkShape
+from rtcompile.codegen.features.group_lengths import (
+    group_lengths_kernel,
+    group_lengths_kernel_name,
 )
-from rtcompile.codegen.features.sinks import SinkShape
-from rtcompile.codegen.features.slots import Slots, collect_slots
-from rtcompile.codegen.loop_calls import loop_calls
-from rtcompile.codegen.program import (
+from rtcompile.codegen.features.hash_join import BYTES_A_ROW
+from rtcompile.codegen.features.hash_table import TABLE_KINDS, table_kernel, table_kernel_name
+from rtcompile.codegen.features.kernel_parameters import Slots, collect_slots
+from rtcompile.codegen.features.lengths import lengths_kernel, lengths_kernel_name
+from rtcompile.codegen.program.constants import ConstantStore, Table
+from rtcompile.codegen.program.loop_calls import loop_calls
+from rtcompile.codegen.program.program import (
     CallLoop,
     KernelCall,
     Lookup,
@@ -241,7 +237,7 @@ class FeatureStage:
             columns.setdefault(place, []).append(len(self._program.tallied) - 1)
 
     def _keys(self, feature: Feature, slots: Slots) -> Pointer:
-        """The keys that the feature looks up; see `key_numbers.py`."""
+        """The keys that the feature looks up; see `dictionary_encoding.py`."""
         count = len(feature.inputs) - 1
         columns = [slots.scalars[f"column_{k + 1}"] for k in range(count)]
         both = feature.separator != VALUE_SEPARATOR

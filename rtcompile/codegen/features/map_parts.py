@@ -8,8 +8,8 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.features.inputs import InputView
-from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import Separator, each_token, find_byte
 from rtcompile.runtime.encoding.raw_values import VALUE_SEPARATOR
 

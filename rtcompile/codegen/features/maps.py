@@ -12,6 +12,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.tir import Cell, i64, u64
 from rtcompile.codegen.features.bucketize import compare_bytes
 from rtcompile.codegen.features.inputs import InputView
 from rtcompile.codegen.features.map_parts import (
@@ -21,7 +22,6 @@ from rtcompile.codegen.features.map_parts import (
     each_pair,
     partition,
 )
-from rtcompile.codegen.features.tir import Cell, i64, u64
 from rtcompile.codegen.features.tokens import Separator, split_text
 
 __all__ = ["Found", "each_match", "find_in_map", "same_bytes"]

@@ -12,7 +12,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import f64
+from rtcompile.codegen.emit.tir import f64
 from rtcompile.codegen.features.vectors import Vector, vector_function
 from rtcompile.features.evaluate import EARTH
 from rtcompile.features.expression import (

@@ -13,6 +13,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.features.bucketize import probe_vocabulary
 from rtcompile.codegen.features.call_library import emit_library_numbers
 from rtcompile.codegen.features.combine import Accumulator
@@ -24,7 +25,6 @@ from rtcompile.codegen.features.inputs import InputView, Take, Views
 from rtcompile.codegen.features.look_up import each_number_looked_up
 from rtcompile.codegen.features.overlap import emit_overlap
 from rtcompile.codegen.features.parse_number import parse_number
-from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.vectors import Vector
 from rtcompile.features.operators import (
     CallLibrary,

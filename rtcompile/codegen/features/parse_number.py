@@ -13,9 +13,16 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.tir import (
+    Cell,
+    add,
+    f64,
+    i64,
+    multiply,
+    u64,
+)
 from rtcompile.codegen.features.bucketize import is_digit, is_space
 from rtcompile.codegen.features.scratch import Scratch
-from rtcompile.codegen.features.tir import Cell, add, f64, i64, multiply, u64
 
 __all__ = ["parse_number"]
 

@@ -15,9 +15,9 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import i64
-from rtcompile.codegen.pointers import ANY, values_at
-from rtcompile.codegen.structs import Struct
+from rtcompile.codegen.emit.pointers import ANY, values_at
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.emit.tir import i64
 from rtcompile.runtime.abi.scratch import ScratchHeader
 
 __all__ = ["Scratch"]

@@ -8,8 +8,8 @@
 A slot that is taken keeps its hash and its key for good; only its value changes. The text may move
 to where there is more room, before a slot is taken that points there; the old one stays readable.
 
-The functions are LLVM text as those of `wrapping.py`: TVM has no atomic operations of a CPU. On x86
-they are plain loads and stores.
+The functions are LLVM text as those of `llvm_helpers.py`: TVM has no atomic operations of a CPU. On
+x86 they are plain loads and stores.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.probe_table import Piece, Searched
-from rtcompile.codegen.pointers import values_at
-from rtcompile.codegen.structs import Struct
+from rtcompile.codegen.emit.pointers import values_at
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.features.hash_table import Piece, Searched
 from rtcompile.runtime.abi.item_index import Slot
 from rtcompile.runtime.abi.layout import Field
 

@@ -18,7 +18,15 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import Cell, add, i64, load_word, low_bytes, multiply, u64
+from rtcompile.codegen.emit.tir import (
+    Cell,
+    add,
+    i64,
+    load_word,
+    low_bytes,
+    multiply,
+    u64,
+)
 
 __all__ = ["STRING_HASHES"]
 

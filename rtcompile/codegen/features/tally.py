@@ -20,9 +20,9 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.entry.status import number_bits, report
-from rtcompile.codegen.features.tir import Cell, i64
-from rtcompile.codegen.structs import Struct
+from rtcompile.codegen.emit.status import number_bits, report
+from rtcompile.codegen.emit.structs import Struct
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.runtime.abi.status import SHOWN_BYTES, Code, FeatureCounts, Status, Tallied
 
 __all__ = ["Tally"]

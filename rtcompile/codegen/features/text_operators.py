@@ -17,14 +17,14 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.features.call_library import emit_library_text
+from rtcompile.codegen.features.hash_table import Key
 from rtcompile.codegen.features.input_tokens import Body, Wanted, input_tokens
 from rtcompile.codegen.features.inputs import InputView, Views
 from rtcompile.codegen.features.look_up import each_looked_up
 from rtcompile.codegen.features.parse_number import parse_number
-from rtcompile.codegen.features.probe_table import Key
 from rtcompile.codegen.features.scratch import Scratch
-from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.codegen.features.tokens import TokenCursor, separator_of, split_text
 from rtcompile.features.operators import BoolMask, CallLibrary, Combo, Lookup, Match, Values
 

@@ -21,10 +21,10 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen import wrapping
+from rtcompile.codegen.emit import llvm_helpers as wrapping
+from rtcompile.codegen.emit.tir import Cell, i64
 from rtcompile.codegen.features.encoded import EncodedColumn
 from rtcompile.codegen.features.inputs import InputView, Views
-from rtcompile.codegen.features.tir import Cell, i64
 from rtcompile.runtime.encoding.raw_values import VALUE_SEPARATOR
 
 __all__ = ["Separator", "TokenCursor", "each_token", "find_byte", "separator_of", "split_text"]
@@ -47,7 +47,7 @@ class Separator:
 
 
 def separator_of(views: Views) -> Separator:
-    """What splits the texts that a feature reads; see `slots.py` for what is known of it."""
+    """What splits the texts that a feature reads (`kernel_parameters.py`)."""
     separator = views.feature.separator
     other = None if separator == VALUE_SEPARATOR else VALUE_SEPARATOR[0]
     return Separator(views.scalar("separator"), other, separator[1:])

@@ -8,7 +8,7 @@ from typing import Any
 from tvm import tirx
 from tvm.tirx.script.builder import ir as T
 
-from rtcompile.codegen.features.tir import Cell, f64, i64
+from rtcompile.codegen.emit.tir import Cell, f64, i64
 
 __all__ = ["Vector", "vector_function"]
 

@@ -9,10 +9,10 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
+from rtcompile.codegen.program.trials import Task, Trial
 from rtcompile.targets import CpuTarget
 from rtcompile.tuning.report.history import EndToEnd, History
 from rtcompile.tuning.report.progress import Measured, TaskUse
-from rtcompile.tuning.trials import Task, Trial
 from rtcompile.tuning.tuned.gains import MARGIN
 from rtcompile.tuning.tuned.kernels import KERNELS
 from rtcompile.tuning.tuned.kernels.base import runs_of

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from rtcompile.codegen.program.trials import Task
 from rtcompile.tuning.report.comparison import loaded_note
 from rtcompile.tuning.report.progress import Measured, Progress, TaskUse
-from rtcompile.tuning.trials import Task
 from rtcompile.tuning.tuned.machine import Machine
 
 __all__ = ["EndToEnd", "History", "failures"]

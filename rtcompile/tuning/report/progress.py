@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtcompile.tuning.trials import Outcome, Task, Trial
+from rtcompile.codegen.program.trials import Outcome, Task, Trial
 from rtcompile.tuning.tuned.gains import Gains
 from rtcompile.tuning.tuned.known_configs import default_seconds
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from rtcompile import runtime
+from rtcompile.codegen.program.trials import Outcome
 from rtcompile.conductor import build
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.options import BuildOptions
 from rtcompile.tuning.report.history import EndToEnd
 from rtcompile.tuning.requests import Requests, time_in_turns
-from rtcompile.tuning.trials import Outcome
 
 __all__ = ["measure_whole_model"]
 

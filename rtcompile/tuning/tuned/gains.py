@@ -18,7 +18,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rtcompile.tuning.trials import Outcome, Trial
+from rtcompile.codegen.program.trials import Outcome, Trial
 
 __all__ = ["MARGIN", "Gain", "Gains", "robust_spread"]
 

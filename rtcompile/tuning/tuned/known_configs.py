@@ -13,9 +13,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from rtcompile.codegen.choices import Choices, Source
+from rtcompile.codegen.program.kernel_configs import Choices, Source
+from rtcompile.codegen.program.trials import (
+    Config,
+    Outcome,
+    Task,
+    Trial,
+)
 from rtcompile.targets import Registers
-from rtcompile.tuning.trials import Config, Outcome, Task, Trial
 from rtcompile.tuning.tuned.gains import Gains
 from rtcompile.tuning.tuned.kernels import KERNELS
 from rtcompile.tuning.tuned.records import Record

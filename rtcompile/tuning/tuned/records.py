@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from rtcompile.tuning.trials import Outcome, Task, Trial
+from rtcompile.codegen.program.trials import Outcome, Task, Trial
 from rtcompile.tuning.tuned.machine import Machine
 
 __all__ = ["Provenance", "Record"]

@@ -14,7 +14,7 @@ import tvm_ffi
 from tvm import te, tirx
 from tvm.s_tir.transform import StmtSimplify
 
-from rtcompile.codegen.generic import lower_generic
+from rtcompile.codegen.lowering.generic import lower_generic
 from rtcompile.relay_passes.exact.exact_llvm import exact_llvm, exact_name
 from rtcompile.relay_passes.exact.exact_values import exact_extremes, exact_values, extern_names
 from tests.rtcompile.kernels import compiled

@@ -3,7 +3,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from rtcompile.bench.embeddings import lookup_table, time_lookups
-from rtcompile.codegen.table_format import DTYPES
+from rtcompile.codegen.program.table_format import DTYPES
 
 
 def test_every_dtype_is_measured_beside_fp32() -> None:

@@ -22,11 +22,11 @@ from rtcompile.bench.threads import measure_threads, requests_per_second
 from rtcompile.bench.tuned import compare_tuned
 from rtcompile.bench.uncached_items import without_item_cache
 from rtcompile.cli import main
+from rtcompile.codegen.program.trials import Outcome, Trial
 from rtcompile.errors import DataError, VerificationError
 from rtcompile.models.workloads.scale import SMALL
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.named import named_model
-from rtcompile.tuning.trials import Outcome, Trial
 from rtcompile.tuning.tune import TuneOptions, model_tasks
 from rtcompile.tuning.tuned.kernels import KERNELS
 from rtcompile.tuning.tuned.logs import append

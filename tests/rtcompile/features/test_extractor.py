@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtcompile.codegen.constants import ConstantStore
 from rtcompile.codegen.features.lower import FeatureStage
-from rtcompile.codegen.program import CallLoop
+from rtcompile.codegen.program.constants import ConstantStore
+from rtcompile.codegen.program.program import CallLoop
 from rtcompile.errors import DataError
 from rtcompile.features import FeatureExtractor, compile_features
 from rtcompile.features.config.parse_config import load_config

@@ -11,23 +11,23 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rtcompile.codegen.dense_bf16 import (
+from rtcompile.codegen.kernels.dense_bf16 import (
     bf16_panels,
     dense_bf16_kernel,
     pack_bf16_weight,
     round_kernel,
 )
-from rtcompile.codegen.dense_int8 import (
+from rtcompile.codegen.kernels.dense_int8 import (
     Int8Shape,
     dense_int8_kernel,
     int8_panels,
     pack_int8_weight,
 )
-from rtcompile.codegen.dense_shape import DenseShape
-from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM
-from rtcompile.codegen.observe_rows import PREFIX_BINS, Observed, observe_kernel
-from rtcompile.codegen.panels import pack_columns
-from rtcompile.codegen.quantize_rows import QuantizeShape, padded_depth, quantize_kernel
+from rtcompile.codegen.kernels.dense_shape import DenseShape
+from rtcompile.codegen.kernels.dot_bf16 import DOT_BF16_LLVM
+from rtcompile.codegen.kernels.observe_rows import PREFIX_BINS, Observed, observe_kernel
+from rtcompile.codegen.kernels.panels import pack_columns
+from rtcompile.codegen.kernels.quantize_rows import QuantizeShape, padded_depth, quantize_kernel
 from rtcompile.quantize.histogram import Histogram
 from rtcompile.relay_passes.dialect.epilogue import Epilogue, number_bounds
 from rtcompile.relay_passes.kernels.quantize_dense import bf16_bits, quantize_weight

@@ -10,11 +10,11 @@ import tvm
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as T  # noqa: N812
 
-from rtcompile.codegen.link import find_linker, link
+from rtcompile.codegen.library.link import find_linker, link
+from rtcompile.codegen.program.trials import Task, Trial
 from rtcompile.errors import ToolchainError
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.measurable import Measurable
-from rtcompile.tuning.trials import Task, Trial
 
 _N = 1000
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
+from rtcompile.codegen.program.trials import (
+    Config,
+    Outcome,
+    Task,
+    Trial,
+)
 from rtcompile.targets import TARGETS
-from rtcompile.tuning.trials import Config, Outcome, Task, Trial
 from rtcompile.tuning.tuned.kernels import KERNELS
 from rtcompile.tuning.tuned.records import Provenance, Record
 

@@ -6,12 +6,17 @@ import pytest
 import tvm
 from tvm import relax
 
-from rtcompile.codegen.generic import GENERIC_KERNEL, function_text, generic_configs, text_function
+from rtcompile.codegen.lowering.generic import (
+    GENERIC_KERNEL,
+    function_text,
+    generic_configs,
+    text_function,
+)
+from rtcompile.codegen.program.trials import Task, Trial
 from rtcompile.relay_passes.pipeline import simplify, to_kernels
 from rtcompile.relay_passes.report import Report
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.local_runner import LocalRunner
-from rtcompile.tuning.trials import Task, Trial
 from rtcompile.tuning.tuned.kernels import KERNELS
 
 _REGISTERS = resolve_target("host").registers

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tvm_ffi
 
-from rtcompile.codegen.dense import default_dense
-from rtcompile.codegen.depth_parts import are_far
-from rtcompile.codegen.panels import panel_configs, panels
+from rtcompile.codegen.kernels.dense import default_dense
+from rtcompile.codegen.kernels.k_blocks import are_far
+from rtcompile.codegen.kernels.panels import panel_configs, panels
+from rtcompile.codegen.program.trials import Task, Trial
 from rtcompile.targets import TARGETS, CpuTarget, resolve_target
 from rtcompile.tuning.local_runner import aligned_copy
 from rtcompile.tuning.measurable import Measurable, differences
 from rtcompile.tuning.prepare import prepare
-from rtcompile.tuning.trials import Task, Trial
 from rtcompile.tuning.tuned.kernels import KERNELS
 
 _EPILOGUE = "add acc each:0; multiply s0 row:1; sigmoid s1; multiply s2 value:2; maximum s3 -0.5"

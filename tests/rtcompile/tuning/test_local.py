@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from rtcompile.codegen.program.trials import Task, Trial
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.local_runner import LocalRunner
-from rtcompile.tuning.trials import Task, Trial
 from rtcompile.tuning.tuned.kernels import KERNELS
 from tests.rtcompile.tuning.candidates import prepare, trial
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from rtcompile.cli import main
-from rtcompile.codegen.tile_rows import TILE_SIZES
+from rtcompile.codegen.program.tile_rows import TILE_SIZES
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.tiles import is_tile
 from rtcompile.tuning.tune import TuneOptions, session

@@ -4,11 +4,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+from rtcompile.codegen.program.trials import Outcome, Task, Trial
 from rtcompile.tuning.report.history import EndToEnd, History
 from rtcompile.tuning.report.page import render
 from rtcompile.tuning.report.progress import Measured, Progress, TaskUse
 from rtcompile.tuning.report.svg import ticks
-from rtcompile.tuning.trials import Outcome, Task, Trial
 from rtcompile.tuning.tuned.machine import Machine
 
 _VOID = {"meta", "br", "link"}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from rtcompile.codegen.program.trials import Task, Trial
 from rtcompile.errors import TuningError
 from rtcompile.tuning.cost_model import CostModel
 from rtcompile.tuning.report.collect import Collector
 from rtcompile.tuning.search import Search
-from rtcompile.tuning.trials import Task, Trial
 from rtcompile.tuning.tuned.known_configs import Known, choices_of
 from rtcompile.tuning.tuned.logs import read_logs
 from rtcompile.tuning.tuned.machine import Machine

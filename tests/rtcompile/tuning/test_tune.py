@@ -17,11 +17,11 @@ from onnx import TensorProto, helper
 
 from rtcompile import BuildOptions, build, runtime
 from rtcompile.cli import main
-from rtcompile.codegen.tile_rows import TILE_SIZES
+from rtcompile.codegen.program.tile_rows import TILE_SIZES
+from rtcompile.codegen.program.trials import Outcome, Task, Trial
 from rtcompile.errors import TuningError
 from rtcompile.targets import resolve_target
 from rtcompile.tuning.tiles import is_tile
-from rtcompile.tuning.trials import Outcome, Task, Trial
 from rtcompile.tuning.tune import TuneOptions, model_tasks
 from rtcompile.tuning.tuned.kernels import KERNELS
 from rtcompile.tuning.tuned.logs import append, read_logs

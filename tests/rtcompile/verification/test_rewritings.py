@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import rtcompile
-from rtcompile.codegen.program import Port
+from rtcompile.codegen.program.program import Port
 from rtcompile.errors import VerificationError
 from rtcompile.frontends.onnx import import_onnx as onnx_import
 from rtcompile.verification.rewritings import verify_rewritings

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import rtcompile
 from rtcompile import runtime
-from rtcompile.codegen.pack_table import pack_table, unpack_table
-from rtcompile.codegen.table_format import DTYPES, TableFormat
+from rtcompile.codegen.program.pack_table import pack_table, unpack_table
+from rtcompile.codegen.program.table_format import DTYPES, TableFormat
 from rtcompile.errors import EmbeddingsError, VerificationError
 from rtcompile.frontends.onnx.rewrite.replace_tables import replace_tables
 from tests.onnx_models import save
@@ -115,7 +115,7 @@ def test_wrong_values_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def shifted(packed: Any, shape: TableFormat) -> npt.NDArray[np.float32]:
         return unpack_table(packed, shape) + np.float32(0.05)
 
-    monkeypatch.setattr("rtcompile.codegen.constants.unpack_table", shifted)
+    monkeypatch.setattr("rtcompile.codegen.program.constants.unpack_table", shifted)
     with pytest.raises(VerificationError):
         options = rtcompile.BuildOptions(embedding_dtype="int8")
         rtcompile.build(path, options, output=tmp_path / "o.rtc")

@@ -10,7 +10,7 @@ import pytest
 
 from rtcompile import runtime
 from rtcompile.codegen.entry.serve import served_stages
-from rtcompile.codegen.program import StageProgram
+from rtcompile.codegen.program.program import StageProgram
 from rtcompile.runtime.abi.serve import Outcome, Request
 from rtcompile.runtime.abi.worker_pool import TRIALS, Pool
 from tests.ranking_model import items

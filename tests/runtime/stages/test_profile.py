@@ -11,8 +11,8 @@ import tvm
 
 import rtcompile
 from rtcompile import BuildOptions, runtime
-from rtcompile.codegen.probes import COUNTER, add_probes, counter_function
-from rtcompile.codegen.program import StageProgram
+from rtcompile.codegen.entry.profile_probes import COUNTER, add_probes, counter_function
+from rtcompile.codegen.program.program import StageProgram
 from rtcompile.errors import ConfigError, UnsupportedError
 from rtcompile.runtime.stages.profile import nanoseconds_a_tick
 from rtcompile.targets import TARGETS

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from rtcompile.codegen.program.trials import Config, Task
 from rtcompile.targets import Registers
-from rtcompile.tuning.trials import Config, Task
 
 __all__ = ["Case", "TunedKernel", "counts_of", "runs_of"]
 

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.tuning.trials import Task
+from rtcompile.codegen.program.trials import Task
 
 __all__ = ["Floats", "generator", "normal", "small"]
 

@@ -6,20 +6,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rtcompile.codegen.dense import DENSE_KERNEL, dense_configs, dense_kernel, dense_panels
-from rtcompile.codegen.dense_shape import DenseShape
-from rtcompile.codegen.depth_parts import pack_parts
-from rtcompile.codegen.narrow_dense import (
+from rtcompile.codegen.kernels.dense import (
+    DENSE_KERNEL,
+    dense_configs,
+    dense_kernel,
+    dense_panels,
+)
+from rtcompile.codegen.kernels.dense_shape import DenseShape
+from rtcompile.codegen.kernels.k_blocks import pack_parts
+from rtcompile.codegen.kernels.narrow_dense import (
     NARROW_DENSE_KERNEL,
     NARROW_DENSE_ROWS,
     narrow_dense_kernel,
     pack_narrow_row,
     pack_narrow_weight,
 )
-from rtcompile.codegen.panels import PanelConfig, pack_columns
+from rtcompile.codegen.kernels.panels import PanelConfig, pack_columns
+from rtcompile.codegen.program.trials import Config, Task
 from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.targets import Registers
-from rtcompile.tuning.trials import Config, Task
 from rtcompile.tuning.tuned.kernels.base import Case, counts_of
 from rtcompile.tuning.tuned.kernels.data import Floats, generator, normal
 from rtcompile.tuning.tuned.kernels.reference import apply_epilogue, stream_shape

@@ -15,17 +15,17 @@ import tvm
 import tvm_ffi
 from tvm import tirx
 
-from rtcompile.codegen.generic import (
+from rtcompile.codegen.lowering.generic import (
     GENERIC_KERNEL,
     GenericConfig,
     generic_configs,
     lower_generic,
     text_function,
 )
-from rtcompile.codegen.row_shape import evaluate_extent
+from rtcompile.codegen.program.row_shape import evaluate_extent
+from rtcompile.codegen.program.trials import Config, Task
 from rtcompile.errors import TuningError
 from rtcompile.targets import Registers
-from rtcompile.tuning.trials import Config, Task
 from rtcompile.tuning.tuned.kernels.base import Case, counts_of
 from rtcompile.tuning.tuned.kernels.data import generator
 

@@ -11,18 +11,18 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.codegen.embedding_lookup import (
+from rtcompile.codegen.kernels.embedding_lookup import (
     LOOKUP_KERNEL,
     NEAR_BYTES,
     LookupShape,
     default_ahead,
     lookup_kernel,
 )
-from rtcompile.codegen.pack_table import pack_table, unpack_table
-from rtcompile.codegen.table_format import TableFormat
+from rtcompile.codegen.program.pack_table import pack_table, unpack_table
+from rtcompile.codegen.program.table_format import TableFormat
+from rtcompile.codegen.program.trials import Config, Task
 from rtcompile.runtime.abi.status import Status
 from rtcompile.targets import Registers
-from rtcompile.tuning.trials import Config, Task
 from rtcompile.tuning.tuned.kernels.base import Case, counts_of, runs_of
 from rtcompile.tuning.tuned.kernels.data import generator, normal
 

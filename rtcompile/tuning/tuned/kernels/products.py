@@ -8,17 +8,27 @@ from typing import ClassVar
 
 import numpy as np
 
-from rtcompile.codegen.batch_matmul import (
+from rtcompile.codegen.kernels.batch_matmul import (
     BATCH_MATMUL_KERNEL,
     BatchMatmulShape,
     batch_matmul_kernel,
     scratch_elements,
 )
-from rtcompile.codegen.outer_dense import OUTER_DENSE_KERNEL, OuterDenseShape, outer_dense_kernel
-from rtcompile.codegen.panels import PanelConfig, pack_columns, pack_weight, panel_configs, panels
+from rtcompile.codegen.kernels.outer_dense import (
+    OUTER_DENSE_KERNEL,
+    OuterDenseShape,
+    outer_dense_kernel,
+)
+from rtcompile.codegen.kernels.panels import (
+    PanelConfig,
+    pack_columns,
+    pack_weight,
+    panel_configs,
+    panels,
+)
+from rtcompile.codegen.program.trials import Config, Task
 from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.targets import Registers
-from rtcompile.tuning.trials import Config, Task
 from rtcompile.tuning.tuned.kernels.base import Case, counts_of
 from rtcompile.tuning.tuned.kernels.data import generator, normal
 from rtcompile.tuning.tuned.kernels.reference import apply_epilogue

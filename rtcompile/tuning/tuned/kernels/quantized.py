@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.codegen.dense_bf16 import (
+from rtcompile.codegen.kernels.dense_bf16 import (
     DENSE_BF16_KERNEL,
     bf16_panels,
     dense_bf16_kernel,
     pack_bf16_weight,
 )
-from rtcompile.codegen.dense_int8 import (
+from rtcompile.codegen.kernels.dense_int8 import (
     DENSE_INT8_KERNEL,
     Int8Shape,
     dense_int8_kernel,
@@ -25,14 +25,19 @@ from rtcompile.codegen.dense_int8 import (
     int8_panels,
     pack_int8_weight,
 )
-from rtcompile.codegen.dense_shape import DenseShape
-from rtcompile.codegen.dot_bf16 import DOT_BF16_LLVM, padded_pairs
-from rtcompile.codegen.panels import Panel, PanelConfig, pack_columns, panel_configs
-from rtcompile.codegen.quantize_rows import padded_depth
+from rtcompile.codegen.kernels.dense_shape import DenseShape
+from rtcompile.codegen.kernels.dot_bf16 import DOT_BF16_LLVM, padded_pairs
+from rtcompile.codegen.kernels.panels import (
+    Panel,
+    PanelConfig,
+    pack_columns,
+    panel_configs,
+)
+from rtcompile.codegen.kernels.quantize_rows import padded_depth
+from rtcompile.codegen.program.trials import Config, Task
 from rtcompile.relay_passes.dialect.epilogue import Epilogue
 from rtcompile.relay_passes.kernels.quantize_dense import PAIR
 from rtcompile.targets import Registers
-from rtcompile.tuning.trials import Config, Task
 from rtcompile.tuning.tuned.kernels.base import Case, counts_of
 from rtcompile.tuning.tuned.kernels.data import Floats, generator, small
 from rtcompile.tuning.tuned.kernels.reference import apply_epilogue, stream_shape

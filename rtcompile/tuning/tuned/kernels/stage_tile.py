@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from rtcompile.codegen.tile_rows import STAGE_TILE_KERNEL, TILE_SIZES
+from rtcompile.codegen.program.tile_rows import STAGE_TILE_KERNEL, TILE_SIZES
+from rtcompile.codegen.program.trials import Config, Task
 from rtcompile.errors import TuningError
 from rtcompile.targets import Registers
-from rtcompile.tuning.trials import Config, Task
 from rtcompile.tuning.tuned.kernels.base import Case
 
 __all__ = ["StageTile"]

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtcompile.codegen.program.trials import Outcome, Task, Trial
 from rtcompile.tuning import search as search_module
 from rtcompile.tuning.report.collect import Collector
 from rtcompile.tuning.report.comparison import loaded_note, said
 from rtcompile.tuning.report.history import EndToEnd
 from rtcompile.tuning.report.page import render
 from rtcompile.tuning.search import Search
-from rtcompile.tuning.trials import Outcome, Task, Trial
 from rtcompile.tuning.tuned.gains import Gains
 from rtcompile.tuning.tuned.known_configs import Known
 from rtcompile.tuning.tuned.machine import Machine

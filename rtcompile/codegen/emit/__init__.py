@@ -1,0 +1,1 @@
+"""Small pieces that emitted code is made of."""

@@ -1,0 +1,1 @@
+"""From the calls of a graph to those of kernels."""

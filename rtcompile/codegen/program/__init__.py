@@ -1,0 +1,1 @@
+"""A stage as a program: its calls, their order, the memory that they share."""
