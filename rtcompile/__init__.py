@@ -30,7 +30,7 @@ from rtcompile.runtime import (
 )
 
 if TYPE_CHECKING:
-    from rtcompile.conductor import build
+    from rtcompile.driver import build
     from rtcompile.verification.api import verify
 
 __all__ = [
@@ -54,7 +54,7 @@ __all__ = [
 
 
 # The compiler is heavy to import, and a service has no need of it.
-_COMPILER = {"build": "rtcompile.conductor", "verify": "rtcompile.verification.api"}
+_COMPILER = {"build": "rtcompile.driver", "verify": "rtcompile.verification.api"}
 
 
 def __getattr__(name: str) -> Any:

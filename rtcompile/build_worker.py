@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Build until there are no more jobs."""
-    from rtcompile.conductor import build_here
+    from rtcompile.driver import build_here
     from rtcompile.files.scratch_folder import sigterm_unwinds
 
     jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")

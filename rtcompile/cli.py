@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from rtcompile.cli_group import CommandGroup, told
-from rtcompile.counts_summary import Counters
+from rtcompile.command.cli_group import CommandGroup, told
+from rtcompile.command.counts_summary import Counters
 from rtcompile.files.output_file import is_stream
 from rtcompile.options import CALIBRATION_METHODS, PRECISIONS, BuildOptions
 from rtcompile.tuning.commands import logs_commands, tune_command
@@ -136,7 +136,7 @@ def build_command(
     as_json: bool,
 ) -> None:
     """Compile MODEL, an ONNX graph, into an artifact."""
-    from rtcompile.build_json import errors_as_json
+    from rtcompile.command.build_json import errors_as_json
 
     if is_stream(output):
         raise click.BadParameter(f"{output}: an artifact goes to a file", param_hint="--output")
@@ -167,15 +167,15 @@ def build_command(
 def _build(
     model: Path, output: Path, options: dict[str, Any], explain: bool, as_json: bool
 ) -> None:
-    from rtcompile.conductor import build
+    from rtcompile.driver import build
 
     if as_json:
-        from rtcompile.build_json import describe_build
+        from rtcompile.command.build_json import describe_build
 
         result = build(model, BuildOptions(**options), output=output)
         click.echo(json.dumps(describe_build(result, output), sort_keys=True))
         return
-    from rtcompile.console import console, show_build
+    from rtcompile.command.console import console, show_build
 
     with console.status("starting") as status:
         result = build(model, BuildOptions(**options), output=output, progress=status.update)
@@ -227,7 +227,7 @@ def rank_command(
 
     Each is answered before the next is read. An output that is a file appears once it is whole.
     """
-    from rtcompile.rank_file import rank_file
+    from rtcompile.command.rank_file import rank_file
 
     def report(message: str) -> None:
         click.echo(f"refused: {message}", err=True)
@@ -272,7 +272,7 @@ def extract_command(
     INPUT is .parquet, .csv or .jsonl of any size. `-` is stdin and stdout; to a pipe or a device
     features go chunk by chunk. To a file, an interrupted run goes on where it was.
     """
-    from rtcompile.console import console, progress_bar
+    from rtcompile.command.console import console, progress_bar
     from rtcompile.offline.extract_file import extract_file
 
     counters: dict[str, Mapping[str, int]] = {}
@@ -294,7 +294,7 @@ def extract_command(
 
 def _show_counts(counters: Counters) -> None:
     """Say on stderr what became of values."""
-    from rtcompile.counts_summary import summary
+    from rtcompile.command.counts_summary import summary
 
     for line in summary(counters):
         click.echo(line, err=True)
@@ -314,7 +314,7 @@ def inspect_command(artifact: Path, as_json: bool) -> None:
         described = {**found.manifest, "targets": targets}
         click.echo(json.dumps(described, indent=1, sort_keys=True))
         return
-    from rtcompile.console import show_manifest
+    from rtcompile.command.console import show_manifest
 
     show_manifest(found.manifest, targets)
 
@@ -414,6 +414,6 @@ def worker_command(tracker: str, key: str, host: str, port: int) -> None:
 @_QUANTIZE
 def demo_command(keep: Path | None, embedding_dtype: str, quantize: str) -> None:
     """Build two MovieLens models, rank real requests, compare with the usual stack."""
-    from rtcompile.demo import run_demo
+    from rtcompile.bench.demo import run_demo
 
     run_demo(keep, embedding_dtype, quantize)

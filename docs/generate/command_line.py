@@ -9,7 +9,7 @@ import click
 from markdown_table import table
 
 from rtcompile.cli import main
-from rtcompile.cli_group import exit_codes
+from rtcompile.command.cli_group import exit_codes
 
 __all__ = ["command_page"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import onnx
 
-from rtcompile.binding import BoundInput, bind
 from rtcompile.codegen.program.program import Port
-from rtcompile.embeddings import graph_tables, load_tables
+from rtcompile.compile.binding import BoundInput, bind
+from rtcompile.compile.embeddings import graph_tables, load_tables
 from rtcompile.features.config.parse_config import load_config
 
 __all__ = ["BoundModel", "bind_model"]

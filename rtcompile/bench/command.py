@@ -11,22 +11,22 @@ import numpy as np
 
 from rtcompile import runtime
 from rtcompile.bench.bench_options import BenchOptions
+from rtcompile.bench.demo import ROWS, bench_models, load_data
 from rtcompile.bench.embeddings import lookup_table, time_lookups
 from rtcompile.bench.features import time_features, time_stage
 from rtcompile.bench.graphs import ENGINES, LOWER_ENGINES, bench_graph, graphs, is_zoo
 from rtcompile.bench.latency import Latency
 from rtcompile.bench.lower_precision import lower_precision
 from rtcompile.bench.modes import run_mode, write_figures
+from rtcompile.bench.movielens import prepare
 from rtcompile.bench.peers import PEERS
 from rtcompile.bench.subjects import MOVIELENS, is_subject
 from rtcompile.bench.tables import feature_table, latency_table, summary
 from rtcompile.bench.timing import side_by_side
 from rtcompile.bench.workloads import bench_workload
-from rtcompile.console import console, output
-from rtcompile.demo import ROWS, bench_models, load_data
+from rtcompile.command.console import console, output
 from rtcompile.errors import DataError, UnsupportedError
 from rtcompile.files.scratch_folder import scratch_folder
-from rtcompile.models.movielens.demo import prepare
 from rtcompile.models.workloads.catalog import WORKLOADS
 from rtcompile.options import BuildOptions
 

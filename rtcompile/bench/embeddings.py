@@ -27,7 +27,7 @@ from rtcompile.codegen.program.program import (
 )
 from rtcompile.codegen.program.table_dtypes import TableDtypes
 from rtcompile.codegen.program.table_format import DTYPES
-from rtcompile.describe import describe_stage
+from rtcompile.compile.stage_entries import describe_stage
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.runtime.memory.arrays import aligned_empty
 from rtcompile.runtime.stages.stage import Stage

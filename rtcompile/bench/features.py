@@ -24,9 +24,9 @@ from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.library.module import compile_stages
 from rtcompile.codegen.program.constants import ConstantStore
 from rtcompile.codegen.program.program import Port, StageProgram
-from rtcompile.describe import describe_columns
+from rtcompile.compile.reference_inputs import pool
+from rtcompile.compile.stage_entries import describe_columns
 from rtcompile.features.config.parse_config import load_config
-from rtcompile.features.graph_inputs import pool
 from rtcompile.features.plan import FeaturePlan
 from rtcompile.features.reference.reference_features import extract
 from rtcompile.files.scratch_folder import scratch_folder

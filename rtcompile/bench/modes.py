@@ -18,7 +18,7 @@ from rtcompile.bench.subjects import Subject, subjects
 from rtcompile.bench.tables import ablation_table, profile_tables, throughput_table, tuned_tables
 from rtcompile.bench.threads import measure_threads
 from rtcompile.bench.tuned import compare_tuned
-from rtcompile.console import console, output
+from rtcompile.command.console import console, output
 from rtcompile.errors import DataError
 from rtcompile.files.output_file import write_atomically
 from rtcompile.files.scratch_folder import scratch_folder

@@ -11,11 +11,11 @@ from typing import Any
 
 import rtcompile
 from rtcompile import runtime
+from rtcompile.bench import movielens as demo
+from rtcompile.bench.demo import ROWS, load_data
 from rtcompile.bench.graphs import Graph, Say, graphs, is_zoo
 from rtcompile.bench.lower_precision import CALIBRATION_ROWS, lower_precision, write_requests
 from rtcompile.bench.peers import Call
-from rtcompile.demo import ROWS, load_data
-from rtcompile.models.movielens import demo
 from rtcompile.models.movielens.calibration import write_calibration
 from rtcompile.models.movielens.examples import item_fields, requests
 from rtcompile.models.workloads.catalog import WORKLOADS

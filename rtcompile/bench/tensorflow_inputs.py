@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rtcompile.bench.tensorflow_maps import TensorFlowMaps
-from rtcompile.binding import BoundInput, Form
+from rtcompile.compile.binding import BoundInput, Form
 from rtcompile.errors import UnsupportedError
 from rtcompile.features.operators import Lookup, Match, Values
 from rtcompile.features.plan import (

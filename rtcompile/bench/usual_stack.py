@@ -18,8 +18,8 @@ from rtcompile.bench.bound_model import bind_model
 from rtcompile.bench.engines import onnxruntime_session
 from rtcompile.bench.usual_maps import MapMemory, reads_map
 from rtcompile.bench.usual_numbers import number_column, reads_numbers
-from rtcompile.binding import BoundInput, Form
-from rtcompile.features.graph_inputs import graph_inputs
+from rtcompile.compile.binding import BoundInput, Form
+from rtcompile.compile.reference_inputs import graph_inputs
 from rtcompile.features.operators import Values
 from rtcompile.features.plan import Feature, Input, Side
 from rtcompile.features.reference.reference_buckets import bucketize

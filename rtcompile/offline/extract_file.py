@@ -23,7 +23,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from rtcompile.counts_summary import Counters, added, since
+from rtcompile.command.counts_summary import Counters, added, since
 from rtcompile.errors import RtcompileError
 from rtcompile.files.output_file import is_stream, open_output
 from rtcompile.offline.arrow_columns import to_table

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rtcompile import runtime
-from rtcompile.counts_summary import Counters
+from rtcompile.command.counts_summary import Counters
+from rtcompile.compile.feature_extractor import FeatureExtractor, compile_features
 from rtcompile.errors import DataError
-from rtcompile.features.extractor import FeatureExtractor, compile_features
 from rtcompile.runtime.columns import Column
 from rtcompile.runtime.encoding.arrow_values import table_column
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rtcompile.counts_summary import Counters
+from rtcompile.command.counts_summary import Counters
 from rtcompile.errors import OutputError
 from rtcompile.files.output_file import write_atomically
 from rtcompile.offline.feature_writers import TableWriter, table_bytes, tables_of

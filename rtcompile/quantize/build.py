@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rtcompile.compiler import FLOAT32_PLAN, Candidate, Compiler
+from rtcompile.compile.compiler import FLOAT32_PLAN, Candidate, Compiler
+from rtcompile.compile.imported_layers import describe_imported
+from rtcompile.compile.load_build import loaded
 from rtcompile.errors import BudgetError, ConfigError, DataError, UnsupportedError
 from rtcompile.features.generate import generate_columns
 from rtcompile.features.plan import FeaturePlan, Side
-from rtcompile.loaded import loaded
 from rtcompile.options import BuildOptions
 from rtcompile.quantize.assign import Assignment
 from rtcompile.quantize.choose import (
@@ -26,8 +27,6 @@ from rtcompile.quantize.choose import (
     search,
     switch_plan,
 )
-from rtcompile.quantize.imported import describe_imported
-from rtcompile.quantize.pace import LEAST_WORK, keep_faster, speedups
 from rtcompile.quantize.quality import Budget, Quality, compare
 from rtcompile.quantize.samples import (
     GraphSamples,
@@ -36,6 +35,7 @@ from rtcompile.quantize.samples import (
     read_arrays,
     read_requests,
 )
+from rtcompile.quantize.speed_gate import LEAST_WORK, keep_faster, speedups
 from rtcompile.relay_passes.kernels.precision import LayerPrecision, PrecisionPlan
 from rtcompile.relay_passes.kernels.quantize_dense import DenseLayer
 from rtcompile.targets import CpuTarget

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.codegen.kernels.observe_rows import Observed
-from rtcompile.compiler import Candidate
-from rtcompile.loaded import loaded
+from rtcompile.compile.compiler import Candidate
+from rtcompile.compile.load_build import loaded
 from rtcompile.quantize.assign import Assignment, LayerCost, assign
 from rtcompile.quantize.histogram import Histogram
 from rtcompile.quantize.quality import Budget, compare

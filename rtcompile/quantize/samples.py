@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile import runtime
+from rtcompile.compile.read_rows import read_columns
 from rtcompile.errors import DataError
 from rtcompile.features.plan import ITEM_KEY, FeaturePlan, Side
-from rtcompile.rows import read_columns
 
 __all__ = [
     "LEAST_ROWS",

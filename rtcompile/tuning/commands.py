@@ -72,7 +72,7 @@ def tune_command(
     MODEL is an ONNX file, or a workload of `rtcompile bench` by its name. What the logs hold is not
     measured again. May be interrupted: the next run goes on.
     """
-    from rtcompile.console import console
+    from rtcompile.command.console import console
     from rtcompile.tuning.named import named_model
     from rtcompile.tuning.run import run
     from rtcompile.tuning.tune import TuneOptions
@@ -117,7 +117,7 @@ def show_command(directory: Path | None, target: str | None) -> None:
 @click.argument("others", type=_PATH, nargs=-1, required=True)
 def merge_command(directory: Path, others: tuple[Path, ...]) -> None:
     """Add to DIRECTORY the records of OTHERS that it lacks."""
-    from rtcompile.console import console
+    from rtcompile.command.console import console
     from rtcompile.tuning.manage import merge
 
     added, notes = merge(directory, others)
@@ -131,7 +131,7 @@ def merge_command(directory: Path, others: tuple[Path, ...]) -> None:
 @click.option("--best", is_flag=True, help="Keep each kernel's default and best config only.")
 def prune_command(directory: Path, best: bool) -> None:
     """Remove from DIRECTORY stale records, lines that are none, and what stands twice."""
-    from rtcompile.console import console
+    from rtcompile.command.console import console
     from rtcompile.tuning.manage import prune
 
     done = prune(directory, best)

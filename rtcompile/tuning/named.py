@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from rtcompile.bench.subjects import is_subject, subjects
-from rtcompile.console import console
+from rtcompile.command.console import console
 from rtcompile.errors import DataError
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.tuning.tune import TuneOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rtcompile.console import console
+from rtcompile.command.console import console
 from rtcompile.tuning.interrupts import Interrupts
 from rtcompile.tuning.report.collect import Collector
 from rtcompile.tuning.report.finish import finish

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from rtcompile.codegen.program.trials import Task
-from rtcompile.console import console, output
+from rtcompile.command.console import console, output
 from rtcompile.targets import TARGETS
 from rtcompile.tuning.report.comparison import said
 from rtcompile.tuning.search import Search, TaskState

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from rtcompile.artifact import write_variants
 from rtcompile.codegen.program.tile_rows import STAGE_TILE_KERNEL
 from rtcompile.codegen.program.trials import Outcome, Task, Trial
-from rtcompile.compiler import Compiler
+from rtcompile.compile.compiler import Compiler
+from rtcompile.compile.write_artifact import write_variants
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.targets import CpuTarget
 from rtcompile.tuning.report.comparison import said

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from rtcompile.codegen.program.trials import Task
-from rtcompile.compiler import Compiler
+from rtcompile.compile.compiler import Compiler
 from rtcompile.errors import TuningError, UnsupportedError
 from rtcompile.features.config.parse_config import load_config
 from rtcompile.options import BuildOptions

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.features.graph_inputs import graph_inputs
+from rtcompile.compile.reference_inputs import graph_inputs
+from rtcompile.compile.stored_tables import Original
 from rtcompile.features.plan import Feature, FeaturePlan, Side
 from rtcompile.features.reference.reference_features import extract_feature
 from rtcompile.runtime.columns import Column
 from rtcompile.verification.judge import open_judge
 from rtcompile.verification.requests import Columns, Request
-from rtcompile.verification.stored_tables import Original
 
 __all__ = ["Referenced", "Scores", "references"]
 

@@ -13,17 +13,17 @@ from typing import Any
 
 from rtcompile import runtime
 from rtcompile.codegen.program.program import TILE
+from rtcompile.compile.load_build import loaded
+from rtcompile.compile.stored_tables import Original
 from rtcompile.errors import VerificationError
 from rtcompile.files.pieces import Sections
 from rtcompile.frontends.onnx.import_onnx import ImportedGraph
-from rtcompile.loaded import loaded
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import ROW_COUNTS, Batch, InputPlan, ordinary
 from rtcompile.verification.guarded_values import Guarded, guarded_requests
 from rtcompile.verification.hostile_rows import past_the_end, with_hostile_rows
 from rtcompile.verification.judge import Judge, open_judge
 from rtcompile.verification.reference import open_session
-from rtcompile.verification.stored_tables import Original
 
 __all__ = ["verify_network"]
 

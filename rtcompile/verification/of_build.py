@@ -8,9 +8,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rtcompile.compiler import Candidate, Compiler
+from rtcompile.compile.compiler import Candidate, Compiler
+from rtcompile.compile.read_rows import read_columns
 from rtcompile.options import BuildOptions
-from rtcompile.rows import read_columns
 from rtcompile.runtime.artifact import VERIFICATION
 from rtcompile.verification.differences import TOLERANCE, Verification
 from rtcompile.verification.feature_scores import Scores, references

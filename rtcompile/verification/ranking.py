@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile import runtime
+from rtcompile.compile.load_build import loaded
+from rtcompile.compile.stored_tables import Original
 from rtcompile.errors import VerificationError
 from rtcompile.features.plan import ITEM_KEY, Feature, FeaturePlan, Side
 from rtcompile.files.pieces import Sections
-from rtcompile.loaded import loaded
 from rtcompile.runtime.columns import Column
 from rtcompile.verification.differences import ScoreDifference, Verification
 from rtcompile.verification.draw_inputs import Batch
@@ -28,7 +29,6 @@ from rtcompile.verification.requests import (
     real_requests,
 )
 from rtcompile.verification.rounding import RoundingCheck
-from rtcompile.verification.stored_tables import Original
 
 __all__ = ["verify_ranking", "verify_ranking_rounding"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rtcompile.compile.load_build import loaded
 from rtcompile.errors import VerificationError
 from rtcompile.files.pieces import Sections
 from rtcompile.frontends.onnx.import_onnx import ImportedGraph
-from rtcompile.loaded import loaded
 from rtcompile.verification.differences import TOLERANCE, ScoreDifference, differences
 from rtcompile.verification.draw_inputs import ROW_COUNTS, generate_inputs
 from rtcompile.verification.reference import open_session

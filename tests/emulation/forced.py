@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tvm_ffi
 
-import rtcompile.conductor
+import rtcompile.driver
 import rtcompile.runtime.ranker
 import rtcompile.targets
 from rtcompile.errors import ToolchainError
@@ -38,7 +38,7 @@ def why_not(name: str) -> str | None:
 
 def force_target(patch: pytest.MonkeyPatch, name: str) -> None:
     """Until `patch` is undone, "host" is the target `name`, and its libraries run here."""
-    for module in (rtcompile.targets, rtcompile.conductor):
+    for module in (rtcompile.targets, rtcompile.driver):
         patch.setattr(module, "runs_here", lambda target: target.name == name)
     if TARGETS[name].machine == "aarch64":
         from tests.emulation.aarch64 import Library

@@ -17,7 +17,7 @@ from rtcompile.targets import TARGETS
 from tests.emulation.forced import force_target, why_not
 from tests.onnx_models import TABLE_ROWS
 from tests.ranking_model import USER, items, ranking_model
-from tests.rtcompile.features.test_extractor import CONFIG, VOCABULARY, assert_as_reference
+from tests.rtcompile.compile.test_feature_extractor import CONFIG, VOCABULARY, assert_as_reference
 
 NEON = "aarch64-neoverse-n1"
 CLOSE = 1e-5

@@ -24,8 +24,8 @@ _ROWS = 100
 
 def build(folder: Path) -> None:
     """Write the DeepFM's artifact, items, a request, and the scores that this environment gives."""
+    from rtcompile.bench.movielens import prepare
     from rtcompile.models.movielens.data import synthetic
-    from rtcompile.models.movielens.demo import prepare
     from rtcompile.models.movielens.examples import item_fields
 
     folder.mkdir(parents=True)

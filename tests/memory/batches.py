@@ -17,7 +17,7 @@ import tvm_ffi
 from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.library.module import compile_stages
 from rtcompile.codegen.program.constants import ConstantStore
-from rtcompile.describe import describe_columns
+from rtcompile.compile.stage_entries import describe_columns
 from rtcompile.features.config.parse_config import load_config
 from rtcompile.runtime.abi.encoded import ColumnDescriptor
 from rtcompile.runtime.abi.status import Status, tally_words
@@ -25,7 +25,7 @@ from rtcompile.runtime.encoding.encoded import Encoded
 from rtcompile.runtime.memory.arrays import aligned_empty
 from rtcompile.runtime.stages.extract import ColumnStage
 from rtcompile.targets import resolve_target
-from tests.rtcompile.features.test_extractor import CONFIG
+from tests.rtcompile.compile.test_feature_extractor import CONFIG
 from tests.rtcompile.features.test_operators import FEATURES
 
 _ROWS = 100  # of a batch: more than a tile

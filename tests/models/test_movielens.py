@@ -11,9 +11,15 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from rtcompile.bench.movielens import (
+    FOLDER,
+    NAMES,
+    Prepared,
+    compare,
+    prepare,
+)
 from rtcompile.errors import NetworkError
 from rtcompile.models.movielens import data as movielens
-from rtcompile.models.movielens.demo import FOLDER, NAMES, Prepared, compare, prepare
 from rtcompile.models.movielens.examples import LENGTH, examples, item_fields, requests, split
 from rtcompile.offline.arrow_columns import to_table
 from rtcompile.offline.extract_file import extract_file

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rtcompile.compiler import Compiler
+from rtcompile.compile.compiler import Compiler
 from rtcompile.features.config.parse_config import load_config
 from rtcompile.models.workloads.catalog import WORKLOADS
 from rtcompile.models.workloads.design import write

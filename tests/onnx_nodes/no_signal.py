@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from rtcompile import BuildOptions, runtime
-from rtcompile.conductor import build_here
+from rtcompile.driver import build_here
 from rtcompile.errors import RtcompileError
 from rtcompile.runtime.errors import RequestError
 from tests.onnx_nodes.rebatch import RowCase, row_case

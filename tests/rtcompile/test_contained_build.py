@@ -93,6 +93,6 @@ def test_what_is_not_of_ours_becomes_of_ours(
     def fail(*given: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("rtcompile.conductor._build", fail)
+    monkeypatch.setattr("rtcompile.driver._build", fail)
     with pytest.raises(ToolchainError, match="failed in the step 'start': MemoryError"):
         rtcompile.build(two_input_model(tmp_path / "m.onnx"), output=tmp_path / "m.rtc")

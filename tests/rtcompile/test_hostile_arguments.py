@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from rtcompile.cli import main
-from rtcompile.cli_group import exit_codes
+from rtcompile.command.cli_group import exit_codes
 from rtcompile.errors import DataError
 from rtcompile.files.input_lines import LONGEST_LINE, numbered_lines
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import rtcompile
 from rtcompile import runtime
+from rtcompile.bench.movielens import Prepared, prepare
 from rtcompile.bench.workloads import prepare as prepare_workload
 from rtcompile.codegen.program.program import TILE
 from rtcompile.models.movielens.data import synthetic
-from rtcompile.models.movielens.demo import Prepared, prepare
 from rtcompile.models.movielens.examples import item_fields
 from rtcompile.models.workloads.scale import SMALL
 from rtcompile.relay_passes.kernels.trim_sequences import MOST_POSITIONS

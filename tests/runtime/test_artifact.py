@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtcompile import runtime
-from rtcompile.artifact import write_artifact
+from rtcompile.compile.write_artifact import write_artifact
 from rtcompile.errors import OutputError
 from rtcompile.runtime.artifact import MAGIC, SCHEMA_VERSION, read_artifact
 

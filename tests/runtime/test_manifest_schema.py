@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtcompile import runtime
-from rtcompile.artifact import write_artifact
+from rtcompile.compile.write_artifact import write_artifact
 from rtcompile.runtime.artifact import HEADER, MAGIC, SCHEMA_VERSION, Artifact, read_artifact
 from tests.runtime.served_models import Artifacts
 

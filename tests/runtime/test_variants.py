@@ -8,7 +8,7 @@ import pytest
 
 import rtcompile.runtime.machine
 from rtcompile import runtime
-from rtcompile.artifact import write_variants
+from rtcompile.compile.write_artifact import write_variants
 from rtcompile.runtime.artifact import read_artifact
 from rtcompile.runtime.machine import check_target
 

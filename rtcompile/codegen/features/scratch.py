@@ -3,7 +3,7 @@
 It is taken from the bottom up: what is in use lies below `top`, and whoever needs more writes from
 there on. Its head (`runtime/abi/scratch.py`) says where an entry's part begins; below that is what
 was made for the whole request. The runtime gives so many bytes for each byte of the columns
-(`describe.py`).
+(`stage_entries.py`).
 """
 
 from __future__ import annotations

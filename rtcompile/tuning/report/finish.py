@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from rtcompile.console import console
+from rtcompile.command.console import console
 from rtcompile.errors import OutputError, RtcompileError
 from rtcompile.files.output_file import write_atomically
 from rtcompile.targets import runs_here

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rtcompile import runtime
 from rtcompile.codegen.program.trials import Outcome
-from rtcompile.conductor import build
+from rtcompile.driver import build
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.options import BuildOptions
 from rtcompile.tuning.report.history import EndToEnd

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 import rtcompile
 from rtcompile import runtime
 from rtcompile.cli import main
-from rtcompile.conductor import BuildResult
+from rtcompile.driver import BuildResult
 from rtcompile.errors import BudgetError, ConfigError, UnsupportedError
 from rtcompile.targets import resolve_target
 from tests.onnx_models import save

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from rtcompile.compiler import Compiler
+from rtcompile.compile.compiler import Compiler
 from rtcompile.errors import VerificationError
 from rtcompile.frontends.onnx.import_onnx import import_onnx
 from rtcompile.options import BuildOptions

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from rtcompile.compiler import Compiler
+from rtcompile.compile.compiler import Compiler
 from rtcompile.errors import VerificationError
 from rtcompile.frontends.onnx.import_onnx import import_onnx
 from rtcompile.options import BuildOptions

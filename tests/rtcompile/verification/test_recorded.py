@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 import rtcompile
 import rtcompile.runtime.machine
 from rtcompile import runtime
-from rtcompile.artifact import write_artifact
 from rtcompile.cli import main
+from rtcompile.compile.write_artifact import write_artifact
 from rtcompile.errors import DataError, VerificationError
 from rtcompile.runtime.artifact import VERIFICATION, read_artifact, read_section
 from rtcompile.targets import TARGETS, runs_here

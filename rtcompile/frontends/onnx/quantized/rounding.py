@@ -3,8 +3,8 @@
     DequantizeLinear(QuantizeLinear(x))   ->   Round(Clip(x) / scale) * scale
 
 where anything but products of quantized weights reads the floats, perhaps moved about. A product's
-layer rounds its input by itself (`rtcompile/quantize/imported.py`), so the Clip is all that stands
-before it.
+layer rounds its input by itself (`rtcompile/compile/imported_layers.py`), so the Clip is all that
+stands before it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from rtcompile.conductor import BuildResult
+    from rtcompile.driver import BuildResult
 
 __all__ = [
     "console",

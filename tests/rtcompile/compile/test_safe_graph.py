@@ -8,7 +8,7 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
-from rtcompile.safe_graph import is_safe
+from rtcompile.compile.safe_graph import is_safe
 from tests.onnx_models import two_input_model
 
 

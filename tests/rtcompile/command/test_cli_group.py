@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 import rtcompile.errors
 import rtcompile.runtime.errors
 from rtcompile.cli import main
-from rtcompile.cli_group import CommandGroup, exit_codes
+from rtcompile.command.cli_group import CommandGroup, exit_codes
 from rtcompile.errors import DataError
 from rtcompile.extras import missing_extra
 

@@ -14,7 +14,7 @@ import tvm_ffi
 from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.library.module import compile_stages
 from rtcompile.codegen.program.constants import ConstantStore
-from rtcompile.describe import describe_columns
+from rtcompile.compile.stage_entries import describe_columns
 from rtcompile.errors import DataError
 from rtcompile.features.config.parse_config import load_config
 from rtcompile.features.plan import FeaturePlan

@@ -12,10 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rtcompile.artifact import write_variants
 from rtcompile.codegen.program.constants import ConstantStore
 from rtcompile.codegen.program.table_dtypes import table_dtypes
-from rtcompile.compiler import FLOAT32_PLAN, Candidate, Compiler
+from rtcompile.compile.compiler import FLOAT32_PLAN, Candidate, Compiler
+from rtcompile.compile.imported_layers import describe_imported
+from rtcompile.compile.provenance import describe_provenance, note_files
+from rtcompile.compile.safe_graph import is_safe
+from rtcompile.compile.write_artifact import write_variants
 from rtcompile.contained_build import build_contained
 from rtcompile.errors import (
     ConfigError,
@@ -31,12 +34,9 @@ from rtcompile.features.plan import FeaturePlan
 from rtcompile.files.input_files import InputFile, recorded
 from rtcompile.files.scratch_folder import sigterm_unwinds
 from rtcompile.options import BuildOptions
-from rtcompile.provenance import describe_provenance, note_files
 from rtcompile.quantize.build import Quantization, build_quantized, has_a_budget, levels_of
-from rtcompile.quantize.imported import describe_imported
 from rtcompile.relay_passes.report import Report
 from rtcompile.runtime.errors import InferenceError
-from rtcompile.safe_graph import is_safe
 from rtcompile.targets import CpuTarget, resolve_targets, runs_here
 from rtcompile.tuning.tuned.logs import Logs, packaged_logs, read_logs
 from rtcompile.verification.differences import Verification

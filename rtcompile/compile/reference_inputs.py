@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.binding import BoundInput, Form
+from rtcompile.compile.binding import BoundInput, Form
 from rtcompile.runtime.columns import Column
 
 __all__ = ["graph_inputs", "pool"]

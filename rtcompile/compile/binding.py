@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtcompile.codegen.program.program import Port
-from rtcompile.embeddings import EmbeddingTables
+from rtcompile.compile.embeddings import EmbeddingTables
 from rtcompile.errors import BindingError, EmbeddingsError
 from rtcompile.features.plan import (
     Boundaries,

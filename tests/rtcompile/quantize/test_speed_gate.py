@@ -12,10 +12,10 @@ import pytest
 from onnx import TensorProto, helper
 
 import rtcompile
-from rtcompile.compiler import Candidate
+from rtcompile.compile.compiler import Candidate
 from rtcompile.quantize.assign import Assignment, LayerCost
-from rtcompile.quantize.pace import keep_faster
 from rtcompile.quantize.quality import Quality
+from rtcompile.quantize.speed_gate import keep_faster
 from rtcompile.targets import resolve_target
 from tests.onnx_models import save
 

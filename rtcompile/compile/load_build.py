@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rtcompile import runtime
-from rtcompile.artifact import write_artifact
+from rtcompile.compile.write_artifact import write_artifact
 from rtcompile.files.pieces import Sections
 from rtcompile.files.scratch_folder import scratch_folder
 

@@ -15,6 +15,7 @@ import numpy as np
 import rtcompile
 from rtcompile import runtime
 from rtcompile.bench.usual_stack import UsualStack
+from rtcompile.models.movielens import examples
 from rtcompile.models.movielens.calibration import LABEL, write_calibration
 from rtcompile.models.movielens.data import Interactions
 from rtcompile.models.movielens.examples import Request, item_fields, requests
@@ -23,7 +24,7 @@ from rtcompile.verification.area_under_curve import area_under_curve
 __all__ = ["NAMES", "Comparison", "Prepared", "compare", "prepare"]
 
 NAMES = ("deepfm", "din")
-FOLDER = Path(__file__).parent
+FOLDER = Path(examples.__file__).parent
 
 
 @dataclass(frozen=True)

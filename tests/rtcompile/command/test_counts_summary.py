@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from rtcompile.counts_summary import added, since, summary
+from rtcompile.command.counts_summary import added, since, summary
 
 
 def _counts(defaulted: int, unparsed: int) -> dict[str, int]:

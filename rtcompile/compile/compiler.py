@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.binding import BoundInput, bind
 from rtcompile.codegen.entry.profile_probes import add_probes
 from rtcompile.codegen.entry.serve import served_stages
 from rtcompile.codegen.library.module import compile_stages
@@ -25,27 +24,33 @@ from rtcompile.codegen.program.network_ports import network_ports
 from rtcompile.codegen.program.program import StageProgram
 from rtcompile.codegen.program.table_dtypes import TableDtypes, table_dtypes
 from rtcompile.codegen.program.trials import Config, Task
-from rtcompile.describe import describe_stage
-from rtcompile.embeddings import EmbeddingTables, graph_tables, load_tables
+from rtcompile.compile.binding import BoundInput, bind
+from rtcompile.compile.embeddings import EmbeddingTables, graph_tables, load_tables
+from rtcompile.compile.imported_layers import ImportedLayers, imported_layers
+from rtcompile.compile.stage_entries import describe_stage
+from rtcompile.compile.staging import (
+    BINDING_TIMES,
+    CROSS,
+    Stages,
+    lower_ranking,
+)
+from rtcompile.compile.stored_tables import Original, table_digests, with_stored_tables
+from rtcompile.compile.unsupported_values import named_failures
 from rtcompile.errors import UnsupportedError
 from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.files.pieces import Sections
 from rtcompile.frontends.onnx.id_inputs import id_columns
 from rtcompile.frontends.onnx.import_onnx import ImportedGraph, import_onnx
 from rtcompile.options import BuildOptions
-from rtcompile.quantize.imported import ImportedLayers, imported_layers
 from rtcompile.relay_passes.analysis.binding_times import with_sides
 from rtcompile.relay_passes.kernels.precision import PrecisionPlan
 from rtcompile.relay_passes.kernels.quantize_dense import describe_layers
 from rtcompile.relay_passes.pipeline import simplify, to_kernels, to_stages
 from rtcompile.relay_passes.report import Report
 from rtcompile.relay_passes.stage.split_stages import StageGraph
-from rtcompile.staging import BINDING_TIMES, CROSS, Stages, lower_ranking
 from rtcompile.targets import CpuTarget
 from rtcompile.tuning.tuned.known_configs import Known, choices_of, describe_choices
 from rtcompile.tuning.tuned.logs import Logs
-from rtcompile.unsupported_values import named_failures
-from rtcompile.verification.stored_tables import Original, table_digests, with_stored_tables
 
 __all__ = ["FLOAT32_PLAN", "Candidate", "Compiler"]
 

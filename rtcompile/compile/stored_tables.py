@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtcompile.binding import BoundInput
+from rtcompile.compile.binding import BoundInput
 from rtcompile.frontends.onnx.import_onnx import ImportedGraph
 from rtcompile.frontends.onnx.rewrite.replace_tables import replace_tables
 from rtcompile.frontends.onnx.tensors import array_of

@@ -14,7 +14,7 @@ from rtcompile.errors import OutputError
 from rtcompile.runtime.artifact import read_artifact
 
 if TYPE_CHECKING:
-    from rtcompile.conductor import BuildResult
+    from rtcompile.driver import BuildResult
 
 __all__ = ["describe_build", "errors_as_json"]
 

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 import rtcompile
 from rtcompile.cli import main
+from rtcompile.compile.provenance import describe_provenance, note_files
 from rtcompile.errors import ConfigError
 from rtcompile.features.config.parse_config import load_config
 from rtcompile.files.input_files import (
@@ -27,7 +28,6 @@ from rtcompile.files.input_files import (
 )
 from rtcompile.frontends.onnx.read_model import read_model
 from rtcompile.options import BuildOptions
-from rtcompile.provenance import describe_provenance, note_files
 from rtcompile.runtime.artifact import read_artifact
 from tests.ranking_model import RankingModel, small_ranking_model
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rtcompile.embeddings import table_files
+from rtcompile.compile.embeddings import table_files
 from rtcompile.files.input_files import (
     FEATURES,
     MODEL,

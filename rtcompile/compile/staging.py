@@ -17,7 +17,6 @@ from typing import Any
 
 from tvm import relax
 
-from rtcompile.binding import BoundInput, Form
 from rtcompile.codegen.features.lower import FeatureStage
 from rtcompile.codegen.lowering.network import Source, lower_network
 from rtcompile.codegen.lowering.origins import Origins, origins_of
@@ -25,7 +24,8 @@ from rtcompile.codegen.program.constants import ConstantStore
 from rtcompile.codegen.program.kernel_configs import Choices
 from rtcompile.codegen.program.network_ports import network_ports
 from rtcompile.codegen.program.program import Port, StageProgram
-from rtcompile.describe import describe_columns, describe_stage
+from rtcompile.compile.binding import BoundInput, Form
+from rtcompile.compile.stage_entries import describe_columns, describe_stage
 from rtcompile.features.plan import FeaturePlan, Side
 from rtcompile.relay_passes.analysis.binding_times import BindingTime
 from rtcompile.relay_passes.matching import bindings

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import rtcompile
-from rtcompile.conductor import BuildResult
-from rtcompile.models.movielens.demo import FOLDER
+from rtcompile.bench.movielens import FOLDER
+from rtcompile.driver import BuildResult
 from rtcompile.relay_passes.report import PassReport
 
 

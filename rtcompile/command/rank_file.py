@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rtcompile import runtime
-from rtcompile.counts_summary import Counters
+from rtcompile.command.counts_summary import Counters
 from rtcompile.errors import DataError
 from rtcompile.files.input_lines import numbered_lines, parse_object
 from rtcompile.files.output_file import STANDARD, open_output

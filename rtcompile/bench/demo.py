@@ -8,13 +8,19 @@ from rich.table import Table
 
 from rtcompile import runtime
 from rtcompile.bench.latency import Latency, measure
+from rtcompile.bench.movielens import (
+    NAMES,
+    Comparison,
+    Prepared,
+    compare,
+    prepare,
+)
 from rtcompile.bench.peers import Peers
 from rtcompile.bench.tables import latency_table
-from rtcompile.console import console, output
+from rtcompile.command.console import console, output
 from rtcompile.errors import NetworkError
 from rtcompile.files.scratch_folder import scratch_folder
 from rtcompile.models.movielens.data import Interactions, load, synthetic
-from rtcompile.models.movielens.demo import NAMES, Comparison, Prepared, compare, prepare
 from rtcompile.models.workloads.design import Request
 
 __all__ = ["ROWS", "bench_models", "load_data", "run_demo"]

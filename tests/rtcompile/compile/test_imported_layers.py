@@ -16,10 +16,10 @@ from onnx import TensorProto, helper
 import rtcompile
 from rtcompile import runtime
 from rtcompile.cli import main
-from rtcompile.conductor import BuildResult
+from rtcompile.compile import imported_layers as imported
+from rtcompile.driver import BuildResult
 from rtcompile.errors import ConfigError, VerificationError
 from rtcompile.frontends.onnx.quantized.weights import ByteRange, QuantizedWeight
-from rtcompile.quantize import imported
 from rtcompile.relay_passes.kernels.quantize_dense import quantize_weight
 from rtcompile.targets import resolve_target, runs_here
 from rtcompile.tuning.tune import TuneOptions, model_tasks

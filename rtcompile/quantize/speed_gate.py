@@ -11,8 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from rtcompile.compiler import Candidate
-from rtcompile.loaded import loaded
+from rtcompile.compile.compiler import Candidate
+from rtcompile.compile.load_build import loaded
 from rtcompile.quantize.assign import Assignment, LayerCost
 from rtcompile.quantize.samples import Samples
 

@@ -1,0 +1,1 @@
+"""What commands read and print, and how they end."""
