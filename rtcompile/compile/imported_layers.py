@@ -1,6 +1,6 @@
 """The layers of a model that comes quantized: which compute in int8, and by which ranges.
 
-The weights are known from the file (`frontends/quantized/`), the layers from the finished graph,
+The weights are known from the file (`frontends/onnx/quantized/`), the layers from the finished graph,
 where a weight may have been cut by blocks of rows, and its columns scaled, by a batch normalisation
 behind it. A layer is int8 where its matrix is one of rows of one weight, as they are, or times a
 factor for each column. The int8 values are those of the file, and so is the range of the input: the
