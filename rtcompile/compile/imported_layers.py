@@ -2,11 +2,11 @@
 
 The weights are known from the file (`frontends/onnx/quantized/`), the layers from the finished
 graph, where a weight may have been cut by blocks of rows, and its columns scaled, by a batch
-normalisation behind it. A layer is int8 where its matrix is one of rows of one weight, as they are, or times a
-factor for each column. The int8 values are those of the file, and so is the range of the input: the
-Clip to it stands before the product, and nothing but moves of data between, so that no pass can
-have scaled the input. Where equal weights had inputs of different ranges, each row has its own.
-What matches none stays in float32.
+normalisation behind it. A layer is int8 where its matrix is one of rows of one weight, as they are,
+or times a factor for each column. The int8 values are those of the file, and so is the range of the
+input: the Clip to it stands before the product, and nothing but moves of data between, so that no
+pass can have scaled the input. Where equal weights had inputs of different ranges, each row has its
+own. What matches none stays in float32.
 """
 
 from __future__ import annotations
