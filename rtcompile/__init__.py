@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from rtcompile.errors import RtcompileError
 from rtcompile.options import BuildOptions
-from rtcompile.runtime import (
-    ArtifactError,
-    Column,
-    Difference,
-    InferenceError,
-    KernelTime,
-    Profile,
-    Ranker,
-    RequestError,
-    TargetError,
-    UnknownIdError,
-    UnknownItemError,
-    load,
-)
 
 if TYPE_CHECKING:
     from rtcompile.driver import build
+    from rtcompile.runtime import (
+        ArtifactError,
+        Column,
+        Difference,
+        InferenceError,
+        KernelTime,
+        Profile,
+        Ranker,
+        RequestError,
+        TargetError,
+        UnknownIdError,
+        UnknownItemError,
+        load,
+    )
     from rtcompile.verification.api import verify
 
 __all__ = [
@@ -58,8 +58,10 @@ _COMPILER = {"build": "rtcompile.driver", "verify": "rtcompile.verification.api"
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _COMPILER:
+    if name not in __all__:
         raise AttributeError(f"module 'rtcompile' has no attribute {name!r}")
+    if name not in _COMPILER:
+        return getattr(import_module("rtcompile.runtime"), name)
     from rtcompile.extras import missing_extra
 
     try:

@@ -12,6 +12,7 @@ from rtcompile import runtime
 from rtcompile.command.counts_summary import Counters
 from rtcompile.compile.feature_extractor import FeatureExtractor, compile_features
 from rtcompile.errors import DataError
+from rtcompile.runtime.artifact import MAGIC
 from rtcompile.runtime.columns import Column
 from rtcompile.runtime.encoding.arrow_values import table_column
 
@@ -84,7 +85,7 @@ def feature_source(config: Path, strict: bool) -> FeatureSource:
     """Of a feature config or an artifact. Raises DataError, ConfigError, or one of the runtime."""
     try:
         with config.open("rb") as file:
-            is_artifact = file.read(len(runtime.artifact.MAGIC)) == runtime.artifact.MAGIC
+            is_artifact = file.read(len(MAGIC)) == MAGIC
     except OSError as error:
         raise DataError(f"{config}: cannot be read: {error.strerror or error}") from error
     if is_artifact:

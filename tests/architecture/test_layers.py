@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import rtcompile
 from rtcompile import runtime
 
 _ROOT = Path(__file__).parents[2]
@@ -202,6 +203,20 @@ def test_the_folders_names_stay_free() -> None:
             assert not _imports(path) & (folders - {"rtcompile", "tests"}), path
 
 
-def test_all_is_what_the_runtime_exposes() -> None:
-    public = {name for name, value in vars(runtime).items() if isinstance(value, type)}
-    assert public | {"load"} == set(runtime.__all__)
+def test_names_are_found_when_they_are_asked_for() -> None:
+    for module in (rtcompile, runtime):
+        assert all(getattr(module, name).__name__ == name for name in module.__all__)
+    assert {*runtime.__all__, "BuildOptions", "RtcompileError", "build", "verify"} == {
+        *rtcompile.__all__
+    }
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_the_command_line_answers_without_numpy(option: str) -> None:
+    code = (
+        "import sys; from rtcompile.cli import main\n"
+        f"main([{option!r}], standalone_mode=False)\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "tvm", "tvm_ffi", "onnx", "pyarrow"}.intersection(done.stderr.split())
