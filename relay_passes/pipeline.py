@@ -16,16 +16,16 @@ import tvm
 from tvm import relax
 from tvm.ir import IRModule
 
-from rtcompile.relay_passes.analysis.check_row_independence import check_row_independence
 from rtcompile.relay_passes.exact.check_divisors import check_divisors
 from rtcompile.relay_passes.exact.check_indices import check_indices
+from rtcompile.relay_passes.exact.check_row_independence import check_row_independence
 from rtcompile.relay_passes.exact.exact_legalize import EXACT_LEGALIZATIONS
 from rtcompile.relay_passes.exact.fold_checks import fold_checks
 from rtcompile.relay_passes.exact.widen_halves import widen_halves
 from rtcompile.relay_passes.kernels.fuse_dense import fuse_dense
 from rtcompile.relay_passes.kernels.fuse_outer_products import fuse_outer_products
 from rtcompile.relay_passes.kernels.gather_blocks import gather_blocks
-from rtcompile.relay_passes.kernels.keep_low_precision import keep_lowered
+from rtcompile.relay_passes.kernels.keep_lowered import keep_lowered
 from rtcompile.relay_passes.kernels.lift_products import lift_products
 from rtcompile.relay_passes.kernels.precision import PrecisionPlan
 from rtcompile.relay_passes.kernels.quantize_dense import quantize_dense
@@ -35,7 +35,6 @@ from rtcompile.relay_passes.lift.lift_embeddings import lift_embeddings
 from rtcompile.relay_passes.lift.lift_shared_matmuls import lift_shared_matmuls
 from rtcompile.relay_passes.lift.lift_softmax import lift_softmax
 from rtcompile.relay_passes.report import PassReport, Report
-from rtcompile.relay_passes.simplify.common_subexpressions import share_values
 from rtcompile.relay_passes.simplify.constant_folding import fold_constants
 from rtcompile.relay_passes.simplify.drop_expansions import drop_expansions
 from rtcompile.relay_passes.simplify.fold_affines import fold_affines
@@ -43,6 +42,7 @@ from rtcompile.relay_passes.simplify.lower_unit_axes import lower_unit_axes
 from rtcompile.relay_passes.simplify.matvec_to_matmul import matvec_to_matmul
 from rtcompile.relay_passes.simplify.pointwise_conv_to_matmul import pointwise_conv_to_matmul
 from rtcompile.relay_passes.simplify.scale_factors import scale_factors
+from rtcompile.relay_passes.simplify.share_values import share_values
 from rtcompile.relay_passes.simplify.sink_permutes import sink_permutes
 from rtcompile.relay_passes.simplify.slice_picks import slice_picks
 from rtcompile.relay_passes.simplify.view_reshapes import view_reshapes

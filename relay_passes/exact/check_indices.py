@@ -26,7 +26,7 @@ from rtcompile.relay_passes.analysis.index_source import IndexSource
 from rtcompile.relay_passes.analysis.value_ranges import Range, ValueRanges
 from rtcompile.relay_passes.dialect.checked_values import CHECK_INDEX, CHECK_NUMBER, array_digest
 from rtcompile.relay_passes.errors import PassError, RowDependenceError
-from rtcompile.relay_passes.index_casts import INTEGERS, IndexCasts
+from rtcompile.relay_passes.exact.index_casts import INTEGERS, IndexCasts
 from rtcompile.relay_passes.lift.lift_embeddings import EMBEDDING_LOOKUP
 from rtcompile.relay_passes.matching import (
     bindings,

@@ -13,10 +13,10 @@ from typing import Any
 from tvm import relax, tirx
 from tvm.ir import GenericConst, IRModule
 
-from rtcompile.relay_passes.constant_arrays import constant_result
 from rtcompile.relay_passes.exact.exact_legalize import EXACT_LEGALIZATIONS
 from rtcompile.relay_passes.exact.exact_values import exact_extremes
 from rtcompile.relay_passes.matching import bindings, call_name, reads, rewrite_main
+from rtcompile.relay_passes.simplify.constant_arrays import constant_result
 
 __all__ = ["fold_constants"]
 

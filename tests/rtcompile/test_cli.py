@@ -215,5 +215,5 @@ def test_what_became_of_values_is_told_or_an_error(
         output.unlink()
         strict = _run("extract", config, source, "-o", output, "--strict")
         assert strict.exit_code == code
-        assert "feature 'age'" in strict.stderr and "row 0: 'x' cannot be read" in strict.stderr
+        assert "line 1: feature 'age'" in strict.stderr and "'x' cannot be read" in strict.stderr
         assert not output.exists()

@@ -1,4 +1,4 @@
-"""Lower the calls of `relay_passes/kernels/quantize_dense.py` and `keep_low_precision.py`.
+"""Lower the calls of `relay_passes/kernels/quantize_dense.py` and `keep_lowered.py`.
 
 rtc.quantize.FORM(x, [range])                                        a byte a value
 rtc.dense_int8.FORM.OUTPUT.STEPS(q, W, start, factor, b, [scale], [range], streams)

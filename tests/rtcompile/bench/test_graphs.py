@@ -41,9 +41,10 @@ def test_an_onnx_file_beside_its_engines(tmp_path: Path) -> None:
 
 def test_ids_of_a_file_stay_within_their_tables(tmp_path: Path) -> None:
     graph = graphs.onnx_graph(two_input_model(tmp_path / "m.onnx"))
+    plain: Any = {"per_request": False, "flat": False, "cuts": ()}
     ports = (
-        SimpleNamespace(name="X", dtype="float32", shape=(5,), per_request=False),
-        SimpleNamespace(name="ids", dtype="int64", shape=(), per_request=False),
+        SimpleNamespace(name="X", dtype="float32", shape=(5,), **plain),
+        SimpleNamespace(name="ids", dtype="int64", shape=(), **plain),
     )
     inputs = graph.inputs(SimpleNamespace(input_ports=ports), 1000)  # type: ignore[arg-type]
     assert set(inputs["ids"].tolist()) == set(range(TABLE_ROWS))

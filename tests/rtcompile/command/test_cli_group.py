@@ -106,7 +106,7 @@ def test_what_is_not_installed(names: list[str], arguments: list[str], extra: st
 _TERMINATED = """
 import os, signal, sys, tempfile
 import click
-from rtcompile.cli_group import CommandGroup
+from rtcompile.command.cli_group import CommandGroup
 
 @click.group(cls=CommandGroup)
 def group(): pass

@@ -14,7 +14,7 @@ from rtcompile.files.scratch_folder import remove_stale_folders, scratch_folder,
 
 _BUILDS = """
 import time
-from rtcompile.scratch_folder import scratch_folder, sigterm_unwinds
+from rtcompile.files.scratch_folder import scratch_folder, sigterm_unwinds
 with sigterm_unwinds(), scratch_folder() as folder:
     (folder / "unit.o").write_bytes(b"x")
     print(folder, flush=True)

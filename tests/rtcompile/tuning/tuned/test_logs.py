@@ -111,7 +111,7 @@ def test_stale_records_are_ignored_and_named(tmp_path: Path) -> None:
 _WRITER = """
 import sys
 from pathlib import Path
-from rtcompile.tuning.logs import append
+from rtcompile.tuning.tuned.logs import append
 from tests.rtcompile.tuning.records import TARGET, configs, dense, record
 task = dense(int(sys.argv[2]))
 for _ in range(100):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tvm.ir import IRModule
 from tvm.relax import op
 
-from rtcompile.relay_passes.kernels.keep_low_precision import keep_lowered
+from rtcompile.relay_passes.kernels.keep_lowered import keep_lowered
 from rtcompile.relay_passes.kernels.precision import LayerPrecision, PrecisionPlan
 from rtcompile.relay_passes.kernels.quantize_dense import quantize_dense
 from rtcompile.relay_passes.report import PassReport

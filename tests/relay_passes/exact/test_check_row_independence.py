@@ -6,8 +6,8 @@ import pytest
 import tvm
 from tvm.relax import op
 
-from rtcompile.relay_passes.analysis.check_row_independence import check_row_independence
 from rtcompile.relay_passes.errors import PassError, RowDependenceError
+from rtcompile.relay_passes.exact.check_row_independence import check_row_independence
 from tests.relay_passes.modules import const, network, run, weight
 
 X = {"x": ("n", 2, 3)}

@@ -10,7 +10,7 @@ from tvm.relax import op
 
 from rtcompile.relay_passes.pipeline import LIFT
 from rtcompile.relay_passes.report import PassReport
-from rtcompile.relay_passes.simplify.common_subexpressions import share_values
+from rtcompile.relay_passes.simplify.share_values import share_values
 from tests.relay_passes.evaluate import Array, evaluate
 from tests.relay_passes.modules import (
     ANY,
