@@ -46,5 +46,5 @@ def force_target(patch: pytest.MonkeyPatch, name: str) -> None:
         patch.setattr(tvm_ffi, "load_module", lambda path, **_: Library(Path(path)))
         patch.setattr(rtcompile.runtime.ranker, "check_target", lambda path, targets: None)
         # Python's functions are not AArch64 code.
-        for reader in ("value_bytes", "item_index", "serve"):
-            patch.setattr(f"runtime.{reader}.python_objects", lambda: None)
+        for reader in ("encoding.value_bytes", "items.item_index", "request.serve"):
+            patch.setattr(f"rtcompile.runtime.{reader}.python_objects", lambda: None)
